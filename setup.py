@@ -1,0 +1,52 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The Python part alone, for pip where there is no ROS; nodes/ needs the messages that CMakeLists.txt builds.
+
+Version and description come from package.xml, the programs from executables.txt: each is written once.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from setuptools import find_namespace_packages, setup
+
+root = Path(__file__).parent
+package = ElementTree.parse(root / "package.xml").getroot()
+programs = [
+    line.split() for line in (root / "executables.txt").read_text().splitlines() if not line.startswith("#")
+]
+name = package.findtext("name")
+
+
+def shared(folder: str) -> tuple[str, list[str]]:
+    """The files of a folder, to be found where a ROS installation has them too."""
+    return f"share/{name}/{folder}", [
+        str(p.relative_to(root)) for p in (root / folder).iterdir() if p.is_file()
+    ]
+
+
+setup(
+    name=name,
+    version=package.findtext("version"),
+    description=package.findtext("description"),
+    license=package.findtext("license"),
+    python_requires=">=3.10",
+    packages=find_namespace_packages(include=[f"{name}*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{name}"]),
+        (f"share/{name}", ["package.xml"]),
+        shared("config"),
+        shared("launch"),
+        shared("urdf"),
+    ],
+    entry_points={
+        "console_scripts": [
+            f"smolvla-{program.replace('_', '-')}={module}:main" for program, module in programs
+        ]
+    },
+    install_requires=["numpy", "opencv-python-headless", "PyYAML"],
+    extras_require={
+        "arm": ["feetech-servo-sdk", "pyserial"],
+        "policy": ["safetensors", "torch", "transformers>=4.57,<5"],
+    },
+)

@@ -1,0 +1,18 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""SmolVLA on a real arm through ROS 2: Frames and Joints -> Observation -> ActionChunk -> joint commands.
+
+units, image, urdf        ticks, radians and LeRobot units; pictures; what the arm looks like on paper
+robot -> observation      which joints and cameras there are; what was seen and felt at one moment
+chunk -> wire             actions anchored in time; ROS messages -> these values, by field name, without ROS
+camera/ arm/ scene/       where frames and joints come from: devices, and stand-ins that speak the same wire
+policy/                   Observation -> ActionChunk: SmolVLA checkpoints, real-time chunking (the only torch)
+execution/                ActionChunk -> a safe joint command every tick: queue, fusion, limits, arming
+nodes/                    the same on ROS topics (the only rclpy)
+tools/                    command lines; each may import what stands above it, rooms never import each other
+"""
+
+from pkgutil import extend_path
+
+# The generated smolvla_ros.msg lives in the installed package of the same name; this joins the two.
+__path__ = extend_path(__path__, __name__)

@@ -1,0 +1,114 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every source of frames can do, and the two things that they share: pace and patience.
+
+A source blocks until its next frame, so it belongs in a thread of its own. Publishing, camera calibration and
+diagnostics belong to the camera node.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from smolvla_ros.observation import Frame
+
+NANOSECONDS = 1_000_000_000
+
+
+class CameraError(RuntimeError):
+    """A source cannot deliver; the message names camera and device, what is wrong, and the remedy."""
+
+
+class CameraSource(Protocol):
+    """A source of frames. `Frame.stamp_ns` is when the picture was taken, on the clock the source was given."""
+
+    def read(self) -> Frame | None:
+        """The next frame, waiting for it; None at the end or after `close`. Raises CameraError."""
+
+    def close(self) -> None:
+        """Let go of the device or file. May be called from another thread and more than once."""
+
+
+class Pacer:
+    """Wakes at a fixed rate without drifting: the waits add up to the elapsed time, however long the work takes.
+
+    Who comes late by a whole period or more skips what was missed instead of catching up in a burst.
+    """
+
+    def __init__(
+        self,
+        rate_hz: float,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+        sleep_s: Callable[[float], object] = time.sleep,
+    ) -> None:
+        if not 0.0 < rate_hz < float("inf"):
+            raise CameraError(f"rate_hz must be above 0, got {rate_hz}")
+        self._period_ns = NANOSECONDS / rate_hz
+        self._now_ns = now_ns
+        self._sleep_s = sleep_s
+        self._start_ns: int | None = None
+        self._periods = 0
+
+    def wait(self) -> None:
+        """Return at the next multiple of the period since the first call, which returns at once."""
+        now = self._now_ns()
+        if self._start_ns is None:
+            self._start_ns = now
+            return
+        elapsed = now - self._start_ns
+        self._periods = max(self._periods + 1, int(elapsed / self._period_ns))
+        remaining_ns = round(self._periods * self._period_ns) - elapsed
+        if remaining_ns > 0:
+            self._sleep_s(remaining_ns / NANOSECONDS)
+
+
+class Reopening:
+    """A source that comes back: opens `open_source` at the first read, and again after it failed.
+
+    Every failure is raised, so that it is seen; the read after it waits (0.5 s, doubling up to 5 s) and tries again.
+    A frame ends the waiting. `close` ends it too, from any thread.
+    """
+
+    FIRST_WAIT_S = 0.5
+    LONGEST_WAIT_S = 5.0
+
+    def __init__(self, open_source: Callable[[], CameraSource], first_wait_s: float = FIRST_WAIT_S) -> None:
+        self._open_source = open_source
+        self._first_wait_s = first_wait_s
+        self._source: CameraSource | None = None
+        self._wait_s = 0.0
+        self._closed = threading.Event()
+
+    def read(self) -> Frame | None:
+        """The next frame; None at the source's end or after `close`. Raises CameraError on every failed attempt."""
+        if self._source is None and self._closed.wait(self._wait_s):
+            return None
+        try:
+            if self._source is None:
+                self._source = self._open_source()
+            frame = self._source.read()
+        except CameraError:
+            self._drop()
+            if self._closed.is_set():
+                return None  # the device was taken away by our own close
+            self._wait_s = min(max(2.0 * self._wait_s, self._first_wait_s), self.LONGEST_WAIT_S)
+            raise
+        if self._closed.is_set():
+            self._drop()
+            return None
+        self._wait_s = 0.0
+        return frame
+
+    def close(self) -> None:
+        """Stop; a read that waits returns None."""
+        self._closed.set()
+        if self._source is not None:
+            self._source.close()
+
+    def _drop(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            source.close()

@@ -1,0 +1,110 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A chunk of actions anchored in time, and the request for one.
+
+Action k of a chunk is due at `observation_stamp_ns + k * step_duration_ns`: at the moment the policy looked plus the
+steps it was trained with. Anchoring by clock and not by index is what lets the executor drop what came too late
+and fuse chunks of different ages without counting anybody's ticks.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class ChunkError(ValueError):
+    """A chunk that must not be executed; `reason` is a short name to count it under."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, eq=False)
+class ActionChunk:
+    """Joint positions over time: `positions` has shape (steps, joints), rad, columns as `joint_names`."""
+
+    positions: FloatArray
+    joint_names: tuple[str, ...]
+    observation_stamp_ns: int
+    step_duration_ns: int
+    chunk_id: int
+    request_id: int
+    task: str
+    policy: str = ""
+    inference_duration_s: float = 0.0
+    expires_ns: int = 0  # 0: when its last action is past
+
+    @property
+    def times_ns(self) -> npt.NDArray[np.int64]:
+        """When each action is due, shape (steps,)."""
+        steps = np.arange(len(self.positions), dtype=np.int64)
+        return self.observation_stamp_ns + steps * self.step_duration_ns
+
+    @property
+    def end_ns(self) -> int:
+        """When its last action is due."""
+        return self.observation_stamp_ns + (len(self.positions) - 1) * self.step_duration_ns
+
+    @property
+    def duration_ns(self) -> int:
+        """From its first action to its last."""
+        return self.end_ns - self.observation_stamp_ns
+
+    def check(self, joint_names: tuple[str, ...], now_ns: int, max_ahead_ns: int) -> None:
+        """Raise ChunkError unless every action is fit to be executed by a robot with these joints now."""
+        if self.joint_names != joint_names:
+            raise ChunkError(
+                "wrong_joints",
+                f"chunk {self.chunk_id} moves {', '.join(self.joint_names)}, this robot has {', '.join(joint_names)}",
+            )
+        if self.positions.ndim != 2 or self.positions.shape[1] != len(joint_names) or len(self.positions) < 2:
+            raise ChunkError(
+                "wrong_width",
+                f"chunk {self.chunk_id} has shape {self.positions.shape}, expected (2 or more, {len(joint_names)})",
+            )
+        if not np.isfinite(self.positions).all():
+            step, joint = np.argwhere(~np.isfinite(self.positions))[0]
+            raise ChunkError(
+                "not_finite",
+                f"chunk {self.chunk_id}: action {step} of {joint_names[joint]} is {self.positions[step, joint]}",
+            )
+        if self.step_duration_ns <= 0:
+            raise ChunkError("step_duration", f"chunk {self.chunk_id}: step_duration is {self.step_duration_ns} ns")
+        if self.observation_stamp_ns > now_ns + max_ahead_ns:
+            ahead_s = (self.observation_stamp_ns - now_ns) / 1e9
+            raise ChunkError("from_the_future", f"chunk {self.chunk_id}: its observation lies {ahead_s:.3f} s ahead")
+        last_ns = min(self.end_ns, self.expires_ns) if self.expires_ns else self.end_ns
+        if last_ns <= now_ns:
+            late_s = (now_ns - last_ns) / 1e9
+            raise ChunkError("expired", f"chunk {self.chunk_id} expired {late_s:.3f} s ago")
+
+
+class RequestReason(enum.IntEnum):
+    """Why a chunk is asked for; the values are those of ChunkRequest.msg."""
+
+    THRESHOLD = 0
+    EMPTY = 1
+    TASK_CHANGE = 2
+    START = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkRequest:
+    """A wish for the next chunk, with what is still to be executed of the present plan (for real-time chunking)."""
+
+    stamp_ns: int
+    request_id: int
+    task: str
+    reason: RequestReason
+    queue_duration_s: float = 0.0
+    joint_names: tuple[str, ...] = ()
+    prefix: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))  # (steps, joints), rad
+    prefix_stamp_ns: int = 0  # when the first action of `prefix` is due
+    expected_delay_s: float = 0.0

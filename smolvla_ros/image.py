@@ -1,0 +1,121 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pixels between ROS and everyone else: message bytes to RGB arrays, and JPEG or PNG both ways.
+
+Inside, an image is RGB uint8 of shape (height, width, 3). Takes the fields of a message, not the message, so that live
+topics, bags and tests share it. Neither resizes nor corrects the lens, and refuses depth and 16-bit images rather than
+guess what their numbers mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+ImageArray = npt.NDArray[np.uint8]
+
+# encoding of sensor_msgs/Image -> bytes a pixel, and how to RGB
+ENCODINGS: dict[str, tuple[int, Callable[[ImageArray], Any]]] = {
+    "rgb8": (3, np.array),
+    "bgr8": (3, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)),
+    "rgba8": (4, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)),
+    "bgra8": (4, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)),
+    "mono8": (1, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)),
+}
+JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+
+
+class ImageError(ValueError):
+    """An image cannot be read or written; the message names what it is, what was expected, and the remedy."""
+
+
+def to_rgb(data: Any, height: int, width: int, encoding: str, step: int) -> ImageArray:
+    """The pixels of a sensor_msgs/Image as its own RGB array (height, width, 3).
+
+    `data` is anything with a buffer of bytes (bytes, array.array, numpy), `step` the bytes a row, padding included.
+    The supported encodings have one byte a channel, so is_bigendian does not matter. Raises ImageError.
+    """
+    if encoding not in ENCODINGS:
+        raise ImageError(
+            f"image encoding '{encoding}' is not supported (known: {', '.join(ENCODINGS)}); "
+            "let the camera driver publish one of these"
+        )
+    channels, convert = ENCODINGS[encoding]
+    if height < 1 or width < 1:
+        raise ImageError(f"the image is {width}x{height}: width and height must be positive")
+    if step < width * channels:
+        raise ImageError(
+            f"step is {step} bytes, a row of {width} pixels in {encoding} needs at least {width * channels}"
+        )
+    flat = np.frombuffer(data, dtype=np.uint8)
+    needed = (height - 1) * step + width * channels  # the last row may come without its padding
+    if flat.size < needed:
+        raise ImageError(
+            f"image data is truncated: {flat.size} bytes, "
+            f"{width}x{height} in {encoding} with {step} bytes a row needs {needed}"
+        )
+    rows = np.lib.stride_tricks.as_strided(
+        flat, shape=(height, width, channels), strides=(step, channels, 1), writeable=False
+    )
+    rgb: ImageArray = convert(rows if rows.flags.c_contiguous else np.ascontiguousarray(rows))
+    return rgb
+
+
+def encode_jpeg(rgb: ImageArray, quality: int = 90) -> bytes:
+    """JPEG of an RGB image; `quality` 1 .. 100. Raises ImageError."""
+    if not 1 <= quality <= 100:
+        raise ImageError(f"JPEG quality must be 1 .. 100, got {quality}")
+    return _encode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def encode_png(rgb: ImageArray, compression: int = 3) -> bytes:
+    """PNG of an RGB image, without loss; `compression` 0 (quick) .. 9 (small). Raises ImageError."""
+    if not 0 <= compression <= 9:
+        raise ImageError(f"PNG compression must be 0 .. 9, got {compression}")
+    return _encode(".png", rgb, [cv2.IMWRITE_PNG_COMPRESSION, compression])
+
+
+def decode_compressed(data: Any) -> ImageArray:
+    """The RGB image (height, width, 3) in the bytes of a JPEG or PNG, as in sensor_msgs/CompressedImage.
+
+    Grey becomes RGB, transparency is dropped. Raises ImageError, also for a file that was cut short: OpenCV would fill
+    the missing part of a JPEG with grey and say nothing.
+    """
+    content = bytes(data)
+    _check_complete(content)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # a camera's pixels, whatever EXIF says about them
+    try:
+        bgr = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(f"compressed image of {len(content)} bytes cannot be decoded: {error}") from error
+    if bgr is None:
+        raise ImageError(f"compressed image of {len(content)} bytes is corrupt: it cannot be decoded")
+    rgb: ImageArray = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return rgb
+
+
+def _encode(extension: str, rgb: ImageArray, options: list[int]) -> bytes:
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+        raise ImageError(f"expected an RGB uint8 image (height, width, 3), got {rgb.dtype} {rgb.shape}")
+    done, encoded = cv2.imencode(extension, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ImageError(f"OpenCV could not encode an image of shape {rgb.shape} as {extension}")
+    return encoded.tobytes()
+
+
+def _check_complete(content: bytes) -> None:
+    if not content:
+        raise ImageError("compressed image is empty")
+    for name, start, end in (("JPEG", JPEG_START, JPEG_END), ("PNG", PNG_START, PNG_END)):
+        if content.startswith(start):
+            if content.rfind(end) < 0:
+                raise ImageError(f"{name} image is truncated: {len(content)} bytes without an end marker")
+            return
+    raise ImageError(
+        f"compressed image is neither JPEG nor PNG: {len(content)} bytes starting with {content[:8].hex(' ')}"
+    )

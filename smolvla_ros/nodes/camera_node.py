@@ -1,0 +1,168 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One camera on ROS: image_raw, image_raw/compressed and camera_info, stamped when the picture was taken.
+
+A thread reads the source and publishes; only what somebody subscribes to is converted and sent. Several cameras are several
+of these nodes, each in its own namespace.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from smolvla_ros.camera.folder import ImageFolder
+from smolvla_ros.camera.source import CameraError, CameraSource
+from smolvla_ros.camera.usb import UsbCamera
+from smolvla_ros.camera.video import VideoFile
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import camera_info_msg, compressed_image_msg, image_msg
+from smolvla_ros.nodes.rendered_camera import RenderedCamera
+from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode
+from smolvla_ros.observation import Frame
+from smolvla_ros.robot import CameraSpec, RobotSpec
+from smolvla_ros.settings import check_settings, setting
+from smolvla_ros.wire import WireError, joints_from_msg
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """Parameters of a camera node."""
+
+    robot: str = setting("", "robot file (config/so100.yaml): it says the camera's size, rate and frame")
+    camera: str = setting("", "name of this camera in the robot file, such as top or wrist")
+    source: str = setting("usb", "where the pictures come from", choices=("usb", "video", "folder", "rendered"))
+    device: str = setting(
+        "", "usb: /dev/v4l/by-id/... or /dev/video0; video: a file; folder: a folder of images; rendered: nothing"
+    )
+    rate_hz: float = setting(
+        0.0, "frames per second; 0: the robot file's rate, and for a video its own", minimum=0.0, maximum=240.0
+    )
+    jpeg_quality: int = setting(90, "quality of image_raw/compressed", minimum=1, maximum=100, live=True)
+    seed: int = setting(0, "rendered: seed of the sensor noise", minimum=0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+class CameraNode(SuiteNode[CameraConfig]):
+    """Publishes one camera."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("camera", CameraConfig, **options)
+        self._source: CameraSource | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._publishers_by_topic: dict[str, Any] = {}
+        self._joint_subscription: Any = None
+        self._frames = 0
+        self._failure = ""
+
+    def configure(self) -> None:
+        config = self.config
+        if not config.robot or not config.camera:
+            raise CameraError("parameters `robot` (the robot file) and `camera` (its name there) must be given")
+        self._robot = RobotSpec.load(config.robot)
+        self._spec = self._robot.camera(config.camera)
+        self._source = self._open(self._spec)
+        for topic in (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO):
+            self._publishers_by_topic[topic.name] = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
+        self.get_logger().info(f"camera '{config.camera}' from {config.source} {config.device}".rstrip())
+
+    def _open(self, spec: CameraSpec) -> CameraSource:
+        config = self.config
+        rate_hz = config.rate_hz or spec.rate_hz
+        if config.source == "rendered":
+            topic = topics.JOINT_STATES
+            rendered = RenderedCamera(self._robot, spec, rate_hz, config.seed, self._now_ns)
+            self._joint_subscription = self.create_subscription(
+                topic.type, topic.name, lambda message: self._move(rendered, message), topics.NEWEST
+            )
+            return rendered
+        if not config.device:
+            raise CameraError(f"parameter `device` is empty; a {config.source} camera needs one")
+        if config.source == "video":
+            return VideoFile(config.device, self._now_ns, config.rate_hz or None)
+        if config.source == "folder":
+            return ImageFolder(config.device, rate_hz, self._now_ns)
+        return UsbCamera(config.device, spec.width, spec.height, rate_hz, self._now_ns)
+
+    def activate(self) -> None:
+        self._stopping.clear()
+        self._failure = ""
+        self._thread = threading.Thread(target=self._publish_forever, name="capture")
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def cleanup(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+        if self._joint_subscription is not None:
+            self.destroy_subscription(self._joint_subscription)
+            self._joint_subscription = None
+        for publisher in self._publishers_by_topic.values():
+            self.destroy_lifecycle_publisher(publisher)
+        self._publishers_by_topic = {}
+
+    def diagnose(self) -> Health:
+        frames, self._frames = self._frames, 0
+        values = {"frames in the last second": str(frames), "source": f"{self.config.source} {self.config.device}"}
+        if self._failure:
+            return Health(ERROR, self._failure, values)
+        return Health(OK if frames else WARN, "publishing" if frames else "no frame for a second", values)
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _move(self, rendered: RenderedCamera, message: Any) -> None:
+        try:
+            joints = joints_from_msg(message, self._robot.joint_names)
+        except WireError as error:
+            self.get_logger().warning(f"joint states refused: {error}", throttle_duration_sec=2.0)
+            return
+        rendered.move(joints.positions_rad)
+
+    def _publish_forever(self) -> None:
+        assert self._source is not None
+        while not self._stopping.is_set():
+            try:
+                frame = self._source.read()
+            except CameraError as error:
+                self._failure = str(error)
+                self.get_logger().error(f"camera '{self.config.camera}': {error}", throttle_duration_sec=5.0)
+                self._stopping.wait(0.1)  # the source paces its own attempts to reopen
+                continue
+            self._failure = ""
+            self._publish(Frame(self.config.camera, frame.stamp_ns, frame.image))
+
+    def _publish(self, frame: Frame) -> None:
+        self._frames += 1
+        frame_id = self._spec.frame_id
+        raw, compressed, info = (
+            self._publishers_by_topic[topic.name]
+            for topic in (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
+        )
+        if raw.get_subscription_count():
+            raw.publish(image_msg(frame, frame_id))
+        if compressed.get_subscription_count():
+            compressed.publish(compressed_image_msg(frame, frame_id, self.config.jpeg_quality))
+        if info.get_subscription_count():
+            matrix = self._source.camera_matrix if isinstance(self._source, RenderedCamera) else None
+            info.publish(camera_info_msg(frame, frame_id, matrix))
+
+
+def main() -> int:
+    return run(CameraNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The executor on ROS: action chunks in, joint commands out at a steady rate, its state beside them.
+
+What to command is decided in `execution/chunk_executor.py`. Here a thread keeps the control period with its own
+deadlines, so that callbacks and discovery never delay a command; one lock stands between it and the callbacks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from smolvla_ros import msg
+from smolvla_ros.chunk import ChunkError
+from smolvla_ros.execution.arming import ArmingState
+from smolvla_ros.execution.chunk_executor import ChunkExecutor, ExecutorConfig, ExecutorConfigError, Outcome
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import chunk_request_msg, executor_state_msg, joint_command_msg
+from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.settings import setting
+from smolvla_ros.wire import WireError, chunk_from_msg, joints_from_msg
+
+STATE_PERIOD_S = 0.1
+REFUSAL_LOG_PERIOD_S = 2.0
+
+
+@dataclass(frozen=True)
+class ExecutorNodeConfig(ExecutorConfig):
+    """Parameters of the executor node: those of the executor, the robot and the first task."""
+
+    robot: str = setting("", "robot file (config/so100.yaml): joints and their limits")
+    task: str = setting("", "instruction to start with; later ones come on the topic `task`")
+
+
+class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
+    """Publishes `joint_commands`, `chunk_request`, `active_task` and `executor/state`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("executor", ExecutorNodeConfig, **options)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._endpoints: list[tuple[Any, Any]] = []  # (how to destroy it, what)
+
+    def configure(self) -> None:
+        if not self.config.robot:
+            raise ExecutorConfigError("parameter `robot` is empty; give the robot file, such as config/so100.yaml")
+        self._robot = RobotSpec.load(self.config.robot)
+        self.chunk_executor = ChunkExecutor(self.config, self._robot)
+        for attribute, topic in (
+            ("_commands", topics.JOINT_COMMANDS),
+            ("_requests", topics.CHUNK_REQUEST),
+            ("_active_task", topics.ACTIVE_TASK),
+            ("_states", topics.EXECUTOR_STATE),
+        ):
+            publisher = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
+            self._endpoints.append((self.destroy_lifecycle_publisher, publisher))
+            setattr(self, attribute, publisher)
+        for topic, callback in (
+            (topics.TASK, self._on_task),
+            (topics.JOINT_STATES, self._on_joint_states),
+            (topics.ACTION_CHUNK, self._on_chunk),
+        ):
+            subscription = self.create_subscription(topic.type, topic.name, callback, topic.subscribe)
+            self._endpoints.append((self.destroy_subscription, subscription))
+        for name, kind, callback in (
+            ("arm", SetBool, self._on_arm),
+            ("shadow", SetBool, self._on_shadow),
+            ("stop", Trigger, self._on_stop),
+            ("reset", Trigger, self._on_reset),
+        ):
+            service = self.create_service(kind, f"executor/{name}", callback)
+            self._endpoints.append((self.destroy_service, service))
+
+    def activate(self) -> None:
+        if self.config.task:
+            self._set_task(self.config.task)
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._control, name="control")
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        with self._lock:
+            self.chunk_executor.disarm()
+        self._publish_state()
+
+    def cleanup(self) -> None:
+        for destroy, endpoint in self._endpoints:
+            destroy(endpoint)
+        self._endpoints = []
+
+    def reconfigure(self) -> None:
+        with self._lock:
+            self.chunk_executor.reconfigure(self.config)
+
+    def diagnose(self) -> Health:
+        with self._lock:
+            status = self.chunk_executor.status(self._now_ns())
+        values = {
+            "task": status.task,
+            "queue (s)": f"{status.queue_duration_s:.2f}",
+            "commands": str(status.commands),
+            "starved periods": str(status.starved_periods),
+            "chunks accepted": str(status.chunks_accepted),
+            **{f"chunks rejected: {reason}": str(count) for reason, count in status.rejected.items()},
+        }
+        level = {
+            ArmingState.ARMED: OK,
+            ArmingState.FAULT: ERROR,
+            ArmingState.STOPPED: ERROR,
+        }.get(status.state, WARN)
+        return Health(level, f"{status.state.name.lower()}: {status.reason}".rstrip(": "), values)
+
+    # The control loop.
+
+    def _control(self) -> None:
+        """One step a period against absolute deadlines; a deadline missed by whole periods is skipped, not made up."""
+        period_s = 1.0 / self.config.rate_hz
+        deadline_s = time.monotonic()
+        state_due_s = deadline_s
+        while not self._stopping.is_set():
+            now_s = time.monotonic()
+            if now_s < deadline_s:
+                time.sleep(deadline_s - now_s)
+            self._step()
+            if deadline_s >= state_due_s:
+                self._publish_state()
+                state_due_s = deadline_s + STATE_PERIOD_S
+            deadline_s += period_s * (1 + max(0, int((time.monotonic() - deadline_s) / period_s)))
+
+    def _step(self) -> None:
+        now_ns = self._now_ns()
+        with self._lock:
+            command = self.chunk_executor.step(now_ns)
+            request = self.chunk_executor.request(now_ns)
+        if command is not None:
+            self._commands.publish(joint_command_msg(self._robot.joint_names, command.stamp_ns, command.positions_rad))
+        if request is not None:
+            self._requests.publish(chunk_request_msg(request))
+
+    def _publish_state(self) -> None:
+        now_ns = self._now_ns()
+        with self._lock:
+            status = self.chunk_executor.status(now_ns)
+        self._states.publish(executor_state_msg(status, self._robot.joint_names, now_ns))
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    # Callbacks.
+
+    def _on_joint_states(self, message: Any) -> None:
+        try:
+            joints = joints_from_msg(message, self._robot.joint_names)
+        except WireError as error:
+            self._refuse(f"joint states refused: {error}")
+            return
+        with self._lock:
+            self.chunk_executor.update_joints(joints)
+
+    def _on_chunk(self, message: msg.ActionChunk) -> None:
+        try:
+            chunk = chunk_from_msg(message)
+            with self._lock:
+                self.chunk_executor.accept(chunk, self._now_ns())
+        except ChunkError as error:
+            self._refuse(f"chunk refused ({error.reason}): {error}")
+
+    def _on_task(self, message: String) -> None:
+        self._set_task(message.data)
+
+    def _set_task(self, task: str) -> None:
+        with self._lock:
+            self.chunk_executor.set_task(task, self._now_ns())
+        self._active_task.publish(String(data=task))
+        self.get_logger().info(f"task: '{task}'")
+
+    def _refuse(self, reason: str) -> None:
+        self.get_logger().warning(reason, throttle_duration_sec=REFUSAL_LOG_PERIOD_S)
+
+    # Services.
+
+    def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        return self._operate(response, "arm" if request.data else "disarm")
+
+    def _on_shadow(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        return self._operate(response, "shadow" if request.data else "disarm")
+
+    def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._operate(response, "stop")
+
+    def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._operate(response, "reset")
+
+    def _operate(self, response: Any, what: str) -> Any:
+        """Ask the executor and answer a service with its outcome."""
+        now_ns = self._now_ns()
+        with self._lock:
+            executor = self.chunk_executor
+            outcome: Outcome
+            if what == "arm":
+                outcome = executor.arm(now_ns)
+            elif what == "shadow":
+                outcome = executor.shadow(now_ns)
+            elif what == "disarm":
+                outcome = executor.disarm()
+            elif what == "stop":
+                outcome = executor.stop("stopped by service")
+            else:
+                outcome = executor.reset()
+        self.get_logger().info(f"{what}: {outcome.message}")
+        response.success, response.message = outcome.ok, outcome.message
+        return response
+
+
+def main() -> int:
+    return run(ExecutorNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

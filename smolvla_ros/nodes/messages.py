@@ -1,0 +1,139 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Values -> ROS messages. The way in, messages -> values, needs no message classes and is `wire.py`.
+
+Large arrays are handed over as `array.array`: assigning bytes or lists costs rclpy up to a hundred times more.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from builtin_interfaces.msg import Duration, Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from std_msgs.msg import Header
+
+from smolvla_ros import msg
+from smolvla_ros.chunk import ActionChunk, ChunkRequest
+from smolvla_ros.image import encode_jpeg
+from smolvla_ros.observation import NANOSECONDS, Frame
+from smolvla_ros.robot import Joints
+
+if TYPE_CHECKING:  # a machine without an arm needs no serial port
+    from smolvla_ros.arm.so100 import ArmReading
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def time_msg(stamp_ns: int) -> Time:
+    sec, nanosec = divmod(stamp_ns, NANOSECONDS)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+def duration_msg(duration_ns: int) -> Duration:
+    sec, nanosec = divmod(duration_ns, NANOSECONDS)
+    return Duration(sec=sec, nanosec=nanosec)
+
+
+def seconds_msg(duration_s: float) -> Duration:
+    return duration_msg(round(duration_s * NANOSECONDS))
+
+
+def header(stamp_ns: int, frame_id: str = "") -> Header:
+    return Header(stamp=time_msg(stamp_ns), frame_id=frame_id)
+
+
+def image_msg(frame: Frame, frame_id: str) -> Image:
+    """An rgb8 Image."""
+    height, width = frame.image.shape[:2]
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(frame.image).data)
+    return Image(
+        header=header(frame.stamp_ns, frame_id), height=height, width=width, encoding="rgb8", step=3 * width, data=data
+    )
+
+
+def compressed_image_msg(frame: Frame, frame_id: str, jpeg_quality: int) -> CompressedImage:
+    """A JPEG CompressedImage, its format written as image_transport writes it."""
+    data = array.array("B", encode_jpeg(frame.image, jpeg_quality))
+    return CompressedImage(header=header(frame.stamp_ns, frame_id), format="rgb8; jpeg compressed bgr8", data=data)
+
+
+def camera_info_msg(frame: Frame, frame_id: str, camera_matrix: FloatArray | None) -> CameraInfo:
+    """CameraInfo of an undistorted pinhole camera; without a matrix it says "uncalibrated" (K all zero)."""
+    height, width = frame.image.shape[:2]
+    info = CameraInfo(header=header(frame.stamp_ns, frame_id), height=height, width=width)
+    if camera_matrix is not None:
+        info.distortion_model = "plumb_bob"
+        info.d = [0.0] * 5
+        info.k = camera_matrix.flatten()
+        info.r = np.eye(3).flatten()
+        info.p = np.hstack([camera_matrix, np.zeros((3, 1))]).flatten()
+    return info
+
+
+def joint_state_msg(joint_names: Sequence[str], joints: Joints) -> JointState:
+    return JointState(
+        header=header(joints.stamp_ns),
+        name=list(joint_names),
+        position=_doubles(joints.positions_rad),
+        velocity=_doubles(joints.velocities_rad_s),
+        effort=_doubles(joints.efforts),
+    )
+
+
+def joint_command_msg(joint_names: Sequence[str], stamp_ns: int, positions_rad: FloatArray) -> JointState:
+    return JointState(header=header(stamp_ns), name=list(joint_names), position=_doubles(positions_rad))
+
+
+def action_chunk_msg(chunk: ActionChunk, stamp_ns: int) -> msg.ActionChunk:
+    return msg.ActionChunk(
+        header=header(stamp_ns),
+        observation_stamp=time_msg(chunk.observation_stamp_ns),
+        chunk_id=chunk.chunk_id,
+        request_id=chunk.request_id,
+        task=chunk.task,
+        policy=chunk.policy,
+        joint_names=list(chunk.joint_names),
+        step_duration=duration_msg(chunk.step_duration_ns),
+        positions=_doubles(chunk.positions),
+        inference_duration=seconds_msg(chunk.inference_duration_s),
+        expires=time_msg(chunk.expires_ns),
+    )
+
+
+def chunk_request_msg(request: ChunkRequest) -> msg.ChunkRequest:
+    return msg.ChunkRequest(
+        header=header(request.stamp_ns),
+        request_id=request.request_id,
+        task=request.task,
+        reason=int(request.reason),
+        queue_duration=seconds_msg(request.queue_duration_s),
+        joint_names=list(request.joint_names),
+        prefix=_doubles(request.prefix),
+        prefix_stamp=time_msg(request.prefix_stamp_ns),
+        expected_delay=seconds_msg(request.expected_delay_s),
+    )
+
+
+def servo_states_msg(joint_names: Sequence[str], stamp_ns: int, reading: ArmReading) -> msg.ServoStates:
+    return msg.ServoStates(
+        header=header(stamp_ns),
+        name=list(joint_names),
+        position_ticks=reading.position_ticks.tolist(),
+        temperature=reading.temperature_c.tolist(),
+        voltage=reading.voltage_v.tolist(),
+        current=reading.current_a.tolist(),
+        load=reading.load.tolist(),
+        error_bits=reading.error_bits.tolist(),
+        retries=reading.retries.tolist(),
+        communication_errors=reading.communication_errors.tolist(),
+    )
+
+
+def _doubles(values: FloatArray) -> array.array[float]:
+    return array.array("d", np.ascontiguousarray(values, np.float64).tobytes())

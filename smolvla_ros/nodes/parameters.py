@@ -1,0 +1,83 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Config dataclass <-> ROS parameters: declare with description and range, read, check.
+
+The dataclass beside the code that uses it is the one place where a setting is written (see `settings.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+ConfigT = TypeVar("ConfigT")
+UNBOUNDED_INT = 2**63 - 1
+UNBOUNDED_FLOAT = 1.7976931348623157e308
+
+
+def declare(node: Node, config_type: type[Any]) -> None:
+    """Declare one parameter a field of `config_type`, with its description, range and choices."""
+    for entry in dataclasses.fields(config_type):
+        default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
+        parameter_type = Parameter.Type.STRING_ARRAY if isinstance(default, list) else None
+        if parameter_type is not None and not default:
+            node.declare_parameter(entry.name, parameter_type, _descriptor(entry))
+        else:
+            node.declare_parameter(entry.name, default, _descriptor(entry))
+
+
+def read(node: Node, config_type: type[ConfigT]) -> ConfigT:
+    """The present parameters as a checked config; raises what the dataclass raises on bad values."""
+    entries = dataclasses.fields(config_type)  # type: ignore[arg-type]
+    values = {entry.name: node.get_parameter_or(entry.name).value for entry in entries}
+    return with_values({}, config_type, values)
+
+
+def with_parameters(config: ConfigT, parameters: Iterable[Parameter]) -> ConfigT:
+    """`config` with the given parameters changed, checked; parameters that are none of its fields are left out."""
+    config_type = type(config)
+    names = {entry.name for entry in dataclasses.fields(config)}  # type: ignore[arg-type]
+    changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in names}
+    return with_values(dataclasses.asdict(config), config_type, changes)  # type: ignore[call-overload]
+
+
+def with_values(base: dict[str, Any], config_type: type[ConfigT], values: dict[str, Any]) -> ConfigT:
+    """`config_type` built from `base` overlaid with `values`; lists become tuples, unset arrays empty ones."""
+    merged = {**base, **values}
+    for entry in dataclasses.fields(config_type):  # type: ignore[arg-type]
+        if isinstance(entry.default, tuple):
+            merged[entry.name] = tuple(merged.get(entry.name) or ())
+    return config_type(**merged)
+
+
+def live_names(config_type: type[Any]) -> set[str]:
+    """The parameters that may change while the node is configured."""
+    return {entry.name for entry in dataclasses.fields(config_type) if entry.metadata.get("live")}
+
+
+def _descriptor(entry: dataclasses.Field[Any]) -> ParameterDescriptor:
+    metadata = entry.metadata
+    descriptor = ParameterDescriptor(description=metadata["description"])
+    if metadata["choices"]:
+        descriptor.additional_constraints = f"one of {', '.join(metadata['choices'])}"
+    low, high = metadata["minimum"], metadata["maximum"]
+    if low is None and high is None:
+        return descriptor
+    if isinstance(entry.default, int):
+        bounds = IntegerRange(
+            from_value=int(-UNBOUNDED_INT if low is None else low), to_value=int(UNBOUNDED_INT if high is None else high)
+        )
+        descriptor.integer_range = [bounds]
+    else:
+        descriptor.floating_point_range = [
+            FloatingPointRange(
+                from_value=float(-UNBOUNDED_FLOAT if low is None else low),
+                to_value=float(UNBOUNDED_FLOAT if high is None else high),
+            )
+        ]
+    return descriptor

@@ -1,0 +1,78 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one way a node becomes a process: initialise, start, spin, and end politely on SIGINT or SIGTERM.
+
+rclpy's own signal handling closes the context first, after which a node can neither publish its last state nor answer.
+Here a signal only ends the spinning; the node is then deactivated and cleaned up (the arm lets go, files close)
+while everything still works.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from smolvla_ros.nodes.suite_node import SuiteNode
+
+WAKE_PERIOD_S = 0.2  # a signal that arrives while waiting for messages is noticed within this time
+PARAMETER_ERRORS = (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
+
+
+def run(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = None) -> int:
+    """Run a node until it is asked to end; returns the exit code of its process."""
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _frame: stopping.append(received))
+    try:
+        try:
+            node = make_node()
+        except PARAMETER_ERRORS as error:
+            print(f"a parameter does not fit: {error}", file=sys.stderr)
+            return 1
+        return _run_started(node, stopping)
+    finally:
+        rclpy.try_shutdown()
+
+
+def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if not _autostart(node):
+            return 1
+        while not stopping:
+            executor.spin_once(timeout_sec=WAKE_PERIOD_S)
+        return 0
+    finally:
+        if node.lifecycle_state in ("unconfigured", "inactive", "active"):
+            node.trigger_shutdown()
+        executor.shutdown()
+        node.destroy_node()
+
+
+def _autostart(node: SuiteNode[Any]) -> bool:
+    """Configure and activate unless `autostart` is false; True when the node is where it should be."""
+    description = "configure and activate at start; false leaves the node to a lifecycle manager"
+    if not node.declare_parameter("autostart", True, ParameterDescriptor(description=description)).value:
+        return True
+    return all(
+        transition() == TransitionCallbackReturn.SUCCESS for transition in (node.trigger_configure, node.trigger_activate)
+    )

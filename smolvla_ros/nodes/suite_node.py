@@ -1,0 +1,164 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every node of the suite has in common: a lifecycle, parameters from a dataclass, health on /diagnostics.
+
+A node overrides `configure`, `activate`, `deactivate`, `cleanup` and `diagnose`. Errors raised there become one line in
+the log and a failed transition (rclpy alone would swallow them), so a node never runs half configured.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from smolvla_ros.nodes import parameters, topics
+
+ConfigT = TypeVar("ConfigT")
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+DIAGNOSTICS_PERIOD_S = 1.0  # the convention of REP-107
+
+
+@dataclass(frozen=True)
+class Health:
+    """One line on /diagnostics: level (OK, WARN, ERROR), message and named values."""
+
+    level: bytes
+    message: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+class SuiteNode(LifecycleNode, Generic[ConfigT]):
+    """A lifecycle node whose parameters are the fields of `config_type`."""
+
+    config: ConfigT
+
+    def __init__(self, name: str, config_type: type[ConfigT], **node_options: Any) -> None:
+        super().__init__(name, **node_options)
+        self._config_type = config_type
+        parameters.declare(self, config_type)
+        self._live = parameters.live_names(config_type)
+        self._configured = False
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
+        self._diagnostics = self.create_publisher(
+            topics.DIAGNOSTICS.type, topics.DIAGNOSTICS.name, topics.DIAGNOSTICS.publish
+        )
+        self._diagnostics_timer = self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
+
+    # What a node overrides.
+
+    def configure(self) -> None:
+        """Build everything from `self.config`; nothing moves yet."""
+
+    def activate(self) -> None:
+        """Start working."""
+
+    def deactivate(self) -> None:
+        """Stop working; must be safe to call after a partial `activate`."""
+
+    def cleanup(self) -> None:
+        """Give back what `configure` took; must be safe to call after a partial `configure`."""
+
+    def reconfigure(self) -> None:
+        """`self.config` has new values of live parameters."""
+
+    def diagnose(self) -> Health:
+        """How the node is, asked once a second while it is active."""
+        return Health(OK, "running")
+
+    # The lifecycle, as rclpy calls it.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if self._attempt("configure", self._read_and_configure):
+            self._configured = True
+            return super().on_configure(state)
+        self._attempt("cleanup", self.cleanup)
+        return TransitionCallbackReturn.FAILURE
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        enabled = super().on_activate(state)  # publishers first: a node may publish as soon as it works
+        if self._attempt("activate", self.activate):
+            return enabled
+        self._attempt("deactivate", self.deactivate)
+        super().on_deactivate(state)
+        return TransitionCallbackReturn.FAILURE
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._attempt("deactivate", self.deactivate)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._attempt("cleanup", self.cleanup)
+        self._configured = False
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if state.label == "active":
+            self._attempt("deactivate", self.deactivate)
+        if state.label in ("active", "inactive"):
+            self._attempt("cleanup", self.cleanup)
+        self._configured = False
+        return super().on_shutdown(state)
+
+    @property
+    def lifecycle_state(self) -> str:
+        """unconfigured, inactive, active or finalized."""
+        return str(self._state_machine.current_state[1])
+
+    def _read_and_configure(self) -> None:
+        self.config = parameters.read(self, self._config_type)
+        self.configure()
+
+    def _attempt(self, verb: str, action: Any) -> bool:
+        try:
+            action()
+        except (ValueError, RuntimeError, OSError) as error:
+            self.get_logger().error(f"cannot {verb}: {error}")
+            return False
+        except Exception:  # a defect of ours: rclpy would drop it, the log must not
+            self.get_logger().fatal(f"cannot {verb}:\n{traceback.format_exc()}")
+            return False
+        return True
+
+    # Parameters while running.
+
+    def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        if not self._configured:
+            return SetParametersResult(successful=True)
+        names = {parameter.name for parameter in changed} & set(self.config.__dataclass_fields__)  # type: ignore[attr-defined]
+        fixed = sorted(names - self._live)
+        if fixed:
+            reason = f"{', '.join(fixed)} cannot change while the node is configured; deactivate and clean it up first"
+            return SetParametersResult(successful=False, reason=reason)
+        try:
+            parameters.with_parameters(self.config, changed)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _apply_parameters(self, changed: list[Parameter]) -> None:
+        if self._configured:
+            self.config = parameters.with_parameters(self.config, changed)
+            self.reconfigure()
+
+    def _publish_diagnostics(self) -> None:
+        if self.lifecycle_state == "active":
+            health = self.diagnose()
+        else:
+            health = Health(WARN, self.lifecycle_state)
+        status = DiagnosticStatus(
+            level=health.level,
+            name=f"{self.get_fully_qualified_name().lstrip('/')}",
+            message=health.message,
+            hardware_id=self.get_fully_qualified_name(),
+            values=[KeyValue(key=key, value=value) for key, value in health.values.items()],
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)

@@ -1,0 +1,54 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one table of topics: name, type and quality of service.
+
+Drivers publish reliable and consumers subscribe with best effort, which matches both (REP-2003). The task is subscribed
+volatile, because `ros2 topic pub` is volatile and a transient-local reader would never hear it; what the executor accepted
+is published latched on `active_task`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from std_msgs.msg import String
+
+from smolvla_ros import msg
+
+
+def _qos(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability)
+
+
+RELIABLE = _qos(10, ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)
+SENSOR = _qos(5, ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
+NEWEST = _qos(1, ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
+LATCHED = _qos(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic with its publisher's and its subscribers' quality of service."""
+
+    name: str
+    type: Any
+    publish: QoSProfile
+    subscribe: QoSProfile
+
+
+IMAGE_RAW = Topic("image_raw", Image, RELIABLE, SENSOR)
+IMAGE_COMPRESSED = Topic("image_raw/compressed", CompressedImage, RELIABLE, SENSOR)
+CAMERA_INFO = Topic("camera_info", CameraInfo, RELIABLE, SENSOR)
+JOINT_STATES = Topic("joint_states", JointState, RELIABLE, SENSOR)
+SERVO_STATES = Topic("servo_states", msg.ServoStates, RELIABLE, SENSOR)
+TASK = Topic("task", String, RELIABLE, RELIABLE)
+ACTIVE_TASK = Topic("active_task", String, LATCHED, LATCHED)
+CHUNK_REQUEST = Topic("chunk_request", msg.ChunkRequest, RELIABLE, RELIABLE)
+ACTION_CHUNK = Topic("action_chunk", msg.ActionChunk, RELIABLE, RELIABLE)
+JOINT_COMMANDS = Topic("joint_commands", JointState, RELIABLE, NEWEST)
+EXECUTOR_STATE = Topic("executor/state", msg.ExecutorState, RELIABLE, RELIABLE)
+DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, RELIABLE, RELIABLE)

@@ -1,0 +1,81 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the policy sees at one moment: a frame from every camera, the joints, and the task.
+
+The same values come from live topics and from recorded bags. Lining the streams up is done before an Observation
+exists; it checks only that its parts belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.robot import Joints, RobotSpec
+
+NANOSECONDS = 1_000_000_000
+
+
+class ObservationError(ValueError):
+    """The parts of an observation do not belong together; the message says which, by how much, and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One camera image: RGB uint8 of shape (height, width, 3), stamped when it was acquired."""
+
+    camera: str
+    stamp_ns: int
+    image: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Frames by camera name, joints and task; `stamp_ns` is the acquisition time of the newest frame."""
+
+    frames: Mapping[str, Frame]
+    joints: Joints
+    task: str
+
+    @property
+    def stamp_ns(self) -> int:
+        return max(frame.stamp_ns for frame in self.frames.values())
+
+    def check_times(self, now_ns: int, max_age_s: float, max_skew_s: float, max_ahead_s: float = 0.05) -> None:
+        """Raise ObservationError when a part is too old, from the future, or far from the others.
+
+        `max_ahead_s` forgives the clocks of two machines; the policy must never act on a moment that has not been.
+        """
+        stamps = {f"camera '{name}'": frame.stamp_ns for name, frame in self.frames.items()}
+        stamps["joint states"] = self.joints.stamp_ns
+        for what, stamp_ns in stamps.items():
+            age_s = (now_ns - stamp_ns) / NANOSECONDS
+            if age_s > max_age_s:
+                raise ObservationError(
+                    f"{what}: {age_s:.2f} s old, more than max_observation_age_s={max_age_s}; "
+                    "is its node still running, and do the clocks agree?"
+                )
+            if age_s < -max_ahead_s:
+                raise ObservationError(
+                    f"{what}: stamped {-age_s:.2f} s in the future; synchronise the clocks, or use_sim_time on all nodes"
+                )
+        skew_s = (max(stamps.values()) - min(stamps.values())) / NANOSECONDS
+        if skew_s > max_skew_s:
+            oldest = min(stamps, key=stamps.__getitem__)
+            newest = max(stamps, key=stamps.__getitem__)
+            raise ObservationError(f"{oldest} is {skew_s:.3f} s older than {newest}, more than {max_skew_s} s apart")
+
+
+def example_observation(robot: RobotSpec, stamp_ns: int = 0, task: str = "pick up the red cube") -> Observation:
+    """A valid observation of `robot` at the middle of its joints, with a different gradient for each camera."""
+    frames = {}
+    for index, camera in enumerate(robot.cameras):
+        ramp = np.linspace(0, 255, camera.width, dtype=np.uint8)
+        image = np.zeros((camera.height, camera.width, 3), np.uint8)
+        image[:, :, index % 3] = ramp
+        frames[camera.name] = Frame(camera.name, stamp_ns, image)
+    middle = np.array([joint.middle_rad for joint in robot.joints])
+    return Observation(frames, Joints(stamp_ns, middle, np.zeros_like(middle)), task)

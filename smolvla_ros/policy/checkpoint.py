@@ -1,0 +1,203 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a checkpoint: where they are, and reading them without trusting them.
+
+A checkpoint is a folder, or a repository of the Hugging Face Hub, as LeRobot saves it. JSON values are checked for
+their type where they are read; weights come out of safetensors one at a time, so that two copies of the model never
+exist. Pickle files are never opened. What the values mean is decided in config.py, processing.py and smolvla.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+T = TypeVar("T")
+
+WEIGHTS_FILE = "model.safetensors"
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_REQUIRED = object()
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that must not be run; the message names the file, the key, the value and the remedy."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder with a checkpoint's files, and what to call it in logs and messages."""
+
+    folder: Path
+    name: str
+
+    @classmethod
+    def locate(cls, checkpoint: str | Path, revision: str | None = None) -> Checkpoint:
+        """Find `checkpoint`: a local folder (never touches the network) or a Hub id such as `lerobot/smolvla_base`."""
+        folder = Path(checkpoint).expanduser()
+        if folder.is_dir():
+            if revision is not None:
+                raise CheckpointError(
+                    f"{folder} is a local folder: it has no revision {revision!r}; leave revision out"
+                )
+            return cls(folder, _folder_name(folder.resolve()))
+        if folder.exists():
+            raise CheckpointError(
+                f"{folder} is a file; give the folder that holds config.json and {WEIGHTS_FILE}"
+            )
+        if not HUB_ID.fullmatch(str(checkpoint)):
+            raise CheckpointError(
+                f"no such folder: {folder}; give a checkpoint folder or a Hub id 'owner/name'"
+            )
+        folder = download(str(checkpoint), revision, ["*.json", "*.safetensors"])
+        return cls(
+            folder, f"{checkpoint}@{folder.name[:8]}"
+        )  # the Hub's cache names the folder after the commit
+
+    def file(self, name: str, remedy: str) -> Path:
+        """The path of one of the checkpoint's files; refuses names that lead elsewhere and files that are absent."""
+        if name != Path(name).name or name in ("", ".", ".."):
+            raise CheckpointError(
+                f"{self.folder} refers to {name!r}: only a plain file name inside it is allowed"
+            )
+        path = self.folder / name
+        if path.suffix in PICKLE_SUFFIXES:
+            raise CheckpointError(
+                f"{path} is a pickle file, which can run code when opened; only safetensors is read"
+            )
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing; {remedy}")
+        return path
+
+    def json(self, name: str, remedy: str) -> Json:
+        return Json.load(self.file(name, remedy))
+
+    def weights_file(self) -> Path:
+        if not (self.folder / WEIGHTS_FILE).is_file():
+            pickles = sorted(p.name for p in self.folder.iterdir() if p.suffix in PICKLE_SUFFIXES)
+            if pickles:
+                raise CheckpointError(
+                    f"{self.folder} has no {WEIGHTS_FILE} but {', '.join(pickles)}: pickle files can run code when "
+                    f"opened and are not read; save the checkpoint as safetensors"
+                )
+            if (self.folder / "adapter_config.json").is_file():
+                raise CheckpointError(
+                    f"{self.folder} holds only a LoRA adapter; merge it into its base model and save that"
+                )
+        return self.file(WEIGHTS_FILE, "copy the whole folder that LeRobot saved ('pretrained_model')")
+
+
+def _folder_name(folder: Path) -> str:
+    """LeRobot's trainer saves to <run>/checkpoints/<step>/pretrained_model; the last word alone says nothing."""
+    parts = folder.parts
+    if parts[-1] == "pretrained_model" and len(parts) >= 5 and parts[-3] == "checkpoints":
+        return f"{parts[-4]}@{parts[-2]}"
+    return folder.name
+
+
+def download(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
+    """Fetch a Hub repository's files that match `patterns`, or find them in the Hub's cache when offline."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        at = f" at revision {revision!r}" if revision else ""
+        raise CheckpointError(
+            f"could not get {hub_id!r}{at} from the Hugging Face Hub or its cache ({error}); check the name and the "
+            f"network, log in if it is private, or give a local folder"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Json:
+    """An object of a JSON file whose members are checked as they are read; `where` names it in errors."""
+
+    where: str
+    values: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: Path) -> Json:
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{path} is not valid JSON ({error}); copy the file again") from error
+        if not isinstance(values, dict):
+            raise CheckpointError(f"{path} holds a {type(values).__name__}, expected a JSON object")
+        return cls(str(path), values)
+
+    def get(self, key: str, kind: type[T], default: Any = _REQUIRED) -> T:
+        """The value of `key`, which must be a `kind`; a whole number passes for a float, true and false only for bool."""
+        value = self.values.get(key, default)
+        if value is _REQUIRED:
+            raise CheckpointError(f"{self.where}: {key!r} is missing")
+        if value is default and value is None:
+            return value  # type: ignore[return-value]  # an optional value asked for with default=None
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)  # type: ignore[return-value]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise CheckpointError(f"{self.where}: {key!r} is {value!r}, expected {kind.__name__}")
+        return value
+
+    def positive(self, key: str, default: Any = _REQUIRED) -> int:
+        value = self.get(key, int, default)
+        if value <= 0:
+            raise CheckpointError(f"{self.where}: {key!r} is {value}, expected a number above 0")
+        return value
+
+    def object(self, key: str, default: Any = _REQUIRED) -> Json:
+        return Json(f"{self.where}, {key}", self.get(key, dict, default))
+
+    def objects(self, key: str) -> list[Json]:
+        found = []
+        for index, values in enumerate(self.get(key, list)):
+            if not isinstance(values, dict):
+                raise CheckpointError(f"{self.where}: {key}[{index}] is {values!r}, expected a JSON object")
+            found.append(Json(f"{self.where}, {key}[{index}]", values))
+        return found
+
+    def require(self, key: str, only: Any, default: Any, why: str) -> None:
+        """Refuse any value of `key` but `only`."""
+        value = self.values.get(key, default)
+        if value != only:
+            raise CheckpointError(f"{self.where}: {key!r} is {value!r}, only {only!r} is supported: {why}")
+
+
+class TensorFile:
+    """An open safetensors file; tensors are read when asked for."""
+
+    def __init__(self, path: Path, opened: Any) -> None:
+        self.path = path
+        self._opened = opened
+        self.keys: tuple[str, ...] = tuple(opened.keys())
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return tuple(self._opened.get_slice(key).get_shape())
+
+    def read(self, key: str) -> torch.Tensor:
+        tensor: torch.Tensor = self._opened.get_tensor(key)
+        if not tensor.is_floating_point():
+            raise CheckpointError(
+                f"{self.path}: {key!r} is stored as {tensor.dtype}, expected a floating-point type"
+            )
+        return tensor
+
+
+@contextmanager
+def open_tensors(path: Path) -> Iterator[TensorFile]:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            yield TensorFile(path, opened)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged or not a safetensors file ({error}); copy it again"
+        ) from error

@@ -1,0 +1,231 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The network of SmolVLA, in the order in which a chunk comes about: see, read, think, then act.
+
+    images -> vision tower -> connector --+
+    task   -> embedding ------------------+--> prefix -> language model -> keys and values of every layer
+    state  -> projection -----------------+                                   |
+    noise  -> 10 steps of the action expert, which looks at those keys and values -> chunk of actions
+
+The prefix is computed once per chunk, and so is all that stays the same over the steps. Types follow the weights (see
+`parameter_dtype` in weights.py). Units, names and files are the business of the other modules; tensors come in ready.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch users know
+from torch import Tensor, nn
+
+from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig, TransformerConfig, expert_config
+from smolvla_ros.policy.transformer import (
+    Layer,
+    Layers,
+    RMSNorm,
+    Rotation,
+    attend,
+    block_mask,
+    rotate,
+    rotation,
+)
+from smolvla_ros.policy.vision import Connector, VisionTower
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What the policy sees, as tokens: image tokens of each camera, task, state, padding."""
+
+    embeddings: Tensor  # (B, tokens, width)
+    valid: Tensor  # bool (B, tokens); false for padding and masked cameras
+    starts_block: Tensor  # bool (B, tokens); true for the state, which sees the rest and is not seen by it
+
+    @property
+    def positions(self) -> Tensor:
+        """Padding takes no position, so that the amount of it changes nothing."""
+        return torch.cumsum(self.valid, dim=1) - 1
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the action expert looks at, the same in every step of the flow."""
+
+    keys: Sequence[Tensor]  # of each layer, (B, prefix tokens, kv_heads, head_dim)
+    values: Sequence[Tensor]
+    self_mask: Tensor  # (B, actions, prefix tokens + actions)
+    cross_mask: Tensor  # (B, actions, prefix tokens)
+    self_rotation: Rotation  # actions are counted on from the prefix
+    cross_rotation: Rotation  # actions are counted from 0
+
+
+class LanguageModel(nn.Module):
+    """The kept layers of the backbone's language model. Of the last layer only the keys and values are used."""
+
+    def __init__(self, config: TransformerConfig, vocabulary: int) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(vocabulary, config.width)
+        self.layers = Layers(Layer(config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.width, config.norm_eps)
+
+
+class ActionExpert(nn.Module):
+    """Even layers see prefix and actions in one attention; odd layers re-project the prefix and see only it."""
+
+    def __init__(self, config: TransformerConfig, self_attention: Sequence[bool]) -> None:
+        super().__init__()
+        cached = config.kv_heads * config.head_dim
+        self.layers = Layers(Layer(config, None if own else cached) for own in self_attention)
+        self.norm = RMSNorm(config.width, config.norm_eps)
+
+
+class Network(nn.Module):
+    """`image_start` and `image_end` are token ids put around every image (none in the published checkpoints)."""
+
+    def __init__(
+        self,
+        config: SmolVLAConfig,
+        backbone: BackboneConfig,
+        image_start: Sequence[int] = (),
+        image_end: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.head_dim = backbone.text.head_dim
+        self.image_start, self.image_end = tuple(image_start), tuple(image_end)
+        self.self_attention = tuple(config.attends_to_itself(layer) for layer in range(backbone.text.layers))
+        expert = expert_config(backbone.text, config.expert_width_multiplier)
+        self.vision = VisionTower(backbone.vision)
+        self.connector = Connector(backbone.vision, backbone.text.width)
+        self.text = LanguageModel(backbone.text, backbone.vocabulary)
+        self.expert = ActionExpert(expert, self.self_attention)
+        self.state_proj = nn.Linear(config.max_state_dim, backbone.text.width)
+        self.action_in_proj = nn.Linear(config.max_action_dim, expert.width)
+        self.action_time_mlp_in = nn.Linear(2 * expert.width, expert.width)
+        self.action_time_mlp_out = nn.Linear(expert.width, expert.width)
+        self.action_out_proj = nn.Linear(expert.width, config.max_action_dim)
+
+    def sample(self, context: Context, noise: Tensor) -> Tensor:
+        """Follow the flow from noise (t = 1) to actions (t = 0); both float32 (B, chunk, max_action_dim)."""
+        step = -1.0 / self.config.num_steps
+        times = [1.0 + index * step for index in range(self.config.num_steps)]
+        embeddings = self.embed_times(times).to(noise.device)
+        x = noise
+        for embedding in embeddings:
+            x = x + step * self.velocity(context, x, embedding)
+        return x
+
+    # See and read
+
+    def embed_prefix(
+        self,
+        images: Sequence[Tensor],
+        image_valid: Sequence[bool],
+        tokens: Tensor,
+        tokens_valid: Tensor,
+        state: Tensor,
+    ) -> Prefix:
+        """Images float (B, 3, side, side) in -1..1, tokens int64 (B, n), state float32 (B, max_state_dim)."""
+        parts: list[Tensor] = []
+        valid: list[Tensor] = []
+
+        def add(part: Tensor, is_valid: bool) -> None:
+            parts.append(part)
+            valid.append(torch.full(part.shape[:2], is_valid, device=part.device))
+
+        for image, is_valid in zip(images, image_valid, strict=True):
+            add(self._embed_ids(self.image_start, image), True)
+            seen = self.connector(self.vision(image.to(self.vision.patch_embedding.weight.dtype)))
+            # The factor has the type of the image tokens: sqrt(960) is 31 in bfloat16, and was so in training.
+            add(seen * torch.tensor(seen.shape[-1] ** 0.5, dtype=seen.dtype, device=seen.device), is_valid)
+            add(self._embed_ids(self.image_end, image), True)
+        words = self.text.embed_tokens(tokens)
+        parts.append(words * math.sqrt(words.shape[-1]))
+        valid.append(tokens_valid)
+        add(self.state_proj(state)[:, None], True)
+        length = sum(part.shape[1] for part in parts)
+        padding = max(self.config.prefix_length - length, 0)
+        starts_block = torch.zeros(1, length + padding, dtype=torch.bool, device=state.device)
+        starts_block[:, length - 1] = True
+        return Prefix(
+            embeddings=F.pad(torch.cat(parts, dim=1), (0, 0, 0, padding)),
+            valid=F.pad(torch.cat(valid, dim=1), (0, padding)),
+            starts_block=starts_block.expand(state.shape[0], -1),
+        )
+
+    def _embed_ids(self, ids: Sequence[int], image: Tensor) -> Tensor:
+        tokens = torch.tensor(ids, dtype=torch.int64, device=image.device)
+        embedded: Tensor = self.text.embed_tokens(tokens)
+        return embedded.expand(image.shape[0], -1, -1)
+
+    def read_prefix(self, prefix: Prefix) -> tuple[list[Tensor], list[Tensor]]:
+        """Run the language model over the prefix; keys (rotated) and values of every layer."""
+        turn = rotation(prefix.positions, self.head_dim)
+        mask = block_mask(prefix.valid, prefix.starts_block)
+        keys, values = [], []
+        x = prefix.embeddings
+        for layer in self.text.layers:
+            normed = layer.input_layernorm(x)
+            keys.append(rotate(layer.self_attn.keys(normed), turn))
+            values.append(layer.self_attn.values(normed))
+            if layer is not self.text.layers[-1]:  # nobody looks at what the last layer puts out
+                queries = rotate(layer.self_attn.queries(normed), turn)
+                x = layer.output(x, attend(queries, keys[-1], values[-1], mask))
+        return keys, values
+
+    # Think and act
+
+    def context(self, valid: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Context:
+        """Everything that the action expert needs of the prefix, from which tokens of it are valid and `read_prefix`."""
+        keys, values = list(keys), list(values)
+        for index, layer in enumerate(self.expert.layers):
+            if not self.self_attention[index]:  # re-projected, without rotating the keys again
+                keys[index] = layer.self_attn.keys(keys[index].flatten(2))
+                values[index] = layer.self_attn.values(values[index].flatten(2))
+        batch, actions = len(valid), self.config.chunk_size
+        cross_mask = valid[:, None, :].expand(batch, actions, -1)
+        ones = torch.ones(batch, actions, dtype=torch.bool, device=valid.device)
+        own = torch.arange(actions, device=valid.device).expand(batch, -1)
+        return Context(
+            keys=keys,
+            values=values,
+            self_mask=torch.cat([cross_mask, block_mask(ones, ones)], dim=2),
+            cross_mask=cross_mask,
+            self_rotation=rotation(valid.sum(dim=1, keepdim=True) + own, self.head_dim),
+            cross_rotation=rotation(own, self.head_dim),
+        )
+
+    def velocity(self, context: Context, x: Tensor, time_embedding: Tensor) -> Tensor:
+        """Where the flow goes from x (B, chunk, max_action_dim) at one time; same shape, float32."""
+        h = self.embed_actions(x, time_embedding)
+        for index, layer in enumerate(self.expert.layers):
+            normed = layer.input_layernorm(h)
+            keys, values = context.keys[index], context.values[index]
+            queries = layer.self_attn.queries(normed)
+            if self.self_attention[index]:
+                turn, mask = context.self_rotation, context.self_mask
+                keys = torch.cat([keys, rotate(layer.self_attn.keys(normed), turn)], dim=1)
+                values = torch.cat([values, layer.self_attn.values(normed)], dim=1)
+            else:
+                turn, mask = context.cross_rotation, context.cross_mask
+            h = layer.output(h, attend(rotate(queries, turn), keys, values, mask))
+        out: Tensor = self.action_out_proj(self.expert.norm(h).to(torch.float32))
+        return out
+
+    def embed_actions(self, x: Tensor, time_embedding: Tensor) -> Tensor:
+        """Actions under way (B, chunk, max_action_dim) and the time's embedding (width,) to expert tokens."""
+        actions = self.action_in_proj(x)
+        both = torch.cat([actions, time_embedding.expand_as(actions)], dim=2)
+        out: Tensor = self.action_time_mlp_out(F.silu(self.action_time_mlp_in(both)))
+        return out
+
+    def embed_times(self, times: Sequence[float]) -> Tensor:
+        """Sinusoids of the flow's times, float32 (times, expert width); the phases need float64, so on the CPU."""
+        half = self.action_in_proj.out_features // 2
+        low, high = self.config.min_period, self.config.max_period
+        periods = low * (high / low) ** torch.linspace(0.0, 1.0, half, dtype=torch.float64)
+        time = torch.tensor(times, dtype=torch.float32).to(torch.float64)  # float32 as in training
+        phases = 1.0 / periods[None, :] * 2 * math.pi * time[:, None]
+        return torch.cat([torch.sin(phases), torch.cos(phases)], dim=1).to(torch.float32)

@@ -1,0 +1,42 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A policy with a known, smooth motion: every joint sways about its middle. For benchmarks, tests and dry runs without torch.
+
+The motion is a function of absolute time alone, so that chunks of different observations agree exactly where they
+overlap, and what an executor adds to it can be measured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.observation import NANOSECONDS, Observation
+from smolvla_ros.robot import RobotSpec
+
+
+class ScriptedPolicy:
+    """Sine of `amplitude_rad` about each joint's middle, one period in `period_s`, joints evenly out of phase."""
+
+    name = "scripted"
+
+    def __init__(
+        self,
+        robot: RobotSpec,
+        cameras: tuple[str, ...] = (),
+        steps: int = 50,
+        amplitude_rad: float = 0.2,
+        period_s: float = 4.0,
+    ) -> None:
+        self.cameras = cameras
+        self._middle_rad = np.array([joint.middle_rad for joint in robot.joints])
+        self._phase = np.linspace(0.0, np.pi, len(robot.joints), endpoint=False)
+        self._step_s = np.arange(steps) / robot.rate_hz
+        self._amplitude_rad = amplitude_rad
+        self._period_s = period_s
+
+    def infer(self, observation: Observation) -> npt.NDArray[np.float64]:
+        period_ns = round(self._period_s * NANOSECONDS)
+        start_s = (observation.stamp_ns % period_ns) / NANOSECONDS
+        angle = 2.0 * np.pi * (start_s + self._step_s) / self._period_s
+        return np.asarray(self._middle_rad + self._amplitude_rad * np.sin(angle[:, None] + self._phase))

@@ -1,0 +1,109 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The eyes: SmolVLM's vision tower (a SigLIP-style ViT) and the connector that turns its patches into tokens.
+
+Every image has one size and no padding mask, so the tower needs none of the general machinery of transformers. Patch
+positions are whole-number arithmetic; transformers 4.56 and 4.57 compute them in the image's float type and are off by
+one patch in float32, which this file deliberately does not reproduce.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch users know
+from torch import Tensor, nn
+
+from smolvla_ros.policy.config import VisionConfig
+
+
+class Attention(nn.Module):
+    """Every patch looks at every patch."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.q_proj = nn.Linear(config.width, config.width)
+        self.k_proj = nn.Linear(config.width, config.width)
+        self.v_proj = nn.Linear(config.width, config.width)
+        self.out_proj = nn.Linear(config.width, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, patches, width), as is the result
+        batch, patches, width = x.shape
+
+        def split(y: Tensor) -> Tensor:  # (B, heads, patches, head width)
+            return y.view(batch, patches, self.heads, width // self.heads).transpose(1, 2)
+
+        y = F.scaled_dot_product_attention(
+            split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x))
+        )
+        out: Tensor = self.out_proj(y.transpose(1, 2).reshape(batch, patches, width))
+        return out
+
+
+class MLP(nn.Module):
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.width, config.mlp_width)
+        self.fc2 = nn.Linear(config.mlp_width, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return out
+
+
+class Layer(nn.Module):
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.layer_norm1 = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.self_attn = Attention(config)
+        self.layer_norm2 = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.self_attn(self.layer_norm1(x))
+        out: Tensor = x + self.mlp(self.layer_norm2(x))
+        return out
+
+
+class VisionTower(nn.Module):
+    """Image (B, 3, side, side) in -1..1 to patch features (B, patches, width)."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.side = config.image_size // config.patch_size  # of the position table, in patches
+        self.patch_embedding = nn.Conv2d(3, config.width, config.patch_size, stride=config.patch_size)
+        self.position_embedding = nn.Embedding(self.side**2, config.width)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.post_layernorm = nn.LayerNorm(config.width, eps=config.norm_eps)
+
+    def forward(self, image: Tensor) -> Tensor:
+        patches = self.patch_embedding(image)  # (B, width, rows, columns)
+        rows, columns = patches.shape[2:]
+        row = torch.arange(rows, device=image.device) * self.side // rows
+        column = torch.arange(columns, device=image.device) * self.side // columns
+        positions = (row[:, None] * self.side + column[None, :]).flatten()
+        x = patches.flatten(2).transpose(1, 2) + self.position_embedding(positions)
+        for layer in self.layers:
+            x = layer(x)
+        out: Tensor = self.post_layernorm(x)
+        return out
+
+
+class Connector(nn.Module):
+    """Fold squares of `factor` by `factor` patches into one token and project it to the language model's width."""
+
+    def __init__(self, config: VisionConfig, text_width: int) -> None:
+        super().__init__()
+        self.factor = config.pixel_shuffle
+        self.proj = nn.Linear(config.width * self.factor**2, text_width, bias=False)
+
+    def forward(
+        self, x: Tensor
+    ) -> Tensor:  # (B, side * side, width) -> (B, (side / factor) ** 2, text_width)
+        batch, patches, width = x.shape
+        side = int(patches**0.5)
+        folded = side // self.factor
+        x = x.view(batch, folded, self.factor, folded, self.factor * width)
+        x = x.transpose(2, 3).reshape(batch, folded**2, self.factor**2 * width)
+        out: Tensor = self.proj(x)
+        return out

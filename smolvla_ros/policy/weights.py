@@ -1,0 +1,98 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint's weights into the network: every tensor once, in its place, of the right shape and type.
+
+LeRobot loads what fits and logs the rest; here a weight too many or too few is an error, because half a model moves an
+arm just as willingly. Tensors are read one at a time into an empty network, so memory holds the model once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from smolvla_ros.policy.checkpoint import CheckpointError, TensorFile, open_tensors
+from smolvla_ros.policy.network import Network
+
+# Where a checkpoint keeps our modules; the first row that fits counts.
+_VLM = "model.vlm_with_expert.vlm.model."
+CHECKPOINT_NAMES = (
+    ("vision.patch_embedding.", f"{_VLM}vision_model.embeddings.patch_embedding."),
+    ("vision.position_embedding.", f"{_VLM}vision_model.embeddings.position_embedding."),
+    ("vision.layers.", f"{_VLM}vision_model.encoder.layers."),
+    ("vision.", f"{_VLM}vision_model."),
+    ("connector.", f"{_VLM}connector.modality_projection."),
+    ("text.", f"{_VLM}text_model."),
+    ("expert.", "model.vlm_with_expert.lm_expert."),
+    ("", "model."),
+)
+UNUSED = "model.vlm_with_expert.vlm.lm_head.weight"  # names the next word, which nobody asks for
+EXPERT_KEY_VALUE = re.compile(r"expert\.layers\.(\d+)\.self_attn\.[kv]_proj\.weight")
+
+
+def load_weights(network: Network, path: Path, device: torch.device, dtype: str) -> None:
+    """Fill a network built on the meta device from a safetensors file; raises CheckpointError if the two differ."""
+    names = {checkpoint_name(name): name for name, _ in network.named_parameters()}
+    with open_tensors(path) as file:
+        _check_keys(file, names)
+        for key, name in names.items():
+            module_name, _, leaf = name.rpartition(".")
+            module = network.get_submodule(module_name)
+            wanted = tuple(getattr(module, leaf).shape)
+            if file.shape(key) != wanted:
+                raise CheckpointError(
+                    f"{path}: {key!r} has shape {file.shape(key)}, the checkpoint's config.json and the backbone's "
+                    f"make it {wanted}; one of the files belongs to another model"
+                )
+            # A copy, not a view of the mapped file: the file may be replaced while the policy runs.
+            tensor = torch.empty(wanted, dtype=parameter_dtype(network, name, dtype), device=device)
+            tensor.copy_(file.read(key))
+            setattr(module, leaf, nn.Parameter(tensor, requires_grad=False))
+    network.eval()
+
+
+def checkpoint_name(name: str) -> str:
+    """The key under which LeRobot saves our parameter `name`."""
+    ours, theirs = next(row for row in CHECKPOINT_NAMES if name.startswith(row[0]))
+    return theirs + name.removeprefix(ours)
+
+
+def parameter_dtype(network: Network, name: str, dtype: str) -> torch.dtype:
+    """The type in which a parameter computes, whatever it is stored in.
+
+    "native" is what LeRobot 0.4 arrives at: it depends on how the reference builds the model, not on a plan (the
+    re-projections of the odd expert layers are float32 only because they are created after the rest).
+    """
+    if dtype == "float32" or name.startswith(("state_proj.", "action_")):
+        return torch.float32
+    if dtype == "native":
+        if name.startswith(("vision.", "connector.")) and not network.config.load_vlm_weights:
+            return torch.float32
+        match = EXPERT_KEY_VALUE.fullmatch(name)
+        if match and not network.self_attention[int(match[1])]:
+            return torch.float32
+    return torch.bfloat16
+
+
+def _check_keys(file: TensorFile, wanted: dict[str, str]) -> None:
+    missing = sorted(set(wanted) - set(file.keys))
+    unexpected = sorted(set(file.keys) - set(wanted) - {UNUSED})
+    if any(key.startswith(("normalize_", "unnormalize_")) for key in unexpected):
+        raise CheckpointError(
+            f"{file.path} holds statistics beside the weights, as LeRobot 0.1 to 0.3 saved them; migrate it with "
+            f"LeRobot's migrate_policy_normalization"
+        )
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{file.path} does not hold the weights that config.json describes: {_listed('missing', missing)}; "
+            f"{_listed('unexpected', unexpected)}. Copy the checkpoint again, all files from one place"
+        )
+
+
+def _listed(what: str, keys: Sequence[str]) -> str:
+    shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
+    return f"{len(keys)} {what}" + (f" ({shown})" if keys else "")

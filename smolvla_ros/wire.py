@@ -1,0 +1,116 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Anything shaped like a ROS message -> the values that travel inside the package.
+
+Fields are read by name and nothing of ROS is imported, so live rclpy messages and messages read from a bag without ROS
+go through the very same lines. The way back, values to messages, needs the message classes and lives in
+`nodes/messages.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest, RequestReason
+from smolvla_ros.image import decode_compressed, to_rgb
+from smolvla_ros.observation import NANOSECONDS, Frame
+from smolvla_ros.robot import Joints
+
+
+class WireError(ValueError):
+    """A message whose fields contradict each other or this robot; the message names both."""
+
+
+def nanoseconds(time_or_duration: Any) -> int:
+    """builtin_interfaces Time or Duration -> ns."""
+    return int(time_or_duration.sec) * NANOSECONDS + int(time_or_duration.nanosec)
+
+
+def frame_from_msg(msg: Any, camera: str) -> Frame:
+    """sensor_msgs Image or CompressedImage -> Frame; raises ImageError."""
+    stamp_ns = nanoseconds(msg.header.stamp)
+    if hasattr(msg, "encoding"):
+        image = to_rgb(msg.data, msg.height, msg.width, msg.encoding, msg.step)
+    else:
+        image = decode_compressed(msg.data)
+    return Frame(camera, stamp_ns, image)
+
+
+def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
+    """sensor_msgs JointState -> Joints in the order of `joint_names`; further joints are left out.
+
+    Velocities and efforts that the message leaves out become zeros. Raises WireError on a missing joint, arrays
+    of different lengths and values that are not finite.
+    """
+    index = {str(name): i for i, name in enumerate(msg.name)}
+    missing = [name for name in joint_names if name not in index]
+    if missing:
+        raise WireError(f"joint states lack {', '.join(missing)}; they have {', '.join(index)}")
+    order = [index[name] for name in joint_names]
+    positions, velocities, efforts = (
+        _joint_array(getattr(msg, name), name, len(index), order) for name in ("position", "velocity", "effort")
+    )
+    if positions is None:
+        raise WireError("joint states carry no positions")
+    zeros = np.zeros(len(order))
+    return Joints(
+        nanoseconds(msg.header.stamp),
+        positions,
+        zeros if velocities is None else velocities,
+        zeros if efforts is None else efforts,
+    )
+
+
+def _joint_array(values: Any, field: str, count: int, order: list[int]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    if len(values) == 0:
+        return None
+    if len(values) != count:
+        raise WireError(f"joint states have {count} names and {len(values)} values of {field}")
+    array = np.asarray(values, np.float64)[order]
+    if not np.isfinite(array).all():
+        raise WireError(f"joint states: {field} {array.tolist()} is not finite")
+    return array
+
+
+def chunk_from_msg(msg: Any) -> ActionChunk:
+    """smolvla_ros ActionChunk -> ActionChunk; raises ChunkError when the positions are not whole rows."""
+    joint_names = tuple(str(name) for name in msg.joint_names)
+    positions = np.array(msg.positions, np.float64)
+    if not joint_names or positions.size == 0 or positions.size % len(joint_names):
+        raise ChunkError(
+            "wrong_width",
+            f"chunk {msg.chunk_id}: {positions.size} positions are no whole rows of {len(joint_names)} joints",
+        )
+    return ActionChunk(
+        positions=positions.reshape(-1, len(joint_names)),
+        joint_names=joint_names,
+        observation_stamp_ns=nanoseconds(msg.observation_stamp),
+        step_duration_ns=nanoseconds(msg.step_duration),
+        chunk_id=int(msg.chunk_id),
+        request_id=int(msg.request_id),
+        task=str(msg.task),
+        policy=str(msg.policy),
+        inference_duration_s=nanoseconds(msg.inference_duration) / NANOSECONDS,
+        expires_ns=nanoseconds(msg.expires),
+    )
+
+
+def request_from_msg(msg: Any) -> ChunkRequest:
+    """smolvla_ros ChunkRequest -> ChunkRequest."""
+    joint_names = tuple(str(name) for name in msg.joint_names)
+    prefix = np.array(msg.prefix, np.float64)
+    if prefix.size and (not joint_names or prefix.size % len(joint_names)):
+        raise WireError(f"request {msg.request_id}: {prefix.size} prefix values for {len(joint_names)} joints")
+    return ChunkRequest(
+        stamp_ns=nanoseconds(msg.header.stamp),
+        request_id=int(msg.request_id),
+        task=str(msg.task),
+        reason=RequestReason(msg.reason),
+        queue_duration_s=nanoseconds(msg.queue_duration) / NANOSECONDS,
+        joint_names=joint_names,
+        prefix=prefix.reshape(-1, max(len(joint_names), 1)),
+        prefix_stamp_ns=nanoseconds(msg.prefix_stamp),
+        expected_delay_s=nanoseconds(msg.expected_delay) / NANOSECONDS,
+    )

@@ -1,0 +1,298 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The arm's driver on emulated servos over the real pty: what it sets up, reads, sends and refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from smolvla_ros.arm.emulated import EmulatedArm
+from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError
+from smolvla_ros.arm.so100 import ArmError, So100Arm, So100Config
+from smolvla_ros.settings import SettingError
+from smolvla_ros.units import RAD_PER_TICK, CalibrationError, JointUnits, MotorCalibration
+
+MIDDLE_RAD = {"shoulder_lift": 1.8, "gripper": 0.9}
+
+
+@pytest.fixture
+def units(calibration: dict[str, MotorCalibration]) -> tuple[JointUnits, ...]:
+    return tuple(
+        JointUnits(name, "degrees", -1 if name == "elbow_flex" else 1, MIDDLE_RAD.get(name, 0.0), motor)
+        for name, motor in calibration.items()
+    )
+
+
+@pytest.fixture
+def arm(emulated: EmulatedArm, units: tuple[JointUnits, ...]) -> Iterator[So100Arm]:
+    arm = So100Arm(FeetechBus(emulated.port), units)
+    yield arm
+    arm.close()
+
+
+@pytest.fixture
+def armed(arm: So100Arm) -> So100Arm:
+    arm.connect()
+    arm.enable_torque()
+    return arm
+
+
+@pytest.fixture
+def requests(emulated: EmulatedArm, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the servos are asked, as they hear it."""
+    heard: list[Any] = []
+    execute = emulated._execute
+
+    def listen(request: Any) -> bytes:
+        heard.append(request)
+        return execute(request)
+
+    monkeypatch.setattr(emulated, "_execute", listen)
+    return heard
+
+
+def test_first_connect_sets_the_servos_up_as_lerobot_does(emulated: EmulatedArm, arm: So100Arm) -> None:
+    report = arm.connect()
+    assert report.warnings == ()
+    assert report.firmware == ("3.10",) * 6
+    assert "gripper (servo 6): Protection_Current 500 -> 250" in report.changes
+    for servo in emulated.servos.values():
+        assert [servo.value(f"{gain}_Coefficient") for gain in "PID"] == [16, 0, 32]
+        assert servo.value("Return_Delay_Time") == 0
+        assert servo.value("Acceleration") == 254
+        assert servo.value("Lock") == 1
+    gripper, elbow = emulated.servos["gripper"], emulated.servos["elbow_flex"]
+    limits = ("Max_Torque_Limit", "Torque_Limit", "Protection_Current", "Overload_Torque")
+    assert [gripper.value(name) for name in limits] == [500, 500, 250, 25]
+    assert [elbow.value(name) for name in limits] == [1000, 1000, 500, 80]
+
+
+def test_setup_outlasts_the_power(emulated: EmulatedArm, arm: So100Arm) -> None:
+    arm.connect()
+    emulated.power_cycle()
+    assert arm.connect().changes == ()
+
+
+def test_equal_eeprom_is_not_written_again(arm: So100Arm, requests: list[Any]) -> None:
+    arm.connect()
+    arm.close()
+    requests.clear()
+    arm.connect()
+    written = [request.parameters[0] for request in requests if request.code in (0x03, 0x83)]
+    assert set(written) == {41, 48, 55}  # Acceleration, Torque_Limit of the gripper, Lock: all SRAM
+
+
+def test_connecting_leaves_a_holding_arm_alone(emulated: EmulatedArm, armed: So100Arm) -> None:
+    armed.close()
+    armed.connect()
+    assert all(servo.value("Torque_Enable") == 1 for servo in emulated.servos.values())
+    assert not armed.torque_enabled
+
+
+def test_missing_servos_are_all_named_and_the_port_is_free_again(
+    emulated: EmulatedArm, arm: So100Arm
+) -> None:
+    emulated.servos["elbow_flex"].silent = True
+    emulated.servos["gripper"].silent = True
+    with pytest.raises(ArmError, match=r"2 of 6 servos missing: elbow_flex \(servo 3\).*gripper \(servo 6\)"):
+        arm.connect()
+    assert not arm.bus.is_open
+
+
+def test_wrong_model_is_refused(emulated: EmulatedArm, arm: So100Arm) -> None:
+    emulated.servos["wrist_flex"]._set("Model_Number", 2825)
+    with pytest.raises(ArmError, match=r"wrist_flex \(servo 4\) is model 2825"):
+        arm.connect()
+
+
+def test_different_firmware_is_a_warning(emulated: EmulatedArm, arm: So100Arm) -> None:
+    emulated.servos["wrist_flex"]._set("Firmware_Minor_Version", 9)
+    assert "wrist_flex 3.9" in arm.connect().warnings[0]
+
+
+def test_calibration_of_another_arm_is_refused_with_both_values(
+    emulated: EmulatedArm, units: tuple[JointUnits, ...], calibration: dict[str, MotorCalibration]
+) -> None:
+    other = replace(calibration["shoulder_lift"], homing_offset=5, range_max=3000)
+    wrong = tuple(replace(j, calibration=other) if j.name == "shoulder_lift" else j for j in units)
+    with pytest.raises(ArmError) as raised:
+        So100Arm(FeetechBus(emulated.port), wrong).connect()
+    assert "shoulder_lift (servo 2) has Homing_Offset 1012, the file says 5" in str(raised.value)
+    assert "shoulder_lift (servo 2) has Max_Position_Limit 3140, the file says 3000" in str(raised.value)
+    assert "shoulder_pan" not in str(raised.value)
+
+
+def test_arm_without_a_calibration_is_refused(units: tuple[JointUnits, ...]) -> None:
+    with pytest.raises(CalibrationError, match="'shoulder_pan' has no calibration"):
+        So100Arm(FeetechBus("unused"), (replace(units[0], calibration=None), *units[1:]))
+
+
+def test_setting_out_of_range_is_refused(units: tuple[JointUnits, ...]) -> None:
+    with pytest.raises(SettingError, match="p_coefficient"):
+        So100Arm(FeetechBus("unused"), units, So100Config(p_coefficient=300))
+
+
+def test_torque_comes_on_without_any_motion(emulated: EmulatedArm, arm: So100Arm, clock: Any) -> None:
+    arm.connect()
+    before = arm.read().position_ticks
+    assert all(servo.value("Goal_Position") == 0 for servo in emulated.servos.values())  # would jump
+    arm.enable_torque()
+    clock.pass_s(1.0)
+    np.testing.assert_array_equal(arm.read().position_ticks, before)
+    assert arm.torque_enabled
+
+
+def test_goal_is_reached_in_radians(armed: So100Arm, clock: Any) -> None:
+    goal = np.array([0.5, 1.2, -0.4, 0.3, -1.0, 1.4])
+    assert not armed.write(goal).any()
+    armed.read()  # an answer proves that the broadcast before it has arrived
+    clock.pass_s(2.0)
+    reading = armed.read()
+    assert reading.valid.all()
+    np.testing.assert_allclose(reading.positions_rad, goal, atol=RAD_PER_TICK / 2)
+    assert not reading.moving.any()
+
+
+def test_velocity_and_load_point_along_the_urdf_axis(armed: So100Arm, clock: Any) -> None:
+    armed.write(np.array([0.0, 1.8, 1.0, 0.0, 0.0, 0.9]))  # elbow: direction -1, ticks fall
+    armed.read()
+    clock.pass_s(0.05)
+    elbow = 2
+    reading = armed.read()
+    assert reading.moving[elbow]
+    assert 0.5 < reading.velocities_rad_s[elbow] < 4.1
+    assert 0.1 < reading.load[elbow] <= 1.0
+    assert 0.1 < reading.current_a[elbow] < 2.1
+    assert 6.5 < reading.voltage_v[elbow] < 7.5
+    assert 20 < reading.temperature_c[elbow] < 40
+
+
+def test_goal_outside_the_calibrated_range_is_clamped_and_told(
+    emulated: EmulatedArm, armed: So100Arm, calibration: dict[str, MotorCalibration]
+) -> None:
+    clamped = armed.write(np.array([9.0, 1.8, 9.0, 0.0, 0.0, 0.9]))
+    armed.read()
+    assert clamped.tolist() == [True, False, True, False, False, False]
+    assert emulated.servos["shoulder_pan"].value("Goal_Position") == calibration["shoulder_pan"].range_max
+    assert emulated.servos["elbow_flex"].value("Goal_Position") == calibration["elbow_flex"].range_min
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_goal_that_is_not_finite_is_refused_and_nothing_is_sent(
+    armed: So100Arm, requests: list[Any], bad: float
+) -> None:
+    goal = np.zeros(6)
+    goal[3] = bad
+    with pytest.raises(ArmError, match="goal of wrist_flex is"):
+        armed.write(goal)
+    armed.read()
+    assert all(request.code == 0x82 for request in requests)
+
+
+def test_goal_of_the_wrong_shape_is_refused(armed: So100Arm) -> None:
+    with pytest.raises(ArmError, match=r"shape \(5,\), the arm has 6"):
+        armed.write(np.zeros(5))
+
+
+def test_goal_without_torque_is_refused(armed: So100Arm) -> None:
+    armed.release()
+    with pytest.raises(ArmError, match="torque is off; call enable_torque"):
+        armed.write(np.zeros(6))
+
+
+def test_release_switches_all_torque_off(emulated: EmulatedArm, armed: So100Arm) -> None:
+    armed.release()
+    assert all(servo.value("Torque_Enable") == 0 for servo in emulated.servos.values())
+    assert not armed.torque_enabled
+
+
+def test_release_names_the_servo_that_did_not_confirm_and_switches_off_the_others(
+    emulated: EmulatedArm, armed: So100Arm
+) -> None:
+    emulated.servos["shoulder_lift"].silent = True
+    with pytest.raises(ArmError, match=r"shoulder_lift \(servo 2\): no answer"):
+        armed.release()
+    held = [name for name, servo in emulated.servos.items() if servo.value("Torque_Enable")]
+    assert held == ["shoulder_lift"]
+
+
+def test_silent_servo_is_named_while_the_others_still_read(emulated: EmulatedArm, armed: So100Arm) -> None:
+    emulated.servos["elbow_flex"].silent = True
+    reading = armed.read()
+    assert reading.valid.tolist() == [True, True, False, True, True, True]
+    assert "no answer from servo 3" in reading.failures["elbow_flex"]
+    assert np.isnan(reading.positions_rad[2]) and np.isfinite(np.delete(reading.positions_rad, 2)).all()
+    assert reading.position_ticks[2] == -1
+    assert reading.communication_errors.tolist() == [0, 0, 1, 0, 0, 0]
+    emulated.servos["elbow_flex"].silent = False
+    assert armed.read().valid.all()
+
+
+def test_one_damaged_answer_is_repeated_and_counted(emulated: EmulatedArm, armed: So100Arm) -> None:
+    emulated.servos["wrist_roll"].corrupt_replies = 1
+    reading = armed.read()
+    assert reading.valid.all()
+    assert reading.retries.tolist() == [0, 0, 0, 0, 1, 0]
+    assert reading.communication_errors.sum() == 0
+
+
+def test_bytes_left_on_the_line_do_not_disturb_the_next_read(emulated: EmulatedArm, armed: So100Arm) -> None:
+    before = armed.read().position_ticks
+    emulated.inject(bytes.fromhex("FF FF 01 11 00 FF 0F") + bytes(7) + b"\xff\xff\x02")
+    np.testing.assert_array_equal(armed.read().position_ticks, before)
+
+
+def test_hardware_faults_are_reported_by_joint(emulated: EmulatedArm, armed: So100Arm) -> None:
+    emulated.servos["gripper"].fault_bits = 32 | 4
+    reading = armed.read()
+    assert reading.valid.all()
+    assert reading.error_bits.tolist() == [0, 0, 0, 0, 0, 36]
+    assert reading.faults(armed.joint_names) == {"gripper": ("overheat", "overload")}
+
+
+def test_torque_stays_off_while_a_servo_reports_a_fault(emulated: EmulatedArm, arm: So100Arm) -> None:
+    emulated.servos["gripper"].fault_bits = 32
+    assert arm.connect().warnings == ("gripper (servo 6) reports overload",)
+    with pytest.raises(ArmError, match="torque stays off: gripper reports overload"):
+        arm.enable_torque()
+    assert not any(servo.value("Torque_Enable") for servo in emulated.servos.values())
+
+
+def test_torque_stays_off_while_a_joint_stands_outside_its_range(
+    units: tuple[JointUnits, ...], calibration: dict[str, MotorCalibration]
+) -> None:
+    with EmulatedArm(calibration, start_ticks={"wrist_flex": 600}) as emulated:
+        arm = So100Arm(FeetechBus(emulated.port), units)
+        arm.connect()
+        with pytest.raises(ArmError, match=r"wrist_flex \(servo 4\) stands at 600, outside .* 880 \.\. 3180"):
+            arm.enable_torque()
+        arm.close()
+
+
+def test_half_armed_arm_is_released_again(emulated: EmulatedArm, arm: So100Arm, monkeypatch: Any) -> None:
+    arm.connect()
+    servo = emulated.servos["wrist_roll"]
+    write = servo.write
+
+    def stuck(address: int, data: bytes) -> None:
+        if address != 40:
+            write(address, data)
+
+    monkeypatch.setattr(servo, "write", stuck)
+    with pytest.raises(ArmError, match="wrist_roll .* keeps Torque_Enable at 0 instead of 1"):
+        arm.enable_torque()
+    assert not any(servo.value("Torque_Enable") for servo in emulated.servos.values())
+
+
+def test_unplugged_port_is_a_bus_error_and_says_so(emulated: EmulatedArm, armed: So100Arm) -> None:
+    emulated.close()
+    with pytest.raises(PortError, match="was lost.*still plugged in"):
+        armed.read()
+    with pytest.raises(BusError, match="is not open"):
+        armed.read()
+    assert not armed.torque_enabled

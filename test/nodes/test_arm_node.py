@@ -1,0 +1,128 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The arm node on a real servo protocol: reads at its rate, obeys commands, lets go when it ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import joint_command_msg
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.wire import joints_from_msg, nanoseconds
+
+ROBOT_FILE = "config/so100.yaml"
+CALIBRATION = "config/emulated_calibration.json"
+
+
+def start_arm(start: Any, port: str, **parameters: Any) -> Any:
+    return start("nodes.arm_node", **{"robot": ROBOT_FILE, "port": port, "calibration": CALIBRATION, **parameters})
+
+
+def test_joint_states_come_at_fifty_hertz_in_radians(observer: Any, start: Any, emulated_arm: Any) -> None:
+    robot = RobotSpec.load(ROBOT_FILE)
+    states = observer.collect(topics.JOINT_STATES)
+    start_arm(start, emulated_arm[0])
+    observer.until(lambda: states, "joint states")
+    observer.spin(2.0)
+    stamps = [nanoseconds(message.header.stamp) for message in states]
+    assert stamps == sorted(set(stamps))
+    assert 1e9 / np.median(np.diff(stamps)) == pytest.approx(50.0, rel=0.05)
+    joints = joints_from_msg(states[-1], robot.joint_names)
+    assert (robot.lower_rad - 0.3 < joints.positions_rad).all() and (joints.positions_rad < robot.upper_rad + 0.3).all()
+
+
+def test_a_command_moves_the_arm_there(observer: Any, start: Any, emulated_arm: Any) -> None:
+    robot = RobotSpec.load(ROBOT_FILE)
+    states, servos = observer.collect(topics.JOINT_STATES), observer.collect(topics.SERVO_STATES)
+    commands = observer.publisher(topics.JOINT_COMMANDS)
+    start_arm(start, emulated_arm[0])
+    observer.until(lambda: states and servos and commands.get_subscription_count(), "the arm")
+    goal = joints_from_msg(states[-1], robot.joint_names).positions_rad + 0.2 * np.eye(6)[0]
+    commands.publish(joint_command_msg(robot.joint_names, observer.now_ns(), goal))
+
+    def there() -> bool:
+        now = joints_from_msg(states[-1], robot.joint_names).positions_rad
+        return bool(np.abs(now - goal).max() < 0.03)
+
+    observer.until(there, "the arm to arrive")
+    assert 0 < min(servos[-1].temperature) and max(servos[-1].temperature) < 60
+    assert 4.0 < min(servos[-1].voltage) and max(servos[-1].voltage) < 13.0
+    assert not any(servos[-1].error_bits) and not any(servos[-1].communication_errors)
+
+
+@pytest.mark.parametrize("bad", ["nan", "unknown joint"])
+def test_a_command_that_makes_no_sense_moves_nothing(observer: Any, start: Any, emulated_arm: Any, bad: str) -> None:
+    robot = RobotSpec.load(ROBOT_FILE)
+    states = observer.collect(topics.JOINT_STATES)
+    commands = observer.publisher(topics.JOINT_COMMANDS)
+    program = start_arm(start, emulated_arm[0])
+    observer.until(lambda: states and commands.get_subscription_count(), "the arm")
+    before = joints_from_msg(states[-1], robot.joint_names).positions_rad
+    goal, names = before + 0.3, list(robot.joint_names)
+    if bad == "nan":
+        goal[2] = math.nan
+    else:
+        names[2] = "elbow"
+    commands.publish(joint_command_msg(names, observer.now_ns(), goal))
+    observer.until(lambda: "joint command refused" in program.output, "the refusal in the log")
+    observer.spin(0.3)
+    assert np.abs(joints_from_msg(states[-1], robot.joint_names).positions_rad - before).max() < 0.02
+
+
+def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(observer: Any, start: Any, emulated_arm: Any) -> None:
+    port, bus = emulated_arm
+    states, diagnostics = observer.collect(topics.JOINT_STATES), observer.collect(topics.DIAGNOSTICS)
+    program = start_arm(start, port)
+    observer.until(lambda: states, "joint states")
+    bus.stop(signal.SIGKILL)
+    observer.until(lambda: diagnostics and diagnostics[-1].status[0].level == b"\x02", "an error on /diagnostics")
+    seen = len(states)
+    observer.spin(0.5)
+    assert len(states) == seen and program.running
+    assert port in program.output
+
+
+def test_it_lets_go_of_the_arm_when_it_ends(observer: Any, start: Any, emulated_arm: Any) -> None:
+    states = observer.collect(topics.JOINT_STATES)
+    commands = observer.publisher(topics.JOINT_COMMANDS)
+    program = start_arm(start, emulated_arm[0])
+    observer.until(lambda: states and commands.get_subscription_count(), "the arm")
+    assert program.stop(signal.SIGINT) == 0
+    assert "Traceback" not in program.output
+
+    from smolvla_ros.arm.feetech import FeetechBus
+
+    bus = FeetechBus(emulated_arm[0], 1_000_000)
+    bus.open()
+    assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [0] * 6
+    bus.close()
+
+
+def test_what_cannot_start_says_why_in_one_message(start: Any, emulated_arm: Any, tmp_path: Path) -> None:
+    calibration = json.loads(Path(CALIBRATION).read_text())
+    without_gripper = tmp_path / "five.json"
+    without_gripper.write_text(json.dumps({name: entry for name, entry in calibration.items() if name != "gripper"}))
+    calibration["elbow_flex"]["homing_offset"] += 100
+    other_arm = tmp_path / "other.json"
+    other_arm.write_text(json.dumps(calibration))
+    cases = [
+        ({"port": "/dev/serial/by-id/absent"}, "/dev/serial/by-id/absent"),
+        ({"port": ""}, "parameter `port` is empty"),
+        ({"calibration": "absent.json"}, "absent.json"),
+        ({"calibration": without_gripper}, "gripper"),
+        ({"calibration": other_arm}, "elbow_flex"),
+    ]
+    for parameters, message in cases:
+        program = start_arm(start, emulated_arm[0]) if not parameters else start_arm(
+            start, **{"port": emulated_arm[0], **parameters}
+        )
+        assert program.wait() == 1, program.output
+        assert message in program.output and "Traceback" not in program.output

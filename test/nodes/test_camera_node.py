@@ -1,0 +1,130 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The camera node publishes what its source sees, and says in one line why it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import joint_state_msg
+from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.wire import frame_from_msg, nanoseconds
+
+ROBOT_FILE = "config/so100.yaml"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of three plain pictures: red, green, blue."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(3):
+        picture = np.zeros((48, 64, 3), np.uint8)
+        picture[:, :, 2 - index] = 255  # OpenCV writes BGR
+        cv2.imwrite(str(folder / f"{index}.png"), picture)
+    return folder
+
+
+def test_raw_compressed_and_info_share_stamp_and_picture(observer: Any, start: Any, pictures: Path) -> None:
+    raw, compressed, infos = (
+        observer.collect(topic) for topic in (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
+    )
+    start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="folder", device=pictures, rate_hz=20.0)
+    observer.until(lambda: len(raw) >= 6 and len(compressed) >= 6 and infos, "images")
+
+    sharp = {nanoseconds(message.header.stamp): frame_from_msg(message, "top").image for message in raw}
+    lossy = {nanoseconds(message.header.stamp): frame_from_msg(message, "top").image for message in compressed}
+    common = sorted(sharp.keys() & lossy.keys())
+    assert len(common) >= 4
+    for stamp in common:
+        assert np.abs(sharp[stamp].astype(int) - lossy[stamp].astype(int)).max() <= 3
+    colours = {tuple(sharp[stamp][0, 0]) for stamp in common}
+    assert colours == {(255, 0, 0), (0, 255, 0), (0, 0, 255)}
+    assert (infos[-1].width, infos[-1].height) == (64, 48)
+    assert raw[0].header.frame_id == "top_camera_optical_frame"
+
+
+def test_cv_bridge_reads_our_images(observer: Any, start: Any, pictures: Path) -> None:
+    cv_bridge = pytest.importorskip("cv_bridge", reason="cv_bridge is not installed")
+    raw, compressed = observer.collect(topics.IMAGE_RAW), observer.collect(topics.IMAGE_COMPRESSED)
+    start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="folder", device=pictures, rate_hz=20.0)
+    observer.until(lambda: raw and compressed, "images")
+    bridge = cv_bridge.CvBridge()
+    assert (bridge.imgmsg_to_cv2(raw[-1], "rgb8") == frame_from_msg(raw[-1], "top").image).all()
+    ours = frame_from_msg(compressed[-1], "top").image
+    assert (bridge.compressed_imgmsg_to_cv2(compressed[-1], "rgb8") == ours).all()
+
+
+def test_stamps_are_acquisition_times_that_only_grow(observer: Any, start: Any, pictures: Path) -> None:
+    raw = observer.collect(topics.IMAGE_RAW)
+    start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="folder", device=pictures, rate_hz=20.0)
+    observer.until(lambda: len(raw) >= 10, "images")
+    stamps = [nanoseconds(message.header.stamp) for message in raw]
+    assert stamps == sorted(set(stamps))
+    assert 0 <= observer.now_ns() - stamps[-1] < 1_000_000_000
+    assert np.median(np.diff(stamps)) == pytest.approx(50e6, rel=0.1)
+
+
+def test_a_video_is_published_in_a_loop(observer: Any, start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 48))
+    for level in (0, 80, 160):
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+    raw = observer.collect(topics.IMAGE_RAW)
+    start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="video", device=path)
+    observer.until(lambda: len(raw) >= 9, "images")
+    levels = [round(frame_from_msg(message, "top").image.mean() / 80) for message in raw[:9]]
+    assert sorted(set(levels)) == [0, 1, 2]
+    assert all((later - earlier) % 3 == 1 for earlier, later in zip(levels, levels[1:], strict=False))
+
+
+def test_the_rendered_scene_follows_the_joint_states(observer: Any, start: Any) -> None:
+    robot = RobotSpec.load(ROBOT_FILE)
+    raw = observer.collect(topics.IMAGE_RAW)
+    infos = observer.collect(topics.CAMERA_INFO)
+    joint_states = observer.publisher(topics.JOINT_STATES)
+    start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="rendered")
+    observer.until(lambda: joint_states.get_subscription_count() and len(raw) > 2, "images")
+    before = frame_from_msg(raw[-1], "top").image.astype(int)
+    pose = np.array([joint.middle_rad for joint in robot.joints]) + 0.5 * np.eye(6)[0]
+
+    def moved() -> bool:
+        joints = Joints(observer.now_ns(), pose, np.zeros(6), np.zeros(6))
+        joint_states.publish(joint_state_msg(robot.joint_names, joints))
+        return bool((np.abs(frame_from_msg(raw[-1], "top").image.astype(int) - before) > 60).sum() > 500)
+
+    observer.until(moved, "the drawn arm to move")
+    assert infos[-1].k[0] > 100
+
+
+def test_nothing_is_converted_that_nobody_subscribes_to(observer: Any, start: Any, pictures: Path) -> None:
+    diagnostics = observer.collect(topics.DIAGNOSTICS)
+    raw = observer.collect(topics.IMAGE_RAW)
+    start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="folder", device=pictures, rate_hz=20.0)
+    observer.until(lambda: raw and diagnostics, "images and diagnostics")
+    assert observer.node.count_publishers("image_raw/compressed") == 1
+    observer.until(lambda: diagnostics[-1].status[0].message == "publishing", "a healthy camera")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"camera": "tpo", "source": "folder", "device": "x"}, "did you mean 'top'"),
+        ({"camera": "top", "source": "usb", "device": "/dev/video99"}, "/dev/video99"),
+        ({"camera": "top", "source": "video", "device": "absent.mp4"}, "absent.mp4"),
+        ({"camera": "top", "source": "folder", "device": "absent"}, "absent"),
+        ({"camera": "top", "source": "usb", "device": ""}, "`device` is empty"),
+        ({"camera": "top", "source": "usbb", "device": "x"}, "usbb"),
+    ],
+)
+def test_a_camera_that_cannot_be_opened_ends_the_start(start: Any, parameters: dict[str, Any], message: str) -> None:
+    program = start("nodes.camera_node", robot=ROBOT_FILE, **parameters)
+    assert program.wait() == 1
+    assert message in program.output and "Traceback" not in program.output

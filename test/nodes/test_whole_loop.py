@@ -1,0 +1,65 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The whole suite as separate processes: told what to do, the arm does it, and everything ends on Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from std_msgs.msg import String
+
+from smolvla_ros import msg
+from smolvla_ros.nodes import topics
+
+ROBOT_FILE = "config/so100.yaml"
+CALIBRATION = "config/emulated_calibration.json"
+TASK = "pick up the red cube"
+
+
+def test_an_instruction_moves_the_arm_by_fused_chunks(
+    observer: Any, start: Any, emulated_arm: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="SmolVLA needs torch")
+    from smolvla_ros.tools.demo_checkpoint import main as make_checkpoint
+
+    checkpoint = tmp_path / "checkpoint"
+    assert make_checkpoint([str(checkpoint)]) == 0
+    states, chunks = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.ACTION_CHUNK)
+    commands, measured = observer.collect(topics.JOINT_COMMANDS), observer.collect(topics.JOINT_STATES)
+    active_task = observer.collect(topics.ACTIVE_TASK)
+    programs = [
+        start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION),
+        start("nodes.policy_node", robot=ROBOT_FILE, checkpoint=checkpoint, calibration=CALIBRATION, threads=1),
+        start("nodes.executor_node", robot=ROBOT_FILE, mode="armed"),
+    ]
+    for camera in ("top", "wrist"):
+        programs.append(
+            start(
+                "nodes.camera_node",
+                "--ros-args", "-r", f"__ns:=/{camera}", "-r", "joint_states:=/joint_states",
+                robot=ROBOT_FILE, camera=camera, source="rendered",
+            )
+        )  # fmt: skip
+
+    task = observer.publisher(topics.TASK)
+    observer.until(lambda: task.get_subscription_count() and measured and states, "the suite", 60.0)
+    task.publish(String(data=TASK))
+    observer.until(lambda: len(chunks) >= 3 and states[-1].chunks_accepted >= 3, "three chunks", 60.0)
+    observer.until(lambda: len(commands) > 60, "two seconds of commands")
+
+    assert active_task[-1].data == TASK
+    assert {chunk.task for chunk in chunks} == {TASK}
+    assert states[-1].state == msg.ExecutorState.ARMED
+    commanded = np.array([command.position for command in commands])
+    assert np.abs(np.diff(commanded, axis=0)).max() <= 0.15 + 1e-9
+    assert np.ptp(commanded, axis=0).max() > 0.05
+    moved = np.ptp(np.array([state.position for state in measured]), axis=0)
+    assert moved.max() > 0.05
+
+    for program in programs:
+        assert program.stop(signal.SIGINT) == 0, program.output
+        assert "Traceback" not in program.output

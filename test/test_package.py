@@ -1,0 +1,85 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The package as installed: messages beside modules, programs that have a main, a version written once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = dict(
+    line.split() for line in (ROOT / "executables.txt").read_text().splitlines() if not line.startswith("#")
+)
+
+
+def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["in the checkout", "elsewhere"])
+def test_messages_and_modules_come_from_one_package(inside, tmp_path):
+    result = python(
+        "from smolvla_ros.msg import ActionChunk; from smolvla_ros import chunk; print(chunk.__file__)",
+        ROOT if inside else tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(str(ROOT)) or not inside
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_is_installed_and_has_its_main(program):
+    assert callable(importlib.import_module(PROGRAMS[program]).main)
+    assert os.access(Path(get_package_prefix("smolvla_ros"), "lib/smolvla_ros", program), os.X_OK)
+
+
+@pytest.mark.parametrize("folder", ["config", "launch", "urdf"])
+def test_what_the_nodes_read_is_installed(folder):
+    installed = Path(get_package_share_directory("smolvla_ros"), folder)
+    assert (
+        {p.name for p in installed.iterdir()}
+        >= {p.name for p in (ROOT / folder).iterdir() if p.is_file()}
+        != set()
+    )
+
+
+def test_version_is_that_of_package_xml():
+    version = ElementTree.parse(ROOT / "package.xml").findtext("version")
+    result = subprocess.run(
+        [sys.executable, "setup.py", "--version"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.stdout.split()[-1] == version
+    assert re.search(
+        rf"^(Forthcoming|{re.escape(version)} \(.*\))$", (ROOT / "CHANGELOG.rst").read_text(), re.M
+    )
+
+
+def test_fast_dds_takes_the_shared_memory_that_its_profile_asks_for():
+    result = python(
+        "import pathlib, rclpy\n"
+        "def segments(): return set(pathlib.Path('/dev/shm').glob('fastrtps_*'))\n"
+        "before = segments(); rclpy.init(); node = rclpy.create_node('probe')\n"
+        "print(max(path.stat().st_size for path in segments() - before))\n"
+        "node.destroy_node(); rclpy.try_shutdown()",
+        ROOT,
+        FASTRTPS_DEFAULT_PROFILES_FILE=str(ROOT / "config/fastdds.xml"),
+        RMW_IMPLEMENTATION="rmw_fastrtps_cpp",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "XMLPARSER" not in result.stdout + result.stderr
+    assert int(result.stdout.split()[-1]) >= 32 * 1024 * 1024

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pixels between ROS and everyone else: message bytes to RGB arrays, and JPEG or PNG both ways.
 
-Inside, an image is RGB uint8 of shape (height, width, 3). Takes the fields of a message, not the message, so that live
-topics, bags and tests share it. Neither resizes nor corrects the lens, and refuses depth and 16-bit images rather than
-guess what their numbers mean.
+Inside, an image is RGB uint8 of shape (height, width, 3). Takes the fields of a message, not the message, so
+that live topics, bags and tests share it. Neither resizes nor corrects the lens, and refuses depth and 16-bit
+images rather than guess what their numbers mean.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ImageArray = npt.NDArray[np.uint8]
 # encoding of sensor_msgs/Image -> bytes a pixel, and how to RGB
 ENCODINGS: dict[str, tuple[int, Callable[[ImageArray], Any]]] = {
     "rgb8": (3, np.array),
-    "bgr8": (3, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)),
+    "bgr8": (3, lambda pixels: bgr_to_rgb(pixels)),
     "rgba8": (4, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)),
     "bgra8": (4, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)),
     "mono8": (1, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)),
@@ -37,8 +37,9 @@ class ImageError(ValueError):
 def to_rgb(data: Any, height: int, width: int, encoding: str, step: int) -> ImageArray:
     """The pixels of a sensor_msgs/Image as its own RGB array (height, width, 3).
 
-    `data` is anything with a buffer of bytes (bytes, array.array, numpy), `step` the bytes a row, padding included.
-    The supported encodings have one byte a channel, so is_bigendian does not matter. Raises ImageError.
+    `data` is anything with a buffer of bytes (bytes, array.array, numpy), `step` the bytes a row, padding
+    included. The supported encodings have one byte a channel, so is_bigendian does not matter. Raises
+    ImageError.
     """
     if encoding not in ENCODINGS:
         raise ImageError(
@@ -66,6 +67,11 @@ def to_rgb(data: Any, height: int, width: int, encoding: str, step: int) -> Imag
     return rgb
 
 
+def bgr_to_rgb(bgr: Any) -> ImageArray:
+    """An image as OpenCV reads it (height, width, 3), as RGB."""
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
 def encode_jpeg(rgb: ImageArray, quality: int = 90) -> bytes:
     """JPEG of an RGB image; `quality` 1 .. 100. Raises ImageError."""
     if not 1 <= quality <= 100:
@@ -83,20 +89,21 @@ def encode_png(rgb: ImageArray, compression: int = 3) -> bytes:
 def decode_compressed(data: Any) -> ImageArray:
     """The RGB image (height, width, 3) in the bytes of a JPEG or PNG, as in sensor_msgs/CompressedImage.
 
-    Grey becomes RGB, transparency is dropped. Raises ImageError, also for a file that was cut short: OpenCV would fill
-    the missing part of a JPEG with grey and say nothing.
+    Grey becomes RGB, transparency is dropped. Raises ImageError, also for a file that was cut short: OpenCV
+    would fill the missing part of a JPEG with grey and say nothing.
     """
     content = bytes(data)
     _check_complete(content)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # a camera's pixels, whatever EXIF says about them
+    flags = (
+        cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    )  # a camera's pixels, whatever EXIF says about them
     try:
         bgr = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
     except cv2.error as error:
         raise ImageError(f"compressed image of {len(content)} bytes cannot be decoded: {error}") from error
     if bgr is None:
         raise ImageError(f"compressed image of {len(content)} bytes is corrupt: it cannot be decoded")
-    rgb: ImageArray = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-    return rgb
+    return bgr_to_rgb(bgr)
 
 
 def _encode(extension: str, rgb: ImageArray, options: list[int]) -> bytes:

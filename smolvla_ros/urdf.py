@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a robot description says: links, joints, limits and primitive shapes.
 
-Limits (robot.py) and the simulated cameras (scene/) read the same file that robot_state_publisher and MoveIt read, so
-nothing is written twice. Only plain URDF: xacro is expanded before. Meshes, inertias and transmissions are left to
-those who need them, and <mimic> is not followed: such a joint is listed like any other.
+Limits (robot.py) and the simulated cameras (scene/) read the same file that robot_state_publisher and MoveIt
+read, so nothing is written twice. Only plain URDF: xacro is expanded before. Meshes, inertias and
+transmissions are left to those who need them, and <mimic> is not followed: such a joint is listed like any
+other.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ Shape = Box | Cylinder | Sphere
 
 @dataclass(frozen=True)
 class UrdfVisual:
-    """One coloured shape; the origin is given in the frame of its link (metres, radians; rpy about fixed axes)."""
+    """One coloured shape; its origin is in the frame of the link (metres, radians; rpy about fixed axes)."""
 
     origin_xyz: Vector
     origin_rpy: Vector
@@ -118,7 +119,7 @@ class Urdf:
 
     @classmethod
     def from_xml(cls, text: str, source: str = "URDF") -> Urdf:
-        """Parse and check a description, such as the parameter robot_description; `source` is named in errors."""
+        """Parse and check a description, such as the parameter robot_description; errors name `source`."""
         try:
             robot = ET.fromstring(text)
         except ET.ParseError as error:
@@ -126,7 +127,9 @@ class Urdf:
         if robot.tag != "robot":
             raise UrdfError(f"{source}: the outermost element is <{robot.tag}>, a URDF starts with <robot>")
         if any(element.tag.startswith("{http://") and "xacro" in element.tag for element in robot.iter()):
-            raise UrdfError(f"{source}: holds xacro macros; expand them first: xacro in.urdf.xacro > out.urdf")
+            raise UrdfError(
+                f"{source}: holds xacro macros; expand them first: xacro in.urdf.xacro > out.urdf"
+            )
         materials = _materials(robot, source)
         links = [_link(element, materials, source) for element in robot.findall("link")]
         joints = [_joint(element, source) for element in robot.findall("joint")]
@@ -263,9 +266,9 @@ def _numbers(text: str, count: int, name: str, where: str) -> list[float]:
     try:
         values = [float(word) for word in text.split()]
     except ValueError as error:
-        raise UrdfError(f"{where}: {name}=\"{text}\" must be numbers") from error
+        raise UrdfError(f'{where}: {name}="{text}" must be numbers') from error
     if len(values) != count or not all(math.isfinite(value) for value in values):
-        raise UrdfError(f"{where}: {name}=\"{text}\" must be {count} finite number{'s' if count > 1 else ''}")
+        raise UrdfError(f'{where}: {name}="{text}" must be {count} finite number{"s" if count > 1 else ""}')
     return values
 
 
@@ -315,7 +318,8 @@ def _check_tree(urdf: Urdf, source: str) -> None:
                 raise UrdfError(f"{source}: joint '{joint.name}': {role} link '{link}' is not defined")
         if joint.child in parent_of:
             raise UrdfError(
-                f"{source}: link '{joint.child}' hangs on two joints, the second is '{joint.name}'; a URDF is a tree"
+                f"{source}: link '{joint.child}' hangs on two joints, the second is '{joint.name}'; "
+                "a URDF is a tree"
             )
         parent_of[joint.child] = joint.parent
     for link in urdf.links:

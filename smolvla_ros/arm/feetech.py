@@ -72,12 +72,13 @@ class SyncReply:
 class FeetechBus:
     """STS servos on one serial port. Names are those of `registers.py`, values signed where the register is.
 
-    `timeout_s` is the wait for a whole answer; it must cover what a USB adapter may hold back (16 ms for
-    FTDI). `retries` is how often a transaction without a good answer is repeated before it is given up.
+    `timeout_s` is the wait for a whole answer; it covers what a USB adapter may hold back (16 ms for FTDI)
+    and a busy computer, and costs nothing while servos answer. `retries` is how often a transaction without a
+    good answer is repeated before it is given up.
     """
 
     def __init__(
-        self, port: str, baudrate: int = 1_000_000, *, timeout_s: float = 0.03, retries: int = 1
+        self, port: str, baudrate: int = 1_000_000, *, timeout_s: float = 0.05, retries: int = 1
     ) -> None:
         self.port = port
         self.baudrate = baudrate

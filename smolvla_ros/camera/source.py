@@ -23,7 +23,7 @@ class CameraError(RuntimeError):
 
 
 class CameraSource(Protocol):
-    """A source of frames. `Frame.stamp_ns` is when the picture was taken, on the clock the source was given."""
+    """A source of frames; `Frame.stamp_ns` is when one was taken, on the clock the source was given."""
 
     def read(self) -> Frame | None:
         """The next frame, waiting for it; None at the end or after `close`. Raises CameraError."""
@@ -33,7 +33,7 @@ class CameraSource(Protocol):
 
 
 class Pacer:
-    """Wakes at a fixed rate without drifting: the waits add up to the elapsed time, however long the work takes.
+    """Wakes at a fixed rate without drifting, however long the work between two waits takes.
 
     Who comes late by a whole period or more skips what was missed instead of catching up in a burst.
     """
@@ -53,7 +53,7 @@ class Pacer:
         self._periods = 0
 
     def wait(self) -> None:
-        """Return at the next multiple of the period since the first call, which returns at once."""
+        """Return at the next multiple of the period since the first call; at once when that has passed."""
         now = self._now_ns()
         if self._start_ns is None:
             self._start_ns = now
@@ -68,8 +68,8 @@ class Pacer:
 class Reopening:
     """A source that comes back: opens `open_source` at the first read, and again after it failed.
 
-    Every failure is raised, so that it is seen; the read after it waits (0.5 s, doubling up to 5 s) and tries again.
-    A frame ends the waiting. `close` ends it too, from any thread.
+    Every failure is raised, so that it is seen; the read after it waits (0.5 s, doubling up to 5 s) and tries
+    again. A frame ends the waiting. `close` ends it too, from any thread.
     """
 
     FIRST_WAIT_S = 0.5
@@ -83,7 +83,7 @@ class Reopening:
         self._closed = threading.Event()
 
     def read(self) -> Frame | None:
-        """The next frame; None at the source's end or after `close`. Raises CameraError on every failed attempt."""
+        """The next frame; None at the source's end or after `close`. Raises CameraError at every failure."""
         if self._source is None and self._closed.wait(self._wait_s):
             return None
         try:
@@ -105,8 +105,9 @@ class Reopening:
     def close(self) -> None:
         """Stop; a read that waits returns None."""
         self._closed.set()
-        if self._source is not None:
-            self._source.close()
+        source = self._source
+        if source is not None:
+            source.close()
 
     def _drop(self) -> None:
         source, self._source = self._source, None

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A USB camera through V4L2.
 
-Asks for MJPG, without which two cameras do not fit on one USB 2 bus, and for a single buffer, so that a frame is the
-newest and not one that waited. Coming back after the plug was pulled is the work of source.Reopening.
+Asks for MJPG, without which two cameras do not fit on one USB 2 bus, and for few buffers, so that a frame is
+new and not one that waited. Coming back after the plug was pulled is the work of source.Reopening.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import cv2
 
 from smolvla_ros.camera.source import NANOSECONDS, CameraError
 from smolvla_ros.camera.v4l2 import check_device, users_of
+from smolvla_ros.image import bgr_to_rgb
 from smolvla_ros.observation import Frame
 
 PIXEL_FORMAT = "MJPG"
+BUFFERS = 2  # with one, the driver has none to fill while we decode, and every second frame is lost
 NO_FRAME_AFTER_S = 2  # OpenCV waits 10 s for a camera that fell silent
 OLDEST_BUFFER_S = 1.0  # an older time stamp of the driver is not on our clock
 
@@ -41,12 +43,20 @@ class CaptureFormat:
 class UsbCamera:
     """Frames of a V4L2 camera, stamped with the time at which the driver got them, on `clock_ns`.
 
-    `device` is an index, /dev/videoN, or better the lasting name in /dev/v4l/by-id: indices change with every plug.
-    Opening takes the first frame, so that a camera that cannot stream is found out at once. Raises CameraError.
+    `device` is an index, /dev/videoN, or better the lasting name in /dev/v4l/by-id: indices change with every
+    plug. Opening takes a first frame, so that a camera that cannot stream is found out at once. Raises
+    CameraError.
     """
 
     def __init__(
-        self, name: str, device: int | str, clock_ns: Callable[[], int], *, width: int, height: int, rate_hz: float
+        self,
+        name: str,
+        device: int | str,
+        clock_ns: Callable[[], int],
+        *,
+        width: int,
+        height: int,
+        rate_hz: float,
     ) -> None:
         self.name = name
         self.device = f"/dev/video{device}" if isinstance(device, int) else device
@@ -58,6 +68,7 @@ class UsbCamera:
             node = check_device(self.device)
         except CameraError as error:
             raise CameraError(f"camera '{name}': {error}") from error
+        # OpenCV has no call for it, and reads the variable when it first waits for a frame.
         os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(NO_FRAME_AFTER_S))
         self._capture = cv2.VideoCapture(node, cv2.CAP_V4L2)
         try:
@@ -69,7 +80,7 @@ class UsbCamera:
     @property
     def notice(self) -> str | None:
         """What to tell the user about the format that was granted; None when it is the one asked for."""
-        return rate_notice(self.name, self.asked, self.granted)
+        return format_notice(self.name, self.asked, self.granted)
 
     def read(self) -> Frame | None:
         """The next frame; None after `close`. Raises CameraError when the camera is gone."""
@@ -78,17 +89,15 @@ class UsbCamera:
                 return None
             if not self._capture.grab():
                 raise CameraError(
-                    f"camera '{self.name}': no frame from {self.device} for {NO_FRAME_AFTER_S} s or unplugged; "
-                    "check cable and hub"
+                    f"camera '{self.name}': {self.device} was unplugged or sent nothing for "
+                    f"{NO_FRAME_AFTER_S} s; check cable and hub"
                 )
-            stamp_ns = acquisition_ns(
-                self._clock_ns(), time.monotonic_ns(), float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
-            )
+            buffer_ms = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
+            stamp_ns = acquisition_ns(self._clock_ns(), time.monotonic_ns(), buffer_ms)
             decoded, bgr = self._capture.retrieve()
         if not decoded:
             raise CameraError(f"camera '{self.name}': {self.device} sent a frame that cannot be decoded")
-        image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        return Frame(self.name, stamp_ns, image)  # type: ignore[arg-type]
+        return Frame(self.name, stamp_ns, bgr_to_rgb(bgr))
 
     def close(self) -> None:
         """Give the device back; waits for a read in progress."""
@@ -97,18 +106,16 @@ class UsbCamera:
             self._capture.release()
 
     def _configure(self, node: str) -> CaptureFormat:
+        """Ask for the format and see that frames come; raises CameraError."""
         capture, asked = self._capture, self.asked
         if not capture.isOpened():
-            users = users_of(node)
-            raise CameraError(
-                f"camera '{self.name}': {self.device} does not open"
-                + (f"; it is in use by {', '.join(users)}" if users else "; another user's program may hold it")
-            )
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*PIXEL_FORMAT))  # first: sizes and rates depend on it
+            raise CameraError(f"camera '{self.name}': {self.device} does not open{_in_use(node)}")
+        # The pixel format first: sizes and rates depend on it.
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*PIXEL_FORMAT))
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, asked.width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, asked.height)
         capture.set(cv2.CAP_PROP_FPS, asked.rate_hz)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, BUFFERS)
         granted = CaptureFormat(
             width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
             height=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
@@ -117,16 +124,14 @@ class UsbCamera:
         )
         if (granted.width, granted.height) != (asked.width, asked.height):
             raise CameraError(
-                f"camera '{self.name}': asked {self.device} for {asked}, it gives {granted}; set width and height to "
-                f"what it has: v4l2-ctl --device {self.device} --list-formats-ext"
+                f"camera '{self.name}': asked {self.device} for {asked}, it gives {granted}; set width and "
+                f"height to what it has: v4l2-ctl --device {self.device} --list-formats-ext"
             )
         if not capture.grab():
-            users = users_of(node)
             raise CameraError(
-                f"camera '{self.name}': {self.device} opens ({granted}) but sends no frame"
-                + (f"; it is in use by {', '.join(users)}" if users else "")
-                + ". If the line above says 'No space left on device', its USB bus is full: put the cameras on "
-                "different USB controllers, not on one hub, or lower size or rate"
+                f"camera '{self.name}': {self.device} opens ({granted}) but sends no frame{_in_use(node)}. "
+                "If a line above says 'No space left on device' (ENOSPC), its USB bus is full: put the "
+                "cameras on different USB controllers, not on one hub, or lower size or rate"
             )
         return granted
 
@@ -134,22 +139,28 @@ class UsbCamera:
 def acquisition_ns(now_ns: int, monotonic_ns: int, buffer_ms: float) -> int:
     """When a frame was taken, on the clock of `now_ns`.
 
-    The driver stamps buffers [ms] with the monotonic clock, which reads `monotonic_ns` now. A stamp that cannot be
-    from there (0, from the future, too old) is passed over for `now_ns`.
+    The driver stamps buffers [ms] with the monotonic clock, which reads `monotonic_ns` now. A stamp that
+    cannot be from there (0, from the future, too old) is passed over for `now_ns`.
     """
     age_ns = monotonic_ns - round(buffer_ms * 1e6)
     return now_ns - age_ns if 0 <= age_ns <= OLDEST_BUFFER_S * NANOSECONDS else now_ns
 
 
-def rate_notice(name: str, asked: CaptureFormat, granted: CaptureFormat) -> str | None:
+def format_notice(name: str, asked: CaptureFormat, granted: CaptureFormat) -> str | None:
     """A sentence about a rate or pixel format other than the one asked for, else None."""
+    said = f"camera '{name}': asked for {asked}, got {granted}; "
     if granted.pixel_format != asked.pixel_format:
-        return f"camera '{name}': asked for {asked}, got {granted}; without {PIXEL_FORMAT} a USB 2 bus fits one camera"
+        return said + f"without {PIXEL_FORMAT} a USB 2 bus carries one camera only"
     if abs(granted.rate_hz - asked.rate_hz) > 0.01 * asked.rate_hz:
-        return f"camera '{name}': asked for {asked}, got {granted}; the policy expects the rate of its training data"
+        return said + "the policy expects the rate of its training data"
     return None
 
 
 def fourcc_text(code: int) -> str:
     """The four letters in a V4L2 pixel format."""
     return "".join(chr((code >> shift) & 0xFF) for shift in (0, 8, 16, 24)).strip("\0 ") or "unknown"
+
+
+def _in_use(node: str) -> str:
+    users = users_of(node)
+    return f"; it is in use by {', '.join(users)}" if users else ""

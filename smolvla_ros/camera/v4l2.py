@@ -41,7 +41,8 @@ def check_device(device: str) -> str:
     capabilities = _capabilities(node, device)
     if not capabilities & CAP_VIDEO_CAPTURE:
         raise CameraError(
-            f"{device} is not a capture device; a camera often has a second node for metadata, take its first; {_present()}"
+            f"{device} is not a capture device; a camera often has a second node for metadata, "
+            f"take its first; {_present()}"
         )
     return node
 
@@ -82,4 +83,8 @@ def _capabilities(node: str, device: str) -> int:
 
 def _present() -> str:
     devices = video_devices()
-    return f"present: {', '.join(devices)}" if devices else "no /dev/video* is present: is the camera plugged in?"
+    return (
+        f"present: {', '.join(devices)}"
+        if devices
+        else "no /dev/video* is present: is the camera plugged in?"
+    )

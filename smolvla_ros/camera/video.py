@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A video file that behaves like a camera: paced in real time, in a loop.
 
-For trying a policy on a recorded scene. Every frame is shown; a reader that is too slow sees the film slowed down.
+For trying a policy on a recorded scene. Every frame is shown; a reader that is too slow sees the film slowed
+down.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import cv2
 
 from smolvla_ros.camera.source import CameraError, Pacer
+from smolvla_ros.image import bgr_to_rgb
 from smolvla_ros.observation import Frame
 
 HIGHEST_FILE_RATE_HZ = 1000.0  # containers without a rate claim their time base, such as 90000
@@ -60,8 +62,7 @@ class VideoFile:
                 self._check_any_frames()
                 return None
             self._frames_this_round += 1
-        image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        return Frame(self.name, stamp_ns, image)  # type: ignore[arg-type]
+        return Frame(self.name, stamp_ns, bgr_to_rgb(bgr))
 
     def close(self) -> None:
         """Close the file."""
@@ -73,7 +74,9 @@ class VideoFile:
         if not self.path.exists():
             raise CameraError(f"camera '{self.name}': video '{self.path}' does not exist")
         if not self.path.is_file():
-            raise CameraError(f"camera '{self.name}': '{self.path}' is not a file; for a folder use ImageFolder")
+            raise CameraError(
+                f"camera '{self.name}': '{self.path}' is not a file; for a folder use ImageFolder"
+            )
         capture = cv2.VideoCapture(str(self.path))
         if not capture.isOpened():
             raise CameraError(
@@ -91,10 +94,14 @@ class VideoFile:
 
     def _check_any_frames(self) -> None:
         if self._frames_this_round == 0:
-            raise CameraError(f"camera '{self.name}': video '{self.path}' opens but holds no frame that can be decoded")
+            raise CameraError(
+                f"camera '{self.name}': video '{self.path}' opens but holds no frame that can be decoded"
+            )
 
     def _file_rate(self) -> float:
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
         if not math.isfinite(rate) or not 0.0 < rate <= HIGHEST_FILE_RATE_HZ:
-            raise CameraError(f"camera '{self.name}': video '{self.path}' states no usable rate ({rate}); give rate_hz")
+            raise CameraError(
+                f"camera '{self.name}': video '{self.path}' states no usable rate ({rate}); give rate_hz"
+            )
         return rate

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smolvla_ros.camera.folder import ImageFolder
-from smolvla_ros.camera.source import CameraError, CameraSource
+from smolvla_ros.camera.source import CameraError, CameraSource, Reopening
 from smolvla_ros.camera.usb import UsbCamera
 from smolvla_ros.camera.video import VideoFile
 from smolvla_ros.nodes import topics
@@ -85,10 +85,25 @@ class CameraNode(SuiteNode[CameraConfig]):
         if not config.device:
             raise CameraError(f"parameter `device` is empty; a {config.source} camera needs one")
         if config.source == "video":
-            return VideoFile(config.device, self._now_ns, config.rate_hz or None)
+            return VideoFile(spec.name, config.device, self._now_ns, rate_hz=config.rate_hz or None)
         if config.source == "folder":
-            return ImageFolder(config.device, rate_hz, self._now_ns)
-        return UsbCamera(config.device, spec.width, spec.height, rate_hz, self._now_ns)
+            return ImageFolder(spec.name, config.device, self._now_ns, rate_hz=rate_hz)
+        opened = [self._open_usb(spec, rate_hz)]  # a camera that is missing at the start is a mistake, later an accident
+        return Reopening(lambda: opened.pop() if opened else self._open_usb(spec, rate_hz))
+
+    def _open_usb(self, spec: CameraSpec, rate_hz: float) -> UsbCamera:
+        device = self.config.device
+        camera = UsbCamera(
+            spec.name,
+            int(device) if device.isdigit() else device,
+            self._now_ns,
+            width=spec.width,
+            height=spec.height,
+            rate_hz=rate_hz,
+        )
+        if camera.notice:
+            self.get_logger().warning(camera.notice)
+        return camera
 
     def activate(self) -> None:
         self._stopping.clear()
@@ -139,10 +154,11 @@ class CameraNode(SuiteNode[CameraConfig]):
             except CameraError as error:
                 self._failure = str(error)
                 self.get_logger().error(f"camera '{self.config.camera}': {error}", throttle_duration_sec=5.0)
-                self._stopping.wait(0.1)  # the source paces its own attempts to reopen
                 continue
+            if frame is None:
+                return
             self._failure = ""
-            self._publish(Frame(self.config.camera, frame.stamp_ns, frame.image))
+            self._publish(frame)
 
     def _publish(self, frame: Frame) -> None:
         self._frames += 1

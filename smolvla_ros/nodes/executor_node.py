@@ -8,10 +8,10 @@ deadlines, so that callbacks and discovery never delay a command; one lock stand
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros import msg
 from smolvla_ros.chunk import ChunkError
-from smolvla_ros.execution.arming import ArmingState
-from smolvla_ros.execution.chunk_executor import ChunkExecutor, ExecutorConfig, ExecutorConfigError, Outcome
+from smolvla_ros.execution.arming import ArmingState, Outcome
+from smolvla_ros.execution.chunk_executor import ChunkExecutor, ExecutorConfig, ExecutorConfigError
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import chunk_request_msg, executor_state_msg, joint_command_msg
 from smolvla_ros.nodes.running import run
@@ -73,14 +73,14 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         ):
             subscription = self.create_subscription(topic.type, topic.name, callback, topic.subscribe)
             self._endpoints.append((self.destroy_subscription, subscription))
-        for name, kind, callback in (
+        services: tuple[tuple[str, Any, Callable[..., Any]], ...] = (
             ("arm", SetBool, self._on_arm),
             ("shadow", SetBool, self._on_shadow),
             ("stop", Trigger, self._on_stop),
             ("reset", Trigger, self._on_reset),
-        ):
-            service = self.create_service(kind, f"executor/{name}", callback)
-            self._endpoints.append((self.destroy_service, service))
+        )
+        for name, kind, answer in services:
+            self._endpoints.append((self.destroy_service, self.create_service(kind, f"executor/{name}", answer)))
 
     def activate(self) -> None:
         if self.config.task:
@@ -173,12 +173,19 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             self.chunk_executor.update_joints(joints)
 
     def _on_chunk(self, message: msg.ActionChunk) -> None:
+        with self._lock:
+            try:
+                self._accept(message)
+            except ChunkError as error:
+                self._refuse(f"chunk refused ({error.reason}): {error}")
+
+    def _accept(self, message: msg.ActionChunk) -> None:
         try:
             chunk = chunk_from_msg(message)
-            with self._lock:
-                self.chunk_executor.accept(chunk, self._now_ns())
         except ChunkError as error:
-            self._refuse(f"chunk refused ({error.reason}): {error}")
+            self.chunk_executor.reject(error.reason, message.request_id)
+            raise
+        self.chunk_executor.accept(chunk, self._now_ns())
 
     def _on_task(self, message: String) -> None:
         self._set_task(message.data)
@@ -195,34 +202,24 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     # Services.
 
     def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        return self._operate(response, "arm" if request.data else "disarm")
+        if request.data:
+            return self._operate(response, lambda: self.chunk_executor.arm(self._now_ns()))
+        return self._operate(response, self.chunk_executor.disarm)
 
     def _on_shadow(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        return self._operate(response, "shadow" if request.data else "disarm")
+        return self._operate(response, lambda: self.chunk_executor.shadow(request.data))
 
     def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._operate(response, "stop")
+        return self._operate(response, lambda: self.chunk_executor.stop("stopped by service"))
 
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._operate(response, "reset")
+        return self._operate(response, self.chunk_executor.reset)
 
-    def _operate(self, response: Any, what: str) -> Any:
-        """Ask the executor and answer a service with its outcome."""
-        now_ns = self._now_ns()
+    def _operate(self, response: Any, action: Callable[[], Outcome]) -> Any:
+        """Do what a person asks for and answer the service with its outcome."""
         with self._lock:
-            executor = self.chunk_executor
-            outcome: Outcome
-            if what == "arm":
-                outcome = executor.arm(now_ns)
-            elif what == "shadow":
-                outcome = executor.shadow(now_ns)
-            elif what == "disarm":
-                outcome = executor.disarm()
-            elif what == "stop":
-                outcome = executor.stop("stopped by service")
-            else:
-                outcome = executor.reset()
-        self.get_logger().info(f"{what}: {outcome.message}")
+            outcome = action()
+        self.get_logger().info(outcome.message)
         response.success, response.message = outcome.ok, outcome.message
         return response
 

@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 
 from smolvla_ros import msg
 from smolvla_ros.chunk import ActionChunk, ChunkRequest
+from smolvla_ros.execution.chunk_executor import ExecutorStatus
 from smolvla_ros.image import encode_jpeg
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints
@@ -117,6 +118,31 @@ def chunk_request_msg(request: ChunkRequest) -> msg.ChunkRequest:
         prefix=_doubles(request.prefix),
         prefix_stamp=time_msg(request.prefix_stamp_ns),
         expected_delay=seconds_msg(request.expected_delay_s),
+    )
+
+
+def executor_state_msg(status: ExecutorStatus, joint_names: Sequence[str], stamp_ns: int) -> msg.ExecutorState:
+    return msg.ExecutorState(
+        header=header(stamp_ns),
+        state=int(status.state),
+        reason=status.reason,
+        task=status.task,
+        queue_length=status.queue_length,
+        queue_duration=seconds_msg(status.queue_duration_s),
+        chunk_ids=list(status.chunk_ids),
+        joint_states_age=status.joint_states_age_s,
+        chunk_age=status.chunk_age_s,
+        inference_latency_p50=status.inference_latency_p50_s,
+        inference_latency_p95=status.inference_latency_p95_s,
+        request_latency_p50=status.request_latency_p50_s,
+        request_latency_p95=status.request_latency_p95_s,
+        commands=status.commands,
+        chunks_accepted=status.chunks_accepted,
+        rejected_reasons=list(status.rejected),
+        rejected_counts=list(status.rejected.values()),
+        starved_periods=status.starved_periods,
+        joint_names=list(joint_names),
+        clamps=list(status.clamps),
     )
 
 

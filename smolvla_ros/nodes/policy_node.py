@@ -9,6 +9,7 @@ observation that is fit to act on, and the log says what is wrong with the ones 
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -98,12 +99,10 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             return ScriptedPolicy(self._robot, config.cameras or tuple(c.name for c in self._robot.cameras))
         if not config.checkpoint:
             raise PolicyError("parameter `checkpoint` is empty; give a LeRobot checkpoint folder or a hub id")
-        import torch  # here: a scripted policy runs where torch is not installed
+        if config.threads:  # read by torch when it is first imported, which is below
+            os.environ["OMP_NUM_THREADS"] = str(config.threads)
+        from smolvla_ros.policy import SmolVLA  # here: a scripted policy runs where torch is not installed
 
-        from smolvla_ros.policy import SmolVLA
-
-        if config.threads:
-            torch.set_num_threads(config.threads)
         started = time.monotonic()
         self.get_logger().info(f"loading checkpoint '{config.checkpoint}'")
         model = SmolVLA.from_pretrained(
@@ -205,6 +204,9 @@ class PolicyNode(SuiteNode[PolicyConfig]):
                 self._complain(str(error))
                 self._wait_for_better(synchronized)
                 continue
+            except PolicyError as error:
+                self._complain(str(error))
+                chunk = None
             except Exception:  # the model failed: this request cannot be answered, the next one may
                 self.get_logger().error(f"inference failed:\n{traceback.format_exc()}")
                 self._complain("inference failed, see the log")

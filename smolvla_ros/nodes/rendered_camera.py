@@ -4,3 +4,63 @@
 
 It stands here and not in `camera/` because it joins two rooms that do not know each other, `camera` and `scene`.
 """
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.camera.source import CameraError, Pacer
+from smolvla_ros.observation import Frame
+from smolvla_ros.robot import CameraSpec, RobotSpec
+from smolvla_ros.scene.pinhole import SceneCamera, SceneError
+from smolvla_ros.scene.render import Scene
+from smolvla_ros.urdf import Urdf
+
+
+class RenderedCamera:
+    """Pictures of the robot at its newest joint positions; the middle of every joint until the first `move`."""
+
+    def __init__(
+        self, robot: RobotSpec, spec: CameraSpec, rate_hz: float, seed: int, clock_ns: Callable[[], int]
+    ) -> None:
+        self.name = spec.name
+        self._clock_ns = clock_ns
+        self._joint_names = robot.joint_names
+        self._positions_rad = np.array([joint.middle_rad for joint in robot.joints])
+        self._scene = Scene(Urdf.load(robot.urdf_path), seed=seed)
+        self._camera = SceneCamera(spec.frame_id, spec.width, spec.height)
+        self._pacer = Pacer(rate_hz)
+        self._closed = threading.Event()
+        try:
+            self._render()
+        except SceneError as error:
+            raise CameraError(f"camera '{spec.name}': {error}") from error
+
+    @property
+    def camera_matrix(self) -> npt.NDArray[np.float64]:
+        """Intrinsics K (3, 3) in pixels."""
+        return self._camera.camera_matrix
+
+    def move(self, positions_rad: npt.NDArray[np.float64]) -> None:
+        """From the next frame on the robot stands here; shape (joints,). May be called from another thread."""
+        self._positions_rad = positions_rad
+
+    def read(self) -> Frame | None:
+        """The next picture when it is due; None after `close`."""
+        if not self._closed.is_set():
+            self._pacer.wait()
+        if self._closed.is_set():
+            return None
+        stamp_ns = self._clock_ns()
+        return Frame(self.name, stamp_ns, self._render())
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _render(self) -> npt.NDArray[np.uint8]:
+        positions = dict(zip(self._joint_names, self._positions_rad.tolist(), strict=True))
+        return self._scene.render(positions, self._camera)

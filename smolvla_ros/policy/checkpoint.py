@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files of a checkpoint: where they are, and reading them without trusting them.
 
-A checkpoint is a folder, or a repository of the Hugging Face Hub, as LeRobot saves it. JSON values are checked for
-their type where they are read; weights come out of safetensors one at a time, so that two copies of the model never
-exist. Pickle files are never opened. What the values mean is decided in config.py, processing.py and smolvla.py.
+A checkpoint is a folder, or a repository of the Hugging Face Hub, as LeRobot saves it. JSON values are
+checked for their type where they are read; weights come out of safetensors one at a time, so that two copies
+of the model never exist. Pickle files are never opened. What the values mean is decided in config.py,
+processing.py and smolvla.py.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Checkpoint:
 
     @classmethod
     def locate(cls, checkpoint: str | Path, revision: str | None = None) -> Checkpoint:
-        """Find `checkpoint`: a local folder (never touches the network) or a Hub id such as `lerobot/smolvla_base`."""
+        """Find a local folder (touches no network) or a Hub id such as `lerobot/smolvla_base`."""
         folder = Path(checkpoint).expanduser()
         if folder.is_dir():
             if revision is not None:
@@ -63,7 +64,7 @@ class Checkpoint:
         )  # the Hub's cache names the folder after the commit
 
     def file(self, name: str, remedy: str) -> Path:
-        """The path of one of the checkpoint's files; refuses names that lead elsewhere and files that are absent."""
+        """The path of one of the checkpoint's files; refuses names that lead elsewhere and absent files."""
         if name != Path(name).name or name in ("", ".", ".."):
             raise CheckpointError(
                 f"{self.folder} refers to {name!r}: only a plain file name inside it is allowed"
@@ -85,8 +86,8 @@ class Checkpoint:
             pickles = sorted(p.name for p in self.folder.iterdir() if p.suffix in PICKLE_SUFFIXES)
             if pickles:
                 raise CheckpointError(
-                    f"{self.folder} has no {WEIGHTS_FILE} but {', '.join(pickles)}: pickle files can run code when "
-                    f"opened and are not read; save the checkpoint as safetensors"
+                    f"{self.folder} has no {WEIGHTS_FILE} but {', '.join(pickles)}: pickle files can run "
+                    f"code when opened and are not read; save the checkpoint as safetensors"
                 )
             if (self.folder / "adapter_config.json").is_file():
                 raise CheckpointError(
@@ -96,7 +97,7 @@ class Checkpoint:
 
 
 def _folder_name(folder: Path) -> str:
-    """LeRobot's trainer saves to <run>/checkpoints/<step>/pretrained_model; the last word alone says nothing."""
+    """The trainer saves to <run>/checkpoints/<step>/pretrained_model, whose last word alone says nothing."""
     parts = folder.parts
     if parts[-1] == "pretrained_model" and len(parts) >= 5 and parts[-3] == "checkpoints":
         return f"{parts[-4]}@{parts[-2]}"
@@ -113,8 +114,8 @@ def download(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         at = f" at revision {revision!r}" if revision else ""
         raise CheckpointError(
-            f"could not get {hub_id!r}{at} from the Hugging Face Hub or its cache ({error}); check the name and the "
-            f"network, log in if it is private, or give a local folder"
+            f"could not get {hub_id!r}{at} from the Hugging Face Hub or its cache ({error}); check the "
+            f"name and the network, log in if it is private, or give a local folder"
         ) from error
 
 
@@ -136,7 +137,7 @@ class Json:
         return cls(str(path), values)
 
     def get(self, key: str, kind: type[T], default: Any = _REQUIRED) -> T:
-        """The value of `key`, which must be a `kind`; a whole number passes for a float, true and false only for bool."""
+        """The value of `key`, which must be a `kind`; whole numbers pass for floats, not booleans."""
         value = self.values.get(key, default)
         if value is _REQUIRED:
             raise CheckpointError(f"{self.where}: {key!r} is missing")

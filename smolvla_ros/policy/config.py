@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What network a checkpoint describes: its config.json and that of the vision-language model it is built on.
 
-Keys that do not change the computation are ignored, whatever version wrote them; values that would change it in a way
-smolvla.py does not compute are refused here, by name. LeRobot's defaults stand in for keys that older versions lack.
+Keys that do not change the computation are ignored, whatever version wrote them; values that would change it
+in a way smolvla.py does not compute are refused here, by name. LeRobot's defaults stand in for keys that
+older versions lack.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ def _image_size(config: Json) -> int:
     size = config.get("resize_imgs_with_padding", list, [512, 512])
     if len(size) != 2 or size[0] != size[1] or not isinstance(size[0], int) or size[0] < 1:
         raise CheckpointError(
-            f"{config.where}: 'resize_imgs_with_padding' is {size}, expected two equal numbers such as [512, 512]"
+            f"{config.where}: 'resize_imgs_with_padding' is {size}, expected two equal numbers "
+            f"such as [512, 512]"
         )
     return size[0]
 
@@ -163,7 +165,7 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """The vision-language model's config.json; transformers' defaults stand in for keys that it leaves out."""
+    """The vision-language model's config.json; transformers' defaults stand in for what it leaves out."""
 
     vision: VisionConfig
     text: TransformerConfig
@@ -187,12 +189,13 @@ class BackboneConfig:
             raise CheckpointError(
                 f"{text.where} has {layers} layers, the checkpoint wants {policy.num_vlm_layers} of them"
             )
-        kv_heads, patch = text.positive("num_key_value_heads", heads), vision.positive("patch_size")
-        pixel_shuffle = config.positive("scale_factor", 2)
+        kv_heads = text.positive("num_key_value_heads", heads)
+        patch, pixel_shuffle = vision.positive("patch_size"), config.positive("scale_factor", 2)
         if heads % kv_heads or policy.image_size % (patch * pixel_shuffle):
             raise CheckpointError(
-                f"{config.where}: {heads} heads share {kv_heads} key-value heads, and images of {policy.image_size} "
-                f"pixels are cut into tokens of {patch * pixel_shuffle}; neither may leave a remainder"
+                f"{config.where}: {heads} heads share {kv_heads} key-value heads, and images of "
+                f"{policy.image_size} pixels are cut into tokens of {patch * pixel_shuffle}; neither may leave "
+                f"a remainder"
             )
         return cls(
             text=TransformerConfig(
@@ -219,7 +222,7 @@ class BackboneConfig:
 
 
 def expert_config(text: TransformerConfig, width_multiplier: float) -> TransformerConfig:
-    """The action expert: as many layers and heads as the language model, narrower, MLP width as LeRobot rounds it."""
+    """The action expert: narrower than the language model; the width of its MLP as LeRobot rounds it."""
     width = int(text.width * width_multiplier)
     mlp_width = 256 * math.ceil(int(4 * int(2 * width / 3)) / 256)
     return TransformerConfig(
@@ -230,7 +233,8 @@ def expert_config(text: TransformerConfig, width_multiplier: float) -> Transform
 def find_backbone(name: str, checkpoint: Checkpoint, backbone: str | Path | None) -> Checkpoint:
     """The folder with the vision-language model's config and tokenizer (its weights are in the checkpoint).
 
-    `backbone` wins if given; else `name` is tried as a folder inside the checkpoint, as a folder, and as a Hub id.
+    `backbone` wins if given; else `name` is tried as a folder inside the checkpoint, as a folder, and as a
+    Hub id.
     """
     if backbone is not None:
         if not Path(backbone).expanduser().is_dir():
@@ -241,9 +245,9 @@ def find_backbone(name: str, checkpoint: Checkpoint, backbone: str | Path | None
             return Checkpoint.locate(folder)
     if not HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"{checkpoint.folder / 'config.json'}: the vision-language model {name!r} is no folder inside the "
-            f"checkpoint, no folder in {Path.cwd()} and no Hub id; pass backbone=<folder with its config.json and "
-            f"tokenizer.json>"
+            f"{checkpoint.folder / 'config.json'}: the vision-language model {name!r} is no folder inside "
+            f"the checkpoint, no folder in {Path.cwd()} and no Hub id; pass backbone=<folder with its "
+            f"config.json and tokenizer.json>"
         )
     try:
         return Checkpoint(
@@ -251,6 +255,6 @@ def find_backbone(name: str, checkpoint: Checkpoint, backbone: str | Path | None
         )
     except CheckpointError as error:
         raise CheckpointError(
-            f"{error}; it holds the vision-language model's config and tokenizer, which the checkpoint lacks: pass "
-            f"backbone=<folder with its config.json and tokenizer.json> to work without network"
+            f"{error}; it holds the vision-language model's config and tokenizer, which the checkpoint "
+            f"lacks; pass backbone=<folder with its config.json and tokenizer.json> to work without network"
         ) from error

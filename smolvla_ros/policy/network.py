@@ -7,8 +7,9 @@
     state  -> projection -----------------+                                   |
     noise  -> 10 steps of the action expert, which looks at those keys and values -> chunk of actions
 
-The prefix is computed once per chunk, and so is all that stays the same over the steps. Types follow the weights (see
-`parameter_dtype` in weights.py). Units, names and files are the business of the other modules; tensors come in ready.
+The prefix is computed once per chunk, and so is all that stays the same over the steps. Types follow the
+weights (see `parameter_dtype` in weights.py). Units, names and files are the business of the other modules;
+tensors come in ready.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Context:
 
 
 class LanguageModel(nn.Module):
-    """The kept layers of the backbone's language model. Of the last layer only the keys and values are used."""
+    """The kept layers of the backbone's language model; of the last one only keys and values are used."""
 
     def __init__(self, config: TransformerConfig, vocabulary: int) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class LanguageModel(nn.Module):
 
 
 class ActionExpert(nn.Module):
-    """Even layers see prefix and actions in one attention; odd layers re-project the prefix and see only it."""
+    """Some layers attend to prefix and actions in one, the others re-project the prefix and see only it."""
 
     def __init__(self, config: TransformerConfig, self_attention: Sequence[bool]) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class ActionExpert(nn.Module):
 
 
 class Network(nn.Module):
-    """`image_start` and `image_end` are token ids put around every image (none in the published checkpoints)."""
+    """`image_start` and `image_end`: token ids put around every image (none in published checkpoints)."""
 
     def __init__(
         self,
@@ -138,7 +139,7 @@ class Network(nn.Module):
         for image, is_valid in zip(images, image_valid, strict=True):
             add(self._embed_ids(self.image_start, image), True)
             seen = self.connector(self.vision(image.to(self.vision.patch_embedding.weight.dtype)))
-            # The factor has the type of the image tokens: sqrt(960) is 31 in bfloat16, and was so in training.
+            # The factor has the type of the image tokens: sqrt(960) was 31 in bfloat16 training, and must be.
             add(seen * torch.tensor(seen.shape[-1] ** 0.5, dtype=seen.dtype, device=seen.device), is_valid)
             add(self._embed_ids(self.image_end, image), True)
         words = self.text.embed_tokens(tokens)
@@ -178,7 +179,7 @@ class Network(nn.Module):
     # Think and act
 
     def context(self, valid: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Context:
-        """Everything that the action expert needs of the prefix, from which tokens of it are valid and `read_prefix`."""
+        """What the action expert needs of a prefix; `valid` is the prefix's, the rest from `read_prefix`."""
         keys, values = list(keys), list(values)
         for index, layer in enumerate(self.expert.layers):
             if not self.self_attention[index]:  # re-projected, without rotating the keys again
@@ -222,7 +223,7 @@ class Network(nn.Module):
         return out
 
     def embed_times(self, times: Sequence[float]) -> Tensor:
-        """Sinusoids of the flow's times, float32 (times, expert width); the phases need float64, so on the CPU."""
+        """Sinusoids of the flow's times, float32 (times, expert width), by way of float64, so on the CPU."""
         half = self.action_in_proj.out_features // 2
         low, high = self.config.min_period, self.config.max_period
         periods = low * (high / low) ** torch.linspace(0.0, 1.0, half, dtype=torch.float64)

@@ -1,10 +1,11 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What happens before and after the network: images fitted, words to tokens, robot units to normalised and back.
+"""Before and after the network: images fitted, words to tokens, robot units to normalised ones and back.
 
-A checkpoint brings these steps along as two JSON pipelines with their statistics; they are followed as written, and a
-step or a statistic that is unknown or absent is refused. LeRobot silently leaves values as they are when statistics
-are missing, so that the arm receives standard scores for degrees; that must not happen here.
+A checkpoint brings these steps along as two JSON pipelines with their statistics; they are followed as
+written, and a step or a statistic that is unknown or absent is refused. LeRobot silently leaves values as
+they are when statistics are missing, so that the arm receives standard scores for degrees; that must not
+happen here.
 """
 
 from __future__ import annotations
@@ -46,13 +47,13 @@ MODE_STATISTICS = {
 
 
 def fit_image(image: Tensor, size: int) -> Tensor:
-    """RGB uint8 (H, W, 3) to float32 (1, 3, size, size) in -1..1: scaled to fit, black added on the left or on top."""
+    """RGB uint8 (H, W, 3) to float32 (1, 3, size, size) in -1..1, scaled to fit, black on the left or top."""
     x = image.permute(2, 0, 1)[None].to(torch.float32) / 255
     return resize_with_pad(x, size, size) * 2 - 1
 
 
 def resize_with_pad(image: Tensor, width: int, height: int) -> Tensor:
-    """Scale (B, C, H, W) to fit `width` by `height`, bilinear without antialiasing; zeros fill the left and the top."""
+    """Scale (B, C, H, W) to fit, bilinear without antialiasing; zeros fill up the left and the top."""
     ratio = max(image.shape[3] / width, image.shape[2] / height)
     size = (max(int(image.shape[2] / ratio), 1), max(int(image.shape[3] / ratio), 1))
     x = F.interpolate(image, size=size, mode="bilinear", align_corners=False)
@@ -61,7 +62,7 @@ def resize_with_pad(image: Tensor, width: int, height: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Between robot units and the network's, (..., joints) float32; `first` and `second` are the mode's statistics."""
+    """Between robot units and the network's, float32 (..., joints), by the two statistics of its mode."""
 
     mode: str
     eps: float
@@ -251,9 +252,9 @@ def _statistics(file: TensorFile, feature: str, needed: tuple[str, ...], width: 
     missing = [f"{feature}.{name}" for name in needed if f"{feature}.{name}" not in file.keys]
     if missing:
         raise CheckpointError(
-            f"{file.path} has no statistics {', '.join(missing)}; without them the policy reads the arm wrongly or "
-            f"commands standard scores for degrees. {_available(file.keys)} Use a checkpoint that was fine-tuned on "
-            f"one dataset: it has them"
+            f"{file.path} has no statistics {', '.join(missing)}; without them the policy would read the arm "
+            f"wrongly or command standard scores for degrees. {_available(file.keys)} Use a checkpoint that "
+            f"was fine-tuned on one dataset: it has them"
         )
     found = {}
     for name in needed:
@@ -263,8 +264,8 @@ def _statistics(file: TensorFile, feature: str, needed: tuple[str, ...], width: 
             raise CheckpointError(f"{file.path}: {key!r} has shape {tuple(value.shape)}, expected ({width},)")
         if not torch.isfinite(value).all():
             raise CheckpointError(
-                f"{file.path}: {key!r} is {value.tolist()}; statistics that are not finite were never computed. "
-                f"Save the checkpoint again with its dataset's statistics"
+                f"{file.path}: {key!r} is {value.tolist()}; statistics that are not finite were never "
+                f"computed. Save the checkpoint again with its dataset's statistics"
             )
         found[name] = value
     low, high = found[needed[0]], found[needed[1]]
@@ -280,6 +281,6 @@ def _available(keys: tuple[str, ...]) -> str:
     """What a state file has instead; LeRobot's migration left some with one set of statistics per dataset."""
     datasets = sorted({key.split(".buffer.")[0] for key in keys if ".buffer." in key})
     if datasets:
-        return f"It holds statistics of several datasets ({', '.join(datasets)}) under names that no feature has."
+        return f"It has statistics of the datasets {', '.join(datasets)}, under names that no feature has."
     features = sorted({key.rpartition(".")[0] for key in keys})
     return f"It has statistics of {', '.join(features) or 'nothing'}."

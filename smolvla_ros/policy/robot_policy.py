@@ -63,7 +63,9 @@ class RobotPolicy:
             for joint, units in zip(robot.joints, self._units):
                 units.rad_to_lerobot(joint.middle_rad)
         except CalibrationError as error:
-            raise PolicyError(f"{error}. Give LeRobot's calibration file of this arm as `calibration`") from error
+            raise PolicyError(
+                f"{error}. Give LeRobot's calibration file of this arm as `calibration`"
+            ) from error
 
     @property
     def name(self) -> str:
@@ -77,9 +79,13 @@ class RobotPolicy:
         """Positions of shape (steps, joints), rad."""
         images = {key: observation.frames[camera].image for camera, key in self._image_keys.items()}
         positions = observation.joints.positions_rad
-        state = np.array([units.rad_to_lerobot(rad) for units, rad in zip(self._units, positions)], np.float32)
+        state = np.array(
+            [units.rad_to_lerobot(rad) for units, rad in zip(self._units, positions)], np.float32
+        )
         actions = self._model.predict_chunk(images, state, observation.task)
-        columns = [units.lerobot_to_rad(actions[:, i].astype(np.float64)) for i, units in enumerate(self._units)]
+        columns = [
+            units.lerobot_to_rad(actions[:, i].astype(np.float64)) for i, units in enumerate(self._units)
+        ]
         return np.stack(columns, axis=1)
 
 

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """SmolVLA, ready to use: load a checkpoint, give it images, state and task, get a chunk of actions.
 
-An own implementation on plain torch that reads LeRobot's checkpoints and reproduces its numbers; it needs neither
-LeRobot nor transformers. This file is the door: it joins the checkpoint's files, checks what comes in, and passes it
-through processing.py (before and after) and network.py (between). It knows no robot, no ROS and no clock.
+An own implementation on plain torch that reads LeRobot's checkpoints and reproduces its numbers; it needs
+neither LeRobot nor transformers. This file is the door: it joins the checkpoint's files, checks what comes
+in, and passes it through processing.py (before and after) and network.py (between). It knows no robot, no ROS
+and no clock.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class SmolVLA:
     """A loaded checkpoint; the attributes say what it expects and returns.
 
     name: the checkpoint and its revision. image_keys: short camera names in the checkpoint's order.
-    state_dim, action_dim, chunk_size: sizes. state_names: the joints' names, empty if the checkpoint has none.
+    state_dim, action_dim, chunk_size: sizes. state_names: the joints' names, empty if the checkpoint has
+    none.
     """
 
     def __init__(
@@ -87,17 +89,17 @@ class SmolVLA:
         """Load a checkpoint folder or Hub id; raises CheckpointError if it must not be run.
 
         device: "auto" (CUDA if there is one) or torch's name of one.
-        dtype: "native" is LeRobot's mix of bfloat16 and float32; "float32" and "bfloat16" compute the bulk in one
-            type. "auto" is native on CUDA, else float32.
-        backbone: folder with the vision-language model's config.json and tokenizer.json, for when the checkpoint's
-            own name for it leads nowhere (without network, for example).
+        dtype: "native" is LeRobot's mix of bfloat16 and float32; "float32" and "bfloat16" compute the bulk in
+            one type. "auto" is native where the device has bfloat16 arithmetic, else float32.
+        backbone: folder with the vision-language model's config.json and tokenizer.json, for when the name
+            that the checkpoint has for it leads nowhere (without network, for example).
         revision: branch, tag or commit of a Hub id.
         """
         if dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
         target = _device(device)
         if dtype == "auto":
-            dtype = "native" if target.type == "cuda" else "float32"
+            dtype = "native" if _computes_bfloat16(target) else "float32"
         found = Checkpoint.locate(checkpoint, revision)
         config = SmolVLAConfig.from_json(found.json("config.json", "give the folder that LeRobot saved"))
         processors = Processors.load(found, config)
@@ -131,11 +133,11 @@ class SmolVLA:
     ) -> npt.NDArray[np.float32]:
         """The next actions, (chunk_size, action_dim), in the units and order of the checkpoint's robot.
 
-        images: RGB uint8 (H, W, 3) under the names in `image_keys`. A camera may be absent, though not all; the
-            policy then sees fewer images, as LeRobot's does.
+        images: RGB uint8 (H, W, 3) under the names in `image_keys`. A camera may be absent, though not all;
+            the policy then sees fewer images, as LeRobot's does.
         state: (state_dim,), in the checkpoint's units.
-        noise: (chunk_size, max_action_dim), where the flow starts. Without it `seed` makes the chunk repeatable;
-            without either, chunks draw on one generator that starts alike in every process.
+        noise: (chunk_size, max_action_dim), where the flow starts. Without it `seed` makes the chunk
+            repeatable; without either, chunks draw on one generator that starts alike in every process.
         image_masks: a camera set to false keeps its place in the prompt and is not looked at.
 
         Raises PolicyError if an input does not fit the checkpoint.
@@ -179,8 +181,8 @@ class SmolVLA:
                 near = difflib.get_close_matches(name, self.image_keys, n=1, cutoff=0.5)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise PolicyError(
-                    f"image {name!r} is unknown to {self.name}: it looks at {', '.join(self.image_keys)}, given were "
-                    f"{', '.join(given)}{hint}. Give each camera the checkpoint's name of its view"
+                    f"image {name!r} is unknown to {self.name}: it looks at {', '.join(self.image_keys)}, "
+                    f"given were {', '.join(given)}{hint}. Give each camera the checkpoint's name of its view"
                 )
             if key in by_key:
                 raise PolicyError(f"image {key!r} is given twice, once under a name that {self.name} renames")
@@ -202,7 +204,8 @@ class SmolVLA:
         array = np.asarray(image)
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
             raise PolicyError(
-                f"image {key!r} has shape {array.shape} and type {array.dtype}, expected RGB uint8 (height, width, 3)"
+                f"image {key!r} has shape {array.shape} and type {array.dtype}, "
+                f"expected RGB uint8 (height, width, 3)"
             )
         return torch.tensor(array, device=self._device)
 
@@ -210,7 +213,8 @@ class SmolVLA:
         array = np.asarray(state)
         if array.shape != (self.state_dim,) or array.dtype.kind not in "fiu":
             raise PolicyError(
-                f"state has shape {array.shape} and type {array.dtype}; {self.name} expects {self.state_dim} numbers"
+                f"state has shape {array.shape} and type {array.dtype}; {self.name} expects "
+                f"{self.state_dim} numbers"
             )
         if not np.isfinite(array).all():
             raise PolicyError(f"state holds values that are not finite: {array.tolist()}")
@@ -227,7 +231,8 @@ class SmolVLA:
         array = np.asarray(noise)
         if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise PolicyError(
-                f"noise has shape {array.shape} and type {array.dtype}, expected finite floats of shape {shape}"
+                f"noise has shape {array.shape} and type {array.dtype}, expected finite floats of "
+                f"shape {shape}"
             )
         return torch.tensor(array, dtype=torch.float32, device=self._device)[None]
 
@@ -239,3 +244,10 @@ def _device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {name!r} is not available ({error}); use 'auto' or 'cpu'") from error
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    """GPUs do. CPUs are twice as fast as in float32 if they do, several times slower if they imitate it."""
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cuda"

@@ -1,10 +1,11 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The Llama-style layer that the language model and the action expert share, and SmolVLA's own attention around it.
+"""The Llama-style layer that language model and action expert share, and SmolVLA's attention around it.
 
-The two read different things in one attention, so a layer has no `forward`: it offers its queries, keys and values
-and, given what attention brought back, its output. Types matter: weights may be bfloat16 while norms, rotations,
-scores and the softmax are float32, and a residual has the type of the layer's output. The checkpoints were trained so.
+The two read different things in one attention, so a layer has no `forward`: it offers its queries, keys and
+values and, given what attention brought back, its output. Types matter: weights may be bfloat16 while norms,
+rotations, scores and the softmax are float32, and a residual has the type of the layer's output. The
+checkpoints were trained so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from smolvla_ros.policy.config import TransformerConfig
 
-# SmolVLA was trained with this wavelength; the rope_theta of the language model's config (100000) is not used.
+# SmolVLA was trained with this wavelength, not with the rope_theta of the language model (100000).
 MAX_WAVELENGTH = 10_000.0
 
 Rotation = tuple[Tensor, Tensor]  # sine and cosine, each (B, tokens, 1, head_dim / 2), float32
@@ -37,7 +38,7 @@ class RMSNorm(nn.Module):
 
 
 class Projections(nn.Module):
-    """Queries, keys, values and output of one attention; `kv_input` is what keys and values are computed from."""
+    """Queries, keys, values and output of one attention; keys and values come from `kv_input` features."""
 
     def __init__(self, config: TransformerConfig, kv_input: int) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class Layer(nn.Module):
         self.mlp = MLP(config)
 
     def output(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The layer's output for its input `x` and what its attention brought back (B, tokens, heads * head_dim)."""
+        """The output for the input `x` and what attention brought back, (B, tokens, heads * head_dim)."""
         y: Tensor = self.self_attn.o_proj(attended.to(self.self_attn.o_proj.weight.dtype))
         y += x  # in place: the sum takes the type of the projection, not that of a float32 input
         out: Tensor = self.mlp(self.post_attention_layernorm(y))
@@ -111,10 +112,10 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
 
 
 def block_mask(valid: Tensor, starts_block: Tensor) -> Tensor:
-    """Who may look at whom, (B, tokens, tokens) [looks, is seen]: valid tokens of the own block and of those before.
+    """Who (dim 1) may look at whom (dim 2), (B, tokens, tokens): valid tokens of its block and of those before.
 
-    `starts_block` (B, tokens) marks the first token of each block after the first: none marked is one block in which
-    all see all, all marked is causal.
+    `starts_block` (B, tokens) marks the first token of each block after the first: none marked is one block
+    in which all see all, all marked is causal.
     """
     block = torch.cumsum(starts_block, dim=1)
     visible = block[:, None, :] <= block[:, :, None]
@@ -124,7 +125,8 @@ def block_mask(valid: Tensor, starts_block: Tensor) -> Tensor:
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     """Grouped-query attention; queries (B, Q, heads, d), keys and values (B, K, kv_heads, d), mask (B, Q, K).
 
-    A query that may look at nothing gets the mean of all values, not NaN; only padding does that, and nobody reads it.
+    A query that may look at nothing gets the mean of all values, not NaN; only padding does that, and nobody
+    reads it.
     """
     groups = queries.shape[2] // keys.shape[2]
     q = queries.to(torch.float32).transpose(1, 2)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The eyes: SmolVLM's vision tower (a SigLIP-style ViT) and the connector that turns its patches into tokens.
 
-Every image has one size and no padding mask, so the tower needs none of the general machinery of transformers. Patch
-positions are whole-number arithmetic; transformers 4.56 and 4.57 compute them in the image's float type and are off by
-one patch in float32, which this file deliberately does not reproduce.
+Every image has one size and no padding mask, so the tower needs none of the general machinery of
+transformers. Patch positions are whole-number arithmetic; transformers 4.56 and 4.57 compute them in the
+image's float type and are off by one patch in float32, which this file deliberately does not reproduce.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class VisionTower(nn.Module):
 
 
 class Connector(nn.Module):
-    """Fold squares of `factor` by `factor` patches into one token and project it to the language model's width."""
+    """Fold squares of `factor` by `factor` patches into one token of the language model's width."""
 
     def __init__(self, config: VisionConfig, text_width: int) -> None:
         super().__init__()

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint's weights into the network: every tensor once, in its place, of the right shape and type.
 
-LeRobot loads what fits and logs the rest; here a weight too many or too few is an error, because half a model moves an
-arm just as willingly. Tensors are read one at a time into an empty network, so memory holds the model once.
+LeRobot loads what fits and logs the rest; here a weight too many or too few is an error, because half a model
+moves an arm just as willingly. Tensors are read one at a time into an empty network, so memory holds the
+model once.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ EXPERT_KEY_VALUE = re.compile(r"expert\.layers\.(\d+)\.self_attn\.[kv]_proj\.wei
 
 
 def load_weights(network: Network, path: Path, device: torch.device, dtype: str) -> None:
-    """Fill a network built on the meta device from a safetensors file; raises CheckpointError if the two differ."""
+    """Fill a network built on the meta device; raises CheckpointError if file and network differ."""
     names = {checkpoint_name(name): name for name, _ in network.named_parameters()}
     with open_tensors(path) as file:
         _check_keys(file, names)
@@ -45,8 +46,8 @@ def load_weights(network: Network, path: Path, device: torch.device, dtype: str)
             wanted = tuple(getattr(module, leaf).shape)
             if file.shape(key) != wanted:
                 raise CheckpointError(
-                    f"{path}: {key!r} has shape {file.shape(key)}, the checkpoint's config.json and the backbone's "
-                    f"make it {wanted}; one of the files belongs to another model"
+                    f"{path}: {key!r} has shape {file.shape(key)}, the config.json of checkpoint and "
+                    f"backbone make it {wanted}; one of the files belongs to another model"
                 )
             # A copy, not a view of the mapped file: the file may be replaced while the policy runs.
             tensor = torch.empty(wanted, dtype=parameter_dtype(network, name, dtype), device=device)
@@ -64,8 +65,8 @@ def checkpoint_name(name: str) -> str:
 def parameter_dtype(network: Network, name: str, dtype: str) -> torch.dtype:
     """The type in which a parameter computes, whatever it is stored in.
 
-    "native" is what LeRobot 0.4 arrives at: it depends on how the reference builds the model, not on a plan (the
-    re-projections of the odd expert layers are float32 only because they are created after the rest).
+    "native" is what LeRobot 0.4 arrives at: it depends on how the reference builds the model, not on a plan
+    (the re-projections of the odd expert layers are float32 only because they are created after the rest).
     """
     if dtype == "float32" or name.startswith(("state_proj.", "action_")):
         return torch.float32
@@ -83,13 +84,13 @@ def _check_keys(file: TensorFile, wanted: dict[str, str]) -> None:
     unexpected = sorted(set(file.keys) - set(wanted) - {UNUSED})
     if any(key.startswith(("normalize_", "unnormalize_")) for key in unexpected):
         raise CheckpointError(
-            f"{file.path} holds statistics beside the weights, as LeRobot 0.1 to 0.3 saved them; migrate it with "
-            f"LeRobot's migrate_policy_normalization"
+            f"{file.path} holds statistics beside the weights, as LeRobot 0.1 to 0.3 saved them; migrate "
+            f"it with LeRobot's migrate_policy_normalization"
         )
     if missing or unexpected:
         raise CheckpointError(
-            f"{file.path} does not hold the weights that config.json describes: {_listed('missing', missing)}; "
-            f"{_listed('unexpected', unexpected)}. Copy the checkpoint again, all files from one place"
+            f"{file.path} does not hold the weights that config.json describes: {_listed('missing', missing)}"
+            f"; {_listed('unexpected', unexpected)}. Copy the checkpoint again, all files from one place"
         )
 
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the links are, given the joints: forward kinematics of a URDF.
 
-Separate from drawing so that tools and tests can ask for a pose without a picture. Positions are taken as they are:
-limits belong to execution/ and arm/. No inverse kinematics, no velocities.
+Separate from drawing so that tools and tests can ask for a pose without a picture. Positions are taken as
+they are: limits belong to execution/ and arm/. No inverse kinematics, no velocities.
 """
 
 from __future__ import annotations
@@ -50,27 +50,37 @@ class Kinematics:
         joints = _parents_first(urdf)
         for joint in joints:
             if joint.type in ("floating", "planar"):
-                raise KinematicsError(f"joint '{joint.name}' is {joint.type}: only joints of one number are supported")
+                raise KinematicsError(
+                    f"joint '{joint.name}' is {joint.type}: only joints of one number are supported"
+                )
         self.root = urdf.root
         self.joint_names = tuple(joint.name for joint in joints if joint.is_movable)
-        # Rodrigues: a joint at q is A + sin(q) S + (1 - cos(q)) C + q P; three of the four vanish for a fixed one.
+        # Rodrigues: a joint at q is A + sin(q) S + (1 - cos(q)) C + q P; three of the four vanish for a fixed
+        # one.
         terms = [_motion_terms(joint) for joint in joints]
         self._fixed, self._sine, self._cosine, self._linear = (
             np.array([term[k] for term in terms]).reshape(-1, 4, 4) for k in range(4)
         )
-        self._movable_rows = np.array([row for row, joint in enumerate(joints) if joint.is_movable], dtype=int)
+        self._movable_rows = np.array(
+            [row for row, joint in enumerate(joints) if joint.is_movable], dtype=int
+        )
         self._chain = [(joint.parent, joint.child) for joint in joints]
 
     def link_poses(self, positions: Mapping[str, float]) -> dict[str, FloatArray]:
         """Pose (4, 4) of every link in the frame of the root link, which is `root`.
 
-        `positions` holds every movable joint [rad or m]; further names are ignored, as a bus may carry other joints.
-        Raises KinematicsError when a joint is missing or not finite.
+        `positions` holds every movable joint [rad or m]; further names are ignored, as a bus may carry other
+        joints. Raises KinematicsError when a joint is missing or not finite.
         """
         q = np.zeros(len(self._chain))
         q[self._movable_rows] = self._values(positions)
-        q = q[:, None, None]
-        steps = self._fixed + np.sin(q) * self._sine + (1.0 - np.cos(q)) * self._cosine + q * self._linear
+        turn = q[:, None, None]
+        steps = (
+            self._fixed
+            + np.sin(turn) * self._sine
+            + (1.0 - np.cos(turn)) * self._cosine
+            + turn * self._linear
+        )
         poses: dict[str, FloatArray] = {self.root: np.eye(4)}
         for (parent, child), step in zip(self._chain, steps, strict=True):
             poses[child] = poses[parent] @ step

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An ideal pinhole camera: from points in the robot's root frame to polygons in a picture.
 
-Everything that is drawn goes through here, so what passes behind the lens is cut off in one place. No lens distortion.
+Everything that is drawn goes through here, so what passes behind the lens is cut off in one place. No lens
+distortion.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class SceneCamera:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
-            raise SceneError(f"camera '{self.frame_id}': size must be positive, got {self.width}x{self.height}")
+            raise SceneError(
+                f"camera '{self.frame_id}': size must be positive, got {self.width}x{self.height}"
+            )
         if not 0.0 < self.horizontal_fov_rad < math.pi:
             raise SceneError(
                 f"camera '{self.frame_id}': horizontal_fov_rad must be above 0 and below pi, "
@@ -44,7 +47,7 @@ class SceneCamera:
 
     @property
     def camera_matrix(self) -> FloatArray:
-        """Intrinsics K (3, 3) in pixels, as in camera_info: square pixels, the axis through the picture's middle."""
+        """Intrinsics K (3, 3) in pixels, as in camera_info: square pixels, the axis through the middle."""
         focal = 0.5 * self.width / math.tan(0.5 * self.horizontal_fov_rad)
         middle_x, middle_y = 0.5 * (self.width - 1), 0.5 * (self.height - 1)
         return np.array([[focal, 0.0, middle_x], [0.0, focal, middle_y], [0.0, 0.0, 1.0]])
@@ -74,7 +77,7 @@ class View:
         return pixels
 
     def outline(self, polygon: FloatArray) -> PixelArray | None:
-        """A convex polygon (n, 3) of the optical frame, cut at NEAR_M, as OpenCV draws it; None when all is cut."""
+        """A convex polygon (n, 3) of the optical frame, cut at NEAR_M, for OpenCV; None when all is cut off."""
         kept = clip_to_near(polygon)
         return subpixels(self.to_pixels(kept)) if len(kept) >= 3 else None
 

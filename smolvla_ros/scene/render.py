@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A picture of the arm on a table with coloured blocks, as one of its cameras would see it.
 
-For trying the whole suite without a robot: the pictures follow the joints, in real time on a fraction of a core. Flat
-shading, hard shadows on the table, no physics: blocks stay where they are. A checkpoint trained on real pictures is not
-expected to act well on these.
+For trying the whole suite without a robot: the pictures follow the joints, in real time on a fraction of a
+core. Flat shading, hard shadows on the table, no physics: blocks stay where they are. A checkpoint trained on
+real pictures is not expected to act well on these.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ SHADOW = 0.62  # brightness of the table where the lamp does not reach
 class Scene:
     """An arm on a table with blocks; one object serves any number of cameras, from one thread.
 
-    `noise` is the standard deviation of the sensor noise in grey levels, 0 for none. The same seed and the same calls
-    give the same pictures.
+    `noise` is the standard deviation of the sensor noise in grey levels, 0 for none. The same seed and the
+    same calls give the same pictures.
     """
 
-    def __init__(self, urdf: Urdf, blocks: Sequence[Block] = BLOCKS, *, noise: float = 2.0, seed: int = 0) -> None:
+    def __init__(
+        self, urdf: Urdf, blocks: Sequence[Block] = BLOCKS, *, noise: float = 2.0, seed: int = 0
+    ) -> None:
         self.kinematics = Kinematics(urdf)
         self._solids = Solids(urdf, blocks)
         self._table = Table(seed)
@@ -97,7 +99,8 @@ class Scene:
         """Far solids first; of a convex one the faces that look at the camera never hide one another."""
         faces = _FacesInView(self._solids, view, solids.vertices)
         lamp = np.maximum(solids.normals @ LIGHT, 0.0)
-        brightness = 0.56 + 0.12 * solids.normals[:, 2] + 0.34 * lamp  # from all around, from above, from the lamp
+        # light from all around, from above, from the lamp
+        brightness = 0.56 + 0.12 * solids.normals[:, 2] + 0.34 * lamp
         colours = np.clip(self._solids.face_rgb * brightness[:, None], 0, 255).tolist()
         facing: list[list[int]] = [[] for _ in range(self._solids.count)]
         visible = np.flatnonzero(solids.normals @ view.eye > solids.offsets)
@@ -112,7 +115,7 @@ class Scene:
 
 
 class _FacesInView:
-    """The faces of all solids as polygons of one picture; `vertices` (n, 3) may be the solids' own or their shadows'."""
+    """All faces as polygons of one picture; `vertices` (n, 3) are those of the solids or of their shadows."""
 
     def __init__(self, solids: Solids, view: View, vertices: FloatArray) -> None:
         self._solids = solids
@@ -136,7 +139,7 @@ class _FacesInView:
         return polygon
 
     def overlap(self) -> BoolArray:
-        """(solids, solids): whether their bounding rectangles share a pixel; the diagonal: who is in the picture."""
+        """(solids, solids): whether their bounding rectangles share a pixel; the diagonal: who is in view."""
         first = self._solids.first_vertex
         low = np.minimum.reduceat(self._pixels, first, axis=0)
         high = np.maximum.reduceat(self._pixels, first, axis=0)
@@ -146,7 +149,9 @@ class _FacesInView:
             low[solid], high[solid] = self._bounds_of_cut(solid)
         camera = self._view.camera
         low, high = np.maximum(low, -1.0), np.minimum(high, (camera.width, camera.height))
-        return np.asarray((np.maximum(low[:, None], low[None]) <= np.minimum(high[:, None], high[None])).all(axis=2))
+        return np.asarray(
+            (np.maximum(low[:, None], low[None]) <= np.minimum(high[:, None], high[None])).all(axis=2)
+        )
 
     def _bounds_of_cut(self, solid: int) -> tuple[FloatArray, FloatArray]:
         """The bounding rectangle of that part of a solid which is before the camera."""
@@ -157,7 +162,7 @@ class _FacesInView:
 
 
 class _SensorNoise:
-    """Noise of a real sensor, cut from a prepared sheet at a random place: drawing it anew would cost more than all else."""
+    """Sensor noise, cut from a prepared sheet at a random place: drawn anew it would cost the most."""
 
     MARGIN = 64
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The convex bodies of a scene: a robot's primitive shapes and the blocks on the table, as flat-faced solids.
 
-Kept as a few long arrays, so that a whole scene is moved with one matrix product per link. Knows nothing of cameras.
+Kept as a few long arrays, so that a whole scene is moved with one matrix product per link. Knows nothing of
+cameras.
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ IntArray = npt.NDArray[np.int64]
 CYLINDER_SIDES = 14  # as few as still look round at 640x480
 SPHERE_BANDS = 6
 _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
-_SIDES = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))  # -x +x -y +y -z +z
+_SIDES = (
+    (0, 1, 3, 2),  # -x
+    (4, 6, 7, 5),
+    (0, 4, 5, 1),  # -y
+    (2, 3, 7, 6),
+    (0, 2, 6, 4),  # -z
+    (1, 5, 7, 3),
+)
 
 
 @dataclass(frozen=True)
@@ -141,8 +149,8 @@ def _extent(shape: Shape) -> FloatArray:
 
 def _planes(points: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Unit normals (n, 3) and offsets (n,) of the planes through three points each (n, 3, 3)."""
-    normals = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 1])
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    across = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 1])
+    normals: FloatArray = np.asarray(across / np.linalg.norm(across, axis=1, keepdims=True), dtype=np.float64)
     return normals, np.einsum("ij,ij->i", normals, points[:, 0])
 
 

@@ -1,8 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The table under the arm: a textured rectangle at z = 0 of the robot's root frame, seen through a pinhole camera.
+"""The table under the arm: a textured rectangle at z = 0 of the robot's root frame, as a camera sees it.
 
-A grid line every 5 cm gives eye and network something to hold on to. Solids and their shadows are painted by render.py.
+A grid line every 5 cm gives eye and network something to hold on to. Solids and their shadows are painted by
+render.py.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Table:
         """A picture (height, width, 3) RGB of the bare table."""
         size = (view.camera.width, view.camera.height)
         image: ImageArray = np.empty((size[1], size[0], 3), np.uint8)
-        cv2.rectangle(image, (0, 0), size, WALL_RGB, cv2.FILLED)  # much quicker than assigning a colour with numpy
+        # much quicker than assigning a colour with numpy
+        cv2.rectangle(image, (0, 0), size, WALL_RGB, cv2.FILLED)
         outline = view.outline(view.to_camera(self._corners))
         texture_to_pixels = view.matrix @ view.world_to_camera[:3, [0, 1, 3]] @ self._metres
         if outline is None or abs(np.linalg.det(texture_to_pixels)) < SINGULAR:
@@ -56,9 +58,11 @@ class Table:
 def _texture(rng: np.random.Generator) -> ImageArray:
     columns = round((TABLE_X_M[1] - TABLE_X_M[0]) / PIXEL_M)
     rows = round((TABLE_Y_M[1] - TABLE_Y_M[0]) / PIXEL_M)
-    grain = cv2.resize(rng.normal(0.0, 2.5, (rows // 4, columns // 32)), (columns, rows), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.resize(
+        rng.normal(0.0, 2.5, (rows // 4, columns // 32)), (columns, rows), interpolation=cv2.INTER_CUBIC
+    )
     clouds = cv2.resize(rng.normal(0.0, 4.0, (9, 9)), (columns, rows), interpolation=cv2.INTER_CUBIC)
-    brightness = grain + clouds
+    brightness: FloatArray = np.asarray(grain + clouds, dtype=np.float64)
     step = round(GRID_M / PIXEL_M)
     brightness[::step, :] -= 18.0
     brightness[:, ::step] -= 18.0

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An emulated arm whose time stands still unless a test lets it pass, and a bus on its port."""
+"""An emulated arm whose time stands still unless a test lets it pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from smolvla_ros.arm.emulated import EmulatedArm
-from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.units import MotorCalibration, load_calibration
 
 
@@ -41,11 +40,3 @@ def calibration() -> dict[str, MotorCalibration]:
 def emulated(calibration: dict[str, MotorCalibration], clock: Clock) -> Iterator[EmulatedArm]:
     with EmulatedArm(calibration, clock_ns=clock) as arm:
         yield arm
-
-
-@pytest.fixture
-def bus(emulated: EmulatedArm) -> Iterator[FeetechBus]:
-    bus = FeetechBus(emulated.port)
-    bus.open()
-    yield bus
-    bus.close()

@@ -32,6 +32,8 @@ class Sdk:
     def __init__(self, port: str) -> None:
         self.handler = PortHandler(port)
         assert self.handler.setBaudRate(1_000_000)
+        # the SDK's own 34 ms are too short for a computer that runs other tests beside this one
+        self.handler.setPacketTimeout = lambda _: self.handler.setPacketTimeoutMillis(300)
         self.packets = PacketHandler(0)
 
     def get(self, servo_id: int, address: int, length: int = 1) -> int:

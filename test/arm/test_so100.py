@@ -30,7 +30,7 @@ def units(calibration: dict[str, MotorCalibration]) -> tuple[JointUnits, ...]:
 
 @pytest.fixture
 def arm(emulated: EmulatedArm, units: tuple[JointUnits, ...]) -> Iterator[So100Arm]:
-    arm = So100Arm(FeetechBus(emulated.port), units)
+    arm = So100Arm(FeetechBus(emulated.port, timeout_s=0.2), units)
     yield arm
     arm.close()
 

@@ -1,0 +1,26 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What moves the robot: the policy, which thinks, and the executor, which acts. May run on another machine than the robot.
+
+    ros2 launch smolvla_ros policy.launch.py checkpoint:=<folder or hub id> calibration:=my_arm.json
+"""
+
+from launch import LaunchDescription
+
+from smolvla_ros import suite
+from smolvla_ros.tools import launching
+
+ARGUMENTS = (
+    "sim robot calibration cameras policy policy_cameras checkpoint backbone device dtype mode task "
+    "params_file namespace use_sim_time log_level"
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription(
+        [
+            *launching.declare(*ARGUMENTS.split()),
+            launching.explain_missing_policy(),
+            *launching.run(suite.policy_nodes),
+        ]
+    )

@@ -1,0 +1,17 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The robot alone: arm, cameras and its description (/tf). sim:=true emulates the arm and renders the cameras.
+
+    ros2 launch smolvla_ros robot.launch.py port:=/dev/serial/by-id/... calibration:=my_arm.json cameras:=top=/dev/video0
+"""
+
+from launch import LaunchDescription
+
+from smolvla_ros import suite
+from smolvla_ros.tools import launching
+
+ARGUMENTS = "sim robot port calibration cameras params_file namespace use_sim_time seed log_level"
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*launching.declare(*ARGUMENTS.split()), *launching.run(suite.robot_nodes)])

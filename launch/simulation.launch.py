@@ -1,0 +1,22 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The emulated servo bus alone, on a port of your choice, for nodes that you start yourself.
+
+    ros2 launch smolvla_ros simulation.launch.py port:=/tmp/so100
+"""
+
+from launch import LaunchDescription
+from launch.actions import SetLaunchConfiguration
+
+from smolvla_ros import suite
+from smolvla_ros.tools import launching
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription(
+        [
+            *launching.declare("port", "calibration", "seed"),
+            SetLaunchConfiguration("sim", "true"),
+            *launching.run(suite.simulation_programs),
+        ]
+    )

@@ -1,0 +1,37 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything: the robot and what moves it. On hardware it starts disarmed; executor/arm arms it.
+
+    ros2 launch smolvla_ros so100.launch.py sim:=true checkpoint:=<folder or hub id>
+    ros2 launch smolvla_ros so100.launch.py port:=... calibration:=... cameras:=top=/dev/video0,... checkpoint:=...
+    ros2 topic pub --once task std_msgs/msg/String "{data: pick up the red cube}"
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, ThisLaunchFileDir
+
+from smolvla_ros.tools import launching
+
+
+def include(file: str) -> IncludeLaunchDescription:
+    """One of the parts; it sees the arguments declared here."""
+    return IncludeLaunchDescription(PathJoinSubstitution([ThisLaunchFileDir(), file]))
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription(
+        [
+            *launching.declare(),
+            DeclareLaunchArgument(
+                "record",
+                default_value="false",
+                choices=["true", "false"],
+                description="record the suite's topics with ros2 bag (MCAP) into a new folder here",
+            ),
+            include("robot.launch.py"),
+            include("policy.launch.py"),
+            GroupAction([launching.record_bag()], condition=IfCondition(LaunchConfiguration("record"))),
+        ]
+    )

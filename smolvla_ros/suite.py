@@ -1,0 +1,404 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the suite consists of: every program, its name, namespace, parameters and remaps, listed once.
+
+The launch files turn this list into launch_ros nodes, the demo turns it into plain processes where launch_ros is missing.
+Nothing is started here, and neither ROS nor launch is needed to read or test the list.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smolvla_ros.robot import RobotSpec, RobotSpecError
+from smolvla_ros.settings import SettingError, check_settings, setting
+
+PACKAGE = "smolvla_ros"
+BOOLEANS = ("true", "false")
+SIMULATED_CAMERAS = 2  # how many of the robot file's cameras are rendered when none is named
+TOPICS = (  # all but the cameras', relative to the namespace
+    "joint_states",
+    "servo_states",
+    "joint_commands",
+    "task",
+    "active_task",
+    "chunk_request",
+    "action_chunk",
+    "executor/state",
+)
+
+
+class SuiteError(ValueError):
+    """The suite cannot be put together as asked; the message names the argument, its value and the remedy."""
+
+
+@dataclass(frozen=True)
+class CameraOption:
+    """One camera to start. Empty `source` and `device` leave both to the parameter files."""
+
+    name: str
+    source: str = ""  # usb, video, folder or rendered
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class SuiteOptions:
+    """What a person chooses. Empty means "not given": then the parameter files decide."""
+
+    sim: bool = setting(False, "emulated arm and rendered cameras in place of hardware, same nodes and topics")
+    robot: str = setting("", "robot file: joints, limits, cameras; empty: the package's so100.yaml")
+    port: str = setting("", "serial port of the servo bus, best as /dev/serial/by-id/...")
+    calibration: str = setting("", "LeRobot calibration JSON of this arm")
+    cameras: str = setting(
+        "",
+        "cameras to start and where each comes from, such as top=/dev/video0,wrist=/dev/video2; also a folder of images, "
+        "a video file, or the word rendered; a name alone leaves that to params_file",
+    )
+    policy: str = setting("", "which policy answers; empty: smolvla", choices=("", "smolvla", "scripted"))
+    policy_cameras: str = setting("", "cameras the policy looks through, such as top,wrist; empty: those started")
+    checkpoint: str = setting("", "SmolVLA checkpoint: a LeRobot folder (pretrained_model) or a hub id")
+    backbone: str = setting("", "folder with the VLM's config and tokenizer; empty: what the checkpoint names")
+    device: str = setting("", "torch device: cpu, cuda, cuda:1, mps ...; empty: the best there is")
+    dtype: str = setting(
+        "", "number format of the model; empty: auto", choices=("", "auto", "float32", "bfloat16", "native")
+    )
+    mode: str = setting(
+        "",
+        "what the executor starts as; empty: disarmed, or armed with sim:=true",
+        choices=("", "disarmed", "shadow", "armed"),
+    )
+    task: str = setting("", "instruction to start with; later ones come on the topic task")
+    params_file: str = setting("", "YAML file with parameters of any of the nodes; arguments given here win over it")
+    namespace: str = setting("", "namespace of all nodes and topics, such as left_arm")
+    use_sim_time: bool = setting(False, "take time from /clock, as when a bag is played")
+    seed: int = setting(0, "sim: seed of sensor noise", minimum=0)
+    log_level: str = setting(
+        "", "log level of all nodes; empty: info", choices=("", "debug", "info", "warn", "error", "fatal")
+    )
+
+    def __post_init__(self) -> None:
+        try:
+            check_settings(self)
+        except SettingError as error:
+            raise SuiteError(str(error)) from error
+
+    @classmethod
+    def from_text(cls, arguments: Mapping[str, str]) -> SuiteOptions:
+        """Options from arguments as typed; those that are no option are left out. Raises SuiteError."""
+        values: dict[str, Any] = {}
+        for entry in fields(cls):
+            text = arguments.get(entry.name, "")
+            if isinstance(entry.default, bool):
+                values[entry.name] = _boolean(entry.name, text)
+            elif isinstance(entry.default, int):
+                values[entry.name] = _integer(entry.name, text)
+            else:
+                values[entry.name] = os.path.expanduser(text.strip())
+        return cls(**values)
+
+    @property
+    def robot_file(self) -> Path:
+        return Path(self.robot) if self.robot else share_folder() / "config" / "so100.yaml"
+
+    @property
+    def absolute_namespace(self) -> str:
+        return "/" + self.namespace.strip("/")
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One program of the suite. `parameters` win over `parameter_files`, later files over earlier ones."""
+
+    executable: str
+    name: str
+    namespace: str = "/"  # absolute
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameter_files: tuple[Path, ...] = ()
+    remaps: tuple[tuple[str, str], ...] = ()
+    arguments: tuple[str, ...] = ()
+    package: str = PACKAGE
+    is_ros: bool = True  # False: a plain program that knows no --ros-args
+    log_level: str = ""
+    after: str = ""  # start when the program of this name has printed its first line
+    respawn: bool = False  # worth starting again after a crash; otherwise its end is the end of the suite
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.namespace.rstrip('/')}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """A name for logs and files: top_camera, arm ..."""
+        return self.full_name.strip("/").replace("/", "_")
+
+
+def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The arm, its cameras and the robot's description; with `sim` the emulated arm before them."""
+    robot = _load(options)
+    arm = _arm(options)
+    cameras = tuple(_camera(options, camera) for camera in selected_cameras(options, robot))
+    return (*simulation_programs(options), arm, *cameras, _robot_state_publisher(options, robot))
+
+
+def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The executor, and the policy unless nothing says which one."""
+    executor = _node(
+        options,
+        "executor",
+        {"mode": options.mode, "task": options.task},
+        files=("simulation.yaml",) if options.sim else (),
+    )
+    if not has_policy(options):
+        return (executor,)
+    robot = _load(options)
+    names = _names(options.policy_cameras) or tuple(camera.name for camera in selected_cameras(options, robot))
+    for name in names:
+        _check_camera(robot, name)
+    policy = _node(
+        options,
+        "policy",
+        {
+            "policy": options.policy,
+            "checkpoint": options.checkpoint,
+            "backbone": options.backbone,
+            "device": options.device,
+            "dtype": options.dtype,
+            "calibration": _calibration(options),
+            "cameras": list(names),
+        },
+        respawn=True,
+    )
+    return policy, executor
+
+
+def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """Everything, in the order in which it is to be started."""
+    return (*robot_nodes(options), *policy_nodes(options))
+
+
+def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """With `sim` the emulated servo bus, else nothing."""
+    if not options.sim:
+        return ()
+    arguments = ("--calibration", _calibration(options), "--link", emulated_port(options), "--seed", str(options.seed))
+    return (NodeSpec("emulated_arm", "emulated_arm", arguments=arguments, is_ros=False),)
+
+
+def has_policy(options: SuiteOptions) -> bool:
+    """Whether anything says which policy to run; a params_file may, so it gets the benefit of the doubt."""
+    return bool(options.checkpoint or options.policy == "scripted" or options.params_file)
+
+
+def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOption, ...]:
+    """The cameras asked for; with `sim` and none asked for the robot's first two, rendered. Raises SuiteError."""
+    if not options.cameras and options.sim:
+        return tuple(CameraOption(camera.name, "rendered") for camera in robot.cameras[:SIMULATED_CAMERAS])
+    cameras = parse_cameras(options.cameras)
+    for camera in cameras:
+        _check_camera(robot, camera.name)
+    return cameras
+
+
+def parse_cameras(text: str) -> tuple[CameraOption, ...]:
+    """`top=/dev/video0,wrist=rendered` -> cameras; raises SuiteError naming the entry that cannot be read."""
+    cameras: list[CameraOption] = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, device = (part.strip() for part in entry.partition("="))
+        if not name or (equals and not device):
+            raise SuiteError(f"cameras: '{entry}' is not of the form name=device, such as top=/dev/video0")
+        if any(camera.name == name for camera in cameras):
+            raise SuiteError(f"cameras: '{name}' stands twice in '{text}'")
+        cameras.append(_camera_option(name, os.path.expanduser(device)))
+    return tuple(cameras)
+
+
+def recorded_topics(options: SuiteOptions) -> tuple[str, ...]:
+    """Absolute names of the topics worth recording."""
+    base = options.absolute_namespace.rstrip("/")
+    cameras = [camera.name for camera in selected_cameras(options, _load(options))]
+    images = [f"{base}/{name}/{topic}" for name in cameras for topic in ("image_raw/compressed", "camera_info")]
+    return (*images, *(f"{base}/{topic}" for topic in TOPICS), "/diagnostics", "/tf", "/tf_static")
+
+
+def share_folder() -> Path:
+    """Where config/, launch/, urdf/ and executables.txt are: the checkout, or share/smolvla_ros of the installation."""
+    here = Path(__file__).parent
+    for folder in (here.parent, *(above / "share" / PACKAGE for above in here.parents)):
+        if (folder / "config" / "so100.yaml").is_file():
+            return folder
+    raise SuiteError(f"no share/{PACKAGE}/config/so100.yaml above {here}; install the package again")
+
+
+def fast_dds_profile() -> Path:
+    """Fast DDS settings with room for images, for FASTRTPS_DEFAULT_PROFILES_FILE."""
+    return share_folder() / "config" / "fastdds.xml"
+
+
+def emulated_port(options: SuiteOptions) -> str:
+    """Where the emulated arm's port is linked: as asked, or a name that no other suite on this machine has."""
+    if options.port:
+        return options.port
+    folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    parts = ["so100", os.environ.get("ROS_DOMAIN_ID") or "0", *filter(None, options.namespace.split("/"))]
+    return str(Path(folder) / "_".join(parts))
+
+
+def parameter_text(spec: NodeSpec) -> str:
+    """The node's own parameters as a parameter file.
+
+    A file under the node's full name and not `-p name:=value`: rcl files the latter under `/**`, where it loses to any
+    params_file that names the node.
+    """
+    return yaml.safe_dump({spec.full_name: {"ros__parameters": dict(spec.parameters)}}, sort_keys=False)
+
+
+def command(spec: NodeSpec, python: str, parameter_file: Path) -> list[str]:
+    """The command line that starts a program of this package as a process; `parameter_file` holds `parameter_text`."""
+    line = [python, "-m", _modules()[spec.executable], *spec.arguments]
+    if not spec.is_ros:
+        return line
+    line += ["--ros-args", "-r", f"__node:={spec.name}", "-r", f"__ns:={spec.namespace}"]
+    for source, target in spec.remaps:
+        line += ["-r", f"{source}:={target}"]
+    for file in (*spec.parameter_files, parameter_file):
+        line += ["--params-file", str(file)]
+    if spec.log_level:
+        line += ["--log-level", spec.log_level]
+    return line
+
+
+def _node(
+    options: SuiteOptions,
+    name: str,
+    parameters: Mapping[str, Any],
+    *,
+    namespace: str = "",
+    files: tuple[str, ...] = (),
+    **rest: Any,
+) -> NodeSpec:
+    """A node of this package: what was given as parameters, on top of its config file, overlays and params_file."""
+    config = share_folder() / "config"
+    given = {key: value for key, value in parameters.items() if value not in ("", [])}
+    if options.use_sim_time:
+        given["use_sim_time"] = True
+    own_file = () if not options.params_file else (_existing("params_file", options.params_file),)
+    return NodeSpec(
+        executable=f"{name}_node",
+        name=name,
+        namespace=namespace or options.absolute_namespace,
+        parameters={"robot": str(options.robot_file), **given},
+        parameter_files=(config / f"{name}.yaml", *(config / file for file in files), *own_file),
+        log_level=options.log_level,
+        **rest,
+    )
+
+
+def _arm(options: SuiteOptions) -> NodeSpec:
+    if options.sim:
+        parameters = {"port": emulated_port(options), "calibration": _calibration(options)}
+        return _node(options, "arm", parameters, after="emulated_arm")
+    for name, example in (("port", "/dev/serial/by-id/..."), ("calibration", "my_arm.json")):
+        if not getattr(options, name) and not options.params_file:
+            raise SuiteError(f"{name} is not given; {name}:={example} names that of your arm, sim:=true needs none")
+    return _node(options, "arm", {"port": options.port, "calibration": _calibration(options)})
+
+
+def _camera(options: SuiteOptions, camera: CameraOption) -> NodeSpec:
+    base = options.absolute_namespace.rstrip("/")
+    source = camera.source or ("rendered" if options.sim else "")
+    seed = options.seed if source == "rendered" and options.seed else ""
+    return _node(
+        options,
+        "camera",
+        {"camera": camera.name, "source": source, "device": camera.device, "seed": seed},
+        namespace=f"{base}/{camera.name}",
+        remaps=(("joint_states", f"{base}/joint_states"),),
+        respawn=True,
+    )
+
+
+def _robot_state_publisher(options: SuiteOptions, robot: RobotSpec) -> NodeSpec:
+    parameters: dict[str, Any] = {"robot_description": robot.urdf_path.read_text(encoding="utf-8")}
+    if options.use_sim_time:
+        parameters["use_sim_time"] = True
+    return NodeSpec(
+        executable="robot_state_publisher",
+        name="robot_state_publisher",
+        namespace=options.absolute_namespace,
+        parameters=parameters,
+        package="robot_state_publisher",
+        log_level=options.log_level,
+        respawn=True,
+    )
+
+
+def _camera_option(name: str, device: str) -> CameraOption:
+    if not device or device == "rendered":
+        return CameraOption(name, device)
+    if device.isdecimal():
+        return CameraOption(name, "usb", f"/dev/video{device}")
+    if device.startswith("/dev/"):
+        return CameraOption(name, "usb", device)
+    if os.path.isdir(device):
+        return CameraOption(name, "folder", device)
+    if os.path.isfile(device):
+        return CameraOption(name, "video", device)
+    raise SuiteError(
+        f"cameras: '{device}' of camera '{name}' is no /dev/... path, camera number, video file, folder of images, "
+        "or the word rendered"
+    )
+
+
+def _check_camera(robot: RobotSpec, name: str) -> None:
+    try:
+        robot.camera(name)
+    except RobotSpecError as error:
+        raise SuiteError(f"cameras: {error}") from error
+
+
+def _calibration(options: SuiteOptions) -> str:
+    if options.calibration or not options.sim:
+        return str(_existing("calibration", options.calibration)) if options.calibration else ""
+    return str(share_folder() / "config" / "emulated_calibration.json")
+
+
+def _load(options: SuiteOptions) -> RobotSpec:
+    try:
+        return RobotSpec.load(options.robot_file)
+    except RobotSpecError as error:
+        raise SuiteError(f"robot: {error}") from error
+
+
+def _existing(argument: str, path: str) -> Path:
+    if not os.path.isfile(path):
+        raise SuiteError(f"{argument}: there is no file '{path}'")
+    return Path(path)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text.lower() not in ("", *BOOLEANS):
+        raise SuiteError(f"{name}: '{text}' is neither true nor false")
+    return text.lower() == "true"
+
+
+def _integer(name: str, text: str) -> int:
+    if text and not text.strip().isdecimal():
+        raise SuiteError(f"{name}: '{text}' is no whole number from 0 up")
+    return int(text or 0)
+
+
+def _modules() -> dict[str, str]:
+    """Program name -> module with its main(), from executables.txt."""
+    lines = (share_folder() / "executables.txt").read_text(encoding="utf-8").splitlines()
+    return {line.split()[0]: line.split()[1] for line in lines if line and not line.startswith("#")}

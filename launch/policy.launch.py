@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What moves the robot: the policy, which thinks, and the executor, which acts. May run on another machine than the robot.
 
-    ros2 launch smolvla_ros policy.launch.py checkpoint:=<folder or hub id> calibration:=my_arm.json
+ros2 launch smolvla_ros policy.launch.py checkpoint:=<folder or hub id> calibration:=my_arm.json
 """
 
 from launch import LaunchDescription

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The robot alone: arm, cameras and its description (/tf). sim:=true emulates the arm and renders the cameras.
 
-    ros2 launch smolvla_ros robot.launch.py port:=/dev/serial/by-id/... calibration:=my_arm.json cameras:=top=/dev/video0
+ros2 launch smolvla_ros robot.launch.py port:=/dev/serial/by-id/... calibration:=my_arm.json cameras:=top=/dev/video0
 """
 
 from launch import LaunchDescription

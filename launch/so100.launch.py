@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything: the robot and what moves it. On hardware it starts disarmed; executor/arm arms it.
 
-    ros2 launch smolvla_ros so100.launch.py sim:=true checkpoint:=<folder or hub id>
-    ros2 launch smolvla_ros so100.launch.py port:=... calibration:=... cameras:=top=/dev/video0,... checkpoint:=...
-    ros2 topic pub --once task std_msgs/msg/String "{data: pick up the red cube}"
+ros2 launch smolvla_ros so100.launch.py sim:=true checkpoint:=<folder or hub id>
+ros2 launch smolvla_ros so100.launch.py port:=... calibration:=... cameras:=top=/dev/video0,... checkpoint:=...
+ros2 topic pub --once task std_msgs/msg/String "{data: pick up the red cube}"
 """
 
 from launch import LaunchDescription

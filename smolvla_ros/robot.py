@@ -120,6 +120,12 @@ class RobotSpec:
                 f"the calibration has no entry for {', '.join(missing)}; it has {', '.join(calibration)}. "
                 "Calibrate the whole arm again, or give the file that belongs to this robot"
             )
+        for joint in self.joints:
+            if calibration[joint.name].id != joint.servo_id:
+                raise RobotSpecError(
+                    f"the calibration has {joint.name} as servo {calibration[joint.name].id}, robot '{self.name}' as "
+                    f"{joint.servo_id}. Give the calibration of this arm, or its robot file"
+                )
         return tuple(joint.units(calibration[joint.name]) for joint in self.joints)
 
     @classmethod

@@ -52,7 +52,9 @@ class CameraOption:
 class SuiteOptions:
     """What a person chooses. Empty means "not given": then the parameter files decide."""
 
-    sim: bool = setting(False, "emulated arm and rendered cameras in place of hardware, same nodes and topics")
+    sim: bool = setting(
+        False, "emulated arm and rendered cameras in place of hardware, same nodes and topics"
+    )
     robot: str = setting("", "robot file: joints, limits, cameras; empty: the package's so100.yaml")
     port: str = setting("", "serial port of the servo bus, best as /dev/serial/by-id/...")
     calibration: str = setting("", "LeRobot calibration JSON of this arm")
@@ -62,9 +64,13 @@ class SuiteOptions:
         "a video file, or the word rendered; a name alone leaves that to params_file",
     )
     policy: str = setting("", "which policy answers; empty: smolvla", choices=("", "smolvla", "scripted"))
-    policy_cameras: str = setting("", "cameras the policy looks through, such as top,wrist; empty: those started")
+    policy_cameras: str = setting(
+        "", "cameras the policy looks through, such as top,wrist; empty: those started"
+    )
     checkpoint: str = setting("", "SmolVLA checkpoint: a LeRobot folder (pretrained_model) or a hub id")
-    backbone: str = setting("", "folder with the VLM's config and tokenizer; empty: what the checkpoint names")
+    backbone: str = setting(
+        "", "folder with the VLM's config and tokenizer; empty: what the checkpoint names"
+    )
     device: str = setting("", "torch device: cpu, cuda, cuda:1, mps ...; empty: the best there is")
     dtype: str = setting(
         "", "number format of the model; empty: auto", choices=("", "auto", "float32", "bfloat16", "native")
@@ -75,7 +81,9 @@ class SuiteOptions:
         choices=("", "disarmed", "shadow", "armed"),
     )
     task: str = setting("", "instruction to start with; later ones come on the topic task")
-    params_file: str = setting("", "YAML file with parameters of any of the nodes; arguments given here win over it")
+    params_file: str = setting(
+        "", "YAML file with parameters of any of the nodes; arguments given here win over it"
+    )
     namespace: str = setting("", "namespace of all nodes and topics, such as left_arm")
     use_sim_time: bool = setting(False, "take time from /clock, as when a bag is played")
     seed: int = setting(0, "sim: seed of sensor noise", minimum=0)
@@ -158,7 +166,9 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     if not has_policy(options):
         return (executor,)
     robot = _load(options)
-    names = _names(options.policy_cameras) or tuple(camera.name for camera in selected_cameras(options, robot))
+    names = _names(options.policy_cameras) or tuple(
+        camera.name for camera in selected_cameras(options, robot)
+    )
     for name in names:
         _check_camera(robot, name)
     policy = _node(
@@ -187,7 +197,14 @@ def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """With `sim` the emulated servo bus, else nothing."""
     if not options.sim:
         return ()
-    arguments = ("--calibration", _calibration(options), "--link", emulated_port(options), "--seed", str(options.seed))
+    arguments = (
+        "--calibration",
+        _calibration(options),
+        "--link",
+        emulated_port(options),
+        "--seed",
+        str(options.seed),
+    )
     return (NodeSpec("emulated_arm", "emulated_arm", arguments=arguments, is_ros=False),)
 
 
@@ -223,7 +240,9 @@ def recorded_topics(options: SuiteOptions) -> tuple[str, ...]:
     """Absolute names of the topics worth recording."""
     base = options.absolute_namespace.rstrip("/")
     cameras = [camera.name for camera in selected_cameras(options, _load(options))]
-    images = [f"{base}/{name}/{topic}" for name in cameras for topic in ("image_raw/compressed", "camera_info")]
+    images = [
+        f"{base}/{name}/{topic}" for name in cameras for topic in ("image_raw/compressed", "camera_info")
+    ]
     return (*images, *(f"{base}/{topic}" for topic in TOPICS), "/diagnostics", "/tf", "/tf_static")
 
 
@@ -306,7 +325,9 @@ def _arm(options: SuiteOptions) -> NodeSpec:
         return _node(options, "arm", parameters, after="emulated_arm")
     for name, example in (("port", "/dev/serial/by-id/..."), ("calibration", "my_arm.json")):
         if not getattr(options, name) and not options.params_file:
-            raise SuiteError(f"{name} is not given; {name}:={example} names that of your arm, sim:=true needs none")
+            raise SuiteError(
+                f"{name} is not given; {name}:={example} names that of your arm, sim:=true needs none"
+            )
     return _node(options, "arm", {"port": options.port, "calibration": _calibration(options)})
 
 

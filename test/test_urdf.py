@@ -37,8 +37,17 @@ def test_the_so100_has_lerobots_joints_in_lerobots_order() -> None:
 
 def test_the_so100_has_the_links_that_tools_ask_for() -> None:
     links = set(Urdf.load(SO100).links)
-    arm = {"shoulder_link", "upper_arm_link", "lower_arm_link", "wrist_link", "gripper_link", "moving_jaw_link"}
-    cameras = {f"{name}_camera_{end}" for name in ("top", "wrist", "side") for end in ("link", "optical_frame")}
+    arm = {
+        "shoulder_link",
+        "upper_arm_link",
+        "lower_arm_link",
+        "wrist_link",
+        "gripper_link",
+        "moving_jaw_link",
+    }
+    cameras = {
+        f"{name}_camera_{end}" for name in ("top", "wrist", "side") for end in ("link", "optical_frame")
+    }
     assert links >= {"base_link", "gripper_frame_link"} | arm | cameras
 
 
@@ -105,7 +114,7 @@ def test_colours_come_by_name_inline_or_by_default() -> None:
         (robot(joint("")), "joint 'j': a revolute joint needs <limit"),
         (robot(joint('<limit lower="low" upper="1"/>')), "joint 'j': <limit>: lower=\"low\" must be numbers"),
         (robot(joint('<limit lower="nan" upper="1"/>')), "must be 1 finite number"),
-        (robot(joint('<origin xyz="1 2"/>' + LIMIT)), "<origin>: xyz=\"1 2\" must be 3 finite numbers"),
+        (robot(joint('<origin xyz="1 2"/>' + LIMIT)), '<origin>: xyz="1 2" must be 3 finite numbers'),
         (robot(joint('<axis xyz="0 0 0"/>' + LIMIT)), "<axis xyz> must not be zero"),
         (robot(joint(child="c")), "joint 'j': child link 'c' is not defined"),
         (robot(""), "2 root links (a, b)"),

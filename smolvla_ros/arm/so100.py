@@ -48,7 +48,7 @@ class So100Config:
         1.625, "current at which it protects itself", minimum=0.1, maximum=3.2
     )
     gripper_overload_torque: float = setting(
-        0.25, "share of stall torque after overload", minimum=0, maximum=1
+        0.25, "share of stall torque that counts as overload", minimum=0, maximum=1
     )
     outside_range_rad: float = setting(
         0.1, "how far outside its range a joint may stand when torque comes on", minimum=0.0, maximum=1.0
@@ -168,8 +168,8 @@ class So100Arm:
                 )
         if refusals:
             raise ArmError(f"torque stays off: {'; '.join(refusals)}")
-        self._write_all("Goal_Position", goals)
         try:
+            self._write_all("Goal_Position", goals)
             self._write_all("Torque_Enable", dict.fromkeys(self.servo_ids, 1))
         except (ArmError, BusError):
             with suppress(ArmError, BusError):  # the first error says what is wrong

@@ -78,7 +78,7 @@ class Command:
 
 @dataclass(frozen=True)
 class ExecutorStatus:
-    """What the executor does and why; as ExecutorState.msg. Ages and latencies are NaN while there is none."""
+    """What the executor does and why, as ExecutorState.msg. Ages and latencies: NaN while there is none."""
 
     state: ArmingState
     reason: str
@@ -366,7 +366,10 @@ class ChunkExecutor:
     # Changes of state.
 
     def _arm_at_start(self, now_ns: int) -> None:
-        """Start mode "armed" waits for joint states, but not for a better pose: who moves it is near it."""
+        """Start mode "armed": arm as soon as there are joint states, or not at all.
+
+        It does not wait for a better pose: whoever moves the arm there by hand does not expect it to start then.
+        """
         doubt = self._joints_doubt(now_ns)
         self._waiting = f"will arm: {doubt}" if doubt else ""
         if not doubt:

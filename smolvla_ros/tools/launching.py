@@ -56,7 +56,9 @@ def declare(*names: str) -> list[DeclareLaunchArgument]:
     return [
         DeclareLaunchArgument(
             entry.name,
-            default_value=str(entry.default).lower() if isinstance(entry.default, bool) else str(entry.default),
+            default_value=str(entry.default).lower()
+            if isinstance(entry.default, bool)
+            else str(entry.default),
             description=entry.metadata["description"],
             choices=list(BOOLEANS if isinstance(entry.default, bool) else entry.metadata["choices"]) or None,
         )
@@ -90,7 +92,9 @@ def record_bag() -> Action:
     def start(context: LaunchContext) -> list[Action]:
         missing = [name for name in ("ros2bag", "rosbag2_storage_mcap") if not _is_installed(name)]
         if missing:
-            return [LogInfo(msg=f"nothing is recorded: {' and '.join(missing)} missing (apt: ros-jazzy-rosbag2)")]
+            return [
+                LogInfo(msg=f"nothing is recorded: {' and '.join(missing)} missing (apt: ros-jazzy-rosbag2)")
+            ]
         topics = recorded_topics(SuiteOptions.from_text(context.launch_configurations))
         command = ["ros2", "bag", "record", "--storage", "mcap", "--topics", *topics]
         return [ExecuteProcess(cmd=command, name="recorder", output="screen")]
@@ -111,7 +115,9 @@ def _start(specs: list[NodeSpec]) -> list[Action]:
     ordered: list[Action] = []
     for spec in specs:
         if not _is_installed(spec.package):
-            ordered.append(LogInfo(msg=f"{spec.name} is not started: package '{spec.package}' is not installed"))
+            ordered.append(
+                LogInfo(msg=f"{spec.name} is not started: package '{spec.package}' is not installed")
+            )
             continue
         actions[spec.name] = _node(spec) if spec.is_ros else _program(spec)
         first = actions.get(spec.after)
@@ -166,7 +172,9 @@ def _when_it_ends(spec: NodeSpec) -> Callable[[Any, LaunchContext], list[Action]
         if context.is_shutdown:
             return []
         if spec.respawn and event.returncode != REFUSED:
-            return [LogInfo(msg=f"{spec.label} has ended (exit code {event.returncode}) and is started again")]
+            return [
+                LogInfo(msg=f"{spec.label} has ended (exit code {event.returncode}) and is started again")
+            ]
         # An exception is how launch ends everything and itself with exit code 1; a Shutdown action would give 0.
         raise RuntimeError(f"{spec.label} has ended (exit code {event.returncode}), see its messages above")
 

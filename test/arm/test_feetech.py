@@ -133,14 +133,14 @@ def test_goals_of_two_servos_are_one_broadcast_without_answer(wire: Wire, bus: F
 
 
 def test_late_answer_is_not_taken_for_the_next_one(wire: Wire, bus: FeetechBus) -> None:
-    os.write(wire.master, bytes.fromhex("FF FF 01 04 00 FF 0F EB"))  # position 4095, asked for long ago
+    os.write(wire.master, bytes.fromhex("FF FF 01 04 00 FF 0F EC"))  # position 4095, asked for long ago
     time.sleep(0.01)
     wire.expect("FF FF 01 04 00 18 05 DD")
     assert bus.read(1, "Present_Position") == 0x0518
 
 
 def test_answer_of_another_servo_is_not_taken_for_this_one(wire: Wire, bus: FeetechBus) -> None:
-    wire.expect("FF FF 02 04 00 FF 0F EA FF FF 01 04 00 18 05 DD")
+    wire.expect("FF FF 02 04 00 FF 0F EB FF FF 01 04 00 18 05 DD")
     assert bus.read(1, "Present_Position") == 0x0518
 
 

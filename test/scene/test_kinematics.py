@@ -25,7 +25,7 @@ MIDDLE = {
     "gripper": 0.0,
 }
 FIXED_TIP = np.array([0.0049, -0.1030, 0.0, 1.0])  # in gripper_link, inside of the printed jaw
-MOVING_TIP = np.array([-0.0123, -0.0820, 0.0, 1.0])  # in moving_jaw_link
+MOVING_TIP = np.array([-0.0091, -0.0820, 0.0, 1.0])  # in moving_jaw_link, its lowest point
 
 
 def two_joints(second_type: str = "prismatic") -> Urdf:
@@ -112,7 +112,9 @@ def test_the_root_stands_still_and_every_link_has_a_rigid_pose() -> None:
 
 
 def test_a_missing_joint_is_named() -> None:
-    with pytest.raises(KinematicsError, match="no position for joint 'slide'; given: turn, needed: turn, slide"):
+    with pytest.raises(
+        KinematicsError, match="no position for joint 'slide'; given: turn, needed: turn, slide"
+    ):
         Kinematics(two_joints()).link_poses({"turn": 0.0})
 
 

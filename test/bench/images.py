@@ -1,0 +1,133 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Images lost between processes: three cameras, 640x480 rgb8 at 30 Hz, raw and compressed.
+
+Every picture carries its number as a bar code, so what is missing is counted from the pictures themselves. The baseline is the same
+with Fast DDS's own defaults in place of config/fastdds.xml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+ROBOT = ROOT / "config" / "so100.yaml"
+PROFILE = ROOT / "config" / "fastdds.xml"
+CAMERAS = ("top", "wrist", "side")
+RATE_HZ = 30.0
+BITS = 8
+BLOCK = 32  # pixels a bit
+
+
+def write_pictures(folder: Path) -> None:
+    """One picture for every number, textured like a scene so that JPEG has something to do."""
+    rng = np.random.default_rng(0)
+    scene = cv2.resize(rng.integers(0, 255, (60, 80, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
+    for number in range(2**BITS):
+        for bit in range(BITS):
+            scene[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 255 if number >> bit & 1 else 0
+        cv2.imwrite(str(folder / f"{number:03d}.jpg"), scene)
+
+
+def number_of(image: np.ndarray[Any, Any]) -> int:
+    middles = image[BLOCK // 2, BLOCK // 2 : BITS * BLOCK : BLOCK, 0]
+    return int(sum(1 << bit for bit in range(BITS) if middles[bit] > 127))
+
+
+def lost(numbers: list[int]) -> int:
+    """How many numbers are missing between the first and the last."""
+    steps = np.diff(numbers) % 2**BITS
+    assert (steps > 0).all(), "a picture came twice or out of order"
+    return int((steps - 1).sum())
+
+
+def measure(transport: str, profile: Path | None, seconds: float) -> str:
+    """One row of the table, measured in a process of its own, because Fast DDS reads its profile once."""
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + (os.getpid() + len(transport)) % 100)}
+    environment.pop("FASTRTPS_DEFAULT_PROFILES_FILE", None)
+    if profile is not None:
+        environment["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile)
+    command = [sys.executable, __file__, "--seconds", str(seconds), "--receive", transport]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def receive(transport: str, seconds: float) -> None:
+    """Start the cameras, count what arrives, print `received lost bytes-per-second`."""
+    import rclpy
+    from rclpy.node import Node
+
+    from smolvla_ros.nodes import topics
+    from smolvla_ros.wire import frame_from_msg
+
+    topic = topics.IMAGE_RAW if transport == "raw" else topics.IMAGE_COMPRESSED
+    numbers: dict[str, list[int]] = {camera: [] for camera in CAMERAS}
+    size = 0
+
+    def keep(message: Any, camera: str) -> None:
+        nonlocal size
+        size += len(message.data)
+        numbers[camera].append(number_of(frame_from_msg(message, camera).image))
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_pictures(Path(folder))
+        rclpy.init()
+        node = Node("bench")
+        for camera in CAMERAS:
+            node.create_subscription(
+                topic.type, f"/{camera}/{topic.name}", lambda message, name=camera: keep(message, name), topic.subscribe
+            )
+        cameras = [start_camera(camera, folder) for camera in CAMERAS]
+        while not all(len(seen) > RATE_HZ for seen in numbers.values()):  # all matched and running
+            rclpy.spin_once(node, timeout_sec=0.1)
+        for seen in numbers.values():
+            seen.clear()
+        size = 0
+        started_s = time.monotonic()
+        while time.monotonic() < started_s + seconds:
+            rclpy.spin_once(node, timeout_sec=0.1)
+        for process in cameras:
+            process.send_signal(signal.SIGINT)
+        assert [process.wait(10.0) for process in cameras] == [0] * len(cameras)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    received = sum(map(len, numbers.values()))
+    print(received, sum(map(lost, numbers.values())), size / seconds)
+
+
+def start_camera(camera: str, folder: str) -> subprocess.Popen[bytes]:
+    parameters = {"robot": ROBOT, "camera": camera, "source": "folder", "device": folder, "rate_hz": RATE_HZ}
+    arguments = [text for name, value in parameters.items() for text in ("-p", f"{name}:={value}")]
+    module = "smolvla_ros.nodes.camera_node"
+    return subprocess.Popen([sys.executable, "-m", module, "--ros-args", "-r", f"__ns:=/{camera}", *arguments])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--receive", choices=("raw", "compressed"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.receive:
+        receive(options.receive, options.seconds)
+        return 0
+    print("| images | Fast DDS profile | received | lost | MB/s |")
+    print("|---|---|---|---|---|")
+    for transport in ("raw", "compressed"):
+        for name, profile in (("config/fastdds.xml", PROFILE), ("its defaults", None)):
+            received, missing, rate = measure(transport, profile, options.seconds).split()
+            print(f"| {transport} | {name} | {received} | {missing} | {float(rate) / 1e6:.1f} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What can be known of a USB camera without one: why it does not open, when a frame was taken, what was granted."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from smolvla_ros.camera.source import CameraError
+from smolvla_ros.camera.usb import CaptureFormat, UsbCamera, acquisition_ns, format_notice, fourcc_text
+from smolvla_ros.camera.v4l2 import check_device, users_of, video_devices
+
+ASKED = CaptureFormat(640, 480, 30.0)
+SECOND = 1_000_000_000
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="V4L2 is Linux")
+
+
+def open_camera(device: int | str) -> UsbCamera:
+    return UsbCamera("top", device, time.time_ns, width=640, height=480, rate_hz=30.0)
+
+
+def test_a_missing_device_is_named_together_with_those_present() -> None:
+    with pytest.raises(CameraError) as caught:
+        open_camera(987)
+    message = str(caught.value)
+    assert message.startswith("camera 'top': /dev/video987 does not exist; ")
+    for device in video_devices() or ["no /dev/video* is present: is the camera plugged in?"]:
+        assert device in message
+
+
+def test_an_ordinary_file_is_not_a_camera(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"film")
+    with pytest.raises(CameraError, match="film.mp4 is not a device; to play a file use the video source"):
+        open_camera(str(path))
+
+
+@linux_only
+def test_a_device_that_is_no_camera_is_refused_also_behind_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "usb-camera-index0"
+    link.symlink_to("/dev/null")
+    for device in ("/dev/null", str(link)):
+        with pytest.raises(CameraError, match=f"camera 'top': {device} is not a V4L2 device"):
+            open_camera(device)
+
+
+@linux_only
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_a_device_without_permission_says_which_group_to_join() -> None:
+    with pytest.raises(CameraError, match="no permission for /dev/mem; .*usermod -aG video"):
+        check_device("/dev/mem")
+
+
+@linux_only
+def test_who_holds_a_device_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "device"
+    path.write_bytes(b"")
+    assert users_of(str(path)) == []
+    with path.open("rb"):
+        users = users_of(str(path))
+    assert len(users) == 1 and users[0].endswith(f"({os.getpid()})")
+
+
+def test_a_frame_is_stamped_with_the_time_at_which_the_driver_got_it() -> None:
+    monotonic_ns = 100 * SECOND
+    stamp_ns = acquisition_ns(7 * SECOND, monotonic_ns, buffer_ms=99_980.0)
+    assert stamp_ns == 7 * SECOND - 20_000_000
+
+
+@pytest.mark.parametrize("buffer_ms", [0.0, 100_001.0, 98_000.0, 1.7e12])
+def test_a_stamp_of_another_clock_is_passed_over(buffer_ms: float) -> None:
+    assert acquisition_ns(7 * SECOND, 100 * SECOND, buffer_ms) == 7 * SECOND
+
+
+def test_another_rate_or_pixel_format_is_said_and_the_same_is_not() -> None:
+    assert format_notice("top", ASKED, CaptureFormat(640, 480, 30.0)) is None
+    slower = format_notice("top", ASKED, CaptureFormat(640, 480, 25.0))
+    assert slower and "asked for 640x480 MJPG at 30 Hz, got 640x480 MJPG at 25 Hz" in slower
+    raw = format_notice("top", ASKED, CaptureFormat(640, 480, 30.0, "YUYV"))
+    assert raw and "got 640x480 YUYV at 30 Hz; without MJPG" in raw
+
+
+def test_a_pixel_format_is_spelled_out() -> None:
+    assert fourcc_text(0x47504A4D) == "MJPG"
+    assert fourcc_text(0) == "unknown"

@@ -47,10 +47,12 @@ help: ## this list
 
 setup: build/installed ## .venv with all that is needed, and the package built into it
 
-demo: setup ## all nodes, from camera to servos. CHECKPOINT= PORT= CAMERAS= CALIBRATION= SECONDS= ARGS=
-	@$(RUN) -m smolvla_ros.tools.demo $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(PORT),--port "$(PORT)") \
-	  $(if $(CAMERAS),--cameras $(CAMERAS)) $(if $(CALIBRATION),--calibration "$(CALIBRATION)") \
-	  $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+# Only what stands on the command line: an environment may well have a PORT that is no servo bus.
+option = $(if $(filter command,$(origin $1)),--$2 "$($1)")
+demo: setup ## the whole loop. CHECKPOINT= PORT= CAMERAS= CALIBRATION= TASK= SECONDS= POLICY= ARGS=
+	@$(RUN) -m smolvla_ros.tools.demo $(call option,CHECKPOINT,checkpoint) $(call option,PORT,port) \
+	  $(call option,CAMERAS,cameras) $(call option,CALIBRATION,calibration) $(call option,TASK,task) \
+	  $(call option,SECONDS,seconds) $(call option,POLICY,policy) $(ARGS)
 
 test: setup ## pytest, on any machine. ARGS="-k queue -x"
 	@ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$$(($$$$ % 101 + 1)) ROS_PYTHON_CHECK_FIELDS=1 \

@@ -1,8 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What moves the robot: the policy, which thinks, and the executor, which acts. May run on another machine than the robot.
+"""What moves the robot: the policy, which thinks, and the executor, which acts. Also on another machine.
 
-ros2 launch smolvla_ros policy.launch.py checkpoint:=<folder or hub id> calibration:=my_arm.json
+Usage:
+    ros2 launch smolvla_ros policy.launch.py checkpoint:=<folder or hub id> calibration:=my_arm.json
 """
 
 from launch import LaunchDescription

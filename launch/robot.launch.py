@@ -1,8 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The robot alone: arm, cameras and its description (/tf). sim:=true emulates the arm and renders the cameras.
+"""The robot alone: arm, cameras and its description (/tf). With sim:=true an emulated one.
 
-ros2 launch smolvla_ros robot.launch.py port:=/dev/serial/by-id/... calibration:=my_arm.json cameras:=top=/dev/video0
+Usage:
+    ros2 launch smolvla_ros robot.launch.py sim:=true
+    ros2 launch smolvla_ros robot.launch.py port:=/dev/... calibration:=my_arm.json cameras:=top=/dev/video0
 """
 
 from launch import LaunchDescription

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The emulated servo bus alone, on a port of your choice, for nodes that you start yourself.
 
-ros2 launch smolvla_ros simulation.launch.py port:=/tmp/so100
+Usage:
+    ros2 launch smolvla_ros simulation.launch.py port:=/tmp/so100
 """
 
 from launch import LaunchDescription

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything: the robot and what moves it. On hardware it starts disarmed; executor/arm arms it.
 
-ros2 launch smolvla_ros so100.launch.py sim:=true checkpoint:=<folder or hub id>
-ros2 launch smolvla_ros so100.launch.py port:=... calibration:=... cameras:=top=/dev/video0,... checkpoint:=...
-ros2 topic pub --once task std_msgs/msg/String "{data: pick up the red cube}"
+Usage:
+    ros2 launch smolvla_ros so100.launch.py sim:=true checkpoint:=<folder or hub id>
+    ros2 launch smolvla_ros so100.launch.py checkpoint:=<folder or hub id> port:=/dev/serial/by-id/... \\
+        calibration:=my_arm.json cameras:=top=/dev/video0,wrist=/dev/video2
+    ros2 topic pub --once task std_msgs/msg/String "{data: pick up the red cube}"
 """
 
 from launch import LaunchDescription

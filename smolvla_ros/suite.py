@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the suite consists of: every program, its name, namespace, parameters and remaps, listed once.
 
-The launch files turn this list into launch_ros nodes, the demo turns it into plain processes where launch_ros is missing.
-Nothing is started here, and neither ROS nor launch is needed to read or test the list.
+The launch files turn this list into launch_ros nodes, the demo turns it into plain processes where launch_ros
+is missing. Nothing is started here, and neither ROS nor launch is needed to read or test the list.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.settings import SettingError, check_settings, setting
+from smolvla_ros.suite_options import (
+    PACKAGE,
+    CameraOption,
+    SuiteError,
+    SuiteOptions,
+    parse_cameras,
+    share_folder,
+)
 
-PACKAGE = "smolvla_ros"
-BOOLEANS = ("true", "false")
 SIMULATED_CAMERAS = 2  # how many of the robot file's cameras are rendered when none is named
 TOPICS = (  # all but the cameras', relative to the namespace
     "joint_states",
@@ -33,91 +38,6 @@ TOPICS = (  # all but the cameras', relative to the namespace
     "action_chunk",
     "executor/state",
 )
-
-
-class SuiteError(ValueError):
-    """The suite cannot be put together as asked; the message names the argument, its value and the remedy."""
-
-
-@dataclass(frozen=True)
-class CameraOption:
-    """One camera to start. Empty `source` and `device` leave both to the parameter files."""
-
-    name: str
-    source: str = ""  # usb, video, folder or rendered
-    device: str = ""
-
-
-@dataclass(frozen=True)
-class SuiteOptions:
-    """What a person chooses. Empty means "not given": then the parameter files decide."""
-
-    sim: bool = setting(
-        False, "emulated arm and rendered cameras in place of hardware, same nodes and topics"
-    )
-    robot: str = setting("", "robot file: joints, limits, cameras; empty: the package's so100.yaml")
-    port: str = setting("", "serial port of the servo bus, best as /dev/serial/by-id/...")
-    calibration: str = setting("", "LeRobot calibration JSON of this arm")
-    cameras: str = setting(
-        "",
-        "cameras to start and where each comes from, such as top=/dev/video0,wrist=/dev/video2; also a folder of images, "
-        "a video file, or the word rendered; a name alone leaves that to params_file",
-    )
-    policy: str = setting("", "which policy answers; empty: smolvla", choices=("", "smolvla", "scripted"))
-    policy_cameras: str = setting(
-        "", "cameras the policy looks through, such as top,wrist; empty: those started"
-    )
-    checkpoint: str = setting("", "SmolVLA checkpoint: a LeRobot folder (pretrained_model) or a hub id")
-    backbone: str = setting(
-        "", "folder with the VLM's config and tokenizer; empty: what the checkpoint names"
-    )
-    device: str = setting("", "torch device: cpu, cuda, cuda:1, mps ...; empty: the best there is")
-    dtype: str = setting(
-        "", "number format of the model; empty: auto", choices=("", "auto", "float32", "bfloat16", "native")
-    )
-    mode: str = setting(
-        "",
-        "what the executor starts as; empty: disarmed, or armed with sim:=true",
-        choices=("", "disarmed", "shadow", "armed"),
-    )
-    task: str = setting("", "instruction to start with; later ones come on the topic task")
-    params_file: str = setting(
-        "", "YAML file with parameters of any of the nodes; arguments given here win over it"
-    )
-    namespace: str = setting("", "namespace of all nodes and topics, such as left_arm")
-    use_sim_time: bool = setting(False, "take time from /clock, as when a bag is played")
-    seed: int = setting(0, "sim: seed of sensor noise", minimum=0)
-    log_level: str = setting(
-        "", "log level of all nodes; empty: info", choices=("", "debug", "info", "warn", "error", "fatal")
-    )
-
-    def __post_init__(self) -> None:
-        try:
-            check_settings(self)
-        except SettingError as error:
-            raise SuiteError(str(error)) from error
-
-    @classmethod
-    def from_text(cls, arguments: Mapping[str, str]) -> SuiteOptions:
-        """Options from arguments as typed; those that are no option are left out. Raises SuiteError."""
-        values: dict[str, Any] = {}
-        for entry in fields(cls):
-            text = arguments.get(entry.name, "")
-            if isinstance(entry.default, bool):
-                values[entry.name] = _boolean(entry.name, text)
-            elif isinstance(entry.default, int):
-                values[entry.name] = _integer(entry.name, text)
-            else:
-                values[entry.name] = os.path.expanduser(text.strip())
-        return cls(**values)
-
-    @property
-    def robot_file(self) -> Path:
-        return Path(self.robot) if self.robot else share_folder() / "config" / "so100.yaml"
-
-    @property
-    def absolute_namespace(self) -> str:
-        return "/" + self.namespace.strip("/")
 
 
 @dataclass(frozen=True)
@@ -149,7 +69,7 @@ class NodeSpec:
 
 def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The arm, its cameras and the robot's description; with `sim` the emulated arm before them."""
-    robot = _load(options)
+    robot = load_robot(options)
     arm = _arm(options)
     cameras = tuple(_camera(options, camera) for camera in selected_cameras(options, robot))
     return (*simulation_programs(options), arm, *cameras, _robot_state_publisher(options, robot))
@@ -165,7 +85,7 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     )
     if not has_policy(options):
         return (executor,)
-    robot = _load(options)
+    robot = load_robot(options)
     names = _names(options.policy_cameras) or tuple(
         camera.name for camera in selected_cameras(options, robot)
     )
@@ -213,8 +133,16 @@ def has_policy(options: SuiteOptions) -> bool:
     return bool(options.checkpoint or options.policy == "scripted" or options.params_file)
 
 
+def load_robot(options: SuiteOptions) -> RobotSpec:
+    """The robot file of the options; raises SuiteError."""
+    try:
+        return RobotSpec.load(options.robot_file)
+    except RobotSpecError as error:
+        raise SuiteError(f"robot: {error}") from error
+
+
 def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOption, ...]:
-    """The cameras asked for; with `sim` and none asked for the robot's first two, rendered. Raises SuiteError."""
+    """The cameras asked for; with `sim` and none asked for, the first two, rendered. Raises SuiteError."""
     if not options.cameras and options.sim:
         return tuple(CameraOption(camera.name, "rendered") for camera in robot.cameras[:SIMULATED_CAMERAS])
     cameras = parse_cameras(options.cameras)
@@ -223,36 +151,14 @@ def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOpt
     return cameras
 
 
-def parse_cameras(text: str) -> tuple[CameraOption, ...]:
-    """`top=/dev/video0,wrist=rendered` -> cameras; raises SuiteError naming the entry that cannot be read."""
-    cameras: list[CameraOption] = []
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, device = (part.strip() for part in entry.partition("="))
-        if not name or (equals and not device):
-            raise SuiteError(f"cameras: '{entry}' is not of the form name=device, such as top=/dev/video0")
-        if any(camera.name == name for camera in cameras):
-            raise SuiteError(f"cameras: '{name}' stands twice in '{text}'")
-        cameras.append(_camera_option(name, os.path.expanduser(device)))
-    return tuple(cameras)
-
-
 def recorded_topics(options: SuiteOptions) -> tuple[str, ...]:
     """Absolute names of the topics worth recording."""
     base = options.absolute_namespace.rstrip("/")
-    cameras = [camera.name for camera in selected_cameras(options, _load(options))]
+    cameras = [camera.name for camera in selected_cameras(options, load_robot(options))]
     images = [
         f"{base}/{name}/{topic}" for name in cameras for topic in ("image_raw/compressed", "camera_info")
     ]
     return (*images, *(f"{base}/{topic}" for topic in TOPICS), "/diagnostics", "/tf", "/tf_static")
-
-
-def share_folder() -> Path:
-    """Where config/, launch/, urdf/ and executables.txt are: the checkout, or share/smolvla_ros of the installation."""
-    here = Path(__file__).parent
-    for folder in (here.parent, *(above / "share" / PACKAGE for above in here.parents)):
-        if (folder / "config" / "so100.yaml").is_file():
-            return folder
-    raise SuiteError(f"no share/{PACKAGE}/config/so100.yaml above {here}; install the package again")
 
 
 def fast_dds_profile() -> Path:
@@ -261,7 +167,7 @@ def fast_dds_profile() -> Path:
 
 
 def emulated_port(options: SuiteOptions) -> str:
-    """Where the emulated arm's port is linked: as asked, or a name that no other suite on this machine has."""
+    """Where the emulated arm's port is linked: as asked, or a name that no other suite here has."""
     if options.port:
         return options.port
     folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
@@ -272,14 +178,14 @@ def emulated_port(options: SuiteOptions) -> str:
 def parameter_text(spec: NodeSpec) -> str:
     """The node's own parameters as a parameter file.
 
-    A file under the node's full name and not `-p name:=value`: rcl files the latter under `/**`, where it loses to any
-    params_file that names the node.
+    A file under the node's full name and not `-p name:=value`: rcl files the latter under `/**`, where it
+    loses to any params_file that names the node.
     """
     return yaml.safe_dump({spec.full_name: {"ros__parameters": dict(spec.parameters)}}, sort_keys=False)
 
 
 def command(spec: NodeSpec, python: str, parameter_file: Path) -> list[str]:
-    """The command line that starts a program of this package as a process; `parameter_file` holds `parameter_text`."""
+    """The command line of a program of this package; `parameter_file` holds its `parameter_text`."""
     line = [python, "-m", _modules()[spec.executable], *spec.arguments]
     if not spec.is_ros:
         return line
@@ -302,7 +208,7 @@ def _node(
     files: tuple[str, ...] = (),
     **rest: Any,
 ) -> NodeSpec:
-    """A node of this package: what was given as parameters, on top of its config file, overlays and params_file."""
+    """A node of this package: given parameters, on top of its config file, overlays and params_file."""
     config = share_folder() / "config"
     given = {key: value for key, value in parameters.items() if value not in ("", [])}
     if options.use_sim_time:
@@ -360,23 +266,6 @@ def _robot_state_publisher(options: SuiteOptions, robot: RobotSpec) -> NodeSpec:
     )
 
 
-def _camera_option(name: str, device: str) -> CameraOption:
-    if not device or device == "rendered":
-        return CameraOption(name, device)
-    if device.isdecimal():
-        return CameraOption(name, "usb", f"/dev/video{device}")
-    if device.startswith("/dev/"):
-        return CameraOption(name, "usb", device)
-    if os.path.isdir(device):
-        return CameraOption(name, "folder", device)
-    if os.path.isfile(device):
-        return CameraOption(name, "video", device)
-    raise SuiteError(
-        f"cameras: '{device}' of camera '{name}' is no /dev/... path, camera number, video file, folder of images, "
-        "or the word rendered"
-    )
-
-
 def _check_camera(robot: RobotSpec, name: str) -> None:
     try:
         robot.camera(name)
@@ -390,13 +279,6 @@ def _calibration(options: SuiteOptions) -> str:
     return str(share_folder() / "config" / "emulated_calibration.json")
 
 
-def _load(options: SuiteOptions) -> RobotSpec:
-    try:
-        return RobotSpec.load(options.robot_file)
-    except RobotSpecError as error:
-        raise SuiteError(f"robot: {error}") from error
-
-
 def _existing(argument: str, path: str) -> Path:
     if not os.path.isfile(path):
         raise SuiteError(f"{argument}: there is no file '{path}'")
@@ -405,18 +287,6 @@ def _existing(argument: str, path: str) -> Path:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (part.strip() for part in text.split(","))))
-
-
-def _boolean(name: str, text: str) -> bool:
-    if text.lower() not in ("", *BOOLEANS):
-        raise SuiteError(f"{name}: '{text}' is neither true nor false")
-    return text.lower() == "true"
-
-
-def _integer(name: str, text: str) -> int:
-    if text and not text.strip().isdecimal():
-        raise SuiteError(f"{name}: '{text}' is no whole number from 0 up")
-    return int(text or 0)
 
 
 def _modules() -> dict[str, str]:

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import array
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from smolvla_ros.image import ImageError, decode_compressed, encode_jpeg, encode_png, to_rgb
@@ -22,7 +24,7 @@ IN_ENCODING = {
 }
 
 
-def smooth_image() -> np.ndarray:
+def smooth_image() -> npt.NDArray[np.uint8]:
     """Colours that JPEG keeps well, different in every channel and direction."""
     ramp = np.linspace(0, 255, 64).astype(np.uint8)
     red, green = np.meshgrid(ramp, ramp)
@@ -116,7 +118,7 @@ def test_a_damaged_file_is_refused_and_not_filled_with_grey(content: bytes, mess
 @pytest.mark.parametrize(
     "image", [RGB.astype(np.float32), RGB[..., :2], RGB[..., 0], np.zeros((0, 3, 3), np.uint8)]
 )
-def test_only_rgb_bytes_are_encoded(image: np.ndarray) -> None:
+def test_only_rgb_bytes_are_encoded(image: npt.NDArray[Any]) -> None:
     with pytest.raises(ImageError, match="expected an RGB uint8 image"):
         encode_jpeg(image)
 

@@ -87,7 +87,6 @@ class VideoFile:
 
     def _rewind(self) -> None:
         """Open again: seeking back to frame 0 is not exact in every container."""
-        self._check_any_frames()
         self._capture.release()
         self._capture = self._open()
         self._frames_this_round = 0

@@ -28,7 +28,6 @@ from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.settings import SettingError, check_settings, setting
 
 SOFT_START_SCALE = 0.1  # share of the step limit that the first command after a rest may use
-MAX_OUTSIDE_RAD = 0.2  # a pose further outside its limits than backlash and calibration explain is a mistake
 
 
 class ExecutorConfigError(ValueError):
@@ -176,9 +175,11 @@ class ChunkExecutor:
 
     def arm(self, now_ns: int) -> Outcome:
         """Move the arm from where it is now."""
-        trouble = self._joints_doubt(now_ns) or self._pose_doubt()
-        if trouble and self._arming.state in (ArmingState.DISARMED, ArmingState.SHADOW):
-            return Outcome(False, f"cannot arm: {trouble}")
+        doubt = self._joints_doubt(now_ns)
+        if self._joints is not None and not doubt:
+            doubt = self._limiter.start_doubt(self._joints.positions_rad)
+        if doubt and self._arming.state in (ArmingState.DISARMED, ArmingState.SHADOW):
+            return Outcome(False, f"cannot arm: {doubt}")
         outcome = self._apply(ArmingEvent.ARM)
         if self._last_rad is None and self._joints is not None:
             self._last_rad = self._joints.positions_rad.copy()
@@ -335,16 +336,6 @@ class ChunkExecutor:
             return f"joint states are stamped {-age_s:.2f} s in the future; do the clocks agree?"
         return ""
 
-    def _pose_doubt(self) -> str:
-        assert self._joints is not None  # else there was a doubt about them before
-        for joint, position in zip(self._robot.joints, self._joints.positions_rad, strict=True):
-            if not joint.lower_rad - MAX_OUTSIDE_RAD <= position <= joint.upper_rad + MAX_OUTSIDE_RAD:
-                return (
-                    f"{joint.name} is at {position:.2f} rad, its limits are {joint.lower_rad:.2f} .. "
-                    f"{joint.upper_rad:.2f}; move it inside by hand, or check the calibration"
-                )
-        return ""
-
     def _check(self, chunk: ActionChunk, now_ns: int) -> None:
         name = f"chunk {chunk.chunk_id}"
         if not self._arming.state.plans:
@@ -368,7 +359,7 @@ class ChunkExecutor:
     def _arm_at_start(self, now_ns: int) -> None:
         """Start mode "armed": arm as soon as there are joint states, or not at all.
 
-        It does not wait for a better pose: whoever moves the arm there by hand does not expect it to start then.
+        It does not wait for a better pose: whoever moves the arm there by hand does not expect it to go on.
         """
         doubt = self._joints_doubt(now_ns)
         self._waiting = f"will arm: {doubt}" if doubt else ""

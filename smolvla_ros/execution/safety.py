@@ -18,6 +18,8 @@ from smolvla_ros.robot import RobotSpec
 
 BoolArray = npt.NDArray[np.bool_]
 
+MAX_OUTSIDE_RAD = 0.2  # a pose further outside its limits than backlash and calibration explain is a mistake
+
 
 class SafetyError(ValueError):
     """A position that is no number; there is no safe command near it."""
@@ -41,7 +43,7 @@ class SafetyLimiter:
     """Limits of one robot at one control period."""
 
     def __init__(self, robot: RobotSpec, max_step_rad: float, period_s: float) -> None:
-        self._names = robot.joint_names
+        self._joints = robot.joints
         self._lower_rad = robot.lower_rad
         self._upper_rad = robot.upper_rad
         self.step_rad = np.minimum(max_step_rad, robot.max_speed_rad_s * period_s)  # (joints,), the full step
@@ -59,7 +61,17 @@ class SafetyLimiter:
         positions = np.clip(inside, last_rad - step, last_rad + step)
         return LimitedCommand(positions, inside != target_rad, positions != inside)
 
+    def start_doubt(self, positions_rad: FloatArray) -> str:
+        """Why no motion may begin at this pose, in words; empty when one may."""
+        for joint, position in zip(self._joints, positions_rad, strict=True):
+            if not joint.lower_rad - MAX_OUTSIDE_RAD <= position <= joint.upper_rad + MAX_OUTSIDE_RAD:
+                return (
+                    f"{joint.name} is at {position:.2f} rad, its limits are {joint.lower_rad:.2f} .. "
+                    f"{joint.upper_rad:.2f}; move it inside by hand, or check the calibration"
+                )
+        return ""
+
     def _check_finite(self, what: str, positions: FloatArray) -> None:
-        for name, position in zip(self._names, positions, strict=True):
+        for joint, position in zip(self._joints, positions, strict=True):
             if not np.isfinite(position):
-                raise SafetyError(f"the {what} of {name} is {position}; nothing is sent")
+                raise SafetyError(f"the {what} of {joint.name} is {position}; nothing is sent")

@@ -77,7 +77,7 @@ class View:
         return pixels
 
     def outline(self, polygon: FloatArray) -> PixelArray | None:
-        """A convex polygon (n, 3) of the optical frame, cut at NEAR_M, for OpenCV; None when all is cut off."""
+        """A convex polygon (n, 3) of the optical frame, cut at NEAR_M, for OpenCV; None if none is left."""
         kept = clip_to_near(polygon)
         return subpixels(self.to_pixels(kept)) if len(kept) >= 3 else None
 

@@ -17,7 +17,7 @@ from smolvla_ros.scene.pinhole import SUBPIXEL_BITS, View
 FloatArray = npt.NDArray[np.float64]
 ImageArray = npt.NDArray[np.uint8]
 
-TABLE_X_M = (-0.45, 0.85)
+TABLE_X_M = (-0.75, 0.85)
 TABLE_Y_M = (-0.7, 0.7)
 PIXEL_M = 0.002  # a texture that fits the cache is drawn twice as fast
 GRID_M = 0.05

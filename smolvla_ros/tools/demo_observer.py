@@ -135,7 +135,8 @@ class DemoObserver:
 def _stamp_ns(data: bytes) -> int:
     """The header stamp of a serialized message: 4 bytes of CDR encapsulation, then sec and nanosec.
 
-    Read from the bytes, because turning each image into a message object only to count it costs more than all else here.
+    Read from the bytes, because turning each image into a message object only to count it costs more than all
+    else here.
     """
     order = "<" if data[1] & 1 else ">"
     sec, nanosec = struct.unpack_from(f"{order}iI", data, 4)

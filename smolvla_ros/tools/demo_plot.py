@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a demo run: joints over time with the moments at which chunks came, and what the cameras saw."""
+"""Pictures of a demo run: joints over time with the moments when chunks came, what the cameras saw."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the demo saw: stamps and positions as they came in, and the figures that follow from them.
 
-Messages are read by field name (wire.py) and all times come from their header stamps, so this is tested without ROS
-and says what the nodes did, not how late the observer heard of it.
+Messages are read by field name (wire.py) and all times come from their header stamps, so this is tested
+without ROS and says what the nodes did, not how late the observer heard of it.
 """
 
 from __future__ import annotations

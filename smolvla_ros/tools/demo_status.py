@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo shows while it runs: a screen that is redrawn on a terminal, else one plain line now and then."""
+"""What the demo shows while it runs: a screen redrawn on a terminal, else one plain line now and then."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOME, CLEAR_LINE, CLEAR_BELOW = "\033[H", "\033[K", "\033[J"
 
 @dataclass(frozen=True)
 class Status:
-    """The present moment. Positions in degrees, one row a joint: (name, measured, commanded, lower, upper)."""
+    """The present moment. `joints_deg`: (name, measured, commanded, lower, upper) for each joint."""
 
     elapsed_s: float
     state: str
@@ -79,7 +79,8 @@ def screen(status: Status, title: str, seconds: float) -> str:
         f"task        {status.task}",
         f"executor    {status.state.upper()}  {status.reason}".rstrip(),
         f"queue       {status.queue_s:.2f} s, {status.queue_actions} actions",
-        f"chunks      {status.chunks} accepted, {status.rejected} rejected, newest observed {_seconds(status.chunk_age_s)} ago",
+        f"chunks      {status.chunks} accepted, {status.rejected} rejected, "
+        f"newest observed {_seconds(status.chunk_age_s)} ago",
         f"inference   {_seconds(status.inference_s)}",
         f"starved     {status.starved_periods} control periods",
         f"rates (Hz)  {rates}",
@@ -99,8 +100,9 @@ def line(status: Status) -> str:
     rates = " ".join(f"{name} {rate:.0f}" for name, rate in status.rates_hz.items())
     reason = f" ({status.reason})" if status.reason else ""
     return (
-        f"{status.elapsed_s:5.1f} s  {status.state}{reason}  joints {joints} deg  queue {status.queue_s:.2f} s "
-        f"{status.queue_actions} actions  chunk age {_seconds(status.chunk_age_s)}  inference {_seconds(status.inference_s)}  "
+        f"{status.elapsed_s:5.1f} s  {status.state}{reason}  joints {joints} deg  "
+        f"queue {status.queue_s:.2f} s {status.queue_actions} actions  "
+        f"chunk age {_seconds(status.chunk_age_s)}  inference {_seconds(status.inference_s)}  "
         f"rates {rates} Hz  starved {status.starved_periods}  rejected {status.rejected}"
     )
 

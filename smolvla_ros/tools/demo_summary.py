@@ -85,15 +85,16 @@ class Summary:
             ("starved", f"{self.starved_periods} control periods"),
             (
                 "commands",
-                f"{self.commands}, {_number(self.command_rate_hz, 2)} Hz, period error "
-                f"p50 {_number(self.command_period_error_p50_ms, 2)} ms, p99 {_number(self.command_period_error_p99_ms, 2)} ms",
+                f"{self.commands}, {_number(self.command_rate_hz, 2)} Hz, period error p50 "
+                f"{_number(self.command_period_error_p50_ms, 2)} ms, "
+                f"p99 {_number(self.command_period_error_p99_ms, 2)} ms",
             ),
             ("joint states", f"{_number(self.joint_state_rate_hz, 2)} Hz"),
             ("moved (deg)", moved or "nothing"),
             *(
                 (
                     name,
-                    f"{camera.expected} images expected, {camera.received} received, {camera.dropped} dropped",
+                    f"{camera.received} of {camera.expected} images received, {camera.dropped} dropped",
                 )
                 for name, camera in self.cameras.items()
             ),

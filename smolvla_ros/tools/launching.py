@@ -4,10 +4,11 @@
 
 The only module that needs launch and launch_ros, which a ROS installation brings and PyPI does not.
 
-What happens when a program ends by itself: the arm, the executor and the emulated arm are required, their end is the
-end of the launch. A camera or the policy that was killed (out of memory, a crash in a driver) is started again, and
-the executor holds the arm meanwhile as it does for any missing chunk. One that says no by exit code 1 (unknown camera,
-bad checkpoint) would say it again, so that too ends the launch, after its one message.
+What happens when a program ends by itself: the arm, the executor and the emulated arm are required, their end
+is the end of the launch. A camera or the policy that was killed (out of memory, a crash in a driver) is
+started again, and the executor holds the arm meanwhile as it does for any missing chunk. One that says no by
+exit code 1 (unknown camera, bad checkpoint) would say it again, so that too ends the launch, after its one
+message.
 """
 
 from __future__ import annotations
@@ -32,15 +33,8 @@ from launch.event_handlers import OnProcessIO
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
-from smolvla_ros.suite import (
-    BOOLEANS,
-    PACKAGE,
-    NodeSpec,
-    SuiteOptions,
-    fast_dds_profile,
-    has_policy,
-    recorded_topics,
-)
+from smolvla_ros.suite import NodeSpec, fast_dds_profile, has_policy, recorded_topics
+from smolvla_ros.suite_options import BOOLEANS, PACKAGE, SuiteOptions
 
 RESPAWN_DELAY_S = 2.0
 REFUSED = 1  # exit code of a node that could not be configured (nodes/running.py)
@@ -146,7 +140,7 @@ def _node(spec: NodeSpec) -> Action:
 
 
 def _program(spec: NodeSpec) -> Action:
-    """A program that is no ROS node. Its own session keeps a Ctrl-C of the terminal from it: launch ends it."""
+    """A program that is no ROS node."""
     executable = os.path.join(get_package_prefix(spec.package), "lib", spec.package, spec.executable)
     return ExecuteProcess(
         cmd=[executable, *spec.arguments], name=spec.name, output="screen", on_exit=_when_it_ends(spec)
@@ -175,7 +169,7 @@ def _when_it_ends(spec: NodeSpec) -> Callable[[Any, LaunchContext], list[Action]
             return [
                 LogInfo(msg=f"{spec.label} has ended (exit code {event.returncode}) and is started again")
             ]
-        # An exception is how launch ends everything and itself with exit code 1; a Shutdown action would give 0.
+        # Upon an exception launch ends everything, with exit code 1; a Shutdown action would give 0.
         raise RuntimeError(f"{spec.label} has ended (exit code {event.returncode}), see its messages above")
 
     return handle

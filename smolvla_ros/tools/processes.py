@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The suite's programs as plain processes, where there is no ros2 launch: started, watched, and ended without leftovers.
+"""The suite's programs as plain processes, where there is no ros2 launch: started, watched, ended, none left.
 
-Each writes to its own log file. They live in sessions of their own, so that a Ctrl-C of the terminal reaches only the
-starter, which then ends them in order; should the starter be killed, the kernel ends them.
+Each writes to its own log file. They live in sessions of their own, so that a Ctrl-C of the terminal reaches
+only the starter, which then ends them in order; should the starter be killed, the kernel ends them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Processes:
                 raise ProcessError(f"{label} has ended (exit code {code}):\n{last_lines(running.log)}")
 
     def stop(self, timeout_s: float = 10.0) -> dict[str, Ended]:
-        """End all programs by SIGINT, nodes before what they stand on, and kill what is left after `timeout_s`."""
+        """End all programs by SIGINT, nodes before what they need; kill what is left after `timeout_s`."""
         ended: dict[str, Ended] = {}
         for is_ros in (True, False):
             group = {k: running for k, running in self._running.items() if running.spec.is_ros is is_ros}

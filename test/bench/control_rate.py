@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -73,15 +71,19 @@ def main() -> int:
     from std_msgs.msg import String
 
     from smolvla_ros.nodes import topics
-    from smolvla_ros.suite import SuiteOptions, suite_nodes
+    from smolvla_ros.suite import PACKAGE, SuiteOptions, suite_nodes
     from smolvla_ros.tools.demo_checkpoint import main as make_checkpoint
-    from smolvla_ros.tools.processes import Suite
+    from smolvla_ros.tools.processes import Processes
 
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = str(Path(folder) / "checkpoint")
-        assert make_checkpoint([checkpoint]) == 0
+        make_checkpoint([checkpoint])
         options = SuiteOptions(sim=True, checkpoint=checkpoint, port=str(Path(folder) / "arm"))
-        with Suite(suite_nodes(options), Path(folder) / "logs"):
+        processes = Processes(Path(folder))
+        try:
+            for spec in suite_nodes(options):
+                if spec.package == PACKAGE:
+                    processes.start(spec)
             rclpy.init()
             node = Node("bench")
             written: dict[str, list[int]] = {"commands": [], "joint states": []}
@@ -112,8 +114,11 @@ def main() -> int:
             chunks, bare_times = results[0].get(), results[1].get()
             load.join()
             bare.join()
+            processes.check()
             node.destroy_node()
             rclpy.try_shutdown()
+        finally:
+            processes.stop()
 
     print(f"{seconds:.0f} s, {os.cpu_count()} cores, {chunks} chunks inferred beside the suite\n")
     print("| loop | rate (Hz) | period error p50 (ms) | p99 (ms) | max (ms) |")

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be known of a USB camera without one: why it does not open, when a frame was taken, what was granted."""
+"""What can be known of a USB camera without one: why it does not open, the time of a frame, what it gave."""
 
 from __future__ import annotations
 

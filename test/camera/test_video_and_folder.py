@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from smolvla_ros.camera.folder import ImageFolder
@@ -37,7 +38,7 @@ def picture(path: Path, rgb: tuple[int, int, int], width: int = 8) -> None:
     path.write_bytes(encode_png(np.full((6, width, 3), rgb, np.uint8)))
 
 
-def nearest(image: np.ndarray) -> int:
+def nearest(image: npt.NDArray[np.uint8]) -> int:
     """Which of COLOURS the middle of a picture is."""
     middle = image[image.shape[0] // 2, image.shape[1] // 2].astype(int)
     return int(np.abs(np.array(COLOURS) - middle).sum(axis=1).argmin())
@@ -86,13 +87,19 @@ def test_what_is_not_a_film_is_refused(tmp_path: Path) -> None:
             VideoFile("top", path, time.time_ns)
 
 
-def test_a_film_without_frames_is_refused_and_not_looped_for_ever(tmp_path: Path) -> None:
-    whole = film(tmp_path / "a.avi").read_bytes()
+@pytest.mark.parametrize("loop", [True, False])
+def test_a_film_whose_frames_do_not_decode_is_refused(tmp_path: Path, loop: bool) -> None:
+    whole = bytearray(film(tmp_path / "a.avi").read_bytes())
+    frame = whole.index(b"00dc")
+    while frame >= 0 and frame < whole.index(b"idx1"):
+        size = int.from_bytes(whole[frame + 4 : frame + 8], "little")
+        whole[frame + 8 : frame + 8 + size] = bytes(size)
+        frame = whole.find(b"00dc", frame + 8 + size)
     broken = tmp_path / "b.avi"
-    first_frame = whole.index(b"00dc")
-    broken.write_bytes(whole[:first_frame] + bytes(len(whole) - first_frame))
-    with pytest.raises(CameraError, match="camera 'top': .*b.avi"):
-        VideoFile("top", broken, time.time_ns, rate_hz=500.0).read()
+    broken.write_bytes(whole)
+    source = VideoFile("top", broken, time.time_ns, rate_hz=500.0, loop=loop)
+    with pytest.raises(CameraError, match="camera 'top': video '.*b.avi' opens but holds no frame"):
+        source.read()
 
 
 def test_a_folder_shows_its_pictures_in_the_order_of_their_numbers(tmp_path: Path) -> None:

@@ -1,19 +1,29 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped robot, and chunks for it."""
+"""The shipped robot, chunks for it, and an executor whose time the test decides."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from smolvla_ros.chunk import ActionChunk
-from smolvla_ros.robot import RobotSpec
+from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest
+from smolvla_ros.execution.arming import ArmingState
+from smolvla_ros.execution.chunk_executor import ChunkExecutor, Command, ExecutorConfig
+from smolvla_ros.robot import Joints, RobotSpec
 
 ROOT = Path(__file__).parents[2]
+FloatArray = npt.NDArray[np.float64]
+SECOND = 1_000_000_000
+PERIOD_S = 1.0 / 30.0
+CONFIG = ExecutorConfig(mode="armed", max_step_rad=0.05, soft_start_s=0.5)
+TASK = "pick"
 
 
 class MakeChunk(Protocol):
@@ -46,3 +56,91 @@ def make_chunk(robot: RobotSpec) -> MakeChunk:
         return ActionChunk(**{**values, **fields})
 
     return make
+
+
+class Bench:
+    """An executor at 30 Hz with an arm that is always where it was told to be; time passes only by `run`."""
+
+    def __init__(self, robot: RobotSpec, task: str = TASK, **settings: Any) -> None:
+        self.robot = robot
+        self.executor = ChunkExecutor(dataclasses.replace(CONFIG, **settings), robot)
+        self.now_ns = 1_000 * SECOND
+        self.middle = np.array([joint.middle_rad for joint in robot.joints])
+        self.pose = self.middle.copy()
+        self.joint_states_come = True
+        self.observed_ns = 0  # observation stamp of the last accepted chunk
+        self.commands: list[Command] = []
+        self.requests: list[ChunkRequest] = []
+        self.executor.set_task(task, self.now_ns)
+
+    @property
+    def state(self) -> ArmingState:
+        return self.executor.status(self.now_ns).state
+
+    @property
+    def reason(self) -> str:
+        return self.executor.status(self.now_ns).reason
+
+    def reconfigure(self, **settings: Any) -> None:
+        self.executor.reconfigure(dataclasses.replace(CONFIG, **settings))
+
+    def measure(self) -> None:
+        joints = Joints(self.now_ns, self.pose.copy(), np.zeros(6), np.zeros(6))
+        self.executor.update_joints(joints)
+
+    def run(self, seconds: float = PERIOD_S) -> None:
+        for _ in range(round(seconds / PERIOD_S)):
+            self.now_ns += round(PERIOD_S * SECOND)
+            if self.joint_states_come:
+                self.measure()
+            command = self.executor.step(self.now_ns)
+            if command is not None:
+                self.commands.append(command)
+                self.pose = command.positions_rad
+            request = self.executor.request(self.now_ns)
+            if request is not None:
+                self.requests.append(request)
+
+    def chunk(self, pan_speed: float = 0.5, age_s: float = 0.1, **fields: Any) -> ActionChunk:
+        """Two seconds of shoulder_pan moving at `pan_speed` rad/s from the middle."""
+        times_s = np.arange(61) * PERIOD_S
+        values: dict[str, Any] = {
+            "positions": self.middle + pan_speed * times_s[:, None] * np.eye(6)[0],
+            "joint_names": self.robot.joint_names,
+            "observation_stamp_ns": self.now_ns - round(age_s * SECOND),
+            "step_duration_ns": round(PERIOD_S * SECOND),
+            "chunk_id": 1,
+            "request_id": self.requests[-1].request_id if self.requests else 0,
+            "task": TASK,
+        }
+        return ActionChunk(**{**values, **fields})
+
+    def accept(self, *arguments: Any, **fields: Any) -> None:
+        chunk = self.chunk(*arguments, **fields)
+        self.executor.accept(chunk, self.now_ns)
+        self.observed_ns = chunk.observation_stamp_ns
+
+    def refusal(self, **fields: Any) -> str:
+        with pytest.raises(ChunkError) as caught:
+            self.accept(**fields)
+        return caught.value.reason
+
+    def move(self) -> None:
+        """Armed, and under way along a chunk."""
+        self.run(0.1)
+        self.accept()
+        self.run(0.8)
+        assert self.state is ArmingState.ARMED
+
+    def pan(self) -> FloatArray:
+        return np.array([command.positions_rad[0] for command in self.commands])
+
+
+@pytest.fixture(scope="session")
+def make_bench(robot: RobotSpec) -> Callable[..., Bench]:
+    return lambda **settings: Bench(robot, **settings)
+
+
+@pytest.fixture
+def bench(robot: RobotSpec) -> Bench:
+    return Bench(robot)

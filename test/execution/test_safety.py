@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smolvla_ros.execution.safety import SafetyError, SafetyLimiter
+from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.robot import RobotSpec
 
 JOINTS = 6
@@ -24,7 +25,7 @@ def limiter(robot: RobotSpec) -> SafetyLimiter:
     return SafetyLimiter(robot, 0.05, PERIOD_S)
 
 
-def middle(robot: RobotSpec) -> np.ndarray:
+def middle(robot: RobotSpec) -> FloatArray:
     return np.array([joint.middle_rad for joint in robot.joints])
 
 

@@ -141,7 +141,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from smolvla_ros.tools.demo_checkpoint import main
 
     folder = tmp_path_factory.mktemp("checkpoint")
-    assert main([str(folder)]) == 0
+    main([str(folder)])
     return folder
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smolvla_ros.scene.kinematics import Kinematics, KinematicsError, rotation_from_rpy
+from smolvla_ros.scene.kinematics import FloatArray, Kinematics, KinematicsError, rotation_from_rpy
 from smolvla_ros.urdf import Urdf
 
 SO100 = Urdf.load(Path(__file__).parents[2] / "urdf" / "so100.urdf")
@@ -39,7 +39,7 @@ def two_joints(second_type: str = "prismatic") -> Urdf:
     )
 
 
-def moved(joint: str, by: float = 0.2) -> dict[str, np.ndarray]:
+def moved(joint: str, by: float = 0.2) -> dict[str, FloatArray]:
     kinematics = Kinematics(SO100)
     return kinematics.link_poses({**MIDDLE, joint: MIDDLE[joint] + by})
 

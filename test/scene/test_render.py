@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from smolvla_ros.scene.pinhole import NEAR_M, SceneCamera, SceneError, View, clip_to_near
@@ -53,7 +55,7 @@ def top_of(block: Block) -> tuple[float, float, float]:
     return (x, y, z + 0.5 * block.size_m)
 
 
-def hue(pixel: np.ndarray) -> str:
+def hue(pixel: npt.NDArray[Any]) -> str:
     return ("red", "green", "blue")[int(pixel.argmax())]
 
 
@@ -73,7 +75,8 @@ def test_each_block_appears_in_its_colour_where_the_camera_matrix_puts_it() -> N
 
 def test_the_camera_matrix_follows_from_the_field_of_view() -> None:
     matrix = SceneCamera("eye", 640, 480, horizontal_fov_rad=np.pi / 2).camera_matrix
-    np.testing.assert_allclose(matrix, [[320, 0, 319.5], [0, 320, 239.5], [0, 0, 1]], atol=1e-9)
+    expected = np.array([[320.0, 0.0, 319.5], [0.0, 320.0, 239.5], [0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(matrix, expected, atol=1e-9)
 
 
 def test_the_gripper_hides_the_block_that_it_stands_over() -> None:
@@ -181,11 +184,20 @@ def test_order_of_beams_that_lean_on_one_another_in_a_ring_is_still_an_order() -
     assert sorted(order) == [0, 1, 2]
 
 
-def test_a_solid_that_reaches_behind_the_camera_is_cut_and_still_drawn() -> None:
-    scene = Scene(bench(box("0.1 0.1 1.5", "0.1 0 0.75", "0 1 0 1")), (), noise=0.0)
-    image = scene.render({}, SceneCamera("eye", 64, 48, horizontal_fov_rad=2.0))
-    assert hue(image[24, 60]) == "green"  # its side runs past the lens, to the edge of the picture
-    assert hue(image[24, 20]) != "green"
+def test_a_plank_that_runs_past_the_camera_is_cut_where_it_passes() -> None:
+    """Seen from above its middle, turned to the left: what is behind must not be mirrored into view."""
+    plank = (
+        '<visual><origin xyz="0 0 0.8" rpy="0 0 0.5"/><geometry><box size="4 0.1 0.02"/></geometry>'
+        '<material name="m"><color rgba="0 1 0 1"/></material></visual>'
+    )
+    eye = SceneCamera("eye", 200, 150, horizontal_fov_rad=2.0)
+    scene = Scene(bench(plank, camera_rpy="-1.5707963 0 -1.5707963"), (), noise=0.0)
+    image = scene.render({}, eye)
+    green = (image[..., 1] > 2 * image[..., 0].astype(int)).nonzero()
+    for x in (0.4, 0.6, 1.0):
+        row, column = pixel_of(scene, {}, eye, (x, x * np.tan(0.5), 0.81))
+        assert hue(image[row, column]) == "green"
+    assert green[1].max() < 100  # all of it to the left
 
 
 @pytest.mark.parametrize("shape", [Box((1.0, 2.0, 3.0)), Cylinder(0.5, 2.0), Sphere(0.7)])

@@ -1,0 +1,108 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which chunks the executor takes, and how it asks for them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from smolvla_ros.chunk import RequestReason
+from smolvla_ros.execution.arming import ArmingState
+
+PERIOD_S = 1.0 / 30.0
+
+
+@pytest.mark.parametrize(
+    ("reason", "fields"),
+    [
+        ("wrong_joints", {"joint_names": ("a", "b", "c", "d", "e", "f")}),
+        ("wrong_width", {"positions": np.zeros((60, 5))}),
+        ("not_finite", {"positions": np.full((60, 6), math.nan)}),
+        ("step_duration", {"step_duration_ns": 0}),
+        ("expired", {"age_s": 5.0}),
+        ("from_the_future", {"age_s": -1.0}),
+        ("wrong_task", {"task": "wave"}),
+        ("out_of_order", {"age_s": 1.5}),
+    ],
+)
+def test_a_bad_chunk_is_refused_whole_and_counted(bench: Any, reason: str, fields: dict[str, Any]) -> None:
+    bench.move()
+    before = bench.executor.status(bench.now_ns)
+    assert bench.refusal(**fields) == reason
+    after = bench.executor.status(bench.now_ns)
+    assert after.rejected == {reason: 1}
+    assert dataclasses.replace(after, rejected={}) == before
+
+
+def test_a_duplicate_is_refused_and_a_restarted_policy_is_not(bench: Any) -> None:
+    bench.move()
+    assert bench.refusal(observation_stamp_ns=bench.observed_ns, chunk_id=2) == "duplicate"
+    bench.accept(chunk_id=1)
+
+
+def test_a_refused_answer_is_asked_for_again_at_once(bench: Any) -> None:
+    bench.run(0.1)
+    assert len(bench.requests) == 1
+    assert bench.refusal(task="wave") == "wrong_task"
+    bench.run()
+    assert len(bench.requests) == 2
+
+
+def test_a_chunk_that_could_not_even_be_read_is_counted_too(bench: Any) -> None:
+    bench.run(0.1)
+    bench.executor.reject("wrong_width", bench.requests[-1].request_id)
+    bench.run()
+    assert bench.executor.status(bench.now_ns).rejected == {"wrong_width": 1}
+    assert len(bench.requests) == 2
+
+
+def test_a_request_carries_what_is_still_to_be_executed(bench: Any) -> None:
+    bench.move()
+    request = bench.requests[-1]
+    assert request.reason is RequestReason.THRESHOLD
+    assert request.queue_duration_s == pytest.approx(0.7 * 2.0, abs=PERIOD_S)
+    assert request.prefix.shape == (len(request.prefix), 6)
+    assert len(request.prefix) * PERIOD_S == pytest.approx(request.queue_duration_s, abs=PERIOD_S)
+    sent = next(command for command in bench.commands if command.stamp_ns == request.stamp_ns)
+    np.testing.assert_allclose(request.prefix[0], sent.positions_rad, atol=1e-6)
+    assert 0 < request.prefix_stamp_ns - request.stamp_ns <= 1
+
+
+def test_one_request_is_in_flight_until_it_times_out(bench: Any) -> None:
+    bench.run(9.9)
+    assert len(bench.requests) == 1 and bench.requests[0].prefix.shape == (0, 6)
+    bench.run(0.3)
+    assert [request.request_id for request in bench.requests] == [1, 2]
+
+
+def test_a_new_task_drops_the_plan_and_refuses_chunks_of_the_old_one(bench: Any) -> None:
+    bench.move()
+    bench.executor.set_task("wave", bench.now_ns)
+    held = bench.pan()[-1]
+    bench.run()
+    assert bench.requests[-1].reason is RequestReason.TASK_CHANGE and bench.requests[-1].task == "wave"
+    assert bench.refusal(task="pick") == "wrong_task"
+    bench.run(0.5)
+    assert bench.pan()[-1] == held
+    assert bench.reason.startswith("no chunk yet for 'wave'; holding for 0.5 s")
+    bench.accept(task="wave")
+    bench.run()
+    assert bench.state is ArmingState.ARMED
+
+
+def test_a_new_task_may_be_answered_from_the_same_observation(bench: Any) -> None:
+    bench.move()
+    bench.executor.set_task("wave", bench.now_ns)
+    bench.accept(task="wave", observation_stamp_ns=bench.observed_ns)
+
+
+def test_the_same_task_again_changes_nothing(bench: Any) -> None:
+    bench.move()
+    bench.executor.set_task("pick", bench.now_ns)
+    bench.run()
+    assert bench.state is ArmingState.ARMED

@@ -1,0 +1,70 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""An observation is of one moment, and that moment is now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from smolvla_ros.observation import Observation, ObservationError, example_observation
+from smolvla_ros.robot import RobotSpec
+
+ROBOT = RobotSpec.load(Path(__file__).parents[1] / "config" / "so100.yaml")
+SECOND = 1_000_000_000
+SEEN_NS = 100 * SECOND
+
+
+def observation(camera_shift_s: float = 0.0, joints_shift_s: float = 0.0) -> Observation:
+    """Everything stamped 100 s, but for the wrist camera and the joints."""
+    value = example_observation(ROBOT, SEEN_NS)
+    frames = dict(value.frames)
+    frames["wrist"] = replace(frames["wrist"], stamp_ns=SEEN_NS + round(camera_shift_s * SECOND))
+    joints = replace(value.joints, stamp_ns=SEEN_NS + round(joints_shift_s * SECOND))
+    return Observation(frames, joints, value.task)
+
+
+def check(value: Observation, now_s: float) -> None:
+    value.check_times(round(now_s * SECOND), max_age_s=0.5, max_skew_s=0.05)
+
+
+def test_the_example_fits_its_robot() -> None:
+    value = example_observation(ROBOT)
+    assert [(name, frame.image.shape) for name, frame in value.frames.items()] == [
+        (camera.name, (camera.height, camera.width, 3)) for camera in ROBOT.cameras
+    ]
+    assert value.joints.positions_rad.shape == (len(ROBOT.joints),)
+
+
+def test_its_stamp_is_that_of_the_newest_frame() -> None:
+    assert observation(camera_shift_s=0.02, joints_shift_s=0.03).stamp_ns == SEEN_NS + 20_000_000
+
+
+@pytest.mark.parametrize("now_s", [99.95, 100.0, 100.5])
+def test_parts_of_one_moment_are_good_while_they_are_fresh(now_s: float) -> None:
+    check(observation(), now_s)
+
+
+@pytest.mark.parametrize(
+    ("camera_shift_s", "joints_shift_s", "now_s", "message"),
+    [
+        (-0.02, 0.0, 100.49, "camera 'wrist': 0.51 s old, more than max_observation_age_s=0.5"),
+        (0.0, -0.02, 100.49, "joint states: 0.51 s old"),
+        (0.04, 0.0, 99.98, "camera 'wrist': stamped 0.06 s in the future"),
+        (0.0, 0.04, 99.98, "joint states: stamped 0.06 s in the future"),
+        (-0.051, 0.0, 100.0, "camera 'wrist' is 0.051 s older than"),
+        (0.0, -0.051, 100.0, "joint states is 0.051 s older than camera"),
+        (0.051, 0.0, 100.1, "0.051 s older than camera 'wrist', more than 0.05 s apart"),
+    ],
+)
+def test_a_part_of_another_moment_is_named(
+    camera_shift_s: float, joints_shift_s: float, now_s: float, message: str
+) -> None:
+    with pytest.raises(ObservationError, match=message):
+        check(observation(camera_shift_s, joints_shift_s), now_s)
+
+
+def test_parts_within_the_skew_belong_together() -> None:
+    check(observation(camera_shift_s=-0.05, joints_shift_s=0.0), 100.0)

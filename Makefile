@@ -106,13 +106,13 @@ ifneq ($(strip $(torch)),$(strip $(file <$(VENV)/torch)))
 $(VENV)/torch: FORCE
 endif
 endif
-$(VENV)/torch: $(VENV)/requirements
+$(VENV)/torch: | $(VENV)/requirements
 	@$(RUN) -m pip uninstall -qy torch 2>/dev/null
 	@$(STEP) "$(TORCH) $(or $(TORCH_INDEX),(GBs if it is the CUDA build: see make help))" \
 	  $(RUN) -m pip install "$(TORCH)" $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)")
 	@echo '$(torch)' > $@
 
-build/compiled: $(VENV)/torch CMakeLists.txt package.xml executables.txt $(wildcard cmake/* msg/*)
+build/compiled: $(VENV)/requirements CMakeLists.txt package.xml executables.txt $(wildcard cmake/* msg/*) | $(VENV)/torch
 	@$(STEP) "messages of smolvla_ros" sh -ec 'PATH="$(VENV)/bin:$$PATH"; \
 	  cmake -S . -B build/cmake -DPython3_EXECUTABLE=$(RUN) -DCMAKE_INSTALL_PREFIX=$(VENV) \
 	    -DAMENT_CMAKE_SYMLINK_INSTALL=ON -DBUILD_TESTING=OFF; \

@@ -87,7 +87,7 @@ def test_imports_point_downwards(path):
 
 
 def belongs(name: str, packages: tuple[str, ...]) -> bool:
-    """Whether a dotted name is one of these packages or lies in one; `*` stands for any text without a dot."""
+    """Whether a dotted name is one of these packages or lies in one; `*` stands for text without a dot."""
     parts = name.split(".")
     return any(fnmatch(".".join(parts[: package.count(".") + 1]), package) for package in packages)
 

@@ -13,6 +13,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
+
 from smolvla_ros.camera.folder import ImageFolder
 from smolvla_ros.camera.source import CameraError, CameraSource, Reopening
 from smolvla_ros.camera.usb import UsbCamera
@@ -65,6 +67,7 @@ class CameraNode(SuiteNode[CameraConfig]):
         config = self.config
         if not config.robot or not config.camera:
             raise CameraError("parameters `robot` (the robot file) and `camera` (its name there) must be given")
+        cv2.setNumThreads(1)  # several camera nodes share the cores with inference; OpenCV's threads cost more than they give
         self._robot = RobotSpec.load(config.robot)
         self._spec = self._robot.camera(config.camera)
         self._source = self._open(self._spec)

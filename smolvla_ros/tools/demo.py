@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from smolvla_ros import suite
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.suite_options import PACKAGE, SuiteError
-from smolvla_ros.tools import demo_status
 from smolvla_ros.tools.demo_plan import DemoError, Plan, make_checkpoint, make_plan, parse, set_environment
+from smolvla_ros.tools.demo_status import line, screen, status
 from smolvla_ros.tools.demo_summary import Summary, summarize
 from smolvla_ros.tools.processes import ProcessError, Processes
 
@@ -31,8 +31,8 @@ POLL_S = 0.1
 SCREEN_PERIOD_S, LINE_PERIOD_S = 0.2, 3.0
 CLEAR_SCREEN = "\033[2J"
 UNTRAINED = (
-    "The checkpoint is NOT A TRAINED POLICY: its weights come from a fixed seed, in the layout of a real one. The "
-    "arm moves, but it knows nothing of cubes."
+    "The checkpoint is NOT A TRAINED POLICY: its weights come from a fixed seed, in the layout of a real one. "
+    "The arm moves, but it knows nothing of cubes."
 )
 
 
@@ -52,9 +52,8 @@ class Demo:
 
     def run(self) -> Summary:
         """Start, show, end; raises ProcessError, DemoError or Interrupted with nothing left running."""
-        from smolvla_ros.tools.demo_observer import (
-            DemoObserver,
-        )  # after the environment is set: it starts DDS
+        # Not before the environment is set: it loads DDS.
+        from smolvla_ros.tools.demo_observer import DemoObserver
 
         plan = self._plan
         try:
@@ -89,9 +88,8 @@ class Demo:
         while missing := observer.missing():
             self._check()
             if time.monotonic() - started_s > READY_S:
-                raise DemoError(
-                    f"waited {READY_S:.0f} s for {', '.join(missing)}; see {self._plan.folder / 'logs'}"
-                )
+                logs = self._plan.folder / "logs"
+                raise DemoError(f"waited {READY_S:.0f} s for {', '.join(missing)}; see {logs}")
             if missing != told:
                 print(f"{time.monotonic() - started_s:5.1f} s  waiting for {', '.join(missing)}", flush=True)
                 told = missing
@@ -110,10 +108,7 @@ class Demo:
         """On hardware the arm has only been shadowed so far."""
         if not self._plan.has_consent:
             if not sys.stdin.isatty():
-                print(
-                    "No terminal to ask at: the real arm stays still (shadow). --yes arms it without asking.",
-                    flush=True,
-                )
+                print("No terminal to ask at: the arm stays still (shadow). --yes arms it without asking.")
                 return
             signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C ends the question
             try:
@@ -144,13 +139,8 @@ class Demo:
             elapsed_s = (observer.now_ns() - start_ns) / NANOSECONDS
             if elapsed_s >= report_s:
                 report_s += period_s
-                now = demo_status.status(observer.recording, plan.robot, start_ns, observer.now_ns())
-                text = (
-                    demo_status.screen(now, plan.title, plan.seconds)
-                    if on_terminal
-                    else demo_status.line(now)
-                )
-                print(text, flush=True)
+                now = status(observer.recording, plan.robot, start_ns, observer.now_ns())
+                print(screen(now, plan.title, plan.seconds) if on_terminal else line(now), flush=True)
         return start_ns, observer.now_ns()
 
     def _save(self, observer: DemoObserver, summary: Summary, start_ns: int) -> None:

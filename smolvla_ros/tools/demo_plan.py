@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo is asked to do, and what it needs before it starts: a checkpoint and ROS settings of its own."""
+"""What the demo is asked to do, and what it needs before: a checkpoint and ROS settings of its own."""
 
 from __future__ import annotations
 

@@ -76,10 +76,14 @@ class ActionChunk:
                 f"chunk {self.chunk_id}: action {step} of {joint_names[joint]} is {self.positions[step, joint]}",
             )
         if self.step_duration_ns <= 0:
-            raise ChunkError("step_duration", f"chunk {self.chunk_id}: step_duration is {self.step_duration_ns} ns")
+            raise ChunkError(
+                "step_duration", f"chunk {self.chunk_id}: step_duration is {self.step_duration_ns} ns"
+            )
         if self.observation_stamp_ns > now_ns + max_ahead_ns:
             ahead_s = (self.observation_stamp_ns - now_ns) / 1e9
-            raise ChunkError("from_the_future", f"chunk {self.chunk_id}: its observation lies {ahead_s:.3f} s ahead")
+            raise ChunkError(
+                "from_the_future", f"chunk {self.chunk_id}: its observation lies {ahead_s:.3f} s ahead"
+            )
         last_ns = min(self.end_ns, self.expires_ns) if self.expires_ns else self.end_ns
         if last_ns <= now_ns:
             late_s = (now_ns - last_ns) / 1e9

@@ -44,7 +44,9 @@ class Observation:
     def stamp_ns(self) -> int:
         return max(frame.stamp_ns for frame in self.frames.values())
 
-    def check_times(self, now_ns: int, max_age_s: float, max_skew_s: float, max_ahead_s: float = 0.05) -> None:
+    def check_times(
+        self, now_ns: int, max_age_s: float, max_skew_s: float, max_ahead_s: float = 0.05
+    ) -> None:
         """Raise ObservationError when a part is too old, from the future, or far from the others.
 
         `max_ahead_s` forgives the clocks of two machines; the policy must never act on a moment that has not been.
@@ -60,16 +62,21 @@ class Observation:
                 )
             if age_s < -max_ahead_s:
                 raise ObservationError(
-                    f"{what}: stamped {-age_s:.2f} s in the future; synchronise the clocks, or use_sim_time on all nodes"
+                    f"{what}: stamped {-age_s:.2f} s in the future; do the clocks agree, and has every node "
+                    "the same use_sim_time?"
                 )
         skew_s = (max(stamps.values()) - min(stamps.values())) / NANOSECONDS
         if skew_s > max_skew_s:
             oldest = min(stamps, key=stamps.__getitem__)
             newest = max(stamps, key=stamps.__getitem__)
-            raise ObservationError(f"{oldest} is {skew_s:.3f} s older than {newest}, more than {max_skew_s} s apart")
+            raise ObservationError(
+                f"{oldest} is {skew_s:.3f} s older than {newest}, more than {max_skew_s} s apart"
+            )
 
 
-def example_observation(robot: RobotSpec, stamp_ns: int = 0, task: str = "pick up the red cube") -> Observation:
+def example_observation(
+    robot: RobotSpec, stamp_ns: int = 0, task: str = "pick up the red cube"
+) -> Observation:
     """A valid observation of `robot` at the middle of its joints, with a different gradient for each camera."""
     frames = {}
     for index, camera in enumerate(robot.cameras):

@@ -212,7 +212,9 @@ def _camera(table: _Table) -> CameraSpec:
         frame_id=table.text("frame_id"),
     )
     if spec.width < 1 or spec.height < 1:
-        raise RobotSpecError(f"{table.where}: width and height must be positive, got {spec.width}x{spec.height}")
+        raise RobotSpecError(
+            f"{table.where}: width and height must be positive, got {spec.width}x{spec.height}"
+        )
     table.finish()
     return spec
 
@@ -267,13 +269,17 @@ class _Table:
     def tables(self, key: str) -> list[_Table]:
         value = self._take(key)
         if not isinstance(value, list) or not value:
-            raise RobotSpecError(f"{self.where}.{key}: expected a list with at least one entry, got {value!r}")
+            raise RobotSpecError(
+                f"{self.where}.{key}: expected a list with at least one entry, got {value!r}"
+            )
         return [_Table(entry, f"{self.where}.{key}[{index}]") for index, entry in enumerate(value)]
 
     def finish(self) -> None:
         unknown = [key for key in self._data if key not in self._read]
         if unknown:
-            raise RobotSpecError(f"{self.where}: unknown key '{unknown[0]}'{_nearest(unknown[0], self._read)}")
+            raise RobotSpecError(
+                f"{self.where}: unknown key '{unknown[0]}'{_nearest(unknown[0], self._read)}"
+            )
 
 
 def _check_unique(what: str, path: Path, values: list[str]) -> None:

@@ -90,7 +90,7 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
         camera.name for camera in selected_cameras(options, robot)
     )
     for name in names:
-        _check_camera(robot, name)
+        _check_camera(robot, name, "policy_cameras")
     policy = _node(
         options,
         "policy",
@@ -147,7 +147,7 @@ def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOpt
         return tuple(CameraOption(camera.name, "rendered") for camera in robot.cameras[:SIMULATED_CAMERAS])
     cameras = parse_cameras(options.cameras)
     for camera in cameras:
-        _check_camera(robot, camera.name)
+        _check_camera(robot, camera.name, "cameras")
     return cameras
 
 
@@ -266,11 +266,11 @@ def _robot_state_publisher(options: SuiteOptions, robot: RobotSpec) -> NodeSpec:
     )
 
 
-def _check_camera(robot: RobotSpec, name: str) -> None:
+def _check_camera(robot: RobotSpec, name: str, argument: str) -> None:
     try:
         robot.camera(name)
     except RobotSpecError as error:
-        raise SuiteError(f"cameras: {error}") from error
+        raise SuiteError(f"{argument}: {error}") from error
 
 
 def _calibration(options: SuiteOptions) -> str:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person may choose about the suite, read as it is typed: launch arguments and the demo's options.
 
-Which programs follow from the choice is said in suite.py. Nothing that was not given becomes a parameter, so that
-a params_file keeps its say.
+Which programs follow from the choice is said in suite.py. Nothing that was not given becomes a parameter, so
+that a params_file keeps its say.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
         raise WireError(f"joint states lack {', '.join(missing)}; they have {', '.join(index)}")
     order = [index[name] for name in joint_names]
     positions, velocities, efforts = (
-        _joint_array(getattr(msg, name), name, len(index), order) for name in ("position", "velocity", "effort")
+        _joint_array(getattr(msg, name), name, len(index), order)
+        for name in ("position", "velocity", "effort")
     )
     if positions is None:
         raise WireError("joint states carry no positions")
@@ -63,7 +64,9 @@ def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
     )
 
 
-def _joint_array(values: Any, field: str, count: int, order: list[int]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+def _joint_array(
+    values: Any, field: str, count: int, order: list[int]
+) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     if len(values) == 0:
         return None
     if len(values) != count:
@@ -102,7 +105,9 @@ def request_from_msg(msg: Any) -> ChunkRequest:
     joint_names = tuple(str(name) for name in msg.joint_names)
     prefix = np.array(msg.prefix, np.float64)
     if prefix.size and (not joint_names or prefix.size % len(joint_names)):
-        raise WireError(f"request {msg.request_id}: {prefix.size} prefix values for {len(joint_names)} joints")
+        raise WireError(
+            f"request {msg.request_id}: {prefix.size} prefix values for {len(joint_names)} joints"
+        )
     return ChunkRequest(
         stamp_ns=nanoseconds(msg.header.stamp),
         request_id=int(msg.request_id),

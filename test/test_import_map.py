@@ -17,10 +17,11 @@ PACKAGE = "smolvla_ros"
 FLOORS = (
     {"units", "image", "urdf", "settings"},
     {"robot"},
-    {"observation", "chunk", "suite"},
+    {"observation", "chunk"},
     {"wire"},
     {"camera", "policy", "execution", "arm", "scene"},
-    {"nodes"},
+    {"nodes", "suite_options"},
+    {"suite"},
     {"tools"},
 )
 

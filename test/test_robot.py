@@ -73,7 +73,9 @@ def test_an_unknown_camera_gets_the_nearest_name() -> None:
 
 
 def test_a_calibration_must_name_every_joint() -> None:
-    one = {"shoulder_pan": MotorCalibration(id=1, drive_mode=0, homing_offset=0, range_min=100, range_max=4000)}
+    one = {
+        "shoulder_pan": MotorCalibration(id=1, drive_mode=0, homing_offset=0, range_min=100, range_max=4000)
+    }
     with pytest.raises(RobotSpecError, match="no entry for shoulder_lift"):
         RobotSpec.load(SO100).units(one)
 
@@ -81,7 +83,9 @@ def test_a_calibration_must_name_every_joint() -> None:
 def test_a_calibration_of_other_servo_ids_is_refused() -> None:
     robot = RobotSpec.load(SO100)
     swapped = {
-        joint.name: MotorCalibration(id=7 - joint.servo_id, drive_mode=0, homing_offset=0, range_min=100, range_max=4000)
+        joint.name: MotorCalibration(
+            id=7 - joint.servo_id, drive_mode=0, homing_offset=0, range_min=100, range_max=4000
+        )
         for joint in robot.joints
     }
     with pytest.raises(RobotSpecError, match="has shoulder_pan as servo 6, robot 'so100' as 1"):

@@ -45,7 +45,9 @@ class ArmConfig:
     rate_hz: float = setting(50.0, "joint states per second", minimum=1.0, maximum=200.0)
     torque: bool = setting(True, "hold and move while active; false only reads, the arm can be moved by hand")
     on_deactivate: str = setting(
-        "release", "what the arm does when the node stops: let go, or hold its pose", choices=("release", "hold")
+        "release",
+        "what the arm does when the node stops: let go, or hold its pose",
+        choices=("release", "hold"),
     )
 
     def __post_init__(self) -> None:
@@ -96,7 +98,9 @@ class ArmNode(SuiteNode[ArmConfig]):
         if self.config.torque:
             self._arm.enable_torque()
             topic = topics.JOINT_COMMANDS
-            self._commands = self.create_subscription(topic.type, topic.name, self._on_command, topic.subscribe)
+            self._commands = self.create_subscription(
+                topic.type, topic.name, self._on_command, topic.subscribe
+            )
         self._goal_rad, self._stopping, self._failure = None, False, ""
         self._thread = threading.Thread(target=self._serve_bus, args=(self._arm,), name="servo bus")
         self._thread.start()
@@ -137,7 +141,9 @@ class ArmNode(SuiteNode[ArmConfig]):
         }
         faults = reading.faults(self._robot.joint_names)
         if faults:
-            return Health(ERROR, "; ".join(f"{name}: {', '.join(what)}" for name, what in faults.items()), values)
+            return Health(
+                ERROR, "; ".join(f"{name}: {', '.join(what)}" for name, what in faults.items()), values
+            )
         if reading.failures:
             return Health(WARN, "; ".join(reading.failures.values()), values)
         return Health(OK, "reading and writing" if self.config.torque else "reading", values)
@@ -146,7 +152,9 @@ class ArmNode(SuiteNode[ArmConfig]):
         try:
             goal_rad = joints_from_msg(message, self._robot.joint_names).positions_rad
         except WireError as error:
-            self.get_logger().warning(f"joint command refused: {error}", throttle_duration_sec=ERROR_LOG_PERIOD_S)
+            self.get_logger().warning(
+                f"joint command refused: {error}", throttle_duration_sec=ERROR_LOG_PERIOD_S
+            )
             return
         with self._changed:
             self._goal_rad = goal_rad
@@ -177,7 +185,11 @@ class ArmNode(SuiteNode[ArmConfig]):
     def _wait(self, deadline_s: float) -> bool:
         """Sleep until a goal is there or the deadline has come; False when the thread shall end."""
         with self._changed:
-            while not self._stopping and self._goal_rad is None and (left_s := deadline_s - time.monotonic()) > 0:
+            while (
+                not self._stopping
+                and self._goal_rad is None
+                and (left_s := deadline_s - time.monotonic()) > 0
+            ):
                 self._changed.wait(left_s)
             return not self._stopping
 
@@ -186,7 +198,8 @@ class ArmNode(SuiteNode[ArmConfig]):
             goal_rad, self._goal_rad = self._goal_rad, None
         if goal_rad is not None and arm.write(goal_rad).any():
             self.get_logger().warning(
-                "joint command outside the calibrated range, clamped", throttle_duration_sec=ERROR_LOG_PERIOD_S
+                "joint command outside the calibrated range, clamped",
+                throttle_duration_sec=ERROR_LOG_PERIOD_S,
             )
 
     def _read(self, arm: So100Arm, with_servo_states: bool) -> None:
@@ -200,7 +213,9 @@ class ArmNode(SuiteNode[ArmConfig]):
             reading.velocities_rad_s[answered],
             reading.load[answered],
         )
-        self._joint_states.publish(joint_state_msg(names, joints))  # silent servos are left out, never invented
+        self._joint_states.publish(
+            joint_state_msg(names, joints)
+        )  # silent servos are left out, never invented
         if with_servo_states:
             self._servo_states.publish(servo_states_msg(arm.joint_names, stamp_ns, reading))
 

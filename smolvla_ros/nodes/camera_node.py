@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One camera on ROS: image_raw, image_raw/compressed and camera_info, stamped when the picture was taken.
 
-A thread reads the source and publishes; only what somebody subscribes to is converted and sent. Several cameras are several
-of these nodes, each in its own namespace.
+A thread reads the source and publishes; only what somebody subscribes to is converted and sent. Several
+cameras are several of these nodes, each in its own namespace.
 """
 
 from __future__ import annotations
@@ -36,12 +36,18 @@ class CameraConfig:
 
     robot: str = setting("", "robot file (config/so100.yaml): it says the camera's size, rate and frame")
     camera: str = setting("", "name of this camera in the robot file, such as top or wrist")
-    source: str = setting("usb", "where the pictures come from", choices=("usb", "video", "folder", "rendered"))
+    source: str = setting(
+        "usb", "where the pictures come from", choices=("usb", "video", "folder", "rendered")
+    )
     device: str = setting(
-        "", "usb: /dev/v4l/by-id/... or /dev/video0; video: a file; folder: a folder of images; rendered: nothing"
+        "",
+        "usb: /dev/v4l/by-id/... or /dev/video0; video: a file; folder: a folder of images; rendered: nothing",
     )
     rate_hz: float = setting(
-        0.0, "frames per second; 0: the robot file's rate, and for a video its own", minimum=0.0, maximum=240.0
+        0.0,
+        "frames per second; 0: the robot file's rate, and for a video its own",
+        minimum=0.0,
+        maximum=240.0,
     )
     jpeg_quality: int = setting(90, "quality of image_raw/compressed", minimum=1, maximum=100, live=True)
     seed: int = setting(0, "rendered: seed of the sensor noise", minimum=0)
@@ -66,13 +72,19 @@ class CameraNode(SuiteNode[CameraConfig]):
     def configure(self) -> None:
         config = self.config
         if not config.robot or not config.camera:
-            raise CameraError("parameters `robot` (the robot file) and `camera` (its name there) must be given")
-        cv2.setNumThreads(1)  # several camera nodes share the cores with inference; OpenCV's threads cost more than they give
+            raise CameraError(
+                "parameters `robot` (the robot file) and `camera` (its name there) must be given"
+            )
+        cv2.setNumThreads(
+            1
+        )  # several camera nodes share the cores with inference; OpenCV's threads cost more than they give
         self._robot = RobotSpec.load(config.robot)
         self._spec = self._robot.camera(config.camera)
         self._source = self._open(self._spec)
         for topic in (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO):
-            self._publishers_by_topic[topic.name] = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
+            self._publishers_by_topic[topic.name] = self.create_lifecycle_publisher(
+                topic.type, topic.name, topic.publish
+            )
         self.get_logger().info(f"camera '{config.camera}' from {config.source} {config.device}".rstrip())
 
     def _open(self, spec: CameraSpec) -> CameraSource:
@@ -91,7 +103,7 @@ class CameraNode(SuiteNode[CameraConfig]):
             return VideoFile(spec.name, config.device, self._now_ns, rate_hz=config.rate_hz or None)
         if config.source == "folder":
             return ImageFolder(spec.name, config.device, self._now_ns, rate_hz=rate_hz)
-        opened = [self._open_usb(spec, rate_hz)]  # a camera that is missing at the start is a mistake, later an accident
+        opened = [self._open_usb(spec, rate_hz)]  # missing at the start is a mistake, later an accident
         return Reopening(lambda: opened.pop() if opened else self._open_usb(spec, rate_hz))
 
     def _open_usb(self, spec: CameraSpec, rate_hz: float) -> UsbCamera:
@@ -133,7 +145,10 @@ class CameraNode(SuiteNode[CameraConfig]):
 
     def diagnose(self) -> Health:
         frames, self._frames = self._frames, 0
-        values = {"frames in the last second": str(frames), "source": f"{self.config.source} {self.config.device}"}
+        values = {
+            "frames in the last second": str(frames),
+            "source": f"{self.config.source} {self.config.device}",
+        }
         if self._failure:
             return Health(ERROR, self._failure, values)
         return Health(OK if frames else WARN, "publishing" if frames else "no frame for a second", values)

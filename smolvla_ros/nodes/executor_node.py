@@ -18,7 +18,7 @@ from typing import Any
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
-from smolvla_ros import msg
+import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ChunkError
 from smolvla_ros.execution.arming import ArmingState, Outcome
 from smolvla_ros.execution.chunk_executor import ChunkExecutor, ExecutorConfig, ExecutorConfigError
@@ -54,7 +54,9 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     def configure(self) -> None:
         if not self.config.robot:
-            raise ExecutorConfigError("parameter `robot` is empty; give the robot file, such as config/so100.yaml")
+            raise ExecutorConfigError(
+                "parameter `robot` is empty; give the robot file, such as config/so100.yaml"
+            )
         self._robot = RobotSpec.load(self.config.robot)
         self.chunk_executor = ChunkExecutor(self.config, self._robot)
         for attribute, topic in (
@@ -80,7 +82,9 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             ("reset", Trigger, self._on_reset),
         )
         for name, kind, answer in services:
-            self._endpoints.append((self.destroy_service, self.create_service(kind, f"executor/{name}", answer)))
+            self._endpoints.append(
+                (self.destroy_service, self.create_service(kind, f"executor/{name}", answer))
+            )
 
     def activate(self) -> None:
         if self.config.task:
@@ -148,7 +152,9 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             command = self.chunk_executor.step(now_ns)
             request = self.chunk_executor.request(now_ns)
         if command is not None:
-            self._commands.publish(joint_command_msg(self._robot.joint_names, command.stamp_ns, command.positions_rad))
+            self._commands.publish(
+                joint_command_msg(self._robot.joint_names, command.stamp_ns, command.positions_rad)
+            )
         if request is not None:
             self._requests.publish(chunk_request_msg(request))
 

@@ -17,7 +17,7 @@ from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
-from smolvla_ros import msg
+import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ActionChunk, ChunkRequest
 from smolvla_ros.execution.chunk_executor import ExecutorStatus
 from smolvla_ros.image import encode_jpeg
@@ -54,14 +54,21 @@ def image_msg(frame: Frame, frame_id: str) -> Image:
     data = array.array("B")
     data.frombytes(np.ascontiguousarray(frame.image).data)
     return Image(
-        header=header(frame.stamp_ns, frame_id), height=height, width=width, encoding="rgb8", step=3 * width, data=data
+        header=header(frame.stamp_ns, frame_id),
+        height=height,
+        width=width,
+        encoding="rgb8",
+        step=3 * width,
+        data=data,
     )
 
 
 def compressed_image_msg(frame: Frame, frame_id: str, jpeg_quality: int) -> CompressedImage:
     """A JPEG CompressedImage, its format written as image_transport writes it."""
     data = array.array("B", encode_jpeg(frame.image, jpeg_quality))
-    return CompressedImage(header=header(frame.stamp_ns, frame_id), format="rgb8; jpeg compressed bgr8", data=data)
+    return CompressedImage(
+        header=header(frame.stamp_ns, frame_id), format="rgb8; jpeg compressed bgr8", data=data
+    )
 
 
 def camera_info_msg(frame: Frame, frame_id: str, camera_matrix: FloatArray | None) -> CameraInfo:
@@ -121,7 +128,9 @@ def chunk_request_msg(request: ChunkRequest) -> msg.ChunkRequest:
     )
 
 
-def executor_state_msg(status: ExecutorStatus, joint_names: Sequence[str], stamp_ns: int) -> msg.ExecutorState:
+def executor_state_msg(
+    status: ExecutorStatus, joint_names: Sequence[str], stamp_ns: int
+) -> msg.ExecutorState:
     return msg.ExecutorState(
         header=header(stamp_ns),
         state=int(status.state),

@@ -70,7 +70,8 @@ def _descriptor(entry: dataclasses.Field[Any]) -> ParameterDescriptor:
         return descriptor
     if isinstance(entry.default, int):
         bounds = IntegerRange(
-            from_value=int(-UNBOUNDED_INT if low is None else low), to_value=int(UNBOUNDED_INT if high is None else high)
+            from_value=int(-UNBOUNDED_INT if low is None else low),
+            to_value=int(UNBOUNDED_INT if high is None else high),
         )
         descriptor.integer_range = [bounds]
     else:

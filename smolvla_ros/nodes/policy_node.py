@@ -21,7 +21,7 @@ from typing import Any
 import message_filters
 import numpy as np
 
-from smolvla_ros import msg
+import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ActionChunk, ChunkRequest
 from smolvla_ros.image import ImageError
 from smolvla_ros.nodes import topics
@@ -37,7 +37,9 @@ from smolvla_ros.settings import check_settings, setting
 from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import WireError, frame_from_msg, joints_from_msg, request_from_msg
 
-SYNC_QUEUE_SIZE = 30  # messages kept a stream while waiting for partners: 1 s of camera, 0.6 s of joints at 50 Hz
+SYNC_QUEUE_SIZE = (
+    30  # messages kept a stream while waiting for partners: 1 s of camera, 0.6 s of joints at 50 Hz
+)
 COMPLAINT_PERIOD_S = 2.0
 LATENCY_WINDOW = 50
 
@@ -50,12 +52,20 @@ class PolicyConfig:
     policy: str = setting("smolvla", "which policy answers", choices=("smolvla", "scripted"))
     checkpoint: str = setting("", "SmolVLA checkpoint: a LeRobot folder (pretrained_model) or a hub id")
     revision: str = setting("", "revision of a hub id; empty takes its newest")
-    backbone: str = setting("", "folder with the VLM's config and tokenizer; empty takes what the checkpoint names")
+    backbone: str = setting(
+        "", "folder with the VLM's config and tokenizer; empty takes what the checkpoint names"
+    )
     device: str = setting("auto", "torch device: auto, cpu, cuda, cuda:1, mps ...")
-    dtype: str = setting("auto", "number format of the model", choices=("auto", "float32", "bfloat16", "native"))
+    dtype: str = setting(
+        "auto", "number format of the model", choices=("auto", "float32", "bfloat16", "native")
+    )
     threads: int = setting(0, "CPU threads of the model; 0 leaves it to torch", minimum=0, maximum=256)
-    calibration: str = setting("", "LeRobot calibration JSON of the arm; needed for the gripper's 0..100 and for -100..100")
-    cameras: tuple[str, ...] = setting((), "robot cameras to use; empty: one for each image of the checkpoint")
+    calibration: str = setting(
+        "", "LeRobot calibration JSON of the arm, for the gripper's 0..100 and joints in -100..100"
+    )
+    cameras: tuple[str, ...] = setting(
+        (), "robot cameras to use; empty: one for each image of the checkpoint"
+    )
     image_transport: str = setting("compressed", "which image topic to read", choices=("compressed", "raw"))
     sync_slop_s: float = setting(
         0.05, "largest distance of images and joint states taken together (s)", minimum=0.001, maximum=1.0
@@ -63,7 +73,9 @@ class PolicyConfig:
     max_observation_age_s: float = setting(
         0.5, "older images or joint states are not acted on (s)", minimum=0.01, maximum=60.0, live=True
     )
-    latency_s: float = setting(0.0, "scripted policy only: pretended inference time (s)", minimum=0.0, maximum=10.0)
+    latency_s: float = setting(
+        0.0, "scripted policy only: pretended inference time (s)", minimum=0.0, maximum=10.0
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -115,10 +127,14 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         calibration = load_calibration(config.calibration) if config.calibration else None
         policy = RobotPolicy(model, self._robot, calibration, config.cameras)
         cameras = ", ".join(policy.cameras)
-        self.get_logger().info(f"'{policy.name}' loaded in {time.monotonic() - started:.1f} s, cameras: {cameras}")
+        self.get_logger().info(
+            f"'{policy.name}' loaded in {time.monotonic() - started:.1f} s, cameras: {cameras}"
+        )
         left_out = len(model.image_keys) - len(policy.cameras)
         if left_out:
-            self.get_logger().warning(f"{left_out} of the checkpoint's {len(model.image_keys)} cameras are not used")
+            self.get_logger().warning(
+                f"{left_out} of the checkpoint's {len(model.image_keys)} cameras are not used"
+            )
         return policy
 
     def activate(self) -> None:
@@ -135,7 +151,8 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         streams = [(image, f"{camera}/{image.name}") for camera in self._policy.cameras]
         streams.append((topics.JOINT_STATES, topics.JOINT_STATES.name))
         filters = [
-            message_filters.Subscriber(self, topic.type, name, qos_profile=topic.subscribe) for topic, name in streams
+            message_filters.Subscriber(self, topic.type, name, qos_profile=topic.subscribe)
+            for topic, name in streams
         ]
         self._synchronizer = message_filters.ApproximateTimeSynchronizer(
             filters, SYNC_QUEUE_SIZE, self.config.sync_slop_s
@@ -222,7 +239,9 @@ class PolicyNode(SuiteNode[PolicyConfig]):
     def _wait_for_better(self, synchronized: tuple[Any, ...] | None) -> None:
         """Until other messages are there, or for a while: what is too new may only need time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._synchronized is not synchronized, timeout=0.1)
+            self._changed.wait_for(
+                lambda: self._stopping or self._synchronized is not synchronized, timeout=0.1
+            )
 
     def _answer(self, request: ChunkRequest, synchronized: tuple[Any, ...] | None) -> ActionChunk:
         if synchronized is None:
@@ -257,7 +276,8 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         *images, joint_state = synchronized
         joints = joints_from_msg(joint_state, self._robot.joint_names)
         frames = {
-            camera: frame_from_msg(image, camera) for camera, image in zip(self._policy.cameras, images, strict=True)
+            camera: frame_from_msg(image, camera)
+            for camera, image in zip(self._policy.cameras, images, strict=True)
         }
         observation = Observation(frames, joints, task)
         config = self.config

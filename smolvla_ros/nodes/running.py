@@ -74,5 +74,6 @@ def _autostart(node: SuiteNode[Any]) -> bool:
     if not node.declare_parameter("autostart", True, ParameterDescriptor(description=description)).value:
         return True
     return all(
-        transition() == TransitionCallbackReturn.SUCCESS for transition in (node.trigger_configure, node.trigger_activate)
+        transition() == TransitionCallbackReturn.SUCCESS
+        for transition in (node.trigger_configure, node.trigger_activate)
     )

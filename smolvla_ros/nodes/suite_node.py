@@ -148,10 +148,8 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
             self.reconfigure()
 
     def _publish_diagnostics(self) -> None:
-        if self.lifecycle_state == "active":
-            health = self.diagnose()
-        else:
-            health = Health(WARN, self.lifecycle_state)
+        active = self.lifecycle_state == "active"
+        health = self.diagnose() if active else Health(WARN, self.lifecycle_state)
         status = DiagnosticStatus(
             level=health.level,
             name=f"{self.get_fully_qualified_name().lstrip('/')}",

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one table of topics: name, type and quality of service.
 
-Drivers publish reliable and consumers subscribe with best effort, which matches both (REP-2003). The task is subscribed
-volatile, because `ros2 topic pub` is volatile and a transient-local reader would never hear it; what the executor accepted
-is published latched on `active_task`.
+Drivers publish reliable and consumers subscribe with best effort, which matches both (REP-2003). The task is
+subscribed volatile, because `ros2 topic pub` is volatile and a transient-local reader would never hear it; what the
+executor accepted is published latched on `active_task`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import String
 
-from smolvla_ros import msg
+import smolvla_ros.msg as msg
 
 
 def _qos(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability)
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability
+    )
 
 
 RELIABLE = _qos(10, ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)

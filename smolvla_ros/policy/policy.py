@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a policy is: an observation in, joint positions over time out, in radians.
 
-The policy node knows only this; what stands behind it is a checkpoint (`robot_policy.py`) or a known motion (`scripted.py`).
+The policy node knows only this; what stands behind it is a checkpoint (`robot_policy.py`) or a known motion
+(`scripted.py`).
 """
 
 from __future__ import annotations

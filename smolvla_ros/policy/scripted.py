@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A policy with a known, smooth motion: every joint sways about its middle. For benchmarks, tests and dry runs without torch.
+"""A policy with a known, smooth motion: every joint sways about its middle. For tests and dry runs without torch.
 
 The motion is a function of absolute time alone, so that chunks of different observations agree exactly where they
 overlap, and what an executor adds to it can be measured.

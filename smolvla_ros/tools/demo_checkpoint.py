@@ -31,7 +31,7 @@ from smolvla_ros.policy.weights import UNUSED, checkpoint_name, parameter_dtype
 
 JOINTS = 6
 import os
-STEADY_Q=float(os.environ.get('SQ',4)); STEADY_K=float(os.environ.get('SK',1.3)); CG=float(os.environ.get('CG',.1))
+STEADY_Q=float(os.environ.get('SQ',4)); STEADY_K=float(os.environ.get('SK',1.3)); MU=float(os.environ.get('MU',0)); CG=float(os.environ.get('CG',.1))
 CAMERAS = ("camera1", "camera2")  # from above, on the wrist
 CHUNK, TOKENS, IMAGE_SIZE = 50, 48, 128
 WIDTH, HEADS, HEAD_DIM, LAYERS, VOCABULARY = 256, 8, 32, 4, 448
@@ -76,7 +76,7 @@ def write_demo_checkpoint(folder: Path, seed: int = 0) -> None:
         carry_actions(network)
         show_state(network, generator)
         for name, parameter in network.named_parameters():  # fit what will be read back
-            parameter.copy_(parameter.to(parameter_dtype(network, name, "native")))
+            parameter.data = parameter.to(parameter_dtype(network, name, "native"))
         fit_read_out(network, generator)
     save(network, folder)
 
@@ -177,10 +177,12 @@ def fit_read_out(network: Network, generator: torch.Generator, samples: int = 51
     hidden = torch.cat([expert_output(network, part, generator) for part in states.split(64)])
     features, target = (x.flatten(0, 1).double() for x in (hidden[..., JOINTS:], motion(states)))
     gram = features.T @ features
+    shake = hidden[..., JOINTS:].double().diff(n=2,dim=1).flatten(0,1)
+    gram += MU * shake.T @ shake
     ridge = 1e-5 * gram.diagonal().mean() * torch.eye(len(gram))
     weights = torch.linalg.solve(gram + ridge, features.T @ target).T
     print('fit', (features@weights.T-target).pow(2).mean().sqrt().item(), weights.norm().item())
-    size = hidden.pow(2).mean().sqrt()  # the last norm divides by it
+    size = hidden.float().pow(2).mean().sqrt()  # the last norm divides by it
     network.action_out_proj.weight.zero_()
     network.action_out_proj.weight[:JOINTS, :JOINTS] = PULL * size / CARRY * torch.eye(JOINTS)
     network.action_out_proj.weight[:JOINTS, JOINTS:] = -PULL * size * weights

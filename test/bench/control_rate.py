@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How steadily commands leave the executor and joint states the arm while inference loads every core.
 
-The whole simulated suite runs (emulated servo bus, two rendered cameras, a small SmolVLA), and beside it a process that does nothing
-but infer on all cores. The baseline runs in the same minute at the same priority: a process that sleeps to the same
+The whole simulated suite runs (emulated servo bus, two rendered cameras, a small SmolVLA), and beside it a process
+that does nothing but infer on all cores. The baseline runs in the same minute at the same priority: a process that sleeps to the same
 deadlines and does nothing else. Times are DDS source timestamps, taken when a message is written.
 """
 
@@ -61,7 +61,9 @@ def report(name: str, times_ns: list[int], rate_hz: float, starts_ns: int) -> fl
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=60.0)
     seconds = parser.parse_args().seconds
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images lost between processes: three cameras, 640x480 rgb8 at 30 Hz, raw and compressed.
 
-Every picture carries its number as a bar code, so what is missing is counted from the pictures themselves. The baseline is the same
-with Fast DDS's own defaults in place of config/fastdds.xml.
+Every picture carries its number as a bar code, so what is missing is counted from the pictures themselves. The
+baseline is the same with Fast DDS's own defaults in place of config/fastdds.xml.
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ def receive(transport: str, seconds: float) -> None:
         node = Node("bench")
         for camera in CAMERAS:
             node.create_subscription(
-                topic.type, f"/{camera}/{topic.name}", lambda message, name=camera: keep(message, name), topic.subscribe
+                topic.type,
+                f"/{camera}/{topic.name}",
+                lambda message, name=camera: keep(message, name),
+                topic.subscribe,
             )
         cameras = [start_camera(camera, folder) for camera in CAMERAS]
         while not all(len(seen) > RATE_HZ for seen in numbers.values()):  # all matched and running
@@ -109,11 +112,15 @@ def start_camera(camera: str, folder: str) -> subprocess.Popen[bytes]:
     parameters = {"robot": ROBOT, "camera": camera, "source": "folder", "device": folder, "rate_hz": RATE_HZ}
     arguments = [text for name, value in parameters.items() for text in ("-p", f"{name}:={value}")]
     module = "smolvla_ros.nodes.camera_node"
-    return subprocess.Popen([sys.executable, "-m", module, "--ros-args", "-r", f"__ns:=/{camera}", *arguments])
+    return subprocess.Popen(
+        [sys.executable, "-m", module, "--ros-args", "-r", f"__ns:=/{camera}", *arguments]
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--receive", choices=("raw", "compressed"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -117,7 +117,8 @@ def test_a_position_that_is_no_number_is_named(
 def test_any_target_gives_a_command_within_limits_and_step(
     robot: RobotSpec, limiter: SafetyLimiter, target: list[float], share: float, scale: float
 ) -> None:
-    last = robot.lower_rad + share * (robot.upper_rad - robot.lower_rad)
+    last = (1.0 - share) * robot.lower_rad + share * robot.upper_rad
+    last = np.clip(last, robot.lower_rad, robot.upper_rad)  # rounding may lead out by a hair
     positions = limiter.limit(np.array(target), last, scale).positions_rad
     assert (positions >= robot.lower_rad).all() and (positions <= robot.upper_rad).all()
     assert (np.abs(positions - last) <= scale * 0.05 + 1e-12).all()

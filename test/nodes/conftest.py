@@ -132,7 +132,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     programs: list[Program] = []
 
     def start_program(module: str, *arguments: str, **parameters: Any) -> Program:
-        ros_arguments = [text for key, value in parameters.items() for text in ("-p", f"{key}:={_yaml(value)}")]
+        ros_arguments = [
+            text for key, value in parameters.items() for text in ("-p", f"{key}:={_yaml(value)}")
+        ]
         if ros_arguments or ".nodes." in module:
             arguments = (*arguments, "--ros-args", *ros_arguments)
         log = tmp_path / f"{len(programs)}-{module.rsplit('.', 1)[-1]}.log"

@@ -23,7 +23,9 @@ CALIBRATION = "config/emulated_calibration.json"
 
 
 def start_arm(start: Any, port: str, **parameters: Any) -> Any:
-    return start("nodes.arm_node", **{"robot": ROBOT_FILE, "port": port, "calibration": CALIBRATION, **parameters})
+    return start(
+        "nodes.arm_node", **{"robot": ROBOT_FILE, "port": port, "calibration": CALIBRATION, **parameters}
+    )
 
 
 def test_joint_states_come_at_fifty_hertz_in_radians(observer: Any, start: Any, emulated_arm: Any) -> None:
@@ -36,7 +38,9 @@ def test_joint_states_come_at_fifty_hertz_in_radians(observer: Any, start: Any, 
     assert stamps == sorted(set(stamps))
     assert 1e9 / np.median(np.diff(stamps)) == pytest.approx(50.0, rel=0.05)
     joints = joints_from_msg(states[-1], robot.joint_names)
-    assert (robot.lower_rad - 0.3 < joints.positions_rad).all() and (joints.positions_rad < robot.upper_rad + 0.3).all()
+    assert (robot.lower_rad - 0.3 < joints.positions_rad).all() and (
+        joints.positions_rad < robot.upper_rad + 0.3
+    ).all()
 
 
 def test_a_command_moves_the_arm_there(observer: Any, start: Any, emulated_arm: Any) -> None:
@@ -53,13 +57,15 @@ def test_a_command_moves_the_arm_there(observer: Any, start: Any, emulated_arm: 
         return bool(np.abs(now - goal).max() < 0.03)
 
     observer.until(there, "the arm to arrive")
-    assert 0 < min(servos[-1].temperature) and max(servos[-1].temperature) < 60
-    assert 4.0 < min(servos[-1].voltage) and max(servos[-1].voltage) < 13.0
+    assert min(servos[-1].temperature) > 0 and max(servos[-1].temperature) < 60
+    assert min(servos[-1].voltage) > 4.0 and max(servos[-1].voltage) < 13.0
     assert not any(servos[-1].error_bits) and not any(servos[-1].communication_errors)
 
 
 @pytest.mark.parametrize("bad", ["nan", "unknown joint"])
-def test_a_command_that_makes_no_sense_moves_nothing(observer: Any, start: Any, emulated_arm: Any, bad: str) -> None:
+def test_a_command_that_makes_no_sense_moves_nothing(
+    observer: Any, start: Any, emulated_arm: Any, bad: str
+) -> None:
     robot = RobotSpec.load(ROBOT_FILE)
     states = observer.collect(topics.JOINT_STATES)
     commands = observer.publisher(topics.JOINT_COMMANDS)
@@ -77,13 +83,17 @@ def test_a_command_that_makes_no_sense_moves_nothing(observer: Any, start: Any, 
     assert np.abs(joints_from_msg(states[-1], robot.joint_names).positions_rad - before).max() < 0.02
 
 
-def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(observer: Any, start: Any, emulated_arm: Any) -> None:
+def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(
+    observer: Any, start: Any, emulated_arm: Any
+) -> None:
     port, bus = emulated_arm
     states, diagnostics = observer.collect(topics.JOINT_STATES), observer.collect(topics.DIAGNOSTICS)
     program = start_arm(start, port)
     observer.until(lambda: states, "joint states")
     bus.stop(signal.SIGKILL)
-    observer.until(lambda: diagnostics and diagnostics[-1].status[0].level == b"\x02", "an error on /diagnostics")
+    observer.until(
+        lambda: diagnostics and diagnostics[-1].status[0].level == b"\x02", "an error on /diagnostics"
+    )
     seen = len(states)
     observer.spin(0.5)
     assert len(states) == seen and program.running
@@ -109,7 +119,9 @@ def test_it_lets_go_of_the_arm_when_it_ends(observer: Any, start: Any, emulated_
 def test_what_cannot_start_says_why_in_one_message(start: Any, emulated_arm: Any, tmp_path: Path) -> None:
     calibration = json.loads(Path(CALIBRATION).read_text())
     without_gripper = tmp_path / "five.json"
-    without_gripper.write_text(json.dumps({name: entry for name, entry in calibration.items() if name != "gripper"}))
+    without_gripper.write_text(
+        json.dumps({name: entry for name, entry in calibration.items() if name != "gripper"})
+    )
     calibration["elbow_flex"]["homing_offset"] += 100
     other_arm = tmp_path / "other.json"
     other_arm.write_text(json.dumps(calibration))
@@ -121,8 +133,10 @@ def test_what_cannot_start_says_why_in_one_message(start: Any, emulated_arm: Any
         ({"calibration": other_arm}, "elbow_flex"),
     ]
     for parameters, message in cases:
-        program = start_arm(start, emulated_arm[0]) if not parameters else start_arm(
-            start, **{"port": emulated_arm[0], **parameters}
+        program = (
+            start_arm(start, emulated_arm[0])
+            if not parameters
+            else start_arm(start, **{"port": emulated_arm[0], **parameters})
         )
         assert program.wait() == 1, program.output
         assert message in program.output and "Traceback" not in program.output

@@ -39,7 +39,9 @@ def test_raw_compressed_and_info_share_stamp_and_picture(observer: Any, start: A
     observer.until(lambda: len(raw) >= 6 and len(compressed) >= 6 and infos, "images")
 
     sharp = {nanoseconds(message.header.stamp): frame_from_msg(message, "top").image for message in raw}
-    lossy = {nanoseconds(message.header.stamp): frame_from_msg(message, "top").image for message in compressed}
+    lossy = {
+        nanoseconds(message.header.stamp): frame_from_msg(message, "top").image for message in compressed
+    }
     common = sorted(sharp.keys() & lossy.keys())
     assert len(common) >= 4
     for stamp in common:
@@ -124,7 +126,9 @@ def test_nothing_is_converted_that_nobody_subscribes_to(observer: Any, start: An
         ({"camera": "top", "source": "usbb", "device": "x"}, "usbb"),
     ],
 )
-def test_a_camera_that_cannot_be_opened_ends_the_start(start: Any, parameters: dict[str, Any], message: str) -> None:
+def test_a_camera_that_cannot_be_opened_ends_the_start(
+    start: Any, parameters: dict[str, Any], message: str
+) -> None:
     program = start("nodes.camera_node", robot=ROBOT_FILE, **parameters)
     assert program.wait() == 1
     assert message in program.output and "Traceback" not in program.output

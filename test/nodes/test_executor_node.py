@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rclpy.parameter import Parameter
+import smolvla_ros.msg as msg
 from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
-from smolvla_ros import msg
 from smolvla_ros.chunk import ActionChunk
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import action_chunk_msg, joint_state_msg
@@ -45,7 +45,9 @@ class Bench:
 
     def connect(self) -> None:
         ends = (self._joint_states, self._chunks, self._tasks)
-        self.observer.until(lambda: all(end.get_subscription_count() for end in ends), "the executor to listen")
+        self.observer.until(
+            lambda: all(end.get_subscription_count() for end in ends), "the executor to listen"
+        )
         self.observer.until(lambda: self.states, "the executor's state")
 
     def _feed(self) -> None:
@@ -256,7 +258,9 @@ def test_shadow_plans_and_sends_nothing(observer: Any, start: Any) -> None:
         ({"robot": ROBOT_FILE, "rate_hz": 1e6}, "rate_hz"),
     ],
 )
-def test_a_bad_parameter_ends_the_start_with_one_message(start: Any, parameters: dict[str, Any], message: str) -> None:
+def test_a_bad_parameter_ends_the_start_with_one_message(
+    start: Any, parameters: dict[str, Any], message: str
+) -> None:
     program = start("nodes.executor_node", **parameters)
     assert program.wait() == 1
     assert message in program.output and "Traceback" not in program.output

@@ -34,7 +34,8 @@ class Robot:
         self.lag_s = dict.fromkeys((*CAMERAS, "joints"), 0.0)  # how old each stream says it is
         self.silent: set[str] = set()
         self._images = {
-            name: observer.publisher(topics.IMAGE_COMPRESSED, f"{name}/image_raw/compressed") for name in CAMERAS
+            name: observer.publisher(topics.IMAGE_COMPRESSED, f"{name}/image_raw/compressed")
+            for name in CAMERAS
         }
         self._joint_states = observer.publisher(topics.JOINT_STATES)
         self._requests = observer.publisher(topics.CHUNK_REQUEST)
@@ -43,7 +44,9 @@ class Robot:
 
     def connect(self) -> None:
         ends = (*self._images.values(), self._joint_states, self._requests)
-        self.observer.until(lambda: all(end.get_subscription_count() for end in ends), "the policy to listen", 30.0)
+        self.observer.until(
+            lambda: all(end.get_subscription_count() for end in ends), "the policy to listen", 30.0
+        )
 
     def _feed(self) -> None:
         now_ns = self.observer.now_ns()
@@ -90,7 +93,9 @@ def test_the_latest_request_wins_while_the_model_thinks(robot: Robot, start: Any
     for request_id in (1, 2, 3, 4):
         robot.ask(request_id)
         robot.observer.spin(0.05)
-    robot.observer.until(lambda: robot.chunks and robot.chunks[-1].request_id == 4, "the answer to the last request")
+    robot.observer.until(
+        lambda: robot.chunks and robot.chunks[-1].request_id == 4, "the answer to the last request"
+    )
     robot.observer.spin(0.7)
     assert [chunk.request_id for chunk in robot.chunks] == [1, 4]
 
@@ -114,7 +119,9 @@ def test_callbacks_never_wait_for_the_model(robot: Robot, start: Any) -> None:
         ({"top": 3.0, "wrist": 3.0, "joints": 3.0}, "3.0. s old, more than max_observation_age_s"),
     ],
 )
-def test_what_is_not_now_is_not_acted_on(robot: Robot, start: Any, lags: dict[str, float], message: str) -> None:
+def test_what_is_not_now_is_not_acted_on(
+    robot: Robot, start: Any, lags: dict[str, float], message: str
+) -> None:
     program = scripted(start)
     robot.lag_s.update(lags)
     robot.connect()
@@ -160,7 +167,9 @@ def test_smolvla_answers_in_radians_near_the_present_pose(robot: Robot, start: A
     chunk = chunk_from_msg(robot.chunks[0])
     assert chunk.positions.shape == (50, 6)
     assert np.abs(chunk.positions[0] - robot.pose).max() < 0.5
-    assert (chunk.positions > robot.spec.lower_rad - 1).all() and (chunk.positions < robot.spec.upper_rad + 1).all()
+    assert (chunk.positions > robot.spec.lower_rad - 1).all() and (
+        chunk.positions < robot.spec.upper_rad + 1
+    ).all()
 
 
 def test_a_checkpoint_that_does_not_fit_ends_the_start(start: Any, checkpoint: Path, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import smolvla_ros.msg as msg
 from std_msgs.msg import String
 
-from smolvla_ros import msg
 from smolvla_ros.nodes import topics
 
 ROBOT_FILE = "config/so100.yaml"
@@ -33,7 +33,9 @@ def test_an_instruction_moves_the_arm_by_fused_chunks(
     active_task = observer.collect(topics.ACTIVE_TASK)
     programs = [
         start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION),
-        start("nodes.policy_node", robot=ROBOT_FILE, checkpoint=checkpoint, calibration=CALIBRATION, threads=1),
+        start(
+            "nodes.policy_node", robot=ROBOT_FILE, checkpoint=checkpoint, calibration=CALIBRATION, threads=1
+        ),
         start("nodes.executor_node", robot=ROBOT_FILE, mode="armed"),
     ]
     for camera in ("top", "wrist"):

@@ -1,0 +1,124 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's command line, and the demo itself in short: real nodes, real DDS, no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smolvla_ros.suite import suite_nodes
+from smolvla_ros.suite_options import SuiteError
+from smolvla_ros.tools import demo_plan
+from smolvla_ros.tools.demo_plan import (
+    FIRST_PORT,
+    PARTICIPANT_PORT,
+    PORTS_PER_DOMAIN,
+    free_domain,
+    make_plan,
+    parse,
+)
+
+ROOT = Path(__file__).parents[2]
+CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+REAL = ["--port", "/dev/arm", "--calibration", CALIBRATION, "--cameras", "top=0", "--checkpoint", "a/b"]
+
+
+def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "smolvla_ros.tools.demo",
+            "--policy",
+            "scripted",
+            "--out",
+            str(folder),
+            *arguments,
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"},
+    )
+
+
+def test_by_default_everything_is_emulated_and_nothing_is_pretended(tmp_path: Path) -> None:
+    plan = make_plan(parse(["--out", str(tmp_path)]))
+    assert plan.options.sim and plan.cameras == ("top", "wrist")
+    assert plan.options.checkpoint == str(tmp_path / "checkpoint")
+    assert "NOT A TRAINED POLICY" in plan.title
+    assert plan.options.port == str(tmp_path / "arm")
+
+
+def test_a_real_arm_is_shadowed_until_somebody_says_yes() -> None:
+    plan = make_plan(parse(REAL))
+    assert not plan.options.sim and not plan.has_consent
+    [executor] = [spec for spec in suite_nodes(plan.options) if spec.name == "executor"]
+    assert executor.parameters["mode"] == "shadow"
+    assert "TRAINED" not in plan.title
+
+
+@pytest.mark.parametrize("name", ["calibration", "cameras", "checkpoint"])
+def test_a_real_arm_needs_all_that_is_its_own(name: str) -> None:
+    at = REAL.index(f"--{name}")
+    with pytest.raises(SuiteError, match=name.upper()):
+        make_plan(parse(REAL[:at] + REAL[at + 2 :]))
+
+
+def test_a_domain_in_use_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    domain = free_domain()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("", FIRST_PORT + PORTS_PER_DOMAIN * domain + PARTICIPANT_PORT))
+        others = [other for other in range(1, 101) if other != domain]
+        monkeypatch.setattr(demo_plan.random, "sample", lambda *_: [domain, *others])
+        assert free_domain() != domain
+
+
+def test_the_demo_moves_the_arm_and_leaves_figures_and_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
+    output = demo(tmp_path, "--seconds", "3").communicate(timeout=100)[0]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["problems"] == [], output
+    assert min(summary["moved_deg"].values()) > 1.0
+    assert summary["chunks_accepted"] > 0
+    assert set(summary["exit_codes"].values()) == {0}
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "demo.png",
+        "joints.png",
+        "top.png",
+        "wrist.png",
+    }
+    assert "\033" not in output
+
+
+def test_ctrl_c_ends_the_demo_with_its_summary(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
+    process = demo(tmp_path, "--seconds", "0")
+    assert process.stdout is not None
+    lines = []
+    while not any("armed" in line for line in lines):
+        lines.append(process.stdout.readline())
+        assert lines[-1], "".join(lines)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    assert "exit codes" in output
+
+
+def test_a_program_that_fails_ends_the_demo_with_its_words(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
+    process = demo(tmp_path, "--cameras", "top=/dev/no_such_camera,wrist=rendered")
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1, output
+    assert "top_camera has ended" in output and "/dev/no_such_camera" in output

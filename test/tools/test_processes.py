@@ -1,0 +1,96 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Programs of the suite as processes: one waits for another, none is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smolvla_ros.suite import NodeSpec
+from smolvla_ros.tools.processes import Ended, ProcessError, Processes, last_lines
+
+ROOT = Path(__file__).parents[2]
+CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+
+
+def emulated_arm(name: str, *arguments: str, after: str = "") -> NodeSpec:
+    return NodeSpec("emulated_arm", name, arguments=arguments, is_ros=False, after=after)
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    processes = Processes(tmp_path)
+    yield processes
+    processes.stop(0.0)
+
+
+def test_a_program_waits_for_the_first_line_of_another(processes: Processes, tmp_path: Path) -> None:
+    processes.start(emulated_arm("first", "--calibration", CALIBRATION, "--link", str(tmp_path / "port")))
+    processes.start(emulated_arm("second", "--calibration", CALIBRATION, after="first"))
+    assert (tmp_path / "port").exists()
+    processes.check()
+
+
+def test_all_end_on_request_and_say_how(processes: Processes, tmp_path: Path) -> None:
+    processes.start(emulated_arm("first", "--calibration", CALIBRATION))
+    processes.start(emulated_arm("second", "--calibration", CALIBRATION, after="first"))
+    processes._wait_for_first_line("second", lambda: False)
+    assert processes.stop() == {"first": Ended(0), "second": Ended(0)}
+    processes.check()
+
+
+def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(processes: Processes) -> None:
+    processes.start(emulated_arm("broken", "--calibration", "/no/such.json"))
+    with pytest.raises(ProcessError, match=r"broken has ended \(exit code 2\)(.|\n)*/no/such.json"):
+        processes.start(emulated_arm("second", after="broken"))
+
+
+def test_one_that_ignores_the_request_is_killed(processes: Processes) -> None:
+    processes.start(emulated_arm("deaf", "--calibration", CALIBRATION))
+    processes._wait_for_first_line("deaf", lambda: False)
+    os.kill(processes._running["deaf"].process.pid, signal.SIGSTOP)
+    assert processes.stop(0.2) == {"deaf": Ended(-signal.SIGKILL, killed=True)}
+
+
+def test_no_program_outlives_its_starter(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from smolvla_ros.suite import NodeSpec\n"
+        "from smolvla_ros.tools.processes import Processes\n"
+        f"processes = Processes(Path({str(tmp_path)!r}))\n"
+        f"processes.start(NodeSpec('emulated_arm', 'arm', arguments=('--calibration', {CALIBRATION!r}), is_ros=False))\n"
+        "processes._wait_for_first_line('arm', lambda: False)\n"
+        "print(processes._running['arm'].process.pid, flush=True); time.sleep(60)"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    starter.kill()
+    starter.wait()
+    deadline_s = time.monotonic() + 10.0
+    while is_running(pid):
+        assert time.monotonic() < deadline_s, "the emulated arm is an orphan"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """A zombie that nobody has waited for yet does not count."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_last_words_are_the_end_of_the_log(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("\n".join(map(str, range(100))))
+    assert last_lines(tmp_path / "a.log", 2) == "  98\n  99"
+    (tmp_path / "b.log").write_text("")
+    assert "nothing" in last_lines(tmp_path / "b.log")

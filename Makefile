@@ -116,7 +116,7 @@ build/compiled: $(VENV)/requirements CMakeLists.txt package.xml executables.txt 
 	@$(STEP) "messages of smolvla_ros" sh -ec 'PATH="$(VENV)/bin:$$PATH"; \
 	  cmake -S . -B build/cmake -DPython3_EXECUTABLE=$(RUN) -DCMAKE_INSTALL_PREFIX=$(VENV) \
 	    -DAMENT_CMAKE_SYMLINK_INSTALL=ON -DBUILD_TESTING=OFF; \
-	  cmake --build build/cmake -j2'
+	  cmake --build build/cmake -j "$$(nproc)"'
 	@touch $@
 
 # The names of all files to install: they are installed as links, so edits are live, but a new file needs its link.

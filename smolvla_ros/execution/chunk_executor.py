@@ -321,7 +321,6 @@ class ChunkExecutor:
         back_s = (before_ns - now_ns) / NANOSECONDS
         if before_ns - now_ns > self._max_ahead_ns:  # every stamp known so far is of another time
             self._forget_plan()
-            self._joints = None
             self._held_since_ns = None
             self._stepped_ns = now_ns
         return f"the clock went back by {back_s:.3f} s" if back_s else "the clock stands still"

@@ -60,6 +60,9 @@ class PolicyConfig:
         "auto", "number format of the model", choices=("auto", "float32", "bfloat16", "native")
     )
     threads: int = setting(0, "CPU threads of the model; 0 leaves it to torch", minimum=0, maximum=256)
+    niceness: int = setting(
+        10, "how far inference steps back for the other nodes when cores are short", minimum=0, maximum=19
+    )
     calibration: str = setting(
         "", "LeRobot calibration JSON of the arm, for the gripper's 0..100 and joints in -100..100"
     )
@@ -207,6 +210,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             self._changed.notify()
 
     def _infer_forever(self) -> None:
+        os.nice(self.config.niceness)  # on Linux of this thread alone, and of those that torch starts from it
         while True:
             with self._changed:
                 while not self._stopping and self._request is None:

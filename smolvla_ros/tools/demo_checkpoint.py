@@ -30,11 +30,9 @@ from smolvla_ros.policy.processing import POSTPROCESSOR, PREPROCESSOR
 from smolvla_ros.policy.weights import UNUSED, checkpoint_name, parameter_dtype
 
 JOINTS = 6
-import os
-STEADY_Q=float(os.environ.get('SQ',4)); STEADY_K=float(os.environ.get('SK',1.3)); MU=float(os.environ.get('MU',0)); CG=float(os.environ.get('CG',.1))
 CAMERAS = ("camera1", "camera2")  # from above, on the wrist
 CHUNK, TOKENS, IMAGE_SIZE = 50, 48, 128
-WIDTH, HEADS, HEAD_DIM, LAYERS, VOCABULARY = 256, 8, 32, 4, 448
+WIDTH, HEADS, HEAD_DIM, LAYERS, VOCABULARY = 384, 12, 32, 4, 448
 
 # Statistics of the data that never was. LeRobot's units: degrees from the middle pose, gripper 0..100. The motion stays
 # within about two standard deviations of the mean.
@@ -136,53 +134,57 @@ def carry_actions(network: Network) -> None:
 def show_state(network: Network, generator: torch.Generator) -> None:
     """Let the expert see the state, and its own place in the chunk, clearly and smoothly.
 
-    The state gets directions of its own in the language model, and its token a mark that keys answer to. How much a
-    query gives to that token then depends on the step through the rotary embedding, of which only slow turns are kept:
-    fast ones would make the arm shake.
+    The state gets directions of its own in the language model's values, and its token a mark that keys answer to. How
+    much of it a query takes then depends on the step through the rotary embedding, of which only slow turns are kept,
+    since fast ones make the arm shake. One pair that hardly turns lifts state and actions above the other tokens, so
+    that neither the length of the task nor the images change the motion much.
     """
 
     def random(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
 
     directions = torch.linalg.qr(random(WIDTH, JOINTS + 1))[0]
-    of_state, mark = directions[:, :JOINTS] * math.sqrt(WIDTH), directions[:, JOINTS]
+    of_state, mark = directions[:, :JOINTS] * math.sqrt(WIDTH), directions[:, JOINTS] * math.sqrt(WIDTH)
     network.state_proj.weight.zero_()
     network.state_proj.weight[:, :JOINTS] = of_state
-    network.state_proj.bias.copy_(5 * math.sqrt(WIDTH) * mark - of_state @ CENTRE)
+    network.state_proj.bias.copy_(9 * mark - of_state @ CENTRE)
     turns = 10_000.0 ** (-2 / HEAD_DIM * torch.arange(HEAD_DIM // 2))  # rad per step
     fast, steady = (turns > 0.06).repeat(2), HEAD_DIM // 2 - 1
     for layer in network.text.layers:
+        keys, values = layer.self_attn.k_proj.weight, layer.self_attn.v_proj.weight
+        answer = 12 * random(len(keys))
+        answer[steady::HEAD_DIM] = 16
+        keys.mul_(0.3).add_(torch.outer(answer, mark) / WIDTH)
+        values.mul_(0.1).add_(random(len(values), JOINTS) @ of_state.T / math.sqrt(JOINTS * WIDTH))
         layer.self_attn.o_proj.weight.mul_(0.1)
         layer.mlp.down_proj.weight.mul_(0.1)
-        keys, values = layer.self_attn.k_proj.weight, layer.self_attn.v_proj.weight
-        answer = random(len(keys))
-        answer[steady::HEAD_DIM] = STEADY_K
-        keys.mul_(0.3).add_(8 / math.sqrt(WIDTH) * torch.outer(answer, mark))
-        values.mul_(0.1).add_(random(len(values), JOINTS) @ of_state.T / math.sqrt(JOINTS * WIDTH))
-    constant = network.action_time_mlp_out.bias
-    constant = constant / constant.norm() / math.sqrt(len(constant))
+    start = network.action_time_mlp_out.bias
+    start = start / start.norm() / math.sqrt(len(start))
     for layer, own in zip(network.expert.layers, network.self_attention, strict=True):
-        attention = layer.self_attn
-        for projection, size in ((attention.q_proj, STEADY_Q), (attention.k_proj, 8*STEADY_K)) if own else ((attention.q_proj, 0),):
-            heads = projection.weight.view(-1, HEAD_DIM, projection.in_features)
+        queries, keys = layer.self_attn.q_proj.weight, layer.self_attn.k_proj.weight
+        for weight, size in ((queries, 6), (keys, 10)) if own else ((queries, 0),):
+            heads = weight.view(-1, HEAD_DIM, weight.shape[1])
             heads[:, fast] = 0
-            heads[:, steady] = size * constant
-        attention.o_proj.weight.mul_(1.0 if own else CG)
+            heads[:, steady] = size * start
+        layer.self_attn.o_proj.weight.mul_(1.0 if own else 0.1)
         layer.mlp.down_proj.weight.mul_(0.1)
 
 
 def fit_read_out(network: Network, generator: torch.Generator, samples: int = 512) -> None:
-    """Set `action_out_proj` so that the flow ends in `motion`: ridge regression on what the random expert offers."""
+    """Set `action_out_proj` so that the flow ends in `motion`: least squares on what the random expert offers.
+
+    The first steps count more, since the arm is there; shaking (second differences) costs extra.
+    """
     states = random_states(samples, generator)
-    hidden = torch.cat([expert_output(network, part, generator) for part in states.split(64)])
-    features, target = (x.flatten(0, 1).double() for x in (hidden[..., JOINTS:], motion(states)))
-    gram = features.T @ features
-    shake = hidden[..., JOINTS:].double().diff(n=2,dim=1).flatten(0,1)
-    gram += MU * shake.T @ shake
-    ridge = 1e-5 * gram.diagonal().mean() * torch.eye(len(gram))
-    weights = torch.linalg.solve(gram + ridge, features.T @ target).T
-    print('fit', (features@weights.T-target).pow(2).mean().sqrt().item(), weights.norm().item())
-    size = hidden.float().pow(2).mean().sqrt()  # the last norm divides by it
+    outputs = torch.cat([expert_output(network, part, generator) for part in states.split(64)])
+    size = outputs.to(torch.float32).pow(2).mean().sqrt()  # the last norm divides by it
+    features, target = outputs[..., JOINTS:].to(torch.float64), motion(states).to(torch.float64)
+    counts = 1 + 4 * torch.exp(-torch.arange(CHUNK, dtype=torch.float64) / 4)
+    shaking = features.diff(n=2, dim=1)
+    gram = torch.einsum("bsi,s,bsj->ij", features, counts, features)
+    gram += 10 * torch.einsum("bsi,bsj->ij", shaking, shaking)
+    gram += 1e-5 * gram.diagonal().mean() * torch.eye(len(gram))
+    weights = torch.linalg.solve(gram, torch.einsum("bsi,s,bsj->ij", features, counts, target)).T
     network.action_out_proj.weight.zero_()
     network.action_out_proj.weight[:JOINTS, :JOINTS] = PULL * size / CARRY * torch.eye(JOINTS)
     network.action_out_proj.weight[:JOINTS, JOINTS:] = -PULL * size * weights

@@ -7,6 +7,7 @@ A bystander: it takes no part in the loop, and the suite runs the same without i
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from collections.abc import Callable
@@ -88,7 +89,8 @@ class DemoObserver:
         waiting = [f"camera {name}" for name, stamps in self.recording.image_stamps_ns.items() if not stamps]
         if not self.recording.measured.stamps_ns:
             waiting.append("arm")
-        if self.recording.state is None:
+        state = self.recording.state
+        if state is None or math.isnan(state.joint_states_age):  # it must have heard of the arm itself
             waiting.append("executor")
         if not self._node.count_subscribers(topics.CHUNK_REQUEST.name):  # which it is from its activation on
             waiting.append("policy")
@@ -116,9 +118,10 @@ class DemoObserver:
 
     def frames(self) -> dict[str, Frame]:
         """The newest picture of each camera that sent one."""
+        kind = topics.IMAGE_COMPRESSED.type
+        images = {camera: self._images[camera] for camera in self._rates_hz if camera in self._images}
         return {
-            camera: frame_from_msg(deserialize_message(data, topics.IMAGE_COMPRESSED.type), camera)
-            for camera, data in self._images.items()
+            camera: frame_from_msg(deserialize_message(data, kind), camera) for camera, data in images.items()
         }
 
     def _new_recording(self) -> Recording:

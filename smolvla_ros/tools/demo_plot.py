@@ -61,7 +61,9 @@ def _draw_joints(rows: list[Any], recording: Recording, start_ns: int) -> None:
             axes.plot(*_curve(trace, index, start_ns), label=label, color=color, linewidth=1.0)
         axes.set_ylabel(f"{name}\n(deg)", fontsize=8)
         axes.tick_params(labelsize=8)
-    rows[0].legend(loc="upper right", fontsize=8, title="gray: a new chunk", title_fontsize=8)
+        axes.margins(x=0.01)
+    rows[0].plot([], color="0.85", label="new chunk")
+    rows[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, fontsize=8, frameon=False)
     rows[-1].set_xlabel("time (s)", fontsize=8)
 
 

@@ -101,6 +101,13 @@ def test_a_new_task_may_be_answered_from_the_same_observation(bench: Any) -> Non
     bench.accept(task="wave", observation_stamp_ns=bench.observed_ns)
 
 
+def test_how_long_it_waits_is_counted_from_the_newest_task(bench: Any) -> None:
+    bench.run(1.0)
+    bench.executor.set_task("wave", bench.now_ns)
+    bench.run(0.2)
+    assert bench.reason.startswith("no chunk yet for 'wave'; holding for 0.2 s")
+
+
 def test_the_same_task_again_changes_nothing(bench: Any) -> None:
     bench.move()
     bench.executor.set_task("pick", bench.now_ns)

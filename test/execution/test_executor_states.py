@@ -145,6 +145,15 @@ def test_fusion_and_threshold_change_while_it_moves(bench: Any) -> None:
     assert bench.state is ArmingState.ARMED
 
 
+def test_step_and_timeout_change_as_well(bench: Any) -> None:
+    bench.move()
+    asked = len(bench.requests)
+    bench.reconfigure(max_step_rad=0.001, request_timeout_s=0.5)
+    bench.run(1.0)
+    assert np.abs(np.diff(bench.pan()))[-30:].max() == pytest.approx(0.001)
+    assert len(bench.requests) == asked + 2
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

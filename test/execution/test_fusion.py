@@ -112,6 +112,11 @@ def test_weighted_average_reads_the_old_plan_between_its_knots() -> None:
     assert knots(fused) == {5: pytest.approx(0.3 * 2.5), 15: pytest.approx(0.3 * 7.5), 25: 0.0}
 
 
+def test_weighted_average_is_the_new_plan_before_and_behind_the_old_one() -> None:
+    fused = weighted_average(line(15, 10, 10.0, 10.0), line(0, 10, 0.0, 0.0, 0.0, 0.0, 0.0), 0)
+    assert knots(fused) == {0: 0.0, 10: 0.0, 20: pytest.approx(3.0), 30: 0.0, 40: 0.0}
+
+
 def test_linear_blend_moves_its_weight_evenly_from_old_to_new() -> None:
     fused = linear_blend(line(0, 40, 1.0, 1.0), line(0, 10, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), 0)
     assert knots(fused) == {0: 1.0, 10: 0.75, 20: 0.5, 30: 0.25, 40: 0.0, 50: 0.0}

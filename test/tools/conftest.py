@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from smolvla_ros.robot import RobotSpec
@@ -64,11 +62,10 @@ def robot() -> RobotSpec:
 def recording(robot: RobotSpec) -> Recording:
     """Two seconds of a run: 50 Hz joints, 30 Hz commands, two cameras of which one lost three images."""
     recording = Recording(robot.joint_names, {"top": 30.0, "wrist": 30.0})
-    position: Callable[[float], list[float]] = lambda time_s: list(np.full(6, 0.1 * time_s))
     for k in range(101):
-        recording.add_joint_state(joint_state(robot, SECOND + k * SECOND // 50, position(k / 50)))
+        recording.add_joint_state(joint_state(robot, SECOND + k * SECOND // 50, [0.1 * k / 50] * 6))
     for k in range(61):
-        recording.add_command(joint_state(robot, SECOND + k * SECOND // 30, position(k / 30)))
+        recording.add_command(joint_state(robot, SECOND + k * SECOND // 30, [0.1 * k / 30] * 6))
         recording.add_image("top", SECOND + k * SECOND // 30)
         if k not in (10, 11, 40):
             recording.add_image("wrist", SECOND + k * SECOND // 30)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from smolvla_ros.suite import suite_nodes
+from smolvla_ros.suite import NodeSpec, suite_nodes
 from smolvla_ros.suite_options import SuiteError
 from smolvla_ros.tools import demo_plan
 from smolvla_ros.tools.demo_plan import (
@@ -24,6 +24,7 @@ from smolvla_ros.tools.demo_plan import (
     make_plan,
     parse,
 )
+from smolvla_ros.tools.processes import Processes
 
 ROOT = Path(__file__).parents[2]
 CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
@@ -100,6 +101,23 @@ def test_the_demo_moves_the_arm_and_leaves_figures_and_pictures(tmp_path: Path) 
         "wrist.png",
     }
     assert "\033" not in output
+
+
+@pytest.mark.parametrize("consent", [[], ["--yes"]], ids=["without a yes", "with --yes"])
+def test_a_real_arm_moves_only_with_consent(consent: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
+    arm = Processes(tmp_path)  # stands for the real one: the demo does not know
+    arguments = ("--calibration", CALIBRATION, "--link", str(tmp_path / "port"))
+    arm.start(NodeSpec("emulated_arm", "arm", arguments=arguments, is_ros=False))
+    cameras = ["--cameras", "top=rendered,wrist=rendered", "--calibration", CALIBRATION]
+    process = demo(tmp_path / "demo", "--port", str(tmp_path / "port"), *cameras, "--seconds", "2", *consent)
+    output = process.communicate(timeout=60)[0]
+    arm.stop()
+    assert process.returncode == 0, output
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
+    assert (summary["commands"] > 0) == bool(consent)
+    assert (max(summary["moved_deg"].values()) > 1.0) == bool(consent)
+    assert summary["chunks_accepted"] > 0
 
 
 def test_ctrl_c_ends_the_demo_with_its_summary(tmp_path: Path) -> None:

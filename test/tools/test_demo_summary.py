@@ -63,7 +63,9 @@ def test_what_went_wrong_is_a_problem_and_said_once(
 def test_the_text_fits_one_screen(summary: Summary) -> None:
     lines = summary.to_text().splitlines()
     assert len(lines) <= 24
-    assert any(line.split() == ["wrist", "58", "of", "61", "images", "received,", "3", "dropped"] for line in lines)
+    assert any(
+        line.split() == ["wrist", "58", "of", "61", "images", "received,", "3", "dropped"] for line in lines
+    )
     assert any("4 accepted, 1 rejected (not_finite 1)" in line for line in lines)
 
 

@@ -49,8 +49,18 @@ def test_all_end_on_request_and_say_how(processes: Processes, tmp_path: Path) ->
 
 def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(processes: Processes) -> None:
     processes.start(emulated_arm("broken", "--calibration", "/no/such.json"))
+    processes._running["broken"].process.wait(10.0)
     with pytest.raises(ProcessError, match=r"broken has ended \(exit code 2\)(.|\n)*/no/such.json"):
-        processes.start(emulated_arm("second", after="broken"))
+        processes.check()
+
+
+def test_nobody_waits_for_a_program_that_has_ended(processes: Processes) -> None:
+    processes.start(NodeSpec("demo", "silent", arguments=("--help",), is_ros=False))
+    processes._running["silent"].log.unlink()
+    processes._running["silent"].log.touch()
+    processes._running["silent"].process.wait(10.0)
+    with pytest.raises(ProcessError, match="silent has ended"):
+        processes.start(emulated_arm("second", after="silent"))
 
 
 def test_one_that_ignores_the_request_is_killed(processes: Processes) -> None:
@@ -65,7 +75,8 @@ def test_no_program_outlives_its_starter(tmp_path: Path) -> None:
         "import sys, time; from pathlib import Path; from smolvla_ros.suite import NodeSpec\n"
         "from smolvla_ros.tools.processes import Processes\n"
         f"processes = Processes(Path({str(tmp_path)!r}))\n"
-        f"processes.start(NodeSpec('emulated_arm', 'arm', arguments=('--calibration', {CALIBRATION!r}), is_ros=False))\n"
+        f"arguments = ('--calibration', {CALIBRATION!r})\n"
+        "processes.start(NodeSpec('emulated_arm', 'arm', arguments=arguments, is_ros=False))\n"
         "processes._wait_for_first_line('arm', lambda: False)\n"
         "print(processes._running['arm'].process.pid, flush=True); time.sleep(60)"
     )

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 T = TypeVar("T")
 
 WEIGHTS_FILE = "model.safetensors"
+HUB_FILES = ["config.json", WEIGHTS_FILE, "policy_*", "adapter_config.json"]
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _REQUIRED = object()
@@ -58,7 +59,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"no such folder: {folder}; give a checkpoint folder or a Hub id 'owner/name'"
             )
-        folder = download(str(checkpoint), revision, ["*.json", "*.safetensors"])
+        folder = download(str(checkpoint), revision, HUB_FILES)
         return cls(
             folder, f"{checkpoint}@{folder.name[:8]}"
         )  # the Hub's cache names the folder after the commit

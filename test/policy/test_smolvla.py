@@ -1,0 +1,142 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The door of the policy: what it says of itself, what it refuses, and that it repeats itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from smolvla_ros.policy import SmolVLA
+from smolvla_ros.policy.policy import PolicyError
+
+Load = Callable[..., SmolVLA]
+
+
+def test_it_says_what_it_expects(policy: SmolVLA) -> None:
+    assert policy.name == "era_b"
+    assert policy.image_keys == ("camera1", "camera2")
+    assert (policy.state_dim, policy.action_dim, policy.chunk_size) == (6, 6, 50)
+    assert policy.state_names == ()
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = "import sys, smolvla_ros.policy; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_has_no_other_names() -> None:
+    import smolvla_ros.policy
+
+    with pytest.raises(AttributeError, match="no attribute 'SmolVLB'"):
+        smolvla_ros.policy.SmolVLB  # noqa: B018
+
+
+def test_one_seed_gives_one_chunk(policy: SmolVLA, observation: dict[str, Any]) -> None:
+    first, again, other = (policy.predict_chunk(**observation, seed=seed) for seed in (3, 3, 4))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_without_a_seed_chunks_differ_and_a_new_start_repeats_them(load: Load, observation: dict[str, Any]) -> None:
+    policy = load()
+    first, second = (policy.predict_chunk(**observation) for _ in range(2))
+    assert not np.array_equal(first, second)
+    policy._generator.manual_seed(0)
+    assert np.array_equal(policy.predict_chunk(**observation), first)
+
+
+def test_inputs_are_left_as_they_were(policy: SmolVLA, observation: dict[str, Any]) -> None:
+    noise = np.ones((50, 32), dtype=np.float32)
+    policy.predict_chunk(**observation, noise=noise)
+    assert (noise == 1).all()
+    assert (observation["images"]["camera1"] == 90).all()
+
+
+def test_half_types_stay_near_float32(load: Load, policy: SmolVLA, observation: dict[str, Any]) -> None:
+    half = load(dtype="bfloat16")
+    assert half.network.expert.norm.weight.dtype == torch.bfloat16
+    std = policy._processors.action.second.numpy()
+    difference = policy.predict_chunk(**observation, seed=0) - half.predict_chunk(**observation, seed=0)
+    assert 0 < np.abs(difference / std).max() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("cameras", "empty_cameras", "expected"),
+    [
+        (("camera1", "camera2"), 0, [True, True]),
+        (("camera2",), 0, [True]),
+        (("camera2",), 1, [True, False]),
+        (("camera1", "camera2"), 2, [True, True, False, False]),
+        (("camera1",), 2, [True, False, False]),
+    ],
+)
+def test_absent_cameras_are_skipped_or_replaced_by_empty_ones(
+    cameras: tuple[str, ...], empty_cameras: int, expected: list[bool], load: Load, observation: dict[str, Any]
+) -> None:
+    policy = load(config={"empty_cameras": empty_cameras})
+    images = {name: observation["images"][name] for name in cameras}
+    prepared = policy.prepare(**{**observation, "images": images})
+    assert policy.image_keys == ("camera1", "camera2")
+    assert prepared.image_valid == expected
+    for image, valid in zip(prepared.images, expected, strict=True):
+        assert bool((image == -1).all()) is not valid
+
+
+def test_a_masked_camera_is_not_looked_at(policy: SmolVLA, observation: dict[str, Any]) -> None:
+    chunks = []
+    for shade in (0, 255):
+        images = {**observation["images"], "camera1": np.full((48, 64, 3), shade, dtype=np.uint8)}
+        given = {**observation, "images": images, "seed": 0}
+        chunks.append(policy.predict_chunk(**given, image_masks={"camera1": False}))
+    np.testing.assert_allclose(*chunks, atol=1e-3)
+
+
+IMAGE = np.zeros((48, 64, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": {}}, "no image is given; era_b looks at camera1, camera2"),
+        ({"images": {"cam1": IMAGE}}, "'cam1' is unknown .* camera1, camera2, given were cam1; did you mean 'camera1'"),
+        ({"images": {"front": IMAGE}}, "'front' is unknown to era_b"),
+        ({"image_masks": {"front": True}}, "'front' is unknown to era_b"),
+        ({"images": {"camera1": IMAGE.astype(np.float32)}}, "'camera1' has shape .* type float32, expected RGB uint8"),
+        ({"images": {"camera1": IMAGE[0]}}, r"'camera1' has shape \(64, 3\)"),
+        ({"images": {"camera1": IMAGE.transpose(2, 0, 1)}}, r"'camera1' has shape \(3, 48, 64\)"),
+        ({"images": {"camera1": IMAGE[:0]}}, r"'camera1' has shape \(0, 64, 3\)"),
+        ({"state": np.zeros(7)}, r"state has shape \(7,\) .* expects 6 numbers"),
+        ({"state": np.zeros((1, 6))}, r"state has shape \(1, 6\)"),
+        ({"state": ["a"] * 6}, "state has shape .* type <U1"),
+        ({"state": [0, 0, np.nan, 0, 0, 0]}, "state holds values that are not finite"),
+        ({"task": None}, "task is None"),
+        ({"noise": np.zeros((50, 6), dtype=np.float32)}, r"noise has shape \(50, 6\) .* shape \(50, 32\)"),
+        ({"noise": np.full((50, 32), np.inf, dtype=np.float32)}, "noise has shape"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(
+    changes: dict[str, Any], message: str, policy: SmolVLA, observation: dict[str, Any]
+) -> None:
+    with pytest.raises(PolicyError, match=message):
+        policy.predict_chunk(**{**observation, **changes})
+
+
+def test_a_renamed_camera_given_twice_is_refused(load: Load, observation: dict[str, Any]) -> None:
+    rename = {"observation.images.front": "observation.images.camera1"}
+    policy = load(steps={"rename_observations_processor": {"rename_map": rename}})
+    images = {**observation["images"], "front": IMAGE}
+    with pytest.raises(PolicyError, match="'camera1' is given twice"):
+        policy.predict_chunk(**{**observation, "images": images})
+
+
+def test_actions_that_are_not_finite_are_not_returned(load: Load, observation: dict[str, Any]) -> None:
+    policy = load()
+    policy.network.action_out_proj.weight[0, 0] = torch.nan
+    with pytest.raises(RuntimeError, match="not finite; its weights are damaged"):
+        policy.predict_chunk(**observation)

@@ -41,8 +41,8 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "PYTHON=python3.12        the Python to make .venv from (3.10 to 3.13)"
-	@echo "TORCH_INDEX=URL          where torch comes from; PyPI's is the CUDA build, some GB. For one without CUDA:"
-	@echo "                         make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+	@echo "TORCH_INDEX=URL          where torch comes from; the default's is the CUDA build, some GB. PyTorch's installation"
+	@echo "                         page names the address of the one without CUDA"
 	@echo "TORCH=torch==2.13.0      which torch"
 
 setup: build/installed ## .venv with all that is needed, and the package built into it

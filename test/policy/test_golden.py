@@ -53,7 +53,7 @@ def test_actions_are_those_of_the_reference(name: str, mode: str, load: Load, te
     error = np.abs(actions - tensors[f"{name}.{mode}.action"][0].numpy()) / std
     assert actions.shape == (50, 6)
     if mode == "fp32":
-        assert error.max() < 1e-5
+        assert error.max() < 3e-5
     else:  # another attention kernel moves bfloat16 results by up to 0.1
         assert error.max() < 0.2
         assert error.mean() < 0.03
@@ -104,7 +104,7 @@ def test_what_happens_on_the_way_is_that_of_the_reference(mode: str, load: Load,
         assert tensor.dtype == expected.dtype, name
         if expected.is_floating_point():
             scale = expected.abs().max().item()
-            atol = scale * (1e-6 if mode == "fp32" else 1e-2)
+            atol = scale * (1e-5 if mode == "fp32" else 1e-2)
             torch.testing.assert_close(tensor, expected, atol=atol, rtol=0, msg=lambda m, name=name: f"{name}: {m}")
         else:
             assert torch.equal(tensor, expected), name

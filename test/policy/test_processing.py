@@ -57,12 +57,12 @@ def test_padding_is_black_and_white_is_one() -> None:
 def test_a_task_that_is_cut_is_logged_once(
     load: Callable[..., SmolVLA], observation: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    policy = load(steps={"tokenizer_processor": {"max_length": 4}})
+    policy = load(steps={"tokenizer_processor": {"max_length": 2}})
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             policy.prepare(**observation)
     assert [record.getMessage() for record in caplog.records] == [
-        "task is longer than 4 tokens and was cut: 'Wipe the table'"
+        "task is longer than 2 tokens and was cut: 'Wipe the table'"
     ]
 
 

@@ -34,7 +34,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "tools/launching.py")),
     "torch": (
         ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
-        ("policy/", "tools/demo_checkpoint.py"),
+        ("policy/", "tools/demo_checkpoint.py", "tools/demo_layout.py"),
     ),
     "serial ports": (("serial", "scservo_sdk", "pty", "termios"), ("arm/feetech.py", "arm/emulated.py")),
     "clocks and threads": (

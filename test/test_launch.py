@@ -121,6 +121,7 @@ class Launched:
 @pytest.fixture
 def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Launched]]:
     pytest.importorskip("launch_ros", reason=LAUNCH)
+    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
@@ -143,6 +144,7 @@ def test_the_whole_suite_drives_the_arm_and_ends_on_ctrl_c(launch: Callable[...,
     suite.interrupt()
     assert suite.wait() == 0, suite.output
     assert "Traceback" not in suite.output
+    assert "has died" not in suite.output
 
 
 def drive(namespace: str, suite: Launched) -> dict[str, list[Any]]:
@@ -226,10 +228,19 @@ def test_a_camera_that_was_killed_is_started_again(launch: Callable[..., Launche
         if killed is None and "camera 'top' from rendered" in suite.output:
             killed = pid_of("camera", suite.output)
             assert killed is not None
+            assert profile_of(killed).endswith("config/fastdds.xml")
             os.kill(killed, signal.SIGKILL)
         time.sleep(0.02)
     suite.interrupt()
     assert suite.wait() == 0, suite.output
+
+
+def profile_of(pid: int) -> str:
+    """Fast DDS settings in the environment of a process."""
+    variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(variable.split("=", 1) for variable in variables if "=" in variable)[
+        "FASTRTPS_DEFAULT_PROFILES_FILE"
+    ]
 
 
 def pid_of(node: str, output: str) -> int | None:

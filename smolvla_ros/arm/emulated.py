@@ -58,6 +58,7 @@ class EmulatedArm:
         self._clock_ns = clock_ns
         self._now_ns = clock_ns()
         self._lock = threading.Lock()
+        self._heard_s = 0.0
         self._closed = False
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
@@ -90,6 +91,12 @@ class EmulatedArm:
     ) -> None:
         self.close()
 
+    def wait_until_quiet(self, quiet_s: float = 0.3, timeout_s: float = 3.0) -> None:
+        """Wait until nobody asks any more: a driver that ends by the same Ctrl-C still has to let go of the arm."""
+        deadline_s = time.monotonic() + timeout_s
+        while (now_s := time.monotonic()) < deadline_s and now_s - self._heard_s < quiet_s:
+            time.sleep(0.02)
+
     def power_cycle(self) -> None:
         """Take the power away from all servos and give it back; the port stays."""
         with self._lock:
@@ -103,7 +110,6 @@ class EmulatedArm:
 
     def _run(self) -> None:
         buffer = bytearray()
-        heard_s = 0.0
         while True:
             moving = not all(servo.at_rest for servo in self.servos.values())
             ready, _, _ = select.select(
@@ -116,9 +122,9 @@ class EmulatedArm:
                 self._advance()
                 if ready:
                     now_s = time.monotonic()
-                    if now_s - heard_s > STALE_REQUEST_S:
+                    if now_s - self._heard_s > STALE_REQUEST_S:
                         buffer.clear()
-                    heard_s = now_s
+                    self._heard_s = now_s
                     buffer += os.read(self._master, 4096)
                     requests, _, used = packets.decode(buffer)
                     del buffer[:used]
@@ -209,7 +215,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         print(f"emulated arm on {arguments.link or arm.port}", flush=True)
         stop.wait()
+        arm.wait_until_quiet()
         _unlink(arguments.link, arm.port)
+    for number in (signal.SIGINT, signal.SIGTERM):  # ros2 launch repeats the terminal's Ctrl-C, see nodes/running.py
+        signal.signal(number, signal.SIG_IGN)
     return 0
 
 

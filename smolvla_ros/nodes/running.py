@@ -50,6 +50,10 @@ def run(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = N
         return _run_started(node, stopping)
     finally:
         rclpy.try_shutdown()
+        # ros2 launch repeats the Ctrl-C of the terminal. The interpreter's own end restores the default action of a
+        # signal, so a second one there would end the process with a failure that is none.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:

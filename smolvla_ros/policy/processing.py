@@ -162,9 +162,10 @@ class Processors:
     def load(cls, checkpoint: Checkpoint, config: SmolVLAConfig) -> Processors:
         before = _steps(checkpoint, PREPROCESSOR, PREPROCESSOR_STEPS)
         after = _steps(checkpoint, POSTPROCESSOR, POSTPROCESSOR_STEPS)
-        rename = _step_config(before, "rename_observations_processor").get("rename_map", dict, {})
+        rename = before.by_name.get("rename_observations_processor", Json(before.where, {}))
+        rename_map = rename.object("config", {}).get("rename_map", dict, {})
         return cls(
-            rename={str(key): str(value) for key, value in rename.items()},
+            rename={str(key): str(value) for key, value in rename_map.items()},
             tokenizer=_tokenizer_settings(before),
             state=_normalizer(checkpoint, before, "normalizer_processor", STATE, config.state_dim),
             action=_normalizer(checkpoint, after, "unnormalizer_processor", ACTION, config.action_dim),
@@ -204,12 +205,8 @@ def _steps(checkpoint: Checkpoint, name: str, known: tuple[str, ...]) -> Steps:
     return Steps(pipeline.where, steps)
 
 
-def _step_config(steps: Steps, name: str) -> Json:
-    return steps[name].object("config", {})
-
-
 def _tokenizer_settings(steps: Steps) -> TokenizerSettings:
-    config = _step_config(steps, "tokenizer_processor")
+    config = steps["tokenizer_processor"].object("config", {})
     padding, side = config.values.get("padding", "max_length"), config.get("padding_side", str, "right")
     if padding not in ("max_length", "longest"):
         raise CheckpointError(f"{config.where}: 'padding' is {padding!r}, expected 'max_length' or 'longest'")
@@ -227,7 +224,7 @@ def _tokenizer_settings(steps: Steps) -> TokenizerSettings:
 
 def _normalizer(checkpoint: Checkpoint, steps: Steps, step_name: str, feature: str, width: int) -> Normalizer:
     step = steps[step_name]
-    config = _step_config(steps, step_name)
+    config = step.object("config", {})
     kind = config.object("features").object(feature).get("type", str)
     mode = config.object("norm_map").get(kind, str)
     if mode not in MODE_STATISTICS:
@@ -268,11 +265,12 @@ def _statistics(file: TensorFile, feature: str, needed: tuple[str, ...], width: 
                 f"computed. Save the checkpoint again with its dataset's statistics"
             )
         found[name] = value
-    low, high = found[needed[0]], found[needed[1]]
-    if bool((high < (0 if needed[1] == "std" else low)).any()):
+    spread = needed[1]
+    lowest = torch.zeros(width) if spread == "std" else found[needed[0]]
+    if bool((found[spread] < lowest).any()):
         raise CheckpointError(
-            f"{file.path}: {feature}.{needed[1]!r} {high.tolist()} is "
-            + ("negative" if needed[1] == "std" else f"below {needed[0]!r} {low.tolist()}")
+            f"{file.path}: '{feature}.{spread}' is {found[spread].tolist()}, partly below {lowest.tolist()}; "
+            f"such statistics are damaged. Save the checkpoint again with its dataset's statistics"
         )
     return found
 

@@ -201,7 +201,7 @@ class SmolVLA:
         return prepared + [torch.full_like(prepared[-1], -1.0)] * empty, valid + [False] * empty
 
     def _image(self, key: str, image: npt.NDArray[np.uint8]) -> Tensor:
-        array = np.asarray(image)
+        array = np.ascontiguousarray(image)
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
             raise PolicyError(
                 f"image {key!r} has shape {array.shape} and type {array.dtype}, "

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from smolvla_ros.policy import SmolVLA
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
-CASES = {case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["cases"]}
+CASES = {
+    case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["cases"]
+}
 
 MakeCheckpoint = Callable[..., Path]
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint import Checkpoint, CheckpointError
 
@@ -65,8 +66,14 @@ def alter(path: Path, change: Callable[[Tensors], object]) -> None:
         ({"resize_imgs_with_padding": [64, 48]}, r"is \[64, 48\], expected two equal numbers"),
         ({"resize_imgs_with_padding": [80, 80]}, "images of 80 pixels are cut into tokens of 32"),
         ({"input_features": {"observation.state": {"type": "STATE", "shape": [6]}}}, "no camera"),
-        ({"input_features": {"observation.image": {"type": "VISUAL"}}}, "input_features: 'observation.state' is miss"),
-        ({"output_features": {"action": {"type": "ACTION", "shape": [6, 2]}}}, r"'action' has shape \[6, 2\]"),
+        (
+            {"input_features": {"observation.image": {"type": "VISUAL"}}},
+            "input_features: 'observation.state' is miss",
+        ),
+        (
+            {"output_features": {"action": {"type": "ACTION", "shape": [6, 2]}}},
+            r"'action' has shape \[6, 2\]",
+        ),
         ({"vlm_model_name": ["vlm"]}, "'vlm_model_name' is .* expected str"),
     ],
 )
@@ -88,7 +95,12 @@ def test_config_keys_that_older_versions_lack_have_their_defaults(make_checkpoin
         del config[key]
     (folder / "config.json").write_text(json.dumps(config))
     loaded = SmolVLA.from_pretrained(folder, device="cpu", backbone=VLM).config
-    assert (loaded.chunk_size, loaded.num_steps, loaded.min_period, loaded.prefix_length) == (50, 10, 0.004, 0)
+    assert (loaded.chunk_size, loaded.num_steps, loaded.min_period, loaded.prefix_length) == (
+        50,
+        10,
+        0.004,
+        0,
+    )
 
 
 # Files
@@ -103,7 +115,9 @@ def test_a_missing_file_is_named(name: str, make_checkpoint: MakeCheckpoint) -> 
 
 @pytest.mark.parametrize("name", ["config.json", PREPROCESSOR, POSTPROCESSOR])
 @pytest.mark.parametrize(("text", "message"), [("{", "is not valid JSON"), ("[]", "holds a list, expected")])
-def test_a_broken_json_file_is_named(name: str, text: str, message: str, make_checkpoint: MakeCheckpoint) -> None:
+def test_a_broken_json_file_is_named(
+    name: str, text: str, message: str, make_checkpoint: MakeCheckpoint
+) -> None:
     folder = make_checkpoint()
     (folder / name).write_text(text)
     refuse(folder, f"{name} {message}")
@@ -209,7 +223,9 @@ def test_statistics_among_the_weights_tell_an_older_layout(make_checkpoint: Make
 # Statistics
 
 
-@pytest.mark.parametrize(("file", "feature"), [(STATE_STATISTICS, "observation.state"), (ACTION_STATISTICS, "action")])
+@pytest.mark.parametrize(
+    ("file", "feature"), [(STATE_STATISTICS, "observation.state"), (ACTION_STATISTICS, "action")]
+)
 class TestStatistics:
     def test_absent_ones_are_named(self, file: str, feature: str, make_checkpoint: MakeCheckpoint) -> None:
         folder = make_checkpoint()
@@ -245,10 +261,19 @@ class TestStatistics:
         alter(folder / file, lambda tensors: tensors.update({f"{feature}.mean": torch.zeros(shape)}))
         refuse(folder, rf"'{feature}.mean' has shape .*, expected \(6,\)")
 
-    def test_negative_spread_is_refused(self, file: str, feature: str, make_checkpoint: MakeCheckpoint) -> None:
+    def test_negative_spread_is_refused(
+        self, file: str, feature: str, make_checkpoint: MakeCheckpoint
+    ) -> None:
         folder = make_checkpoint()
         alter(folder / file, lambda tensors: tensors[f"{feature}.std"].neg_())
-        refuse(folder, f"{feature}.std .* is negative")
+        refuse(folder, f"'{feature}.std' is .*, partly below")
+
+
+def test_a_minimum_above_the_maximum_is_refused(make_checkpoint: MakeCheckpoint) -> None:
+    norm_map = {"VISUAL": "IDENTITY", "STATE": "MIN_MAX", "ACTION": "MEAN_STD"}
+    folder = make_checkpoint(steps={"normalizer_processor": {"norm_map": norm_map}})
+    alter(folder / STATE_STATISTICS, lambda tensors: tensors["observation.state.min"].add_(1000))
+    refuse(folder, "'observation.state.max' is .*, partly below")
 
 
 def test_another_normalisation_mode_needs_its_own_statistics(make_checkpoint: MakeCheckpoint) -> None:
@@ -269,7 +294,11 @@ def test_another_normalisation_mode_needs_its_own_statistics(make_checkpoint: Ma
         ("tokenizer_processor", {"padding_side": "top"}, "'padding_side' is 'top'"),
         ("tokenizer_processor", {"truncation": "only_first"}, "'truncation' is 'only_first', expected bool"),
         ("tokenizer_processor", {"max_length": 0}, "'max_length' is 0"),
-        ("normalizer_processor", {"norm_map": {"STATE": "MEDIAN"}}, "norm_map 'STATE' is 'MEDIAN', known are"),
+        (
+            "normalizer_processor",
+            {"norm_map": {"STATE": "MEDIAN"}},
+            "norm_map 'STATE' is 'MEDIAN', known are",
+        ),
         ("normalizer_processor", {"norm_map": {}}, "norm_map: 'STATE' is missing"),
         ("normalizer_processor", {"features": {}}, "features: 'observation.state' is missing"),
         ("unnormalizer_processor", {"features": {}}, "features: 'action' is missing"),
@@ -284,7 +313,9 @@ def test_step_settings_that_are_not_computed_are_refused(
 
 @pytest.mark.parametrize("change", ["remove", "repeat", "rename"])
 @pytest.mark.parametrize(("pipeline", "index"), [(PREPROCESSOR, 5), (PREPROCESSOR, 3), (POSTPROCESSOR, 0)])
-def test_unlike_steps_are_refused(change: str, pipeline: str, index: int, make_checkpoint: MakeCheckpoint) -> None:
+def test_unlike_steps_are_refused(
+    change: str, pipeline: str, index: int, make_checkpoint: MakeCheckpoint
+) -> None:
     folder = make_checkpoint()
     values = json.loads((folder / pipeline).read_text())
     steps = values["steps"]
@@ -421,5 +452,8 @@ def test_a_hub_checkpoint_is_read_from_the_cache_without_network(tmp_path: Path)
 
 def test_a_hub_checkpoint_that_is_not_in_the_cache_says_what_to_do(tmp_path: Path) -> None:
     run = offline(tmp_path, "SmolVLA.from_pretrained('someone/policy', revision='v2')")
-    assert "CheckpointError: could not get 'someone/policy' at revision 'v2' from the Hugging Face Hub" in run.stderr
+    assert (
+        "CheckpointError: could not get 'someone/policy' at revision 'v2' from the Hugging Face Hub"
+        in run.stderr
+    )
     assert "or give a local folder" in run.stderr

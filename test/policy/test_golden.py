@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.smolvla import PreparedInputs
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
-CASES = {case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["cases"]}
+CASES = {
+    case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["cases"]
+}
 RUNS = [(name, mode) for name, case in CASES.items() for mode in case["modes"]]
 
 Load = Callable[..., SmolVLA]
@@ -65,7 +68,9 @@ def test_prepared_inputs_are_those_of_the_reference(name: str, load: Load, tenso
     assert torch.equal(prepared.tokens, tensors[f"{name}.tokens"])
     assert torch.equal(prepared.tokens_valid, tensors[f"{name}.mask"])
     assert prepared.image_valid == tensors[f"{name}.prepared_image_masks"][0].tolist()
-    torch.testing.assert_close(prepared.state[:, :6], tensors[f"{name}.state_normalized"], atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(
+        prepared.state[:, :6], tensors[f"{name}.state_normalized"], atol=1e-6, rtol=1e-6
+    )
     assert not prepared.state[:, 6:].any()
     if f"{name}.prepared_images" in tensors:
         images = torch.stack(prepared.images, dim=1)
@@ -105,7 +110,9 @@ def test_what_happens_on_the_way_is_that_of_the_reference(mode: str, load: Load,
         if expected.is_floating_point():
             scale = expected.abs().max().item()
             atol = scale * (1e-5 if mode == "fp32" else 1e-2)
-            torch.testing.assert_close(tensor, expected, atol=atol, rtol=0, msg=lambda m, name=name: f"{name}: {m}")
+            torch.testing.assert_close(
+                tensor, expected, atol=atol, rtol=0, msg=lambda m, name=name: f"{name}: {m}"
+            )
         else:
             assert torch.equal(tensor, expected), name
 
@@ -127,7 +134,9 @@ def test_native_types_are_those_of_the_reference(load: Load) -> None:
 
 def test_without_vlm_weights_the_vision_tower_is_float32(load: Load) -> None:
     network = load_case(load, "basic", "native_no_vlm_weights").network
-    assert {p.dtype for p in (*network.vision.parameters(), *network.connector.parameters())} == {torch.float32}
+    assert {p.dtype for p in (*network.vision.parameters(), *network.connector.parameters())} == {
+        torch.float32
+    }
     assert network.text.embed_tokens.weight.dtype == torch.bfloat16
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint import Json
 from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.processing import MODE_STATISTICS, Normalizer, fit_image, resize_with_pad
 
@@ -19,7 +20,9 @@ GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 UNITS = json.loads((GOLDEN / "unit_cases.json").read_text())
 
 
-@pytest.mark.parametrize("case", UNITS["normalization"], ids=lambda case: f"{case['stats_name']}-{case['mode']}")
+@pytest.mark.parametrize(
+    "case", UNITS["normalization"], ids=lambda case: f"{case['stats_name']}-{case['mode']}"
+)
 def test_normalisation_is_that_of_the_reference(case: dict[str, Any]) -> None:
     statistics = [torch.tensor(case["stats"][name]) for name in MODE_STATISTICS[case["mode"]]]
     first, second = statistics or [torch.zeros(0), torch.zeros(0)]
@@ -28,7 +31,9 @@ def test_normalisation_is_that_of_the_reference(case: dict[str, Any]) -> None:
         (normalizer.normalize, "raw", "normalized"),
         (normalizer.unnormalize, "model_output", "unnormalized"),
     ):
-        torch.testing.assert_close(there(torch.tensor(case[raw])), torch.tensor(case[result]), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            there(torch.tensor(case[raw])), torch.tensor(case[result]), rtol=1e-6, atol=1e-6
+        )
 
 
 def test_resized_image_is_that_of_the_reference(tensors: Mapping[str, torch.Tensor]) -> None:
@@ -36,7 +41,9 @@ def test_resized_image_is_that_of_the_reference(tensors: Mapping[str, torch.Tens
     torch.testing.assert_close(resized, tensors["unit.resize.out"], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("case", UNITS["resize_with_pad"], ids=lambda case: "x".join(map(str, case["image_hw"])))
+@pytest.mark.parametrize(
+    "case", UNITS["resize_with_pad"], ids=lambda case: "x".join(map(str, case["image_hw"]))
+)
 def test_padding_lies_where_the_reference_puts_it(case: dict[str, Any]) -> None:
     height, width = case["target_hw"]
     resized = resize_with_pad(torch.ones(1, 3, *case["image_hw"]), width, height)[0, 0]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.policy import PolicyError
 
@@ -43,7 +44,9 @@ def test_one_seed_gives_one_chunk(policy: SmolVLA, observation: dict[str, Any]) 
     assert not np.array_equal(first, other)
 
 
-def test_without_a_seed_chunks_differ_and_a_new_start_repeats_them(load: Load, observation: dict[str, Any]) -> None:
+def test_without_a_seed_chunks_differ_and_a_new_start_repeats_them(
+    load: Load, observation: dict[str, Any]
+) -> None:
     policy = load()
     first, second = (policy.predict_chunk(**observation) for _ in range(2))
     assert not np.array_equal(first, second)
@@ -77,7 +80,11 @@ def test_half_types_stay_near_float32(load: Load, policy: SmolVLA, observation: 
     ],
 )
 def test_absent_cameras_are_skipped_or_replaced_by_empty_ones(
-    cameras: tuple[str, ...], empty_cameras: int, expected: list[bool], load: Load, observation: dict[str, Any]
+    cameras: tuple[str, ...],
+    empty_cameras: int,
+    expected: list[bool],
+    load: Load,
+    observation: dict[str, Any],
 ) -> None:
     policy = load(config={"empty_cameras": empty_cameras})
     images = {name: observation["images"][name] for name in cameras}
@@ -97,6 +104,16 @@ def test_a_masked_camera_is_not_looked_at(policy: SmolVLA, observation: dict[str
     np.testing.assert_allclose(*chunks, atol=1e-3)
 
 
+def test_an_image_may_be_a_view(policy: SmolVLA, observation: dict[str, Any]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    mirrored = {"camera1": image[::-1, :, ::-1]}
+    copied = {"camera1": image[::-1, :, ::-1].copy()}
+    view, copy = (
+        policy.prepare(**{**observation, "images": images}).images[0] for images in (mirrored, copied)
+    )
+    assert torch.equal(view, copy)
+
+
 IMAGE = np.zeros((48, 64, 3), dtype=np.uint8)
 
 
@@ -104,12 +121,19 @@ IMAGE = np.zeros((48, 64, 3), dtype=np.uint8)
     ("changes", "message"),
     [
         ({"images": {}}, "no image is given; era_b looks at camera1, camera2"),
-        ({"images": {"cam1": IMAGE}}, "'cam1' is unknown .* camera1, camera2, given were cam1; did you mean 'camera1'"),
+        (
+            {"images": {"cam1": IMAGE}},
+            "'cam1' is unknown .* camera1, camera2, given were cam1; did you mean 'camera1'",
+        ),
         ({"images": {"front": IMAGE}}, "'front' is unknown to era_b"),
         ({"image_masks": {"front": True}}, "'front' is unknown to era_b"),
-        ({"images": {"camera1": IMAGE.astype(np.float32)}}, "'camera1' has shape .* type float32, expected RGB uint8"),
+        (
+            {"images": {"camera1": IMAGE.astype(np.float32)}},
+            "'camera1' has shape .* type float32, expected RGB uint8",
+        ),
         ({"images": {"camera1": IMAGE[0]}}, r"'camera1' has shape \(64, 3\)"),
         ({"images": {"camera1": IMAGE.transpose(2, 0, 1)}}, r"'camera1' has shape \(3, 48, 64\)"),
+        ({"images": {"camera1": None}}, "'camera1' has shape .* type object"),
         ({"images": {"camera1": IMAGE[:0]}}, r"'camera1' has shape \(0, 64, 3\)"),
         ({"state": np.zeros(7)}, r"state has shape \(7,\) .* expects 6 numbers"),
         ({"state": np.zeros((1, 6))}, r"state has shape \(1, 6\)"),

@@ -47,6 +47,6 @@ setup(
     install_requires=["numpy", "opencv-python-headless", "PyYAML"],
     extras_require={
         "arm": ["feetech-servo-sdk", "pyserial"],
-        "policy": ["safetensors", "torch", "transformers>=4.57,<5"],
+        "policy": ["huggingface-hub", "safetensors", "tokenizers", "torch"],
     },
 )

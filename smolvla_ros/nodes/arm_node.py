@@ -2,21 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SO-100/SO-101 arm on ROS: joint states out, joint commands in, servo health beside them.
 
-One thread owns the servo bus: it reads at a fixed rate and writes a command the moment it arrives. Nothing
-moves when the node starts: torque comes on with the present position as goal, when the node is activated. A bus that
-goes away is opened again, and again the arm holds where it stands.
+One thread does it all: it writes a command the moment it arrives and reads at a fixed rate. Nothing moves when the
+node starts: torque comes on with the present position as goal, when the node is activated. A bus that goes away is
+opened again, and again the arm holds where it stands.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rclpy.executors import Executor
 
 from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError
 from smolvla_ros.arm.so100 import ArmError, ArmReading, So100Arm
@@ -31,7 +32,7 @@ from smolvla_ros.wire import WireError, joints_from_msg
 
 SERVO_STATES_PERIOD_S = 0.2
 REOPEN_PERIOD_S = 1.0
-ERROR_LOG_PERIOD_S = 2.0
+LOG_PERIOD_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,9 @@ class ArmNode(SuiteNode[ArmConfig]):
     def __init__(self, **options: Any) -> None:
         super().__init__("arm", ArmConfig, **options)
         self._arm: So100Arm | None = None
-        self._thread: threading.Thread | None = None
-        self._changed = threading.Condition()
-        self._goal_rad: npt.NDArray[np.float64] | None = None
-        self._stopping = False
+        self._read_due_s: float | None = None  # monotonic; None while not active
+        self._servo_states_due_s = 0.0
+        self._port_lost = False
         self._commands: Any = None
         self._joint_states: Any = None
         self._servo_states: Any = None
@@ -101,20 +101,14 @@ class ArmNode(SuiteNode[ArmConfig]):
             self._commands = self.create_subscription(
                 topic.type, topic.name, self._on_command, topic.subscribe
             )
-        self._goal_rad, self._stopping, self._failure = None, False, ""
-        self._thread = threading.Thread(target=self._serve_bus, args=(self._arm,), name="servo bus")
-        self._thread.start()
+        self._port_lost, self._failure = False, ""
+        self._read_due_s = self._servo_states_due_s = time.monotonic()
 
     def deactivate(self) -> None:
         if self._commands is not None:
             self.destroy_subscription(self._commands)
             self._commands = None
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._read_due_s = None
         if self._arm is not None and self._arm.torque_enabled and self.config.on_deactivate == "release":
             self._arm.release()
 
@@ -148,61 +142,36 @@ class ArmNode(SuiteNode[ArmConfig]):
             return Health(WARN, "; ".join(reading.failures.values()), values)
         return Health(OK, "reading and writing" if self.config.torque else "reading", values)
 
+    def turn(self, executor: Executor) -> None:
+        """Obey commands until the next read is due, then read; a read that is late is not made up for."""
+        if self._read_due_s is None:
+            super().turn(executor)
+            return
+        self.turn_until(executor, self._read_due_s)
+        if self._read_due_s is None:  # deactivated meanwhile
+            return
+        if self._port_lost:
+            self._try(self._reopen)
+            self._read_due_s = time.monotonic() + (REOPEN_PERIOD_S if self._port_lost else 0.0)
+            return
+        self._try(self._read)
+        period_s = 1.0 / self.config.rate_hz
+        self._read_due_s += period_s * (1 + max(0, int((time.monotonic() - self._read_due_s) / period_s)))
+
     def _on_command(self, message: Any) -> None:
         try:
             goal_rad = joints_from_msg(message, self._robot.joint_names).positions_rad
         except WireError as error:
-            self.get_logger().warning(
-                f"joint command refused: {error}", throttle_duration_sec=ERROR_LOG_PERIOD_S
-            )
+            self._warn(f"joint command refused: {error}")
             return
-        with self._changed:
-            self._goal_rad = goal_rad
-            self._changed.notify()
+        if not self._port_lost:  # until the bus is back, a command is of the past
+            self._try(lambda arm: self._write(arm, goal_rad))
 
-    # The thread that owns the bus.
+    def _write(self, arm: So100Arm, goal_rad: npt.NDArray[np.float64]) -> None:
+        if arm.write(goal_rad).any():
+            self._warn("joint command outside the calibrated range, clamped")
 
-    def _serve_bus(self, arm: So100Arm) -> None:
-        """Write goals as they come and read at every deadline; a read that is late is not made up for."""
-        period_s = 1.0 / self.config.rate_hz
-        read_due_s = servo_states_due_s = time.monotonic()
-        while self._wait(read_due_s):
-            try:
-                self._write_goal(arm)
-                now_s = time.monotonic()
-                if now_s < read_due_s:
-                    continue
-                read_due_s += period_s * (1 + int((now_s - read_due_s) / period_s))
-                self._read(arm, with_servo_states=now_s >= servo_states_due_s)
-                if now_s >= servo_states_due_s:
-                    servo_states_due_s = now_s + SERVO_STATES_PERIOD_S
-                self._failure = ""
-            except (BusError, ArmError) as error:
-                self._complain(error)
-                if isinstance(error, PortError):
-                    self._reopen(arm)
-
-    def _wait(self, deadline_s: float) -> bool:
-        """Sleep until a goal is there or the deadline has come; False when the thread shall end."""
-        with self._changed:
-            while (
-                not self._stopping
-                and self._goal_rad is None
-                and (left_s := deadline_s - time.monotonic()) > 0
-            ):
-                self._changed.wait(left_s)
-            return not self._stopping
-
-    def _write_goal(self, arm: So100Arm) -> None:
-        with self._changed:
-            goal_rad, self._goal_rad = self._goal_rad, None
-        if goal_rad is not None and arm.write(goal_rad).any():
-            self.get_logger().warning(
-                "joint command outside the calibrated range, clamped",
-                throttle_duration_sec=ERROR_LOG_PERIOD_S,
-            )
-
-    def _read(self, arm: So100Arm, with_servo_states: bool) -> None:
+    def _read(self, arm: So100Arm) -> None:
         stamp_ns = int(self.get_clock().now().nanoseconds)
         reading = self._reading = arm.read()
         answered = reading.valid
@@ -216,29 +185,31 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._joint_states.publish(
             joint_state_msg(names, joints)
         )  # silent servos are left out, never invented
-        if with_servo_states:
+        if (now_s := time.monotonic()) >= self._servo_states_due_s:
+            self._servo_states_due_s = now_s + SERVO_STATES_PERIOD_S
             self._servo_states.publish(servo_states_msg(arm.joint_names, stamp_ns, reading))
+        self._failure = ""
 
     def _reopen(self, arm: So100Arm) -> None:
-        """Try to open the bus until it is back or the node stops; then hold where the arm stands."""
+        """Open the bus again and hold where the arm stands."""
         arm.close()
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopping, timeout=REOPEN_PERIOD_S)
-                self._goal_rad = None  # what was meant for the arm before it went away
-                if self._stopping:
-                    return
-            try:
-                self._connect(arm)
-                if self.config.torque:
-                    arm.enable_torque()
-                return
-            except (BusError, ArmError) as error:
-                self._complain(error)
+        self._connect(arm)
+        if self.config.torque:
+            arm.enable_torque()
+        self._port_lost = False
 
-    def _complain(self, error: Exception) -> None:
-        self._failure = str(error)
-        self.get_logger().error(str(error), throttle_duration_sec=ERROR_LOG_PERIOD_S)
+    def _try(self, action: Callable[[So100Arm], None]) -> None:
+        """Do something with the arm; what fails is said, and the next turn tries again."""
+        assert self._arm is not None
+        try:
+            action(self._arm)
+        except (BusError, ArmError) as error:
+            self._port_lost = self._port_lost or isinstance(error, PortError)
+            self._failure = str(error)
+            self.get_logger().error(str(error), throttle_duration_sec=LOG_PERIOD_S)
+
+    def _warn(self, text: str) -> None:
+        self.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
 
 
 def main() -> int:

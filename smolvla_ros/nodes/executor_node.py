@@ -2,19 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The executor on ROS: action chunks in, joint commands out at a steady rate, its state beside them.
 
-What to command is decided in `execution/chunk_executor.py`. Here a thread keeps the control period with its own
-deadlines, so that callbacks and discovery never delay a command; one lock stands between it and the callbacks.
+What to command is decided in `execution/chunk_executor.py`. Here one thread wakes at every control deadline, sends the
+command, then handles what has arrived meanwhile, and sleeps. Messages wait for at most one period; a command never
+waits for a message, nor for the interpreter lock of a second thread that has lost its core to somebody else.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rclpy.executors import Executor
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -47,9 +48,8 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("executor", ExecutorNodeConfig, **options)
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
+        self._deadline_s: float | None = None  # of the next control step (monotonic); None while not active
+        self._state_due_s = 0.0
         self._endpoints: list[tuple[Any, Any]] = []  # (how to destroy it, what)
 
     def configure(self) -> None:
@@ -89,17 +89,11 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     def activate(self) -> None:
         if self.config.task:
             self._set_task(self.config.task)
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._control, name="control")
-        self._thread.start()
+        self._deadline_s = self._state_due_s = time.monotonic()
 
     def deactivate(self) -> None:
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        with self._lock:
-            self.chunk_executor.disarm()
+        self._deadline_s = None
+        self.chunk_executor.disarm()
         self._publish_state()
 
     def cleanup(self) -> None:
@@ -108,12 +102,10 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._endpoints = []
 
     def reconfigure(self) -> None:
-        with self._lock:
-            self.chunk_executor.reconfigure(self.config)
+        self.chunk_executor.reconfigure(self.config)
 
     def diagnose(self) -> Health:
-        with self._lock:
-            status = self.chunk_executor.status(self._now_ns())
+        status = self.chunk_executor.status(self._now_ns())
         values = {
             "task": status.task,
             "queue (s)": f"{status.queue_duration_s:.2f}",
@@ -131,37 +123,34 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     # The control loop.
 
-    def _control(self) -> None:
-        """One step a period against absolute deadlines; a deadline missed by whole periods is skipped, not made up."""
+    def turn(self, executor: Executor) -> None:
+        """One control period against absolute deadlines; what is missed by whole periods is skipped, not made up."""
+        if self._deadline_s is None:
+            super().turn(executor)
+            return
+        time.sleep(max(0.0, self._deadline_s - time.monotonic()))
+        self._step()
+        if self._deadline_s >= self._state_due_s:
+            self._publish_state()
+            self._state_due_s = self._deadline_s + STATE_PERIOD_S
         period_s = 1.0 / self.config.rate_hz
-        deadline_s = time.monotonic()
-        state_due_s = deadline_s
-        while not self._stopping.is_set():
-            now_s = time.monotonic()
-            if now_s < deadline_s:
-                time.sleep(deadline_s - now_s)
-            self._step()
-            if deadline_s >= state_due_s:
-                self._publish_state()
-                state_due_s = deadline_s + STATE_PERIOD_S
-            deadline_s += period_s * (1 + max(0, int((time.monotonic() - deadline_s) / period_s)))
+        self._deadline_s += period_s * (1 + max(0, int((time.monotonic() - self._deadline_s) / period_s)))
+        self.handle_arrived(executor, self._deadline_s)
 
     def _step(self) -> None:
         now_ns = self._now_ns()
-        with self._lock:
-            command = self.chunk_executor.step(now_ns)
-            request = self.chunk_executor.request(now_ns)
+        command = self.chunk_executor.step(now_ns)
         if command is not None:
             self._commands.publish(
                 joint_command_msg(self._robot.joint_names, command.stamp_ns, command.positions_rad)
             )
+        request = self.chunk_executor.request(now_ns)
         if request is not None:
             self._requests.publish(chunk_request_msg(request))
 
     def _publish_state(self) -> None:
         now_ns = self._now_ns()
-        with self._lock:
-            status = self.chunk_executor.status(now_ns)
+        status = self.chunk_executor.status(now_ns)
         self._states.publish(executor_state_msg(status, self._robot.joint_names, now_ns))
 
     def _now_ns(self) -> int:
@@ -175,15 +164,13 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         except WireError as error:
             self._refuse(f"joint states refused: {error}")
             return
-        with self._lock:
-            self.chunk_executor.update_joints(joints)
+        self.chunk_executor.update_joints(joints)
 
     def _on_chunk(self, message: msg.ActionChunk) -> None:
-        with self._lock:
-            try:
-                self._accept(message)
-            except ChunkError as error:
-                self._refuse(f"chunk refused ({error.reason}): {error}")
+        try:
+            self._accept(message)
+        except ChunkError as error:
+            self._refuse(f"chunk refused ({error.reason}): {error}")
 
     def _accept(self, message: msg.ActionChunk) -> None:
         try:
@@ -197,8 +184,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._set_task(message.data)
 
     def _set_task(self, task: str) -> None:
-        with self._lock:
-            self.chunk_executor.set_task(task, self._now_ns())
+        self.chunk_executor.set_task(task, self._now_ns())
         self._active_task.publish(String(data=task))
         self.get_logger().info(f"task: '{task}'")
 
@@ -223,8 +209,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     def _operate(self, response: Any, action: Callable[[], Outcome]) -> Any:
         """Do what a person asks for and answer the service with its outcome."""
-        with self._lock:
-            outcome = action()
+        outcome = action()
         self.get_logger().info(outcome.message)
         response.success, response.message = outcome.ok, outcome.message
         return response

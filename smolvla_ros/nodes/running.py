@@ -9,6 +9,7 @@ while everything still works.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -27,7 +28,6 @@ from rclpy.signals import SignalHandlerOptions
 
 from smolvla_ros.nodes.suite_node import SuiteNode
 
-WAKE_PERIOD_S = 0.2  # a signal that arrives while waiting for messages is noticed within this time
 PARAMETER_ERRORS = (
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -62,8 +62,10 @@ def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:
     try:
         if not _autostart(node):
             return 1
+        gc.collect()
+        gc.freeze()  # what was loaded stays; searching it for garbage again would stop the node for 30 ms at times
         while not stopping:
-            executor.spin_once(timeout_sec=WAKE_PERIOD_S)
+            node.turn(executor)
         return 0
     finally:
         if node.lifecycle_state in ("unconfigured", "inactive", "active"):

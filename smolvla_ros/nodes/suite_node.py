@@ -8,12 +8,14 @@ the log and a failed transition (rclpy alone would swallow them), so a node neve
 
 from __future__ import annotations
 
+import time
 import traceback
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.executors import Executor, TimeoutException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -22,6 +24,8 @@ from smolvla_ros.nodes import parameters, topics
 ConfigT = TypeVar("ConfigT")
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 DIAGNOSTICS_PERIOD_S = 1.0  # the convention of REP-107
+WAKE_PERIOD_S = 0.2  # a signal that arrives while waiting for messages is noticed within this time
+SLEPT_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,31 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
 
     def reconfigure(self) -> None:
         """`self.config` has new values of live parameters."""
+
+    def turn(self, executor: Executor) -> None:
+        """One turn of the node's loop: handle what comes in, for a moment."""
+        executor.spin_once(timeout_sec=WAKE_PERIOD_S)
+
+    def turn_until(self, executor: Executor, deadline_s: float) -> None:
+        """Handle what comes in until `deadline_s` (monotonic), and be back at that moment.
+
+        The last stretch is slept: a spin costs too long to be begun there.
+        """
+        while (left_s := deadline_s - time.monotonic()) > SLEPT_S:
+            executor.spin_once(timeout_sec=min(left_s - SLEPT_S, WAKE_PERIOD_S))
+        if left_s > 0:
+            time.sleep(left_s)
+
+    def handle_arrived(self, executor: Executor, deadline_s: float) -> None:
+        """Run the callbacks of what has arrived, without waiting for more, and at most until `deadline_s`."""
+        while time.monotonic() < deadline_s - SLEPT_S:
+            try:
+                callback, _, _ = executor.wait_for_ready_callbacks(timeout_sec=0.0)
+            except TimeoutException:
+                return
+            callback()
+            if (error := callback.exception()) is not None:
+                raise error
 
     def diagnose(self) -> Health:
         """How the node is, asked once a second while it is active."""

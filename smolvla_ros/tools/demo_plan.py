@@ -20,11 +20,8 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite_options import SuiteError, SuiteOptions
 
 TASK = "pick up the red cube"
-FIRST_PORT, PORTS_PER_DOMAIN, PARTICIPANT_PORT = (
-    7400,
-    250,
-    10,
-)  # DDS: where a domain's first participant listens
+# DDS: a domain's first participant listens at FIRST_PORT + PORTS_PER_DOMAIN * domain + PARTICIPANT_PORT.
+FIRST_PORT, PORTS_PER_DOMAIN, PARTICIPANT_PORT = 7400, 250, 10
 
 
 class DemoError(RuntimeError):
@@ -97,6 +94,8 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
             "checkpoint": given["checkpoint"]
             or ("" if arguments.policy == "scripted" else str(folder / "checkpoint")),
             "policy": arguments.policy,
+            # the made checkpoint is smoothest so, and small enough for any machine
+            "dtype": "" if given["checkpoint"] else "float32",
             "device": arguments.device,
             "mode": "shadow" if is_real else "",
             "params_file": arguments.params_file,
@@ -119,9 +118,10 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
 
 def make_checkpoint(folder: Path) -> None:
     """The demo's checkpoint, unless it is there, no older than what makes it. Raises DemoError."""
-    program = Path(__file__).with_name("demo_checkpoint.py")
+    programs = [Path(__file__).with_name(f"demo_{part}.py") for part in ("checkpoint", "layout")]
     weights = folder / "model.safetensors"
-    if weights.is_file() and weights.stat().st_mtime >= program.stat().st_mtime:
+    newest_s = max(program.stat().st_mtime for program in programs)
+    if weights.is_file() and weights.stat().st_mtime >= newest_s:
         return
     print(f"making a checkpoint in {folder} ...", flush=True)
     shutil.rmtree(folder, ignore_errors=True)

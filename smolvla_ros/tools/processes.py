@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The suite's programs as plain processes, where there is no ros2 launch: started, watched, ended, none left.
 
-Each writes to its own log file. They live in sessions of their own, so that a Ctrl-C of the terminal reaches
-only the starter, which then ends them in order; should the starter be killed, the kernel ends them.
+Each writes to its own log file. They are process groups of their own, so that a Ctrl-C of the terminal reaches
+only the starter, which then ends them in order; should the starter be killed, the kernel ends them. They stay in its
+session, because Linux shares the cores out by session first, and inference could not step back for the others.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -67,8 +69,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_detach,
             )
         self._running[spec.label] = _Running(spec, process, log)
 
@@ -117,6 +118,7 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> Ended:
         return Ended(process.wait(), killed=True)
 
 
-def _end_with_parent() -> None:
-    """In the child, before its program: ask Linux for a SIGINT should the starter die."""
+def _detach() -> None:
+    """In the child, before its program: leave the terminal's group, and ask for a SIGINT should the starter die."""
+    os.setpgrp()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

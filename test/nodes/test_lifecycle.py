@@ -72,7 +72,9 @@ def test_it_waits_unless_told_and_goes_up_and_down_twice(observer: Any, node: st
         assert state(observer, node) == "active"
         assert [change(observer, node, transition) for transition in DOWN] == [True, True]
         assert state(observer, node) == "unconfigured"
-    observer.until(lambda: any(s.hardware_id == f"/{node}" for m in diagnostics for s in m.status), "diagnostics")
+    observer.until(
+        lambda: any(s.hardware_id == f"/{node}" for m in diagnostics for s in m.status), "diagnostics"
+    )
 
 
 def test_every_parameter_says_what_it_is(observer: Any, node: str) -> None:

@@ -6,7 +6,7 @@ units, image, urdf        ticks, radians and LeRobot units; pictures; what the a
 robot -> observation      which joints and cameras there are; what was seen and felt at one moment
 chunk -> wire             actions anchored in time; ROS messages -> these values, by field name, without ROS
 camera/ arm/ scene/       where frames and joints come from: devices, and stand-ins that speak the same wire
-policy/                   Observation -> ActionChunk: SmolVLA checkpoints, real-time chunking (the torch room)
+policy/                   Observation -> ActionChunk: SmolVLA checkpoints (the torch room)
 execution/                ActionChunk -> a safe joint command every tick: queue, fusion, limits, arming
 nodes/                    the same on ROS topics (the rclpy room); their settings are checked by settings.py
 suite -> tools/           which programs make up the whole, for launch/ and the demo; command lines

@@ -50,8 +50,7 @@ class SmolVLA:
     """A loaded checkpoint; the attributes say what it expects and returns.
 
     name: the checkpoint and its revision. image_keys: short camera names in the checkpoint's order.
-    state_dim, action_dim, chunk_size: sizes. state_names: the joints' names, empty if the checkpoint has
-    none.
+    state_dim, action_dim, chunk_size: sizes.
     """
 
     def __init__(
@@ -70,7 +69,6 @@ class SmolVLA:
         self.image_keys = config.cameras
         self.state_dim = config.state_dim
         self.action_dim = config.action_dim
-        self.state_names: tuple[str, ...] = ()  # LeRobot does not write them
         self._processors = processors
         self._rename = {short_name(old): short_name(new) for old, new in processors.rename.items()}
         self._tokenizer = tokenizer

@@ -23,7 +23,6 @@ def test_it_says_what_it_expects(policy: SmolVLA) -> None:
     assert policy.name == "era_b"
     assert policy.image_keys == ("camera1", "camera2")
     assert (policy.state_dim, policy.action_dim, policy.chunk_size) == (6, 6, 50)
-    assert policy.state_names == ()
 
 
 def test_importing_the_package_does_not_import_torch() -> None:

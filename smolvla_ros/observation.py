@@ -74,6 +74,25 @@ class Observation:
             )
 
 
+def what_keeps_apart(
+    newest_ns: Mapping[str, int | None], now_ns: int, max_age_s: float, max_skew_s: float
+) -> str:
+    """Why streams do not come together, in words, from the stamp of each one's newest message (None: none came)."""
+    silent = [name for name, stamp_ns in newest_ns.items() if stamp_ns is None]
+    if silent:
+        return f"nothing has arrived from {', '.join(silent)}; does its node run, and is the name right?"
+    stamps = {name: stamp_ns for name, stamp_ns in newest_ns.items() if stamp_ns is not None}
+    oldest, newest = min(stamps, key=stamps.__getitem__), max(stamps, key=stamps.__getitem__)
+    age_s = (now_ns - stamps[oldest]) / NANOSECONDS
+    if age_s > max_age_s:
+        return (
+            f"{oldest}: {age_s:.2f} s old, more than max_observation_age_s={max_age_s}; "
+            "is its node still running, and do the clocks agree?"
+        )
+    skew_s = (stamps[newest] - stamps[oldest]) / NANOSECONDS
+    return f"{oldest} is stamped {skew_s:.3f} s before {newest}; they go together within {max_skew_s} s"
+
+
 def example_observation(
     robot: RobotSpec, stamp_ns: int = 0, task: str = "pick up the red cube"
 ) -> Observation:

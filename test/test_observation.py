@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from smolvla_ros.observation import Observation, ObservationError, example_observation
+from smolvla_ros.observation import (
+    Observation,
+    ObservationError,
+    example_observation,
+    what_keeps_apart,
+)
 from smolvla_ros.robot import RobotSpec
 
 ROBOT = RobotSpec.load(Path(__file__).parents[1] / "config" / "so100.yaml")
@@ -68,3 +73,15 @@ def test_a_part_of_another_moment_is_named(
 
 def test_parts_within_the_skew_belong_together() -> None:
     check(observation(camera_shift_s=-0.05, joints_shift_s=0.0), 100.0)
+
+
+def test_the_stream_that_keeps_the_others_waiting_is_named() -> None:
+    now_ns = 10**18
+
+    def complaint(**ages_s: float | None) -> str:
+        newest_ns = {name: None if age is None else now_ns - round(age * 1e9) for name, age in ages_s.items()}
+        return what_keeps_apart(newest_ns, now_ns, max_age_s=0.5, max_skew_s=0.05)
+
+    assert complaint(top=0.01, wrist=None, joint_states=0.0).startswith("nothing has arrived from wrist;")
+    assert complaint(top=0.01, wrist=3.0, joint_states=0.0).startswith("wrist: 3.00 s old")
+    assert "top is stamped 0.200 s before joint_states" in complaint(top=0.2, wrist=0.1, joint_states=0.0)

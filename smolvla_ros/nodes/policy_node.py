@@ -28,14 +28,14 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import action_chunk_msg
 from smolvla_ros.nodes.running import run
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode
-from smolvla_ros.observation import NANOSECONDS, Observation, ObservationError
+from smolvla_ros.observation import NANOSECONDS, Observation, ObservationError, what_keeps_apart
 from smolvla_ros.policy.policy import Policy, PolicyError
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.policy.scripted import ScriptedPolicy
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.settings import check_settings, setting
 from smolvla_ros.units import load_calibration
-from smolvla_ros.wire import WireError, frame_from_msg, joints_from_msg, request_from_msg
+from smolvla_ros.wire import WireError, frame_from_msg, joints_from_msg, nanoseconds, request_from_msg
 
 SYNC_QUEUE_SIZE = (
     30  # messages kept a stream while waiting for partners: 1 s of camera, 0.6 s of joints at 50 Hz
@@ -144,6 +144,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         with self._changed:
             self._request: ChunkRequest | None = None
             self._synchronized: tuple[Any, ...] | None = None
+            self._newest_ns: dict[str, int | None] = dict.fromkeys((*self._policy.cameras, "joint_states"))
             self._stopping = False
         self._subscribe()
         self._worker = threading.Thread(target=self._infer_forever, name="inference")
@@ -157,6 +158,8 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             message_filters.Subscriber(self, topic.type, name, qos_profile=topic.subscribe)
             for topic, name in streams
         ]
+        for name, entry in zip(self._newest_ns, filters, strict=True):
+            entry.registerCallback(self._note, name)
         self._synchronizer = message_filters.ApproximateTimeSynchronizer(
             filters, SYNC_QUEUE_SIZE, self.config.sync_slop_s
         )
@@ -193,6 +196,9 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         return Health(OK, "answering requests", values)
 
     # Callbacks keep, the thread works.
+
+    def _note(self, message: Any, stream: str) -> None:
+        self._newest_ns[stream] = nanoseconds(message.header.stamp)
 
     def _on_synchronized(self, *messages: Any) -> None:
         with self._changed:
@@ -248,13 +254,12 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             )
 
     def _answer(self, request: ChunkRequest, synchronized: tuple[Any, ...] | None) -> ActionChunk:
-        if synchronized is None:
-            wanted = ", ".join((*self._policy.cameras, "joint_states"))
-            raise ObservationError(
-                f"no synchronized set of {wanted} yet; do all of them arrive (ros2 topic hz), stamped within "
-                f"sync_slop_s={self.config.sync_slop_s} of each other?"
-            )
+        now_ns = self.get_clock().now().nanoseconds
+        max_age_s, slop_s = self.config.max_observation_age_s, self.config.sync_slop_s
+        if synchronized is None or now_ns - _stamp_ns(synchronized) > max_age_s * NANOSECONDS:
+            raise ObservationError(what_keeps_apart(dict(self._newest_ns), now_ns, max_age_s, slop_s))
         observation = self._observation(synchronized, request.task)
+        observation.check_times(now_ns, max_age_s, max_skew_s=slop_s)
         started = time.monotonic()
         if self.config.policy == "scripted" and self.config.latency_s:
             time.sleep(self.config.latency_s)
@@ -283,11 +288,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             camera: frame_from_msg(image, camera)
             for camera, image in zip(self._policy.cameras, images, strict=True)
         }
-        observation = Observation(frames, joints, task)
-        config = self.config
-        now_ns = self.get_clock().now().nanoseconds
-        observation.check_times(now_ns, config.max_observation_age_s, max_skew_s=config.sync_slop_s)
-        return observation
+        return Observation(frames, joints, task)
 
     def _complain(self, complaint: str) -> None:
         now_s = time.monotonic()
@@ -295,6 +296,11 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             self.get_logger().warning(f"cannot answer the chunk request yet: {complaint}")
             self._complained_s = now_s
         self._complaint = complaint
+
+
+def _stamp_ns(synchronized: tuple[Any, ...]) -> int:
+    """Of the oldest message of a set."""
+    return min(nanoseconds(message.header.stamp) for message in synchronized)
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.policy_node import PolicyConfig
 from smolvla_ros.suite import PACKAGE, SuiteOptions, suite_nodes
 from smolvla_ros.tools.demo_checkpoint import main as make_checkpoint
+from smolvla_ros.tools.demo_plan import free_domain
 from smolvla_ros.tools.processes import Processes
 
 RATE_HZ = 30.0
@@ -144,7 +145,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--niceness", type=int, default=PolicyConfig.niceness, help="of the load")
     options = parser.parse_args()
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = str(Path(folder) / "checkpoint")
         make_checkpoint([checkpoint])

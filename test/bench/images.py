@@ -21,6 +21,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from smolvla_ros.tools.demo_plan import free_domain
+
 ROOT = Path(__file__).parents[2]
 ROBOT = ROOT / "config" / "so100.yaml"
 PROFILE = ROOT / "config" / "fastdds.xml"
@@ -54,7 +56,7 @@ def lost(numbers: list[int]) -> int:
 
 def measure(transport: str, profile: Path | None, seconds: float) -> str:
     """One row of the table, measured in a process of its own, because Fast DDS reads its profile once."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + (os.getpid() + len(transport)) % 100)}
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain())}
     environment.pop("FASTRTPS_DEFAULT_PROFILES_FILE", None)
     if profile is not None:
         environment["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile)

@@ -20,12 +20,14 @@ rclpy = pytest.importorskip("rclpy", reason="node tests need ROS 2 (make setup b
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
+from smolvla_ros.tools.demo_plan import free_domain  # noqa: E402
+
 ROOT = Path(__file__).parents[2]
 ROBOT = ROOT / "config" / "so100.yaml"
 CALIBRATION = ROOT / "config" / "emulated_calibration.json"
 DISCOVERY_S = 15.0
 
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))

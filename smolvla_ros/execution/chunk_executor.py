@@ -19,52 +19,16 @@ import numpy as np
 from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest
 from smolvla_ros.execution.action_queue import ActionQueue
 from smolvla_ros.execution.arming import Arming, ArmingEvent, ArmingState, Outcome
+from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.fusion import FUSIONS
 from smolvla_ros.execution.safety import SafetyError, SafetyLimiter
 from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.execution.trigger import ChunkTrigger, LatencyWindow
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.settings import SettingError, check_settings, setting
 
 SOFT_START_SCALE = 0.1  # share of the step limit that the first command after a rest may use
-
-
-class ExecutorConfigError(ValueError):
-    """A setting of the executor outside its range or choices."""
-
-
-@dataclass(frozen=True)
-class ExecutorConfig:
-    """How the executor behaves; field names are those of its ROS parameters."""
-
-    mode: str = setting("disarmed", "state to start in", choices=("disarmed", "shadow", "armed"))
-    rate_hz: float = setting(30.0, "joint commands per second", minimum=1.0, maximum=200.0)
-    fusion: str = setting(
-        "linear_blend", "how a new chunk and the present plan become one", choices=tuple(FUSIONS), live=True
-    )
-    threshold: float = setting(
-        0.7, "ask for a chunk when this share of the last one is left", minimum=0.0, maximum=1.0, live=True
-    )
-    request_timeout_s: float = setting(
-        10.0, "ask again when a request stays unanswered for so long", minimum=0.05, maximum=600.0
-    )
-    max_step_rad: float = setting(
-        0.15, "most that a joint's command changes per control period", minimum=0.0001, maximum=1.0
-    )
-    soft_start_s: float = setting(
-        1.0, "after a rest the step limit grows to its full size in this time", minimum=0.0, maximum=60.0
-    )
-    stale_after_s: float = setting(0.2, "hold when joint states are older (s)", minimum=0.01, maximum=10.0)
-    max_ahead_s: float = setting(
-        0.05, "how far stamps may lie in the future: clocks of two machines differ", minimum=0.0, maximum=1.0
-    )
-
-    def __post_init__(self) -> None:
-        try:
-            check_settings(self)
-        except SettingError as error:
-            raise ExecutorConfigError(str(error)) from error
+MAX_MOVED_RAD = 0.2  # further from its last command, the arm was moved or has sunk while nobody saw it
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +73,7 @@ class ChunkExecutor:
     _moving_since_ns: int | None  # set while it follows the plan
     _held_since_ns: int | None  # set while it does not
     _waiting: str  # what for
+    _unseen: bool  # joint states were missing at the last step
 
     def __init__(self, config: ExecutorConfig, robot: RobotSpec) -> None:
         self._robot = robot
@@ -209,7 +174,12 @@ class ChunkExecutor:
             self._arm_at_start(now_ns)
         if not self._arming.state.plans:
             return None
-        doubt = self._clock_doubt(now_ns) or self._joints_doubt(now_ns)
+        unseen = self._joints_doubt(now_ns)
+        doubt = self._clock_doubt(now_ns) or unseen
+        if self._unseen and not unseen and (moved := self._moved_unseen()):
+            self._apply(ArmingEvent.FAULT, moved)
+            return None
+        self._unseen = bool(unseen)
         if not doubt and not self._task:
             doubt = "no task"
         target = None if doubt else self._queue.take(now_ns)
@@ -335,6 +305,19 @@ class ChunkExecutor:
             return f"joint states are stamped {-age_s:.2f} s in the future; do the clocks agree?"
         return ""
 
+    def _moved_unseen(self) -> str:
+        assert self._joints is not None  # else there was a doubt about them before
+        if self._last_rad is None or self._arming.state is ArmingState.SHADOW:
+            return ""
+        moved_rad = np.abs(self._joints.positions_rad - self._last_rad)
+        worst = int(moved_rad.argmax())
+        if moved_rad[worst] <= MAX_MOVED_RAD:
+            return ""
+        return (
+            f"{self._robot.joint_names[worst]} is {moved_rad[worst]:.2f} rad from its last command after joint "
+            "states were missing; look at the arm, then reset and arm again"
+        )
+
     def _check(self, chunk: ActionChunk, now_ns: int) -> None:
         name = f"chunk {chunk.chunk_id}"
         if not self._arming.state.plans:
@@ -383,6 +366,7 @@ class ChunkExecutor:
         self._moving_since_ns = None
         self._held_since_ns = None
         self._waiting = ""
+        self._unseen = False
 
     def _forget_plan(self) -> None:
         self._queue = ActionQueue(FUSIONS[self._config.fusion])

@@ -182,9 +182,8 @@ class ArmNode(SuiteNode[ArmConfig]):
             reading.velocities_rad_s[answered],
             reading.load[answered],
         )
-        self._joint_states.publish(
-            joint_state_msg(names, joints)
-        )  # silent servos are left out, never invented
+        # Silent servos are left out: nothing is published that was not measured.
+        self._joint_states.publish(joint_state_msg(names, joints))
         if (now_s := time.monotonic()) >= self._servo_states_due_s:
             self._servo_states_due_s = now_s + SERVO_STATES_PERIOD_S
             self._servo_states.publish(servo_states_msg(arm.joint_names, stamp_ns, reading))

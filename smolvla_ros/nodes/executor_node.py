@@ -22,7 +22,8 @@ from std_srvs.srv import SetBool, Trigger
 import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ChunkError
 from smolvla_ros.execution.arming import ArmingState, Outcome
-from smolvla_ros.execution.chunk_executor import ChunkExecutor, ExecutorConfig, ExecutorConfigError
+from smolvla_ros.execution.chunk_executor import ChunkExecutor
+from smolvla_ros.execution.executor_config import ExecutorConfig, ExecutorConfigError
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import chunk_request_msg, executor_state_msg, joint_command_msg
 from smolvla_ros.nodes.running import run

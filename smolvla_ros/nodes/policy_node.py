@@ -291,11 +291,10 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         return Observation(frames, joints, task)
 
     def _complain(self, complaint: str) -> None:
-        now_s = time.monotonic()
-        if complaint[:20] != self._complaint[:20] or now_s - self._complained_s > COMPLAINT_PERIOD_S:
-            self.get_logger().warning(f"cannot answer the chunk request yet: {complaint}")
-            self._complained_s = now_s
-        self._complaint = complaint
+        self.get_logger().warning(
+            f"cannot answer the chunk request yet: {complaint}", throttle_duration_sec=COMPLAINT_PERIOD_S
+        )
+        self._complaint, self._complained_s = complaint, time.monotonic()
 
 
 def _stamp_ns(synchronized: tuple[Any, ...]) -> int:

@@ -15,7 +15,8 @@ import pytest
 
 from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest
 from smolvla_ros.execution.arming import ArmingState
-from smolvla_ros.execution.chunk_executor import ChunkExecutor, Command, ExecutorConfig
+from smolvla_ros.execution.chunk_executor import ChunkExecutor, Command
+from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.robot import Joints, RobotSpec
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from smolvla_ros.chunk import ActionChunk, ChunkError, RequestReason
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.execution.fusion import FUSIONS
-from smolvla_ros.robot import RobotSpec
+from smolvla_ros.robot import Joints, RobotSpec
 
 SECOND = 1_000_000_000
 PERIOD_S = 1.0 / 30.0
@@ -123,6 +123,19 @@ def test_it_goes_on_softly_by_itself_when_joint_states_are_back(bench: Any) -> N
     bench.run()
     assert bench.state is ArmingState.ARMED
     assert bench.pan()[held] - bench.pan()[held - 1] == pytest.approx(0.1 * 0.05)
+
+
+def test_an_arm_that_was_moved_while_nobody_saw_it_is_not_driven_back(bench: Any) -> None:
+    bench.move()
+    bench.joint_states_come = False
+    bench.run(0.5)
+    held = len(bench.commands)
+    moved = bench.commands[-1].positions_rad + 0.3 * np.eye(6)[2]
+    bench.executor.update_joints(Joints(bench.now_ns, moved, np.zeros(6)))
+    bench.run(0.1)
+    assert bench.state is ArmingState.FAULT
+    assert "elbow_flex is 0.30 rad from its last command" in bench.reason
+    assert len(bench.commands) == held
 
 
 def test_it_asks_nobody_while_joint_states_are_stale(bench: Any) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from smolvla_ros.execution.arming import ArmingState
-from smolvla_ros.execution.chunk_executor import ChunkExecutor, ExecutorConfig, ExecutorConfigError
+from smolvla_ros.execution.chunk_executor import ChunkExecutor
+from smolvla_ros.execution.executor_config import ExecutorConfig, ExecutorConfigError
 from smolvla_ros.robot import Joints, RobotSpec
 
 SECOND = 1_000_000_000

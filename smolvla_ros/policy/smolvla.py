@@ -134,7 +134,7 @@ class SmolVLA:
         images: RGB uint8 (H, W, 3) under the names in `image_keys`. A camera may be absent, though not all;
             the policy then sees fewer images, as LeRobot's does.
         state: (state_dim,), in the checkpoint's units.
-        noise: (chunk_size, max_action_dim), where the flow starts. Without it `seed` makes the chunk
+        noise: (chunk_size, max_action_dim), also as a batch of one, where the flow starts. Without it `seed` makes the chunk
             repeatable; without either, chunks draw on one generator that starts alike in every process.
         image_masks: a camera set to false keeps its place in the prompt and is not looked at.
 
@@ -227,6 +227,8 @@ class SmolVLA:
             generator = self._generator if seed is None else torch.Generator().manual_seed(seed)
             return torch.randn(1, *shape, generator=generator).to(self._device)
         array = np.asarray(noise)
+        if array.shape == (1, *shape):  # LeRobot's, a batch of one
+            array = array[0]
         if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise PolicyError(
                 f"noise has shape {array.shape} and type {array.dtype}, expected finite floats of "

@@ -43,6 +43,12 @@ def test_one_seed_gives_one_chunk(policy: SmolVLA, observation: dict[str, Any]) 
     assert not np.array_equal(first, other)
 
 
+def test_noise_may_be_a_batch_of_one(policy: SmolVLA, observation: dict[str, Any]) -> None:
+    noise = np.random.default_rng(0).standard_normal((policy.chunk_size, 32)).astype(np.float32)
+    alone, batched = (policy.predict_chunk(**observation, noise=given) for given in (noise, noise[None]))
+    assert np.array_equal(alone, batched)
+
+
 def test_without_a_seed_chunks_differ_and_a_new_start_repeats_them(
     load: Load, observation: dict[str, Any]
 ) -> None:

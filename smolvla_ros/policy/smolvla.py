@@ -134,8 +134,8 @@ class SmolVLA:
         images: RGB uint8 (H, W, 3) under the names in `image_keys`. A camera may be absent, though not all;
             the policy then sees fewer images, as LeRobot's does.
         state: (state_dim,), in the checkpoint's units.
-        noise: (chunk_size, max_action_dim), also as a batch of one, where the flow starts. Without it `seed` makes the chunk
-            repeatable; without either, chunks draw on one generator that starts alike in every process.
+        noise: (chunk_size, max_action_dim), or a batch of one, where the flow starts. Without it `seed` makes the
+            chunk repeatable; without either, chunks draw on one generator that starts alike in every process.
         image_masks: a camera set to false keeps its place in the prompt and is not looked at.
 
         Raises PolicyError if an input does not fit the checkpoint.

@@ -4,7 +4,7 @@
 
 What to command is decided in `execution/chunk_executor.py`. Here one thread wakes at every control deadline, sends the
 command, then handles what has arrived meanwhile, and sleeps. Messages wait for at most one period; a command never
-waits for a message, nor for the interpreter lock of a second thread that has lost its core to somebody else.
+waits for a message, nor for the interpreter lock of a second thread.
 """
 
 from __future__ import annotations

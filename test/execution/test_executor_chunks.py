@@ -36,7 +36,7 @@ def test_a_bad_chunk_is_refused_whole_and_counted(bench: Any, reason: str, field
     assert bench.refusal(**fields) == reason
     after = bench.executor.status(bench.now_ns)
     assert after.rejected == {reason: 1}
-    assert dataclasses.replace(after, rejected={}) == before
+    assert repr(dataclasses.replace(after, rejected={})) == repr(before)  # NaN does not equal NaN
 
 
 def test_a_duplicate_is_refused_and_a_restarted_policy_is_not(bench: Any) -> None:

@@ -217,10 +217,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         stop.wait()
         arm.wait_until_quiet()
         _unlink(arguments.link, arm.port)
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # ros2 launch repeats the terminal's Ctrl-C, see nodes/running.py
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # ros2 launch repeats the terminal's Ctrl-C, see nodes/running.py
         signal.signal(number, signal.SIG_IGN)
     return 0
 

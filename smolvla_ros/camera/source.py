@@ -13,9 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from smolvla_ros.observation import Frame
-
-NANOSECONDS = 1_000_000_000
+from smolvla_ros.observation import NANOSECONDS, Frame
 
 
 class CameraError(RuntimeError):

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import cv2
 
-from smolvla_ros.camera.source import NANOSECONDS, CameraError
+from smolvla_ros.camera.source import CameraError
 from smolvla_ros.camera.v4l2 import check_device, users_of
 from smolvla_ros.image import bgr_to_rgb
-from smolvla_ros.observation import Frame
+from smolvla_ros.observation import NANOSECONDS, Frame
 
 PIXEL_FORMAT = "MJPG"
 BUFFERS = 2  # with one, the driver has none to fill while we decode, and every second frame is lost

@@ -24,8 +24,16 @@ from smolvla_ros.arm.so100 import ArmError, ArmReading, So100Arm
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_state_msg, servo_states_msg
 from smolvla_ros.nodes.running import run
-from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode
-from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.nodes.suite_node import (
+    ERROR,
+    OK,
+    WARN,
+    Health,
+    SuiteNode,
+    load_robot,
+    next_deadline_s,
+)
+from smolvla_ros.robot import Joints
 from smolvla_ros.settings import check_settings, setting
 from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import WireError, joints_from_msg
@@ -72,11 +80,11 @@ class ArmNode(SuiteNode[ArmConfig]):
 
     def configure(self) -> None:
         config = self.config
-        for name in ("robot", "port", "calibration"):
+        for name in ("port", "calibration"):
             if not getattr(config, name):
                 description = ArmConfig.__dataclass_fields__[name].metadata["description"]
                 raise ArmError(f"parameter `{name}` is empty; it is the {description}")
-        self._robot = RobotSpec.load(config.robot)
+        self._robot = load_robot(config.robot)
         units = self._robot.units(load_calibration(config.calibration))
         self._arm = So100Arm(FeetechBus(config.port, config.baudrate), units)
         self._connect(self._arm)
@@ -143,7 +151,7 @@ class ArmNode(SuiteNode[ArmConfig]):
         return Health(OK, "reading and writing" if self.config.torque else "reading", values)
 
     def turn(self, executor: Executor) -> None:
-        """Obey commands until the next read is due, then read; a read that is late is not made up for."""
+        """Obey commands until the next read is due, then read."""
         if self._read_due_s is None:
             super().turn(executor)
             return
@@ -155,8 +163,7 @@ class ArmNode(SuiteNode[ArmConfig]):
             self._read_due_s = time.monotonic() + (REOPEN_PERIOD_S if self._port_lost else 0.0)
             return
         self._try(self._read)
-        period_s = 1.0 / self.config.rate_hz
-        self._read_due_s += period_s * (1 + max(0, int((time.monotonic() - self._read_due_s) / period_s)))
+        self._read_due_s = next_deadline_s(self._read_due_s, 1.0 / self.config.rate_hz)
 
     def _on_command(self, message: Any) -> None:
         try:
@@ -172,7 +179,7 @@ class ArmNode(SuiteNode[ArmConfig]):
             self._warn("joint command outside the calibrated range, clamped")
 
     def _read(self, arm: So100Arm) -> None:
-        stamp_ns = int(self.get_clock().now().nanoseconds)
+        stamp_ns = self.now_ns()
         reading = self._reading = arm.read()
         answered = reading.valid
         names = [name for name, valid in zip(arm.joint_names, answered, strict=True) if valid]

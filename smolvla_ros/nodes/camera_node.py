@@ -23,9 +23,9 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import camera_info_msg, compressed_image_msg, image_msg
 from smolvla_ros.nodes.rendered_camera import RenderedCamera
 from smolvla_ros.nodes.running import run
-from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode
+from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.observation import Frame
-from smolvla_ros.robot import CameraSpec, RobotSpec
+from smolvla_ros.robot import CameraSpec
 from smolvla_ros.settings import check_settings, setting
 from smolvla_ros.wire import WireError, joints_from_msg
 
@@ -71,14 +71,11 @@ class CameraNode(SuiteNode[CameraConfig]):
 
     def configure(self) -> None:
         config = self.config
-        if not config.robot or not config.camera:
-            raise CameraError(
-                "parameters `robot` (the robot file) and `camera` (its name there) must be given"
-            )
-        cv2.setNumThreads(
-            1
-        )  # several camera nodes share the cores with inference; OpenCV's threads cost more than they give
-        self._robot = RobotSpec.load(config.robot)
+        if not config.camera:
+            raise CameraError("parameter `camera` is empty; give this camera's name in the robot file")
+        # Cameras share the cores with inference, where more threads of OpenCV cost more than they give.
+        cv2.setNumThreads(1)
+        self._robot = load_robot(config.robot)
         self._spec = self._robot.camera(config.camera)
         self._source = self._open(self._spec)
         for topic in (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO):
@@ -92,7 +89,7 @@ class CameraNode(SuiteNode[CameraConfig]):
         rate_hz = config.rate_hz or spec.rate_hz
         if config.source == "rendered":
             topic = topics.JOINT_STATES
-            rendered = RenderedCamera(self._robot, spec, rate_hz, config.seed, self._now_ns)
+            rendered = RenderedCamera(self._robot, spec, rate_hz, config.seed, self.now_ns)
             self._joint_subscription = self.create_subscription(
                 topic.type, topic.name, lambda message: self._move(rendered, message), topics.NEWEST
             )
@@ -100,9 +97,9 @@ class CameraNode(SuiteNode[CameraConfig]):
         if not config.device:
             raise CameraError(f"parameter `device` is empty; a {config.source} camera needs one")
         if config.source == "video":
-            return VideoFile(spec.name, config.device, self._now_ns, rate_hz=config.rate_hz or None)
+            return VideoFile(spec.name, config.device, self.now_ns, rate_hz=config.rate_hz or None)
         if config.source == "folder":
-            return ImageFolder(spec.name, config.device, self._now_ns, rate_hz=rate_hz)
+            return ImageFolder(spec.name, config.device, self.now_ns, rate_hz=rate_hz)
         opened = [self._open_usb(spec, rate_hz)]  # missing at the start is a mistake, later an accident
         return Reopening(lambda: opened.pop() if opened else self._open_usb(spec, rate_hz))
 
@@ -111,7 +108,7 @@ class CameraNode(SuiteNode[CameraConfig]):
         camera = UsbCamera(
             spec.name,
             int(device) if device.isdigit() else device,
-            self._now_ns,
+            self.now_ns,
             width=spec.width,
             height=spec.height,
             rate_hz=rate_hz,
@@ -152,9 +149,6 @@ class CameraNode(SuiteNode[CameraConfig]):
         if self._failure:
             return Health(ERROR, self._failure, values)
         return Health(OK if frames else WARN, "publishing" if frames else "no frame for a second", values)
-
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
 
     def _move(self, rendered: RenderedCamera, message: Any) -> None:
         try:

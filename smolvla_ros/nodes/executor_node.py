@@ -23,12 +23,19 @@ import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ChunkError
 from smolvla_ros.execution.arming import ArmingState, Outcome
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
-from smolvla_ros.execution.executor_config import ExecutorConfig, ExecutorConfigError
+from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import chunk_request_msg, executor_state_msg, joint_command_msg
 from smolvla_ros.nodes.running import run
-from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode
-from smolvla_ros.robot import RobotSpec
+from smolvla_ros.nodes.suite_node import (
+    ERROR,
+    OK,
+    WARN,
+    Health,
+    SuiteNode,
+    load_robot,
+    next_deadline_s,
+)
 from smolvla_ros.settings import setting
 from smolvla_ros.wire import WireError, chunk_from_msg, joints_from_msg
 
@@ -54,21 +61,12 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._endpoints: list[tuple[Any, Any]] = []  # (how to destroy it, what)
 
     def configure(self) -> None:
-        if not self.config.robot:
-            raise ExecutorConfigError(
-                "parameter `robot` is empty; give the robot file, such as config/so100.yaml"
-            )
-        self._robot = RobotSpec.load(self.config.robot)
+        self._robot = load_robot(self.config.robot)
         self.chunk_executor = ChunkExecutor(self.config, self._robot)
-        for attribute, topic in (
-            ("_commands", topics.JOINT_COMMANDS),
-            ("_requests", topics.CHUNK_REQUEST),
-            ("_active_task", topics.ACTIVE_TASK),
-            ("_states", topics.EXECUTOR_STATE),
-        ):
-            publisher = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
-            self._endpoints.append((self.destroy_lifecycle_publisher, publisher))
-            setattr(self, attribute, publisher)
+        self._commands = self._publisher(topics.JOINT_COMMANDS)
+        self._requests = self._publisher(topics.CHUNK_REQUEST)
+        self._active_task = self._publisher(topics.ACTIVE_TASK)
+        self._states = self._publisher(topics.EXECUTOR_STATE)
         for topic, callback in (
             (topics.TASK, self._on_task),
             (topics.JOINT_STATES, self._on_joint_states),
@@ -86,6 +84,11 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             self._endpoints.append(
                 (self.destroy_service, self.create_service(kind, f"executor/{name}", answer))
             )
+
+    def _publisher(self, topic: topics.Topic) -> Any:
+        publisher = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
+        self._endpoints.append((self.destroy_lifecycle_publisher, publisher))
+        return publisher
 
     def activate(self) -> None:
         if self.config.task:
@@ -106,7 +109,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self.chunk_executor.reconfigure(self.config)
 
     def diagnose(self) -> Health:
-        status = self.chunk_executor.status(self._now_ns())
+        status = self.chunk_executor.status(self.now_ns())
         values = {
             "task": status.task,
             "queue (s)": f"{status.queue_duration_s:.2f}",
@@ -125,7 +128,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     # The control loop.
 
     def turn(self, executor: Executor) -> None:
-        """One control period against absolute deadlines; what is missed by whole periods is skipped, not made up."""
+        """One control period, on a grid of absolute deadlines."""
         if self._deadline_s is None:
             super().turn(executor)
             return
@@ -134,12 +137,11 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         if self._deadline_s >= self._state_due_s:
             self._publish_state()
             self._state_due_s = self._deadline_s + STATE_PERIOD_S
-        period_s = 1.0 / self.config.rate_hz
-        self._deadline_s += period_s * (1 + max(0, int((time.monotonic() - self._deadline_s) / period_s)))
+        self._deadline_s = next_deadline_s(self._deadline_s, 1.0 / self.config.rate_hz)
         self.handle_arrived(executor, self._deadline_s)
 
     def _step(self) -> None:
-        now_ns = self._now_ns()
+        now_ns = self.now_ns()
         command = self.chunk_executor.step(now_ns)
         if command is not None:
             self._commands.publish(
@@ -150,12 +152,9 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             self._requests.publish(chunk_request_msg(request))
 
     def _publish_state(self) -> None:
-        now_ns = self._now_ns()
+        now_ns = self.now_ns()
         status = self.chunk_executor.status(now_ns)
         self._states.publish(executor_state_msg(status, self._robot.joint_names, now_ns))
-
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
 
     # Callbacks.
 
@@ -179,13 +178,13 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         except ChunkError as error:
             self.chunk_executor.reject(error.reason, message.request_id)
             raise
-        self.chunk_executor.accept(chunk, self._now_ns())
+        self.chunk_executor.accept(chunk, self.now_ns())
 
     def _on_task(self, message: String) -> None:
         self._set_task(message.data)
 
     def _set_task(self, task: str) -> None:
-        self.chunk_executor.set_task(task, self._now_ns())
+        self.chunk_executor.set_task(task, self.now_ns())
         self._active_task.publish(String(data=task))
         self.get_logger().info(f"task: '{task}'")
 
@@ -196,7 +195,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if request.data:
-            return self._operate(response, lambda: self.chunk_executor.arm(self._now_ns()))
+            return self._operate(response, lambda: self.chunk_executor.arm(self.now_ns()))
         return self._operate(response, self.chunk_executor.disarm)
 
     def _on_shadow(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

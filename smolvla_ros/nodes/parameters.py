@@ -24,11 +24,9 @@ def declare(node: Node, config_type: type[Any]) -> None:
     """Declare one parameter a field of `config_type`, with its description, range and choices."""
     for entry in dataclasses.fields(config_type):
         default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
-        parameter_type = Parameter.Type.STRING_ARRAY if isinstance(default, list) else None
-        if parameter_type is not None and not default:
-            node.declare_parameter(entry.name, parameter_type, _descriptor(entry))
-        else:
-            node.declare_parameter(entry.name, default, _descriptor(entry))
+        if default == []:  # says nothing of its type
+            default = Parameter.Type.STRING_ARRAY
+        node.declare_parameter(entry.name, default, _descriptor(entry))
 
 
 def read(node: Node, config_type: type[ConfigT]) -> ConfigT:

@@ -27,12 +27,11 @@ from smolvla_ros.image import ImageError
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import action_chunk_msg
 from smolvla_ros.nodes.running import run
-from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode
+from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.observation import NANOSECONDS, Observation, ObservationError, what_keeps_apart
 from smolvla_ros.policy.policy import Policy, PolicyError
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.policy.scripted import ScriptedPolicy
-from smolvla_ros.robot import RobotSpec
 from smolvla_ros.settings import check_settings, setting
 from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import WireError, frame_from_msg, joints_from_msg, nanoseconds, request_from_msg
@@ -95,10 +94,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         self._chunk_publisher: Any = None
 
     def configure(self) -> None:
-        config = self.config
-        if not config.robot:
-            raise PolicyError("parameter `robot` is empty; give the robot file, such as config/so100.yaml")
-        self._robot = RobotSpec.load(config.robot)
+        self._robot = load_robot(self.config.robot)
         self._policy = self._load_policy()
         self._chunk_publisher = self.create_lifecycle_publisher(
             topics.ACTION_CHUNK.type, topics.ACTION_CHUNK.name, topics.ACTION_CHUNK.publish
@@ -244,7 +240,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
                 if self._stopping:
                     return
             if chunk is not None:
-                self._chunk_publisher.publish(action_chunk_msg(chunk, self.get_clock().now().nanoseconds))
+                self._chunk_publisher.publish(action_chunk_msg(chunk, self.now_ns()))
 
     def _wait_for_better(self, synchronized: tuple[Any, ...] | None) -> None:
         """Until other messages are there, or for a while: what is too new may only need time."""
@@ -254,7 +250,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             )
 
     def _answer(self, request: ChunkRequest, synchronized: tuple[Any, ...] | None) -> ActionChunk:
-        now_ns = self.get_clock().now().nanoseconds
+        now_ns = self.now_ns()
         max_age_s, slop_s = self.config.max_observation_age_s, self.config.sync_slop_s
         if synchronized is None or now_ns - _stamp_ns(synchronized) > max_age_s * NANOSECONDS:
             raise ObservationError(what_keeps_apart(dict(self._newest_ns), now_ns, max_age_s, slop_s))

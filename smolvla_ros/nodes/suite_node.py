@@ -20,6 +20,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from smolvla_ros.nodes import parameters, topics
+from smolvla_ros.robot import RobotSpec, RobotSpecError
 
 ConfigT = TypeVar("ConfigT")
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -35,6 +36,18 @@ class Health:
     level: bytes
     message: str
     values: dict[str, str] = field(default_factory=dict)
+
+
+def load_robot(robot_file: str) -> RobotSpec:
+    """The robot of a node's parameter `robot`; raises RobotSpecError."""
+    if not robot_file:
+        raise RobotSpecError("parameter `robot` is empty; give the robot file, such as config/so100.yaml")
+    return RobotSpec.load(robot_file)
+
+
+def next_deadline_s(deadline_s: float, period_s: float) -> float:
+    """The first deadline of a fixed grid that is still to come: what is missed is skipped, not made up for."""
+    return deadline_s + period_s * (1 + max(0, int((time.monotonic() - deadline_s) / period_s)))
 
 
 class SuiteNode(LifecycleNode, Generic[ConfigT]):
@@ -96,6 +109,10 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
             callback()
             if (error := callback.exception()) is not None:
                 raise error
+
+    def now_ns(self) -> int:
+        """The node's time: the system's, or /clock with use_sim_time."""
+        return int(self.get_clock().now().nanoseconds)
 
     def diagnose(self) -> Health:
         """How the node is, asked once a second while it is active."""

@@ -60,9 +60,8 @@ class Checkpoint:
                 f"no such folder: {folder}; give a checkpoint folder or a Hub id 'owner/name'"
             )
         folder = download(str(checkpoint), revision, HUB_FILES)
-        return cls(
-            folder, f"{checkpoint}@{folder.name[:8]}"
-        )  # the Hub's cache names the folder after the commit
+        commit = folder.name  # as the Hub's cache names it
+        return cls(folder, f"{checkpoint}@{commit[:8]}")
 
     def file(self, name: str, remedy: str) -> Path:
         """The path of one of the checkpoint's files; refuses names that lead elsewhere and absent files."""

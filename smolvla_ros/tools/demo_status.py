@@ -7,12 +7,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.demo_recording import Recording, percentile, recent_rate_hz
 from smolvla_ros.wire import nanoseconds
 
-STATES = ("disarmed", "shadow", "armed", "holding", "fault", "stopped")  # by the values of ExecutorState.msg
 BAR_WIDTH = 31
 RECENT_CHUNKS = 20
 HOME, CLEAR_LINE, CLEAR_BELOW = "\033[H", "\033[K", "\033[J"
@@ -50,7 +50,7 @@ def status(recording: Recording, robot: RobotSpec, start_ns: int, now_ns: int) -
     commanded = nan if recording.commanded.last_rad is None else recording.commanded.last_rad
     return Status(
         elapsed_s=(now_ns - start_ns) / NANOSECONDS,
-        state="unknown" if state is None else STATES[int(state.state)],
+        state="unknown" if state is None else ArmingState(state.state).name.lower(),
         reason="" if state is None else str(state.reason),
         task="" if state is None else str(state.task),
         queue_s=0.0 if state is None else nanoseconds(state.queue_duration) / NANOSECONDS,

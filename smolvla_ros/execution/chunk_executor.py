@@ -174,9 +174,8 @@ class ChunkExecutor:
             self._arm_at_start(now_ns)
         if not self._arming.state.plans:
             return None
-        clock_doubt = self._clock_doubt(now_ns)  # first: it may forget the joints
         unseen = self._joints_doubt(now_ns)
-        doubt = clock_doubt or unseen
+        doubt = self._clock_doubt(now_ns) or unseen
         if self._unseen and not unseen and (moved := self._moved_unseen()):
             self._apply(ArmingEvent.FAULT, moved)
             return None

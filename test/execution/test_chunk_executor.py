@@ -138,17 +138,6 @@ def test_an_arm_that_was_moved_while_nobody_saw_it_is_not_driven_back(bench: Any
     assert len(bench.commands) == held
 
 
-def test_joint_states_that_return_as_the_clock_goes_back_are_no_more_than_a_doubt(bench: Any) -> None:
-    bench.move()
-    bench.joint_states_come = False
-    bench.run(0.5)
-    earlier_ns = bench.now_ns - 60_000_000
-    bench.executor.update_joints(Joints(earlier_ns, bench.pose, np.zeros(6)))
-    command = bench.executor.step(earlier_ns)
-    np.testing.assert_array_equal(command.positions_rad, bench.commands[-1].positions_rad)
-    assert bench.executor.status(earlier_ns).state is ArmingState.HOLDING
-
-
 def test_it_asks_nobody_while_joint_states_are_stale(bench: Any) -> None:
     bench.run(0.1)
     bench.accept()

@@ -35,10 +35,10 @@ export ROS_LOG_DIR ?= $(CURDIR)/build/log
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean distclean FORCE
+.PHONY: help setup demo test lint format bench bench-policy lerobot clean distclean FORCE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "PYTHON=python3.12        the Python to make .venv from (3.10 to 3.13)"
 	@echo "TORCH_INDEX=URL          where torch comes from; the default's is the CUDA build, some GB. PyTorch's installation"
@@ -69,6 +69,11 @@ format: setup ## let ruff lay out the code and mend what it can
 
 bench: setup ## how fast: every program in test/bench
 	@for program in $(wildcard test/bench/*.py); do echo "--- $$program"; $(RUN) $$program $(ARGS) || exit; done
+
+bench-policy: setup ## of these the policy at full size, beside LeRobot if it is there. ARGS="--cameras 2 --runs 15"
+	@$(RUN) test/bench/policy.py $(ARGS)
+
+lerobot: build/lerobot/installed ## LeRobot 0.4.4 for bench-policy, in an environment of its own (build/lerobot)
 
 clean: ## remove what was built; .venv stays
 	rm -rf build install log dist *.egg-info
@@ -129,6 +134,14 @@ build/files: FORCE
 build/installed: build/compiled build/files
 	@$(STEP) "links to smolvla_ros" sh -ec 'PATH="$(VENV)/bin:$$PATH"; cd build/cmake; cmake --install .; \
 	  cd $(VENV); find lib/smolvla_ros share/smolvla_ros lib/python*/site-packages/smolvla_ros -xtype l -delete'
+	@touch $@
+
+# A sourced ROS has its own NumPy on PYTHONPATH.
+LEROBOT_RUN := env -u PYTHONPATH build/lerobot/bin/python
+build/lerobot/installed: test/bench/lerobot.txt
+	@$(STEP) "LeRobot in build/lerobot" sh -ec '$(PYTHON) -m venv build/lerobot; \
+	  $(LEROBOT_RUN) -m pip install "$(TORCH)" $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)"); \
+	  $(LEROBOT_RUN) -m pip install --no-deps -r test/bench/lerobot.txt'
 	@touch $@
 
 FORCE:

@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+MAX_POSITION_RAD = 1000.0  # no joint turns so often; servo ticks and numbers gone wild are above it
+
 
 class ChunkError(ValueError):
     """A chunk that must not be executed; `reason` is a short name to count it under."""
@@ -57,8 +59,13 @@ class ActionChunk:
         """From its first action to its last."""
         return self.end_ns - self.observation_stamp_ns
 
-    def check(self, joint_names: tuple[str, ...], now_ns: int, max_ahead_ns: int) -> None:
-        """Raise ChunkError unless every action is fit to be executed by a robot with these joints now."""
+    def check(
+        self, joint_names: tuple[str, ...], now_ns: int, max_ahead_ns: int, held_ns: int = 0
+    ) -> None:
+        """Raise ChunkError unless every action is fit to be executed by a robot with these joints now.
+
+        held_ns: how long the robot has stood still since the observation; its actions wait for so long.
+        """
         if self.joint_names != joint_names:
             raise ChunkError(
                 "wrong_joints",
@@ -75,6 +82,13 @@ class ActionChunk:
                 "not_finite",
                 f"chunk {self.chunk_id}: action {step} of {joint_names[joint]} is {self.positions[step, joint]}",
             )
+        if (np.abs(self.positions) > MAX_POSITION_RAD).any():
+            step, joint = np.argwhere(np.abs(self.positions) > MAX_POSITION_RAD)[0]
+            raise ChunkError(
+                "implausible",
+                f"chunk {self.chunk_id}: action {step} of {joint_names[joint]} is {self.positions[step, joint]:.4g} rad; "
+                "positions are in radians",
+            )
         if self.step_duration_ns <= 0:
             raise ChunkError(
                 "step_duration", f"chunk {self.chunk_id}: step_duration is {self.step_duration_ns} ns"
@@ -84,7 +98,9 @@ class ActionChunk:
             raise ChunkError(
                 "from_the_future", f"chunk {self.chunk_id}: its observation lies {ahead_s:.3f} s ahead"
             )
-        last_ns = min(self.end_ns, self.expires_ns) if self.expires_ns else self.end_ns
+        last_ns = self.end_ns + held_ns
+        if self.expires_ns:
+            last_ns = min(last_ns, self.expires_ns)
         if last_ns <= now_ns:
             late_s = (now_ns - last_ns) / 1e9
             raise ChunkError("expired", f"chunk {self.chunk_id} expired {late_s:.3f} s ago")
@@ -112,3 +128,22 @@ class ChunkRequest:
     prefix: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))  # (steps, joints), rad
     prefix_stamp_ns: int = 0  # when the first action of `prefix` is due
     expected_delay_s: float = 0.0
+
+    def leftover(self, start_ns: int, step_duration_ns: int) -> FloatArray:
+        """`prefix` on the grid of another chunk: (rows, joints) rad, row k for `start_ns + k * step_duration_ns`.
+
+        The plan has the same `step_duration_ns`. Between its rows it is read as it is executed, linearly. Rows for
+        moments before it, of an observation older than the request, hold its first row: they are past when the chunk
+        comes, and only lead up to what counts. After its end nothing is made up: there the rows end.
+        """
+        if not len(self.prefix):
+            return self.prefix
+        known_ns = np.arange(len(self.prefix), dtype=np.int64) * step_duration_ns
+        first_ns = start_ns - self.prefix_stamp_ns
+        due_ns = np.arange(first_ns, known_ns[-1] + 1, step_duration_ns, dtype=np.int64)
+        return np.stack([np.interp(due_ns, known_ns, column) for column in self.prefix.T], axis=1)
+
+
+def steps_until(effect_ns: int, start_ns: int, step_duration_ns: int) -> int:
+    """How many actions of a chunk that starts at `start_ns` are due before `effect_ns`."""
+    return max(-((start_ns - effect_ns) // step_duration_ns), 0)

@@ -43,6 +43,12 @@ class JointSpec:
     lower_rad: float
     upper_rad: float
     max_speed_rad_s: float
+    max_acceleration_rad_s2: float = math.inf  # URDF has none; the executor's own limit counts beside it
+
+    @property
+    def grips(self) -> bool:
+        """Whether it is a gripper: one that holds something stays behind its command, and nothing is wrong."""
+        return self.unit == "range_0_100"
 
     def units(self, calibration: MotorCalibration | None = None) -> JointUnits:
         """The conversions of this joint between ticks, radians and LeRobot's units."""
@@ -95,6 +101,11 @@ class RobotSpec:
     def max_speed_rad_s(self) -> FloatArray:
         """Speed limits, shape (joints,)."""
         return np.array([joint.max_speed_rad_s for joint in self.joints])
+
+    @property
+    def max_acceleration_rad_s2(self) -> FloatArray:
+        """Acceleration limits, shape (joints,); infinite where the robot file has none."""
+        return np.array([joint.max_acceleration_rad_s2 for joint in self.joints])
 
     def camera(self, name: str) -> CameraSpec:
         """The camera called `name`; raises RobotSpecError naming the nearest one."""
@@ -193,6 +204,7 @@ def _joint(table: _Table, urdf: Urdf) -> JointSpec:
         lower_rad=joint.lower,
         upper_rad=joint.upper,
         max_speed_rad_s=joint.velocity,
+        max_acceleration_rad_s2=table.positive("max_acceleration_rad_s2", math.inf),
     )
     if spec.direction not in (1, -1):
         raise RobotSpecError(f"{table.where}.direction: must be 1 or -1, got {spec.direction}")
@@ -254,7 +266,9 @@ class _Table:
             raise RobotSpecError(f"{self.where}.{key}: expected a finite number, got {value!r}")
         return float(value)
 
-    def positive(self, key: str) -> float:
+    def positive(self, key: str, default: float | None = None) -> float:
+        if default is not None and key not in self._data:
+            return default
         value = self.number(key)
         if value <= 0:
             raise RobotSpecError(f"{self.where}.{key}: must be above 0, got {value}")

@@ -26,14 +26,19 @@ def setting(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     live: bool = False,
+    reloads: bool = False,
 ) -> Any:
-    """A dataclass field with its description and bounds. `live`: may change while the node is configured."""
+    """A dataclass field with its description and bounds.
+
+    live: may change while the node is configured. reloads: so may this; what the node runs on is then loaded anew.
+    """
     metadata = {
         "description": description,
         "minimum": minimum,
         "maximum": maximum,
         "choices": choices,
-        "live": live,
+        "live": live or reloads,
+        "reloads": reloads,
     }
     return field(default=default, metadata=metadata)
 

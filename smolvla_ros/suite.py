@@ -102,6 +102,7 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
             "dtype": options.dtype,
             "calibration": _calibration(options),
             "cameras": list(names),
+            "units": options.units,
         },
         respawn=True,
     )

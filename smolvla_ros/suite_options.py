@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from smolvla_ros.policy.unit_evidence import CONFIRMABLE
 from smolvla_ros.settings import SettingError, check_settings, setting
 
 PACKAGE = "smolvla_ros"
@@ -59,6 +60,11 @@ class SuiteOptions:
     device: str = setting("", "torch device: cpu, cuda, cuda:1, mps ...; empty: the best there is")
     dtype: str = setting(
         "", "number format of the model; empty: auto", choices=("", "auto", "float32", "bfloat16", "native")
+    )
+    units: str = setting(
+        "",
+        "what the checkpoint's arm joints are in, if you know; empty: as the robot file says",
+        choices=("", *CONFIRMABLE),
     )
     mode: str = setting(
         "",

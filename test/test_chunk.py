@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smolvla_ros.chunk import ActionChunk, ChunkError
+from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest, RequestReason, steps_until
 
 NAMES = ("pan", "lift")
 SECOND = 1_000_000_000
@@ -82,3 +82,38 @@ def test_it_expires_with_its_last_action_or_when_it_says_so() -> None:
     early.check(NAMES, round(10.2 * SECOND) - 1, AHEAD_NS)
     assert reason(early, round(10.2 * SECOND)) == "expired"
     assert reason(chunk(expires_ns=20 * SECOND), round(10.4 * SECOND)) == "expired"
+
+
+STEP_NS = SECOND // 10
+
+
+def request(rows: int = 8, **fields: Any) -> ChunkRequest:
+    """What is left of a plan from 10 s on: a ramp of one unit a row, and one twice as steep."""
+    ramp = np.arange(float(rows))[:, None] * [1.0, 2.0]
+    values: dict[str, Any] = {"prefix": ramp, "prefix_stamp_ns": 10 * SECOND, "joint_names": NAMES}
+    return ChunkRequest(10 * SECOND, 1, "pick", RequestReason.THRESHOLD, **{**values, **fields})
+
+
+@pytest.mark.parametrize(
+    "shift_ns", [-250_000_000, -STEP_NS, -1, 0, 1, 30_000_000, STEP_NS, 333_333_333, 700_000_000]
+)
+def test_a_leftover_is_read_at_the_moments_of_the_new_chunk(shift_ns: int) -> None:
+    rows = request().leftover(10 * SECOND + shift_ns, STEP_NS)
+    due = (shift_ns + np.arange(len(rows)) * STEP_NS) / STEP_NS  # in rows of the prefix
+    assert rows[:, 0] == pytest.approx(np.maximum(due, 0.0), abs=1e-9)
+    assert rows[:, 1] == pytest.approx(2 * rows[:, 0])
+    assert due[-1] <= 7.0 < due[-1] + 1.0  # up to its end, and nothing after it
+
+
+def test_a_leftover_that_has_ended_or_never_was_has_no_rows() -> None:
+    assert request().leftover(10 * SECOND + 7 * STEP_NS + 1, STEP_NS).shape == (0, 2)
+    assert request().leftover(99 * SECOND, STEP_NS).shape == (0, 2)
+    assert request(rows=0).leftover(10 * SECOND, STEP_NS).shape == (0, 2)
+    assert request(rows=1).leftover(10 * SECOND, STEP_NS).tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("effect_ns", "steps"), [(-1, 0), (0, 0), (1, 1), (STEP_NS, 1), (STEP_NS + 1, 2), (10 * STEP_NS, 10)]
+)
+def test_the_actions_due_before_a_moment_are_counted(effect_ns: int, steps: int) -> None:
+    assert steps_until(10 * SECOND + effect_ns, 10 * SECOND, STEP_NS) == steps

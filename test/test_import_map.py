@@ -43,7 +43,16 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     ),
     "drawing": (("matplotlib",), ("tools/",)),
 }
-WITHOUT_TORCH = ("policy/policy.py", "policy/scripted.py")
+WITHOUT_TORCH = (
+    "policy/policy.py",
+    "policy/scripted.py",
+    "policy/robot_policy.py",
+    "policy/preflight.py",
+    "policy/camera_names.py",
+    "policy/unit_evidence.py",
+    "policy/pose.py",
+    "policy/finding.py",
+)
 
 
 def imports(path: Path) -> set[str]:

@@ -58,6 +58,11 @@ def live_names(config_type: type[Any]) -> set[str]:
     return {entry.name for entry in dataclasses.fields(config_type) if entry.metadata.get("live")}
 
 
+def reload_names(config_type: type[Any]) -> set[str]:
+    """The parameters that name what a node loads."""
+    return {entry.name for entry in dataclasses.fields(config_type) if entry.metadata.get("reloads")}
+
+
 def _descriptor(entry: dataclasses.Field[Any]) -> ParameterDescriptor:
     metadata = entry.metadata
     descriptor = ParameterDescriptor(description=metadata["description"])

@@ -82,6 +82,13 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
     def cleanup(self) -> None:
         """Give back what `configure` took; must be safe to call after a partial `configure`."""
 
+    def prepare(self, config: ConfigT, names: set[str]) -> None:
+        """Parameters `names` shall change, to `config`: get ready, or raise to refuse them. Nothing changes yet.
+
+        It may take its time: the node answers nobody meanwhile, and whoever sets the parameters waits. It may be for
+        nothing: only `reconfigure` says that they have changed.
+        """
+
     def reconfigure(self) -> None:
         """`self.config` has new values of live parameters."""
 
@@ -183,9 +190,14 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
             reason = f"{', '.join(fixed)} cannot change while the node is configured; deactivate and clean it up first"
             return SetParametersResult(successful=False, reason=reason)
         try:
-            parameters.with_parameters(self.config, changed)
-        except ValueError as error:
+            self.prepare(parameters.with_parameters(self.config, changed), names)
+        except (ValueError, RuntimeError, OSError) as error:
             return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:  # a defect of ours: what worked before goes on
+            self.get_logger().fatal(f"cannot set {', '.join(sorted(names))}:\n{traceback.format_exc()}")
+            return SetParametersResult(
+                successful=False, reason=f"{type(error).__name__}: {error}; see the log"
+            )
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, changed: list[Parameter]) -> None:

@@ -3,9 +3,9 @@
 """The files of a checkpoint: where they are, and reading them without trusting them.
 
 A checkpoint is a folder, or a repository of the Hugging Face Hub, as LeRobot saves it. JSON values are
-checked for their type where they are read; weights come out of safetensors one at a time, so that two copies
-of the model never exist. Pickle files are never opened. What the values mean is decided in config.py,
-processing.py and smolvla.py.
+checked for their type where they are read; tensors come out of safetensors a few rows at a time, so that two
+copies of the model never exist. Pickle files are never opened. What the values mean is decided in config.py,
+statistics.py, processing.py and weights.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,9 +25,13 @@ from safetensors import SafetensorError, safe_open
 T = TypeVar("T")
 
 WEIGHTS_FILE = "model.safetensors"
-HUB_FILES = ["config.json", WEIGHTS_FILE, "policy_*", "adapter_config.json"]
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+HUB_FILES = ["*.json", "*.safetensors"]  # of the top folder: a state file may have any name
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# The types that weights and statistics have, as safetensors names them.
+FLOATS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+BLOCK_BYTES = 4 << 20
 _REQUIRED = object()
 
 
@@ -78,22 +83,21 @@ class Checkpoint:
             raise CheckpointError(f"{path} is missing; {remedy}")
         return path
 
+    def has(self, name: str) -> bool:
+        return (self.folder / name).is_file()
+
     def json(self, name: str, remedy: str) -> Json:
         return Json.load(self.file(name, remedy))
 
-    def weights_file(self) -> Path:
-        if not (self.folder / WEIGHTS_FILE).is_file():
+    def weights_file(self, name: str = WEIGHTS_FILE) -> Path:
+        if not self.has(name):
             pickles = sorted(p.name for p in self.folder.iterdir() if p.suffix in PICKLE_SUFFIXES)
             if pickles:
                 raise CheckpointError(
-                    f"{self.folder} has no {WEIGHTS_FILE} but {', '.join(pickles)}: pickle files can run "
+                    f"{self.folder} has no {name} but {', '.join(pickles)}: pickle files can run "
                     f"code when opened and are not read; save the checkpoint as safetensors"
                 )
-            if (self.folder / "adapter_config.json").is_file():
-                raise CheckpointError(
-                    f"{self.folder} holds only a LoRA adapter; merge it into its base model and save that"
-                )
-        return self.file(WEIGHTS_FILE, "copy the whole folder that LeRobot saved ('pretrained_model')")
+        return self.file(name, "copy the whole folder that LeRobot saved ('pretrained_model')")
 
 
 def _folder_name(folder: Path) -> str:
@@ -105,12 +109,14 @@ def _folder_name(folder: Path) -> str:
 
 
 def download(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
-    """Fetch a Hub repository's files that match `patterns`, or find them in the Hub's cache when offline."""
+    """Fetch those files of a Hub repository's top folder that match, or find them in the Hub's cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
+        return Path(
+            snapshot_download(hub_id, revision=revision, allow_patterns=patterns, ignore_patterns="*/*")
+        )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         at = f" at revision {revision!r}" if revision else ""
         raise CheckpointError(
@@ -174,31 +180,74 @@ class Json:
 
 
 class TensorFile:
-    """An open safetensors file; tensors are read when asked for."""
+    """An open safetensors file. `keys` leaves out `_orig_mod`, which torch.compile puts into names.
 
-    def __init__(self, path: Path, opened: Any) -> None:
+    Tensors are read with plain reads, BLOCK_BYTES at a time: the pages of a mapped file count as memory of the process,
+    so that a mapped model would be there twice. Header and length were checked by safetensors (`open_tensors`).
+    """
+
+    def __init__(self, path: Path, file: BufferedReader) -> None:
         self.path = path
-        self._opened = opened
-        self.keys: tuple[str, ...] = tuple(opened.keys())
+        self._file = file
+        self._block = bytearray(BLOCK_BYTES)
+        header_bytes = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_bytes))
+        self._data_start = 8 + header_bytes
+        self._entries: dict[str, Mapping[str, Any]] = {}
+        for stored, entry in header.items():
+            if stored == "__metadata__":
+                continue
+            key = ".".join(part for part in stored.split(".") if part != "_orig_mod")
+            if key in self._entries:
+                raise CheckpointError(f"{path} holds {key!r} twice, once as {stored!r}; copy the file again")
+            self._entries[key] = entry
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._entries)
 
     def shape(self, key: str) -> tuple[int, ...]:
-        return tuple(self._opened.get_slice(key).get_shape())
+        return tuple(self._entries[key]["shape"])
+
+    def is_float(self, key: str) -> bool:
+        return self._entries[key]["dtype"] in FLOATS
+
+    def check_type(self, key: str) -> torch.dtype:
+        stored = self._entries[key]["dtype"]
+        if not self.is_float(key):
+            raise CheckpointError(
+                f"{self.path}: {key!r} is stored as {stored}, expected one of {', '.join(FLOATS)}"
+            )
+        return FLOATS[stored]
 
     def read(self, key: str) -> torch.Tensor:
-        tensor: torch.Tensor = self._opened.get_tensor(key)
-        if not tensor.is_floating_point():
-            raise CheckpointError(
-                f"{self.path}: {key!r} is stored as {tensor.dtype}, expected a floating-point type"
-            )
+        """A tensor in float32."""
+        tensor = torch.empty(self.shape(key), dtype=torch.float32)
+        self.copy(key, tensor)
         return tensor
+
+    def copy(self, key: str, target: torch.Tensor) -> None:
+        """Copy a tensor into a contiguous one of its shape and of any type and device."""
+        dtype = self.check_type(key)
+        self._file.seek(self._data_start + self._entries[key]["data_offsets"][0])
+        flat = target.view(-1)
+        values = BLOCK_BYTES // dtype.itemsize
+        for start in range(0, flat.numel(), values):
+            part = flat[start : start + values]
+            block = memoryview(self._block)[: part.numel() * dtype.itemsize]
+            if self._file.readinto(block) != block.nbytes:
+                raise CheckpointError(f"{self.path} became shorter while it was read; load it again")
+            part.copy_(torch.frombuffer(block, dtype=dtype))
 
 
 @contextmanager
 def open_tensors(path: Path) -> Iterator[TensorFile]:
     try:
-        with safe_open(path, framework="pt") as opened:
-            yield TensorFile(path, opened)
+        with safe_open(path, framework="pt"):  # checks that header and length agree
+            pass
     except SafetensorError as error:
         raise CheckpointError(
             f"{path} is damaged or not a safetensors file ({error}); copy it again"
         ) from error
+    with path.open("rb") as file:
+        yield TensorFile(path, file)

@@ -10,10 +10,13 @@ older versions lack.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from smolvla_ros.policy.checkpoint import HUB_ID, Checkpoint, CheckpointError, Json, download
+from smolvla_ros.policy.policy import PolicyError
+from smolvla_ros.policy.realtime_chunking import GuidanceSettings
 
 STATE = "observation.state"
 ACTION = "action"
@@ -43,6 +46,11 @@ class SmolVLAConfig:
     expert_width_multiplier: float
     min_period: float  # of the sinusoidal time embedding, in units of the flow's time 0..1
     max_period: float
+    guidance: GuidanceSettings  # of real-time chunking, where the caller does not say otherwise
+    # What checkpoints without processor files say of the steps before and after the network:
+    tokenizer_max_length: int
+    pad_language_to: str  # "max_length" or "longest"
+    norm_modes: Mapping[str, str]  # feature -> mode of normalisation
 
     @classmethod
     def from_json(cls, config: Json) -> SmolVLAConfig:
@@ -75,6 +83,7 @@ class SmolVLAConfig:
         for index in range(empty_cameras):
             key = f"{IMAGES}empty_camera_{index}"
             image_keys += (key,) if key not in image_keys else ()
+        modes = config.object("normalization_mapping", {})
         return cls(
             state_dim=state_dim,
             action_dim=action_dim,
@@ -94,6 +103,13 @@ class SmolVLAConfig:
             expert_width_multiplier=config.get("expert_width_multiplier", float, 0.75),
             min_period=config.get("min_period", float, 4e-3),
             max_period=config.get("max_period", float, 4.0),
+            guidance=_guidance(config),
+            tokenizer_max_length=config.positive("tokenizer_max_length", 48),
+            pad_language_to=config.get("pad_language_to", str, "longest"),
+            norm_modes={
+                STATE: modes.get("STATE", str, "MEAN_STD"),
+                ACTION: modes.get("ACTION", str, "MEAN_STD"),
+            },
         )
 
     def attends_to_itself(self, layer: int) -> bool:
@@ -128,6 +144,21 @@ def _width(features: Json, key: str) -> int:
     if len(shape) != 1 or not isinstance(shape[0], int) or shape[0] < 1:
         raise CheckpointError(f"{features.where}: {key!r} has shape {shape}, expected one number above 0")
     return shape[0]
+
+
+def _guidance(config: Json) -> GuidanceSettings:
+    defaults = GuidanceSettings()
+    if config.values.get("rtc_config") is None:
+        return defaults
+    rtc = config.object("rtc_config")
+    try:
+        return GuidanceSettings(
+            execution_horizon=rtc.get("execution_horizon", int, defaults.execution_horizon),
+            schedule=rtc.get("prefix_attention_schedule", str, defaults.schedule).lower(),
+            max_weight=rtc.get("max_guidance_weight", float, defaults.max_weight),
+        )
+    except PolicyError as error:
+        raise CheckpointError(f"{rtc.where}: {error}") from error
 
 
 def _image_size(config: Json) -> int:
@@ -230,22 +261,22 @@ def expert_config(text: TransformerConfig, width_multiplier: float) -> Transform
     )
 
 
-def find_backbone(name: str, checkpoint: Checkpoint, backbone: str | Path | None) -> Checkpoint:
+def find_backbone(name: str, checkpoints: Sequence[Checkpoint], backbone: str | Path | None) -> Checkpoint:
     """The folder with the vision-language model's config and tokenizer (its weights are in the checkpoint).
 
-    `backbone` wins if given; else `name` is tried as a folder inside the checkpoint, as a folder, and as a
-    Hub id.
+    `backbone` wins if given; else `name` is tried as a folder inside the checkpoints (an adapter and its base, or one),
+    as a folder, and as a Hub id.
     """
     if backbone is not None:
         if not Path(backbone).expanduser().is_dir():
             raise CheckpointError(f"backbone={str(backbone)!r} is not a folder")
         return Checkpoint.locate(backbone)
-    for folder in (checkpoint.folder / name, Path(name).expanduser()):
+    for folder in (*(checkpoint.folder / name for checkpoint in checkpoints), Path(name).expanduser()):
         if folder.is_dir():
             return Checkpoint.locate(folder)
     if not HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"{checkpoint.folder / 'config.json'}: the vision-language model {name!r} is no folder inside "
+            f"{checkpoints[0].folder / 'config.json'}: the vision-language model {name!r} is no folder inside "
             f"the checkpoint, no folder in {Path.cwd()} and no Hub id; pass backbone=<folder with its "
             f"config.json and tokenizer.json>"
         )

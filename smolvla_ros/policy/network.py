@@ -23,6 +23,7 @@ import torch.nn.functional as F  # noqa: N812  the name torch users know
 from torch import Tensor, nn
 
 from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig, TransformerConfig, expert_config
+from smolvla_ros.policy.realtime_chunking import Guidance
 from smolvla_ros.policy.transformer import (
     Layer,
     Layers,
@@ -108,14 +109,24 @@ class Network(nn.Module):
         self.action_time_mlp_out = nn.Linear(expert.width, expert.width)
         self.action_out_proj = nn.Linear(expert.width, config.max_action_dim)
 
-    def sample(self, context: Context, noise: Tensor) -> Tensor:
+    @property
+    def times(self) -> list[float]:
+        """Of the flow, where its velocity is asked for: from 1 (noise) on towards 0 (actions)."""
+        return [1.0 + index * self._step for index in range(self.config.num_steps)]
+
+    @property
+    def _step(self) -> float:
+        return -1.0 / self.config.num_steps
+
+    def sample(self, context: Context, noise: Tensor, guidance: Guidance | None = None) -> Tensor:
         """Follow the flow from noise (t = 1) to actions (t = 0); both float32 (B, chunk, max_action_dim)."""
-        step = -1.0 / self.config.num_steps
-        times = [1.0 + index * step for index in range(self.config.num_steps)]
-        embeddings = self.embed_times(times).to(noise.device)
+        embeddings = self.embed_times(self.times).to(noise.device)
         x = noise
-        for embedding in embeddings:
-            x = x + step * self.velocity(context, x, embedding)
+        for index, embedding in enumerate(embeddings):
+            velocity = self.velocity(context, x, embedding)
+            if guidance is not None:
+                velocity = guidance.pull(velocity, x, index)
+            x = x + self._step * velocity
         return x
 
     # See and read

@@ -2,25 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """Before and after the network: images fitted, words to tokens, robot units to normalised ones and back.
 
-A checkpoint brings these steps along as two JSON pipelines with their statistics; they are followed as
-written, and a step or a statistic that is unknown or absent is refused. LeRobot silently leaves values as
-they are when statistics are missing, so that the arm receives standard scores for degrees; that must not
-happen here.
+Checkpoints of LeRobot 0.4 and later bring these steps along as two JSON pipelines; they are followed as
+written, and an unknown step is refused. Older ones have none: what LeRobot 0.4 would do is done, with the
+settings in config.json. The statistics come from statistics.py. LeRobot silently leaves values as they are when
+statistics are missing, so that the arm receives standard scores for degrees; that must not happen here.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch users know
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from smolvla_ros.policy.checkpoint import Checkpoint, CheckpointError, Json, TensorFile, open_tensors
+from smolvla_ros.policy.checkpoint import Checkpoint, CheckpointError, Json
 from smolvla_ros.policy.config import ACTION, STATE, SmolVLAConfig
+from smolvla_ros.policy.statistics import (
+    MODE_STATISTICS,
+    FeatureStatistics,
+    Place,
+    StatisticsChoice,
+    Wanted,
+    find_statistics,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,15 +44,6 @@ PREPROCESSOR_STEPS = (
     "normalizer_processor",
 )
 POSTPROCESSOR_STEPS = ("unnormalizer_processor", "device_processor")
-
-# Mode of normalisation -> the statistics it needs. The last three map their two statistics to -1 and 1.
-MODE_STATISTICS = {
-    "IDENTITY": (),
-    "MEAN_STD": ("mean", "std"),
-    "MIN_MAX": ("min", "max"),
-    "QUANTILES": ("q01", "q99"),
-    "QUANTILE10": ("q10", "q90"),
-}
 
 
 def fit_image(image: Tensor, size: int) -> Tensor:
@@ -62,26 +62,40 @@ def resize_with_pad(image: Tensor, width: int, height: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Between robot units and the network's, float32 (..., joints), by the two statistics of its mode."""
+    """Between robot units and the network's, float32 (..., joints), by the two statistics of its mode.
+
+    adds_eps: how LeRobot 0.1 to 0.3 kept the range of a joint that never moved from being 0; 0.4 and later put eps
+    in the place of a 0.
+    """
 
     mode: str
     eps: float
     first: Tensor
     second: Tensor
+    adds_eps: bool = False
+
+    @classmethod
+    def of(cls, mode: str, eps: float, statistics: FeatureStatistics, adds_eps: bool = False) -> Normalizer:
+        needed = MODE_STATISTICS[mode]
+        nothing = torch.zeros(0)
+        first, second = (torch.tensor(statistics.values[k]) for k in needed) if needed else (nothing, nothing)
+        return cls(mode, eps, first, second, adds_eps)
 
     def normalize(self, x: Tensor) -> Tensor:
         if self.mode == "IDENTITY":
             return x
         if self.mode == "MEAN_STD":
             return (x - self.first) / (self.second + self.eps)
-        return 2 * (x - self.first) / self._range() - 1
+        span = self.second - self.first + self.eps if self.adds_eps else self._range()
+        return (x - self.first) / span * 2 - 1
 
     def unnormalize(self, x: Tensor) -> Tensor:
         if self.mode == "IDENTITY":
             return x
         if self.mode == "MEAN_STD":
             return x * self.second + self.first
-        return (x + 1) / 2 * self._range() + self.first
+        span = self.second - self.first if self.adds_eps else self._range()
+        return (x + 1) / 2 * span + self.first
 
     def _range(self) -> Tensor:
         span = self.second - self.first
@@ -151,25 +165,77 @@ class TaskTokenizer:
 
 @dataclass(frozen=True)
 class Processors:
-    """A checkpoint's policy_preprocessor.json and policy_postprocessor.json with their statistics."""
+    """What happens before and after the network of one checkpoint, with the statistics that it needs."""
 
     rename: Mapping[str, str]  # full observation key -> the checkpoint's
     tokenizer: TokenizerSettings
     state: Normalizer
     action: Normalizer
+    state_statistics: FeatureStatistics
+    action_statistics: FeatureStatistics
+    state_file: Place | None  # all that the preprocessor's has; older checkpoints have none
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint, config: SmolVLAConfig) -> Processors:
-        before = _steps(checkpoint, PREPROCESSOR, PREPROCESSOR_STEPS)
-        after = _steps(checkpoint, POSTPROCESSOR, POSTPROCESSOR_STEPS)
-        rename = before.by_name.get("rename_observations_processor", Json(before.where, {}))
-        rename_map = rename.object("config", {}).get("rename_map", dict, {})
+    def load(
+        cls, checkpoint: Checkpoint, config: SmolVLAConfig, weights: Path, choice: StatisticsChoice
+    ) -> Processors:
+        """Read the processor files of `checkpoint`, or do without where there are none.
+
+        weights: the file among whose weights older checkpoints keep their statistics. choice: the user's.
+        """
+        if checkpoint.has(PREPROCESSOR) or checkpoint.has(POSTPROCESSOR):
+            before = _steps(checkpoint, PREPROCESSOR, PREPROCESSOR_STEPS)
+            after = _steps(checkpoint, POSTPROCESSOR, POSTPROCESSOR_STEPS)
+            rename = before.by_name.get("rename_observations_processor", Json(before.where, {}))
+            rename_map = rename.object("config", {}).get("rename_map", dict, {})
+            tokenizer = _tokenizer_settings(before)
+            state = _normalization(checkpoint, before["normalizer_processor"], STATE)
+            action = _normalization(checkpoint, after["unnormalizer_processor"], ACTION)
+        else:
+            rename_map = {}
+            tokenizer = _older_tokenizer_settings(checkpoint, config)
+            where = f"{checkpoint.folder / 'config.json'}: normalization_mapping"
+            state, action = (
+                Normalization(_known_mode(config.norm_modes[name], where)) for name in (STATE, ACTION)
+            )
+        if choice.identity:
+            logger.warning(
+                "%s: state and action are not normalised, because normalization='identity' was given; the arm "
+                "moves wrongly unless the policy was trained so",
+                checkpoint.name,
+            )
+            state, action = (replace(entry, mode="IDENTITY") for entry in (state, action))
+            state_statistics = action_statistics = FeatureStatistics({}, "none: normalization='identity'")
+        else:
+            state_statistics, action_statistics = find_statistics(
+                checkpoint.name,
+                [
+                    Wanted(STATE, config.state_dim, state.mode, state.state_file),
+                    Wanted(ACTION, config.action_dim, action.mode, action.state_file),
+                ],
+                Place.buffers(weights),
+                choice.dataset,
+                Place.stats_json(choice.stats) if choice.stats else None,
+            )
         return cls(
             rename={str(key): str(value) for key, value in rename_map.items()},
-            tokenizer=_tokenizer_settings(before),
-            state=_normalizer(checkpoint, before, "normalizer_processor", STATE, config.state_dim),
-            action=_normalizer(checkpoint, after, "unnormalizer_processor", ACTION, config.action_dim),
+            tokenizer=tokenizer,
+            state=Normalizer.of(state.mode, state.eps, state_statistics, state.adds_eps),
+            action=Normalizer.of(action.mode, action.eps, action_statistics, action.adds_eps),
+            state_statistics=state_statistics,
+            action_statistics=action_statistics,
+            state_file=state.state_file,
         )
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How one feature is normalised, before its statistics are found; the defaults are LeRobot 0.1 to 0.3's."""
+
+    mode: str
+    eps: float = 1e-8
+    adds_eps: bool = True
+    state_file: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -186,11 +252,7 @@ class Steps:
 
 
 def _steps(checkpoint: Checkpoint, name: str, known: tuple[str, ...]) -> Steps:
-    pipeline = checkpoint.json(
-        name,
-        "LeRobot 0.4 and later write it beside model.safetensors; migrate an older checkpoint with LeRobot's "
-        "migrate_policy_normalization first",
-    )
+    pipeline = checkpoint.json(name, "copy the whole folder that LeRobot saved ('pretrained_model')")
     steps: dict[str, Json] = {}
     for step in pipeline.objects("steps"):
         step_name = str(step.values.get("registry_name", step.values.get("class")))
@@ -207,78 +269,54 @@ def _steps(checkpoint: Checkpoint, name: str, known: tuple[str, ...]) -> Steps:
 
 def _tokenizer_settings(steps: Steps) -> TokenizerSettings:
     config = steps["tokenizer_processor"].object("config", {})
-    padding, side = config.values.get("padding", "max_length"), config.get("padding_side", str, "right")
-    if padding not in ("max_length", "longest"):
-        raise CheckpointError(f"{config.where}: 'padding' is {padding!r}, expected 'max_length' or 'longest'")
+    side = config.get("padding_side", str, "right")
     if side not in ("left", "right"):
         raise CheckpointError(f"{config.where}: 'padding_side' is {side!r}, expected 'left' or 'right'")
     return TokenizerSettings(
         name=config.get("tokenizer_name", str),
         max_length=config.positive("max_length"),
-        pads_to_max_length=padding == "max_length",
+        pads_to_max_length=_pads(config.values.get("padding", "max_length"), f"{config.where}: 'padding'"),
         padding_side=side,
         truncates=config.get("truncation", bool, True),
         appends_newline="smolvla_new_line_processor" in steps.by_name,
     )
 
 
-def _normalizer(checkpoint: Checkpoint, steps: Steps, step_name: str, feature: str, width: int) -> Normalizer:
-    step = steps[step_name]
+def _older_tokenizer_settings(checkpoint: Checkpoint, config: SmolVLAConfig) -> TokenizerSettings:
+    """LeRobot 0.1 to 0.3 did the same in code, except that they did not cut long tasks."""
+    where = f"{checkpoint.folder / 'config.json'}: 'pad_language_to'"
+    return TokenizerSettings(
+        name=config.vlm_model_name,
+        max_length=config.tokenizer_max_length,
+        pads_to_max_length=_pads(config.pad_language_to, where),
+        padding_side="right",
+        truncates=True,
+        appends_newline=True,
+    )
+
+
+def _pads(padding: object, where: str) -> bool:
+    if padding not in ("max_length", "longest"):
+        raise CheckpointError(f"{where} is {padding!r}, expected 'max_length' or 'longest'")
+    return padding == "max_length"
+
+
+def _normalization(checkpoint: Checkpoint, step: Json, feature: str) -> Normalization:
     config = step.object("config", {})
     kind = config.object("features").object(feature).get("type", str)
-    mode = config.object("norm_map").get(kind, str)
+    mode = _known_mode(config.object("norm_map").get(kind, str), f"{config.where}: norm_map {kind!r}")
+    name = step.get("state_file", str, None)
+    path = (
+        checkpoint.file(name, f"it holds the statistics that {step.where} normalises with")
+        if name is not None
+        else None
+    )
+    return Normalization(
+        mode, config.get("eps", float, 1e-8), False, Place.state_file(path) if path else None
+    )
+
+
+def _known_mode(mode: str, where: str) -> str:
     if mode not in MODE_STATISTICS:
-        raise CheckpointError(
-            f"{config.where}: norm_map {kind!r} is {mode!r}, known are {', '.join(MODE_STATISTICS)}"
-        )
-    needed = MODE_STATISTICS[mode]
-    found: Mapping[str, Tensor] = {}
-    if needed:
-        path = checkpoint.file(
-            step.get("state_file", str), f"it holds the statistics that {step.where} normalises with"
-        )
-        with open_tensors(path) as file:
-            found = _statistics(file, feature, needed, width)
-    nothing = torch.zeros(0)
-    first, second = (found[name] for name in needed) if needed else (nothing, nothing)
-    return Normalizer(mode, config.get("eps", float, 1e-8), first, second)
-
-
-def _statistics(file: TensorFile, feature: str, needed: tuple[str, ...], width: int) -> dict[str, Tensor]:
-    """The named statistics of a feature, float32 (width,), each checked."""
-    missing = [f"{feature}.{name}" for name in needed if f"{feature}.{name}" not in file.keys]
-    if missing:
-        raise CheckpointError(
-            f"{file.path} has no statistics {', '.join(missing)}; without them the policy would read the arm "
-            f"wrongly or command standard scores for degrees. {_available(file.keys)} Use a checkpoint that "
-            f"was fine-tuned on one dataset: it has them"
-        )
-    found = {}
-    for name in needed:
-        key = f"{feature}.{name}"
-        value = file.read(key).to(torch.float32).clone()
-        if value.shape != (width,):
-            raise CheckpointError(f"{file.path}: {key!r} has shape {tuple(value.shape)}, expected ({width},)")
-        if not torch.isfinite(value).all():
-            raise CheckpointError(
-                f"{file.path}: {key!r} is {value.tolist()}; statistics that are not finite were never "
-                f"computed. Save the checkpoint again with its dataset's statistics"
-            )
-        found[name] = value
-    spread = needed[1]
-    lowest = torch.zeros(width) if spread == "std" else found[needed[0]]
-    if bool((found[spread] < lowest).any()):
-        raise CheckpointError(
-            f"{file.path}: '{feature}.{spread}' is {found[spread].tolist()}, partly below {lowest.tolist()}; "
-            f"such statistics are damaged. Save the checkpoint again with its dataset's statistics"
-        )
-    return found
-
-
-def _available(keys: tuple[str, ...]) -> str:
-    """What a state file has instead; LeRobot's migration left some with one set of statistics per dataset."""
-    datasets = sorted({key.split(".buffer.")[0] for key in keys if ".buffer." in key})
-    if datasets:
-        return f"It has statistics of the datasets {', '.join(datasets)}, under names that no feature has."
-    features = sorted({key.rpartition(".")[0] for key in keys})
-    return f"It has statistics of {', '.join(features) or 'nothing'}."
+        raise CheckpointError(f"{where} is {mode!r}, known are {', '.join(MODE_STATISTICS)}")
+    return mode

@@ -9,13 +9,18 @@ calibration) is checked when the pair is made, before anything moves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.observation import Observation
-from smolvla_ros.policy.policy import PolicyError
+from smolvla_ros.policy.camera_names import match_cameras
+from smolvla_ros.policy.finding import Finding
+from smolvla_ros.policy.policy import Continuation, PolicyError
+from smolvla_ros.policy.pose import check_pose
+from smolvla_ros.policy.preflight import check_dimensions
+from smolvla_ros.policy.unit_evidence import Values
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import CalibrationError, MotorCalibration
 
@@ -32,15 +37,26 @@ class ChunkModel(Protocol):
     @property
     def action_dim(self) -> int: ...
     def predict_chunk(
-        self, images: Mapping[str, npt.NDArray[np.uint8]], state: npt.NDArray[np.float32], task: str
+        self,
+        images: Mapping[str, npt.NDArray[np.uint8]],
+        state: npt.NDArray[np.float32],
+        task: str,
+        *,
+        prefix: npt.NDArray[np.float32] | None = None,
+        inference_delay: int = 0,
+        execution_horizon: int | None = None,
+        schedule: str | None = None,
+        max_guidance_weight: float | None = None,
     ) -> npt.NDArray[np.float32]: ...
+    def reset(self) -> None: ...
 
 
 class RobotPolicy:
     """A `ChunkModel` that speaks of one robot's cameras and radians.
 
     `cameras`: names of the cameras to use; by default one for each image of the checkpoint. Fewer than the checkpoint
-    has must be asked for by name, because the policy was trained with all of them.
+    has must be asked for by name, because the policy was trained with all of them. `seen`: statistics of the states
+    that it was trained on.
     """
 
     def __init__(
@@ -49,15 +65,15 @@ class RobotPolicy:
         robot: RobotSpec,
         calibration: Mapping[str, MotorCalibration] | None = None,
         cameras: Sequence[str] = (),
+        seen: Values | None = None,
     ) -> None:
         self._model = model
-        self._image_keys = _match_cameras(model, robot, cameras)
-        joints = len(robot.joints)
-        if model.state_dim != joints or model.action_dim != joints:
-            raise PolicyError(
-                f"checkpoint '{model.name}' has {model.state_dim} state and {model.action_dim} action values, robot "
-                f"'{robot.name}' has {joints} joints; take a checkpoint trained on this arm, or its robot file"
-            )
+        self._robot, self._calibration, self._seen = robot, calibration, seen or {}
+        match = match_cameras(model.name, model.image_keys, robot, cameras)
+        misfit = match.finding or check_dimensions(model.name, model.state_dim, model.action_dim, robot)
+        if misfit:
+            raise PolicyError(str(misfit))
+        self._image_keys = match.image_keys
         self._units = robot.units(calibration)
         try:
             for joint, units in zip(robot.joints, self._units):
@@ -75,31 +91,34 @@ class RobotPolicy:
     def cameras(self) -> tuple[str, ...]:
         return tuple(self._image_keys)
 
-    def infer(self, observation: Observation) -> npt.NDArray[np.float64]:
+    def infer(
+        self, observation: Observation, continuation: Continuation | None = None
+    ) -> npt.NDArray[np.float64]:
         """Positions of shape (steps, joints), rad."""
         images = {key: observation.frames[camera].image for camera, key in self._image_keys.items()}
-        positions = observation.joints.positions_rad
-        state = np.array(
-            [units.rad_to_lerobot(rad) for units, rad in zip(self._units, positions)], np.float32
-        )
-        actions = self._model.predict_chunk(images, state, observation.task)
+        state = self._to_lerobot(observation.joints.positions_rad)
+        prefix: dict[str, Any] = {}
+        if continuation is not None:
+            prefix = {
+                "prefix": self._to_lerobot(continuation.positions),
+                "inference_delay": continuation.inference_delay,
+                "execution_horizon": continuation.execution_horizon,
+                "schedule": continuation.schedule,
+                "max_guidance_weight": continuation.max_guidance_weight,
+            }
+        actions = self._model.predict_chunk(images, state, observation.task, **prefix)
         columns = [
             units.lerobot_to_rad(actions[:, i].astype(np.float64)) for i, units in enumerate(self._units)
         ]
         return np.stack(columns, axis=1)
 
+    def check_pose(self, positions_rad: npt.NDArray[np.float64], max_sigma: float) -> Finding | None:
+        return check_pose(self._robot, self._calibration, self._seen, positions_rad, max_sigma)
 
-def _match_cameras(model: ChunkModel, robot: RobotSpec, chosen: Sequence[str]) -> dict[str, str]:
-    """Robot camera name -> image key, in the checkpoint's order: the order is all SmolVLA knows cameras by."""
-    candidates = robot.select_cameras(chosen) if chosen else robot.cameras
-    by_key = {camera.image_key: camera.name for camera in candidates}
-    have = ", ".join(f"{name} ({key})" for key, name in by_key.items())
-    unknown = [key for key in by_key if key not in model.image_keys] if chosen else []
-    missing = [key for key in model.image_keys if key not in by_key] if not chosen else []
-    if unknown or missing:
-        raise PolicyError(
-            f"checkpoint '{model.name}' sees {', '.join(model.image_keys)}; robot '{robot.name}' has {have}. "
-            f"Without a partner: {', '.join(unknown + missing)}. Set image_key in the robot file, or name in `cameras` "
-            "which cameras to use"
-        )
-    return {by_key[key]: key for key in model.image_keys if key in by_key}
+    def reset(self) -> None:
+        self._model.reset()
+
+    def _to_lerobot(self, positions_rad: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """(..., joints) rad in the checkpoint's units."""
+        columns = [units.rad_to_lerobot(positions_rad[..., i]) for i, units in enumerate(self._units)]
+        return np.stack(columns, axis=-1).astype(np.float32)

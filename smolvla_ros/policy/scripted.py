@@ -3,7 +3,7 @@
 """A policy with a known, smooth motion: every joint sways about its middle. For tests and dry runs without torch.
 
 The motion is a function of absolute time alone, so that chunks of different observations agree exactly where they
-overlap, and what an executor adds to it can be measured.
+overlap, a leftover has nothing to add, and what an executor adds can be measured.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.observation import NANOSECONDS, Observation
+from smolvla_ros.policy.finding import Finding
+from smolvla_ros.policy.policy import Continuation
 from smolvla_ros.robot import RobotSpec
 
 
@@ -35,8 +37,17 @@ class ScriptedPolicy:
         self._amplitude_rad = amplitude_rad
         self._period_s = period_s
 
-    def infer(self, observation: Observation) -> npt.NDArray[np.float64]:
+    def infer(
+        self, observation: Observation, continuation: Continuation | None = None
+    ) -> npt.NDArray[np.float64]:
         period_ns = round(self._period_s * NANOSECONDS)
         start_s = (observation.stamp_ns % period_ns) / NANOSECONDS
         angle = 2.0 * np.pi * (start_s + self._step_s) / self._period_s
         return np.asarray(self._middle_rad + self._amplitude_rad * np.sin(angle[:, None] + self._phase))
+
+    def check_pose(self, positions_rad: npt.NDArray[np.float64], max_sigma: float) -> Finding | None:
+        """It has seen no data."""
+        return None
+
+    def reset(self) -> None:
+        """It remembers nothing."""

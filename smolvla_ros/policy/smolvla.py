@@ -11,6 +11,7 @@ and no clock.
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +22,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from smolvla_ros.policy.checkpoint import Checkpoint
-from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig, find_backbone, short_name
+from smolvla_ros.policy.checkpoint_spec import CheckpointSpec
+from smolvla_ros.policy.config import SmolVLAConfig, short_name
 from smolvla_ros.policy.network import Network
 from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.policy.processing import Processors, TaskTokenizer, fit_image
-from smolvla_ros.policy.weights import load_weights
+from smolvla_ros.policy.realtime_chunking import Guidance, GuidanceSettings
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 DTYPES = ("auto", "float32", "bfloat16", "native")
-IMAGE_START = ("<fake_token_around_image>", "<global-img>")
-IMAGE_END = ("<fake_token_around_image>",)
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,13 @@ class SmolVLA:
         self.image_keys = config.cameras
         self.state_dim = config.state_dim
         self.action_dim = config.action_dim
-        self._processors = processors
+        self.processors = processors
+        self.tokenizer_name = processors.tokenizer.name
         self._rename = {short_name(old): short_name(new) for old, new in processors.rename.items()}
         self._tokenizer = tokenizer
         self._device = network.state_proj.weight.device
-        self._generator = torch.Generator().manual_seed(0)
+        self._generator = torch.Generator()
+        self.reset()
 
     @classmethod
     def from_pretrained(
@@ -83,6 +86,9 @@ class SmolVLA:
         dtype: str = "auto",
         backbone: str | Path | None = None,
         revision: str | None = None,
+        dataset: str | None = None,
+        stats: str | Path | None = None,
+        normalization: str | None = None,
     ) -> SmolVLA:
         """Load a checkpoint folder or Hub id; raises CheckpointError if it must not be run.
 
@@ -92,33 +98,28 @@ class SmolVLA:
         backbone: folder with the vision-language model's config.json and tokenizer.json, for when the name
             that the checkpoint has for it leads nowhere (without network, for example).
         revision: branch, tag or commit of a Hub id.
+        dataset: whose statistics to take, of a checkpoint that has those of several.
+        stats: a LeRobot dataset's meta/stats.json, for statistics that the checkpoint lacks.
+        normalization: "identity" says that the policy was trained on values that were not normalised.
         """
         if dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
         target = _device(device)
         if dtype == "auto":
             dtype = "native" if _computes_bfloat16(target) else "float32"
-        found = Checkpoint.locate(checkpoint, revision)
-        config = SmolVLAConfig.from_json(found.json("config.json", "give the folder that LeRobot saved"))
-        processors = Processors.load(found, config)
-        weights = found.weights_file()
-        tokenizer = TaskTokenizer(
-            find_backbone(processors.tokenizer.name, found, backbone), processors.tokenizer
+        spec = CheckpointSpec.load(checkpoint, backbone, revision, dataset, stats, normalization)
+        network = spec.empty_network()
+        spec.weights.load(network, target, dtype)
+        parameters = list(network.parameters())
+        logger.info(
+            "%s: %d parameters in %s on %s, %.0f MB",
+            spec.name,
+            sum(parameter.numel() for parameter in parameters),
+            dtype,
+            target,
+            sum(parameter.nbytes for parameter in parameters) / 1e6,
         )
-        vlm = find_backbone(config.vlm_model_name, found, backbone)
-        vlm_config = BackboneConfig.from_json(
-            vlm.json("config.json", "the backbone folder must hold it"), config
-        )
-        image_start, image_end = (IMAGE_START, IMAGE_END) if config.add_image_special_tokens else ((), ())
-        with torch.device("meta"):
-            network = Network(
-                config,
-                vlm_config,
-                image_start=[tokenizer.token_id(token) for token in image_start],
-                image_end=[tokenizer.token_id(token) for token in image_end],
-            )
-        load_weights(network, weights, target, dtype)
-        return cls(found.name, config, processors, tokenizer, network)
+        return cls(spec.name, spec.config, spec.processors, spec.tokenizer, network)
 
     def predict_chunk(
         self,
@@ -128,6 +129,11 @@ class SmolVLA:
         noise: npt.ArrayLike | None = None,
         seed: int | None = None,
         image_masks: Mapping[str, bool] | None = None,
+        prefix: npt.ArrayLike | None = None,
+        inference_delay: int = 0,
+        execution_horizon: int | None = None,
+        schedule: str | None = None,
+        max_guidance_weight: float | None = None,
     ) -> npt.NDArray[np.float32]:
         """The next actions, (chunk_size, action_dim), in the units and order of the checkpoint's robot.
 
@@ -137,22 +143,34 @@ class SmolVLA:
         noise: (chunk_size, max_action_dim), or a batch of one, where the flow starts. Without it `seed` makes the
             chunk repeatable; without either, chunks draw on one generator that starts alike in every process.
         image_masks: a camera set to false keeps its place in the prompt and is not looked at.
+        prefix: for real-time chunking, what is left of the present plan: (rows, action_dim), in the checkpoint's
+            units, row k due together with the new chunk's action k. Rows beyond a chunk do not count; without
+            any row the chunk is free.
+        inference_delay: rows of it that are executed before the new chunk can take effect.
+        execution_horizon, schedule, max_guidance_weight: how far and how firmly it is followed, see
+            `GuidanceSettings`; without them the checkpoint's (10, "exp" and 10 where it says nothing).
 
         Raises PolicyError if an input does not fit the checkpoint.
         """
         with torch.inference_mode():
             inputs = self.prepare(images, state, task, image_masks)
             start = self._noise(noise, seed)
-            prefix = self.network.embed_prefix(
+            settings = self._settings(inference_delay, execution_horizon, schedule, max_guidance_weight)
+            guidance = None if prefix is None else self._guidance(prefix, settings)
+            seen = self.network.embed_prefix(
                 inputs.images, inputs.image_valid, inputs.tokens, inputs.tokens_valid, inputs.state
             )
-            context = self.network.context(prefix.valid, *self.network.read_prefix(prefix))
-            normalized = self.network.sample(context, start)[0, :, : self.action_dim]
-            actions = self._processors.action.unnormalize(normalized.to("cpu"))
+            context = self.network.context(seen.valid, *self.network.read_prefix(seen))
+            normalized = self.network.sample(context, start, guidance)[0, :, : self.action_dim]
+            actions = self.processors.action.unnormalize(normalized.to("cpu"))
         if not bool(torch.isfinite(actions).all()):
             raise RuntimeError(f"{self.name} put out actions that are not finite; its weights are damaged")
         array: npt.NDArray[np.float32] = actions.numpy()
         return array
+
+    def reset(self) -> None:
+        """Start over: the next chunks are those of a policy just loaded."""
+        self._generator.manual_seed(0)
 
     def prepare(
         self,
@@ -216,7 +234,7 @@ class SmolVLA:
             )
         if not np.isfinite(array).all():
             raise PolicyError(f"state holds values that are not finite: {array.tolist()}")
-        normalized = self._processors.state.normalize(torch.tensor(array, dtype=torch.float32))
+        normalized = self.processors.state.normalize(torch.tensor(array, dtype=torch.float32))
         padded = torch.zeros(1, self.config.max_state_dim)
         padded[0, : self.state_dim] = normalized
         return padded.to(self._device)
@@ -235,6 +253,39 @@ class SmolVLA:
                 f"shape {shape}"
             )
         return torch.tensor(array, dtype=torch.float32, device=self._device)[None]
+
+    def _settings(
+        self, delay: int, horizon: int | None, schedule: str | None, max_weight: float | None
+    ) -> GuidanceSettings:
+        own = self.config.guidance
+        return GuidanceSettings(
+            inference_delay=delay,
+            execution_horizon=own.execution_horizon if horizon is None else horizon,
+            schedule=own.schedule if schedule is None else schedule,
+            max_weight=own.max_weight if max_weight is None else max_weight,
+        )
+
+    def _guidance(self, prefix: npt.ArrayLike, settings: GuidanceSettings) -> Guidance | None:
+        array = np.asarray(prefix)
+        if array.ndim != 2 or array.shape[1] != self.action_dim or array.dtype.kind not in "fiu":
+            raise PolicyError(
+                f"prefix has shape {array.shape} and type {array.dtype}; {self.name} expects rows of "
+                f"{self.action_dim} numbers"
+            )
+        if not np.isfinite(array).all():
+            row, joint = np.argwhere(~np.isfinite(array))[0]
+            raise PolicyError(
+                f"prefix is {array[row, joint]} in row {row}, column {joint}; it must be finite"
+            )
+        if not len(array):
+            return None
+        return Guidance.towards(
+            self.processors.action.normalize(torch.tensor(array, dtype=torch.float32)).to(self._device),
+            settings,
+            self.chunk_size,
+            self.config.max_action_dim,
+            self.network.times,
+        )
 
 
 def _device(name: str) -> torch.device:

@@ -3,21 +3,24 @@
 """A checkpoint's weights into the network: every tensor once, in its place, of the right shape and type.
 
 LeRobot loads what fits and logs the rest; here a weight too many or too few is an error, because half a model
-moves an arm just as willingly. Tensors are read one at a time into an empty network, so memory holds the
-model once.
+moves an arm just as willingly. Tensors are copied one at a time into an empty network, in its types, so memory
+holds the model once.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from smolvla_ros.policy.checkpoint import CheckpointError, TensorFile, open_tensors
+from smolvla_ros.policy.lora import Adapter
 from smolvla_ros.policy.network import Network
+from smolvla_ros.policy.statistics import BUFFER_MODULES
 
 # Where a checkpoint keeps our modules; the first row that fits counts.
 _VLM = "model.vlm_with_expert.vlm.model."
@@ -35,25 +38,48 @@ UNUSED = "model.vlm_with_expert.vlm.lm_head.weight"  # names the next word, whic
 EXPERT_KEY_VALUE = re.compile(r"expert\.layers\.(\d+)\.self_attn\.[kv]_proj\.weight")
 
 
-def load_weights(network: Network, path: Path, device: torch.device, dtype: str) -> None:
-    """Fill a network built on the meta device; raises CheckpointError if file and network differ."""
-    names = {checkpoint_name(name): name for name, _ in network.named_parameters()}
-    with open_tensors(path) as file:
-        _check_keys(file, names)
-        for key, name in names.items():
-            module_name, _, leaf = name.rpartition(".")
-            module = network.get_submodule(module_name)
-            wanted = tuple(getattr(module, leaf).shape)
-            if file.shape(key) != wanted:
-                raise CheckpointError(
-                    f"{path}: {key!r} has shape {file.shape(key)}, the config.json of checkpoint and "
-                    f"backbone make it {wanted}; one of the files belongs to another model"
-                )
-            # A copy, not a view of the mapped file: the file may be replaced while the policy runs.
-            tensor = torch.empty(wanted, dtype=parameter_dtype(network, name, dtype), device=device)
-            tensor.copy_(file.read(key))
-            setattr(module, leaf, nn.Parameter(tensor, requires_grad=False))
-    network.eval()
+@dataclass(frozen=True)
+class Weights:
+    """The files of a checkpoint's weights: model.safetensors, and an adapter that is merged into it."""
+
+    path: Path
+    adapter: Adapter | None = None
+
+    def check(self, network: Network) -> None:
+        """Raise CheckpointError unless names, shapes and types fit the network; reads no weights."""
+        names = _names(network)
+        with open_tensors(self.path) as file:
+            _check_keys(file, names)
+            for key, name in names.items():
+                file.check_type(key)
+                wanted = tuple(network.get_parameter(name).shape)
+                if file.shape(key) != wanted:
+                    raise CheckpointError(
+                        f"{self.path}: {key!r} has shape {file.shape(key)}, the config.json of checkpoint and "
+                        f"backbone make it {wanted}; one of the files belongs to another model"
+                    )
+        if self.adapter:
+            shapes = {key: tuple(network.get_parameter(name).shape) for key, name in names.items()}
+            self.adapter.check(shapes, frozenset((UNUSED,)))
+
+    def load(self, network: Network, device: torch.device, dtype: str) -> None:
+        """Fill a network built on the meta device, whose names and shapes fit."""
+        with open_tensors(self.path) as file:
+            for key, name in _names(network).items():
+                module_name, _, leaf = name.rpartition(".")
+                module = network.get_submodule(module_name)
+                shape = tuple(getattr(module, leaf).shape)
+                tensor = torch.empty(shape, dtype=parameter_dtype(network, name, dtype), device=device)
+                if self.adapter and self.adapter.changes(key):
+                    tensor.copy_(self.adapter.merged(key, file.read(key)))
+                else:
+                    file.copy(key, tensor)
+                setattr(module, leaf, nn.Parameter(tensor, requires_grad=False))
+        network.eval()
+
+
+def _names(network: Network) -> dict[str, str]:
+    return {checkpoint_name(name): name for name, _ in network.named_parameters()}
 
 
 def checkpoint_name(name: str) -> str:
@@ -80,13 +106,9 @@ def parameter_dtype(network: Network, name: str, dtype: str) -> torch.dtype:
 
 
 def _check_keys(file: TensorFile, wanted: dict[str, str]) -> None:
-    missing = sorted(set(wanted) - set(file.keys))
-    unexpected = sorted(set(file.keys) - set(wanted) - {UNUSED})
-    if any(key.startswith(("normalize_", "unnormalize_")) for key in unexpected):
-        raise CheckpointError(
-            f"{file.path} holds statistics beside the weights, as LeRobot 0.1 to 0.3 saved them; migrate "
-            f"it with LeRobot's migrate_policy_normalization"
-        )
+    weights = {key for key in file.keys if not key.startswith(BUFFER_MODULES)}
+    missing = sorted(set(wanted) - weights)
+    unexpected = sorted(weights - set(wanted) - {UNUSED})
     if missing or unexpected:
         raise CheckpointError(
             f"{file.path} does not hold the weights that config.json describes: {_listed('missing', missing)}"

@@ -96,6 +96,7 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
             "policy": arguments.policy,
             # the made checkpoint is smoothest so, and small enough for any machine
             "dtype": "" if given["checkpoint"] else "float32",
+            "units": "" if given["checkpoint"] else "degrees",
             "device": arguments.device,
             "mode": "shadow" if is_real else "",
             "params_file": arguments.params_file,

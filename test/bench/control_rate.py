@@ -25,7 +25,7 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.policy_node import PolicyConfig
+from smolvla_ros.nodes.policy_loading import PolicyConfig
 from smolvla_ros.suite import PACKAGE, SuiteOptions, suite_nodes
 from smolvla_ros.tools.demo_checkpoint import main as make_checkpoint
 from smolvla_ros.tools.demo_plan import free_domain

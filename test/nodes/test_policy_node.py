@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smolvla_ros.chunk import ChunkRequest, RequestReason
+pytest.importorskip("rclpy", reason="node tests need ROS 2")
+
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
+
+from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.observation import Frame
@@ -57,11 +63,28 @@ class Robot:
         joints = Joints(stamps["joints"], self.pose, np.zeros(6), np.zeros(6))
         self._joint_states.publish(joint_state_msg(self.spec.joint_names, joints))
 
-    def ask(self, request_id: int = 1, task: str = "pick up the red cube") -> int:
+    def ask(self, request_id: int = 1, task: str = "pick up the red cube", **plan: Any) -> int:
         """Publish a request and return when it was made."""
         now_ns = self.observer.now_ns()
-        self._requests.publish(chunk_request_msg(ChunkRequest(now_ns, request_id, task, RequestReason.START)))
+        request = ChunkRequest(now_ns, request_id, task, RequestReason.START, **plan)
+        self._requests.publish(chunk_request_msg(request))
         return int(now_ns)
+
+    def chunk(self, request_id: int, **plan: Any) -> ActionChunk:
+        """Ask, and return the answer."""
+        self.ask(request_id, **plan)
+        self.observer.until(
+            lambda: self.chunks and self.chunks[-1].request_id == request_id, "a chunk", timeout_s=30.0
+        )
+        return chunk_from_msg(self.chunks[-1])
+
+    def set_parameters(self, **values: Any) -> Any:
+        """Set parameters of the policy node in one go; the result says whether they were accepted."""
+        request = SetParametersAtomically.Request()
+        request.parameters = [
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
+        ]
+        return self.observer.call(SetParametersAtomically, "policy/set_parameters_atomically", request).result
 
 
 @pytest.fixture
@@ -98,6 +121,20 @@ def test_the_latest_request_wins_while_the_model_thinks(robot: Robot, start: Any
     )
     robot.observer.spin(0.7)
     assert [chunk.request_id for chunk in robot.chunks] == [1, 4]
+
+
+def test_a_chunk_says_which_task_it_answers(robot: Robot, start: Any) -> None:
+    scripted(start, latency_s=0.5)
+    robot.connect()
+    robot.observer.spin(0.3)
+    robot.ask(1, "wipe the table")
+    robot.observer.spin(0.2)
+    robot.ask(2, "pick up the red cube")  # while the answer to the first is under way
+    robot.observer.until(lambda: len(robot.chunks) == 2, "both answers")
+    assert [(chunk.request_id, chunk.task) for chunk in robot.chunks] == [
+        (1, "wipe the table"),
+        (2, "pick up the red cube"),
+    ]
 
 
 def test_callbacks_never_wait_for_the_model(robot: Robot, start: Any) -> None:
@@ -152,14 +189,25 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_smolvla_answers_in_radians_near_the_present_pose(robot: Robot, start: Any, checkpoint: Path) -> None:
-    start(
+@pytest.fixture(scope="module")
+def other_checkpoint(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
+    """Another name, the same policy."""
+    return Path(shutil.copytree(checkpoint, tmp_path_factory.mktemp("swap") / "another"))
+
+
+def smolvla(start: Any, checkpoint: Path, **parameters: Any) -> Any:
+    return start(
         "nodes.policy_node",
         robot=ROBOT_FILE,
         checkpoint=checkpoint,
         calibration="config/emulated_calibration.json",
         threads=1,
+        **parameters,
     )
+
+
+def test_smolvla_answers_in_radians_near_the_present_pose(robot: Robot, start: Any, checkpoint: Path) -> None:
+    smolvla(start, checkpoint)
     robot.connect()
     robot.observer.spin(0.3)
     robot.ask()
@@ -186,3 +234,124 @@ def test_a_checkpoint_that_does_not_fit_ends_the_start(start: Any, checkpoint: P
     for program, (_, message) in zip(programs, cases, strict=True):
         assert program.wait(60.0) == 1
         assert message in program.output and "Traceback" not in program.output
+
+
+def test_statistics_in_other_units_end_the_start_with_one_finding(
+    start: Any, checkpoint: Path, tmp_path: Path
+) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    radians = Path(shutil.copytree(checkpoint, tmp_path / "radians"))
+    for file in radians.glob("policy_*.safetensors"):
+        save_file({key: values / 57.3 for key, values in load_file(file).items()}, file)
+    program = smolvla(start, radians)
+    assert program.wait(60.0) == 1
+    refusal = "cannot configure: checkpoint 'radians' does not fit this robot: units: the statistics look like radians"
+    assert program.output.count(refusal) == 1 and "Traceback" not in program.output
+
+
+def test_no_chunk_begins_from_a_pose_that_the_policy_never_saw(
+    robot: Robot, start: Any, checkpoint: Path
+) -> None:
+    program = smolvla(start, checkpoint, units="degrees", max_pose_sigma=5.0)
+    robot.pose[robot.spec.joint_names.index("shoulder_lift")] = 0.0  # 103 degrees from the middle
+    robot.connect()
+    robot.ask()
+    message = "this pose is 5 sigma from anything the policy saw: shoulder_lift at -103"
+    robot.observer.until(lambda: message in program.output, f"the log to say '{message}'")
+    robot.observer.spin(0.3)
+    assert not robot.chunks
+    robot.pose[:] = [joint.middle_rad for joint in robot.spec.joints]
+    robot.observer.until(lambda: robot.chunks, "a chunk once the arm stands where the data are", 30.0)
+    robot.pose[1] = 0.0  # once begun, the policy may lead anywhere
+    robot.observer.spin(0.3)
+    robot.chunk(2)
+    assert "could as well be" not in program.output  # the units are confirmed
+
+
+def test_another_checkpoint_takes_over_while_the_node_runs(
+    robot: Robot, start: Any, checkpoint: Path, other_checkpoint: Path
+) -> None:
+    program = smolvla(start, checkpoint)
+    robot.connect()
+    robot.observer.spin(0.3)
+    assert robot.chunk(1).policy == checkpoint.name
+    result = robot.set_parameters(checkpoint=str(other_checkpoint))
+    assert result.successful, result.reason
+    assert robot.chunk(2).policy == "another"
+    assert f"'another' takes over from '{checkpoint.name}'" in program.output
+    assert robot.set_parameters(cameras=["top"]).successful
+    robot.silent.add("wrist")  # is not looked at any more
+    robot.observer.spin(0.3)
+    robot.chunk(3)
+
+
+def test_a_refused_checkpoint_leaves_the_old_one_at_work(
+    robot: Robot, start: Any, checkpoint: Path, tmp_path: Path
+) -> None:
+    broken = Path(shutil.copytree(checkpoint, tmp_path / "broken"))
+    (broken / "model.safetensors").write_bytes(b"cut off")
+    smolvla(start, checkpoint)
+    robot.connect()
+    robot.observer.spin(0.3)
+    for values, reason in (
+        ({"checkpoint": str(tmp_path / "nowhere")}, "nowhere"),
+        ({"checkpoint": str(broken)}, "model.safetensors"),
+        ({"cameras": ["side"]}, "Without a partner: camera3"),
+        ({"checkpoint": str(checkpoint), "robot": "another.yaml"}, "robot cannot change"),
+    ):
+        result = robot.set_parameters(**values)
+        assert not result.successful and reason in result.reason
+    assert robot.chunk(1).policy == checkpoint.name
+
+
+def test_a_request_made_while_a_checkpoint_loads_is_answered_by_it(
+    robot: Robot, start: Any, checkpoint: Path
+) -> None:
+    program = scripted(start, calibration="config/emulated_calibration.json", latency_s=1.0)
+    robot.connect()
+    robot.observer.spin(0.3)
+    robot.ask(1)
+    robot.observer.spin(0.3)  # the scripted policy thinks by now, and will not have its say
+    assert robot.set_parameters(policy="smolvla", checkpoint=str(checkpoint)).successful
+    robot.observer.until(lambda: robot.chunks, "a chunk", 30.0)
+    assert [(chunk.request_id, chunk.policy) for chunk in robot.chunks] == [(1, checkpoint.name)]
+    assert "cannot answer" not in program.output  # for what went by unseen meanwhile
+
+
+@pytest.fixture
+def flow_checkpoint(tmp_path: Path) -> Path:
+    """The golden checkpoint, whose chunks depend on their noise, with statistics that fit the robot (degrees)."""
+    from safetensors.numpy import save_file
+
+    folder = Path(shutil.copytree("test/data/golden/era_b", tmp_path / "flow"))
+    statistics = {"mean": np.array([0, 0, 0, 0, 0, 50], np.float32), "std": np.full(6, 20, np.float32)}
+    features = ("observation.state", "action")
+    for file in folder.glob("policy_*.safetensors"):
+        save_file({f"{f}.{name}": value for f in features for name, value in statistics.items()}, file)
+    return folder
+
+
+def test_with_rtc_a_chunk_goes_on_from_what_is_executed_meanwhile(
+    robot: Robot, start: Any, flow_checkpoint: Path
+) -> None:
+    smolvla(start, flow_checkpoint, backbone="test/data/golden/vlm")
+    robot.connect()
+    robot.observer.spin(0.3)
+    plan: dict[str, Any] = {
+        "joint_names": robot.spec.joint_names,
+        "prefix": robot.chunk(1).positions[20:],
+        "expected_delay_s": 0.2,
+    }
+
+    def gap_rad(request_id: int) -> float:
+        """How far a chunk is from the plan while that is executed: from the request on, for the expected delay."""
+        plan["prefix_stamp_ns"] = robot.observer.now_ns()
+        chunk = robot.chunk(request_id, **plan)
+        request = ChunkRequest(0, request_id, chunk.task, RequestReason.THRESHOLD, **plan)
+        rows = request.leftover(chunk.observation_stamp_ns, chunk.step_duration_ns)
+        return float(np.abs(chunk.positions[:6] - rows[:6]).max())
+
+    assert gap_rad(2) > 0.5
+    assert robot.set_parameters(rtc=True, rtc_execution_horizon=12).successful
+    assert gap_rad(3) < 0.1

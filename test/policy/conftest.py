@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from smolvla_ros.policy import SmolVLA
 
@@ -22,6 +23,15 @@ CASES = {
 }
 
 MakeCheckpoint = Callable[..., Path]
+Tensors = dict[str, torch.Tensor]
+
+
+def alter(path: Path, change: Callable[[Tensors], object]) -> None:
+    """Replace a tensor file (it may be a link to a golden one) by an altered copy."""
+    tensors = load_file(path)
+    change(tensors)
+    path.unlink()
+    save_file(tensors, path)
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +74,59 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
         return folder
 
     return make
+
+
+def save_without_processors(folder: Path, buffers: Mapping[str, torch.Tensor], prefix: str = "") -> Path:
+    """Turn a copy of the golden checkpoint into one of LeRobot 0.3: `buffers` among the weights, no processors."""
+    for path in folder.iterdir():
+        path.unlink()
+    shutil.copy(GOLDEN / "era_a" / "config.json", folder)
+    tensors = load_file(GOLDEN / "era_b" / "model.safetensors") | dict(buffers)
+    save_file({prefix + key: value for key, value in tensors.items()}, folder / "model.safetensors")
+    return folder
+
+
+def golden_buffers() -> dict[str, torch.Tensor]:
+    """The golden checkpoint's statistics under the names that LeRobot 0.3 gave them."""
+    file = GOLDEN / "era_b" / "policy_preprocessor_step_5_normalizer_processor.safetensors"
+    statistics = load_file(file)
+    owners = {
+        "normalize_inputs.buffer_observation_state": "observation.state",
+        "normalize_targets.buffer_action": "action",
+        "unnormalize_outputs.buffer_action": "action",
+    }
+    return {
+        f"{buffer}.{name}": statistics[f"{feature}.{name}"].clone()
+        for buffer, feature in owners.items()
+        for name in ("mean", "std")
+    }
+
+
+@pytest.fixture
+def era_a(make_checkpoint: MakeCheckpoint) -> Path:
+    """The golden checkpoint as LeRobot 0.3 saved it."""
+    return save_without_processors(make_checkpoint(), golden_buffers())
+
+
+@pytest.fixture
+def multi(make_checkpoint: MakeCheckpoint) -> Path:
+    """The golden checkpoint as smolvla_base is: stored in float32, statistics of three datasets, of actions only."""
+    folder = make_checkpoint()
+    for source in (GOLDEN / "multi").iterdir():
+        (folder / source.name).unlink()
+        (folder / source.name).symlink_to(source)
+    alter(folder / "model.safetensors", lambda t: t.update({key: value.float() for key, value in t.items()}))
+    return folder
+
+
+@pytest.fixture
+def adapter(make_checkpoint: MakeCheckpoint) -> Path:
+    """The golden adapter: as PEFT saves one, beside its base model `era_b`."""
+    folder = make_checkpoint(config={"use_peft": True}, without=("model.safetensors",))
+    for source in (GOLDEN / "peft").iterdir():
+        shutil.copy(source, folder)
+    (folder.parent / "era_b").symlink_to(GOLDEN / "era_b")
+    return folder
 
 
 @pytest.fixture

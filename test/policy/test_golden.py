@@ -52,7 +52,7 @@ def inputs(name: str, tensors: Tensors) -> dict[str, Any]:
 def test_actions_are_those_of_the_reference(name: str, mode: str, load: Load, tensors: Tensors) -> None:
     policy = load_case(load, name, mode)
     actions = policy.predict_chunk(**inputs(name, tensors), noise=tensors[f"{name}.noise"][0].numpy())
-    std = policy._processors.action.second.numpy()  # tolerances are in standard deviations
+    std = policy.processors.action.second.numpy()  # tolerances are in standard deviations
     error = np.abs(actions - tensors[f"{name}.{mode}.action"][0].numpy()) / std
     assert actions.shape == (50, 6)
     if mode == "fp32":

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from smolvla_ros.observation import example_observation
-from smolvla_ros.policy.policy import PolicyError
+from smolvla_ros.policy.policy import Continuation, PolicyError
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.policy.scripted import ScriptedPolicy
 from smolvla_ros.robot import RobotSpec, RobotSpecError
@@ -33,10 +33,15 @@ class EchoModel:
         self.state_dim = self.action_dim = width
         self.images: Mapping[str, Any] = {}
         self.state: Any = None
+        self.guidance: Mapping[str, Any] = {}
+        self.resets = 0
 
-    def predict_chunk(self, images: Mapping[str, Any], state: Any, task: str) -> Any:
-        self.images, self.state = images, state
+    def predict_chunk(self, images: Mapping[str, Any], state: Any, task: str, **guidance: Any) -> Any:
+        self.images, self.state, self.guidance = images, state, guidance
         return np.tile(state, (50, 1))
+
+    def reset(self) -> None:
+        self.resets += 1
 
 
 def test_the_middle_pose_is_zero_degrees_and_a_half_open_gripper() -> None:
@@ -59,6 +64,29 @@ def test_a_quarter_turn_of_the_pan_is_ninety_degrees_the_way_lerobot_counts() ->
     observation.joints.positions_rad[0] += np.pi / 2  # to the left; LeRobot counts to the right
     RobotPolicy(model, ROBOT, CALIBRATION).infer(observation)
     assert model.state[0] == pytest.approx(-90 * 4096 / 4095, abs=1e-4)
+
+
+def test_what_a_chunk_continues_goes_in_in_the_checkpoints_units() -> None:
+    model, observation = EchoModel(), example_observation(ROBOT)
+    policy = RobotPolicy(model, ROBOT, CALIBRATION)
+    policy.infer(observation)
+    assert not model.guidance
+    rows = np.tile(observation.joints.positions_rad, (3, 1))
+    rows[1, 0] += np.pi / 2
+    policy.infer(observation, Continuation(rows, 2, 8, "linear", 5.0))
+    expected = np.tile([0, 0, 0, 0, 0, 50], (3, 1)).astype(float)
+    expected[1, 0] = -90 * 4096 / 4095
+    assert model.guidance["prefix"] == pytest.approx(expected, abs=1e-4)
+    assert model.guidance["prefix"].dtype == np.float32
+    assert list(model.guidance.values())[1:] == [2, 8, "linear", 5.0]
+    policy.infer(observation, Continuation(np.zeros((0, 6)), 2))
+    assert model.guidance["prefix"].shape == (0, 6)
+
+
+def test_a_reset_reaches_the_checkpoint() -> None:
+    model = EchoModel()
+    RobotPolicy(model, ROBOT, CALIBRATION).reset()
+    assert model.resets == 1
 
 
 def test_images_go_in_under_the_checkpoints_names_and_in_its_order() -> None:

@@ -49,13 +49,13 @@ def test_noise_may_be_a_batch_of_one(policy: SmolVLA, observation: dict[str, Any
     assert np.array_equal(alone, batched)
 
 
-def test_without_a_seed_chunks_differ_and_a_new_start_repeats_them(
+def test_without_a_seed_chunks_differ_and_a_reset_repeats_them(
     load: Load, observation: dict[str, Any]
 ) -> None:
     policy = load()
     first, second = (policy.predict_chunk(**observation) for _ in range(2))
     assert not np.array_equal(first, second)
-    policy._generator.manual_seed(0)
+    policy.reset()
     assert np.array_equal(policy.predict_chunk(**observation), first)
 
 
@@ -69,7 +69,7 @@ def test_inputs_are_left_as_they_were(policy: SmolVLA, observation: dict[str, An
 def test_half_types_stay_near_float32(load: Load, policy: SmolVLA, observation: dict[str, Any]) -> None:
     half = load(dtype="bfloat16")
     assert half.network.expert.norm.weight.dtype == torch.bfloat16
-    std = policy._processors.action.second.numpy()
+    std = policy.processors.action.second.numpy()
     difference = policy.predict_chunk(**observation, seed=0) - half.predict_chunk(**observation, seed=0)
     assert 0 < np.abs(difference / std).max() < 0.3
 

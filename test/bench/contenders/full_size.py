@@ -1,0 +1,212 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A SmolVLA of full size with random weights, in the layout that LeRobot 0.4 writes; nothing is downloaded.
+
+Sizes, names and types are those of lerobot/smolvla_base: 500 tensors, 450,046,176 parameters, 0.91 GB. They are
+written down here and not taken from network.py, so that a mistake there shows. The files beside the weights are the
+demo checkpoint's, with the real values. What it does is noise; how long it takes is not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from smolvla_ros.tools.demo_layout import backbone_json, config_json, write_layout
+
+CAMERAS = ("camera1", "camera2", "camera3")
+TEXT = {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "vocab_size": 49280}
+HEADS = {"num_attention_heads": 15, "num_key_value_heads": 5, "head_dim": 64}
+VISION = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+IMAGE, PATCH, SHUFFLE = 512, 16, 4  # pixels a side; pixels of a patch; patches a side of a token
+LAYERS = 16  # kept of the language model
+EXPERT, EXPERT_MLP = 720, 2048
+PADDED = 32  # state and actions
+
+# Ids of SmolVLM2's special tokens. Those before FIRST_ADDED are the ordinary vocabulary.
+FIRST_ADDED = 49152
+ADDED = {
+    "<global-img>": 49152,
+    "<fake_token_around_image>": 49189,
+    "<image>": 49190,
+    "<end_of_utterance>": 49279,
+}
+
+
+class Spec(NamedTuple):
+    """One tensor of the file."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    spread: float  # standard deviation of its random values
+
+
+def tensor_specs() -> dict[str, Spec]:
+    """Every tensor of model.safetensors, by LeRobot's name for it."""
+    return dict(_tensor_specs())
+
+
+def _tensor_specs() -> Iterator[tuple[str, Spec]]:
+    width, vocabulary = TEXT["hidden_size"], TEXT["vocab_size"]
+    eye = VISION["hidden_size"]
+    vlm = "model.vlm_with_expert.vlm.model."
+    tower = f"{vlm}vision_model."
+
+    yield from _linear(f"{tower}embeddings.patch_embedding", (eye, 3, PATCH, PATCH))
+    yield (
+        f"{tower}embeddings.position_embedding.weight",
+        Spec(((IMAGE // PATCH) ** 2, eye), torch.bfloat16, 1.0),
+    )
+    for index in range(VISION["num_hidden_layers"]):
+        layer = f"{tower}encoder.layers.{index}."
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield from _linear(f"{layer}self_attn.{name}", (eye, eye))
+        yield from _linear(f"{layer}mlp.fc1", (VISION["intermediate_size"], eye))
+        yield from _linear(f"{layer}mlp.fc2", (eye, VISION["intermediate_size"]))
+        yield from _norm(f"{layer}layer_norm1", eye, bias=True)
+        yield from _norm(f"{layer}layer_norm2", eye, bias=True)
+    yield from _norm(f"{tower}post_layernorm", eye, bias=True)
+
+    # Images and words are multiplied by sqrt(width) before the first layer: here they come to be of size 1.
+    unit = width**-0.5
+    patches = SHUFFLE**2 * eye
+    connector = f"{vlm}connector.modality_projection.proj.weight"
+    yield connector, Spec((width, patches), torch.bfloat16, unit * patches**-0.5)
+    yield f"{vlm}text_model.embed_tokens.weight", Spec((vocabulary, width), torch.bfloat16, unit)
+    for index in range(LAYERS):
+        yield from _layer(f"{vlm}text_model.layers.{index}.", width, TEXT["intermediate_size"])
+    yield from _norm(f"{vlm}text_model.norm", width)
+    yield from _linear("model.vlm_with_expert.vlm.lm_head", (vocabulary, width), bias=False)
+
+    expert = "model.vlm_with_expert.lm_expert."
+    for index in range(LAYERS):
+        yield from _layer(f"{expert}layers.{index}.", EXPERT, EXPERT_MLP, crosses=index % 2 == 1)
+    yield from _norm(f"{expert}norm", EXPERT)
+
+    for name, shape in (
+        ("state_proj", (width, PADDED)),
+        ("action_in_proj", (EXPERT, PADDED)),
+        ("action_out_proj", (PADDED, EXPERT)),
+        ("action_time_mlp_in", (EXPERT, 2 * EXPERT)),
+        ("action_time_mlp_out", (EXPERT, EXPERT)),
+    ):
+        yield from _linear(f"model.{name}", shape, dtype=torch.float32)
+
+
+def _layer(name: str, width: int, mlp: int, crosses: bool = False) -> Iterator[tuple[str, Spec]]:
+    """A layer of language model or expert; one that `crosses` makes its keys and values from the prefix's."""
+    queries, cached = (
+        HEADS[count] * HEADS["head_dim"] for count in ("num_attention_heads", "num_key_value_heads")
+    )
+    source, dtype = (cached, torch.float32) if crosses else (width, torch.bfloat16)
+    yield from _linear(f"{name}self_attn.q_proj", (queries, width), bias=False)
+    yield from _linear(f"{name}self_attn.k_proj", (cached, source), bias=False, dtype=dtype)
+    yield from _linear(f"{name}self_attn.v_proj", (cached, source), bias=False, dtype=dtype)
+    yield from _linear(f"{name}self_attn.o_proj", (width, queries), bias=False)
+    yield from _linear(f"{name}mlp.gate_proj", (mlp, width), bias=False)
+    yield from _linear(f"{name}mlp.up_proj", (mlp, width), bias=False)
+    yield from _linear(f"{name}mlp.down_proj", (width, mlp), bias=False)
+    yield from _norm(f"{name}input_layernorm", width)
+    yield from _norm(f"{name}post_attention_layernorm", width)
+
+
+def _linear(
+    name: str, shape: tuple[int, ...], bias: bool = True, dtype: torch.dtype = torch.bfloat16
+) -> Iterator[tuple[str, Spec]]:
+    """Weights that keep the size of what passes through."""
+    yield f"{name}.weight", Spec(shape, dtype, math.prod(shape[1:]) ** -0.5)
+    if bias:
+        yield f"{name}.bias", Spec(shape[:1], dtype, 0.02)
+
+
+def _norm(name: str, width: int, bias: bool = False) -> Iterator[tuple[str, Spec]]:
+    """Weights around 1: see `_values`."""
+    yield f"{name}.weight", Spec((width,), torch.bfloat16, 0.1)
+    if bias:
+        yield f"{name}.bias", Spec((width,), torch.bfloat16, 0.02)
+
+
+def make(folder: Path, seed: int = 0) -> Path:
+    """The checkpoint folder, written unless it is there already."""
+    if not folder.is_dir():
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write_files(unfinished)
+        _write_weights(unfinished / "model.safetensors", seed)
+        unfinished.rename(folder)
+    return folder
+
+
+def write_files(folder: Path) -> None:
+    """All but the weights."""
+    write_layout(folder)
+    _write_configs(folder)
+    _write_tokenizer(folder / "vlm")
+
+
+def _write_weights(path: Path, seed: int) -> None:
+    """A safetensors file, one tensor in memory at a time: the length of the header, the header, the tensors."""
+    names = {torch.float32: "F32", torch.bfloat16: "BF16"}
+    specs = sorted(
+        tensor_specs().items(), key=lambda item: -item[1].dtype.itemsize
+    )  # so that all are aligned
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, spec in specs:
+        start, end = end, end + math.prod(spec.shape) * spec.dtype.itemsize
+        header[name] = {"dtype": names[spec.dtype], "shape": spec.shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    generator = torch.Generator().manual_seed(seed)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name, spec in specs:
+            file.write(_values(name, spec, generator).view(torch.uint8).numpy().data)
+
+
+def _values(name: str, spec: Spec, generator: torch.Generator) -> Tensor:
+    """Flat; norms are around 1, all else around 0."""
+    middle = 1.0 if "norm" in name and name.endswith(".weight") else 0.0
+    values = torch.empty(math.prod(spec.shape))
+    return values.normal_(middle, spec.spread, generator=generator).to(spec.dtype)
+
+
+def _write_configs(folder: Path) -> None:
+    """The two config.json with the values of lerobot/smolvla_base and of SmolVLM2-500M-Video-Instruct."""
+    config, backbone = config_json(), backbone_json()
+    images = {f"observation.images.{name}": {"type": "VISUAL", "shape": [3, 256, 256]} for name in CAMERAS}
+    config["input_features"] = {"observation.state": config["input_features"]["observation.state"], **images}
+    config.update(resize_imgs_with_padding=[IMAGE, IMAGE], num_vlm_layers=LAYERS)
+    backbone.update(image_token_id=ADDED["<image>"], pad_token_id=128002, scale_factor=SHUFFLE)
+    backbone["text_config"].update(
+        **TEXT, **HEADS, rope_theta=100000, max_position_embeddings=8192, pad_token_id=2
+    )
+    backbone["vision_config"].update(**VISION, image_size=IMAGE, patch_size=PATCH)
+    for path, values in ((folder / "config.json", config), (folder / "vlm" / "config.json", backbone)):
+        path.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
+
+
+def _write_tokenizer(folder: Path) -> None:
+    """The demo's tokenizer with the ids of SmolVLM2: the words it lacks are there, and never come up."""
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    special = [dict(token) for token in tokenizer["added_tokens"]]
+    first, late = special[:3], {token["content"] for token in special[3:]}
+    known = sorted(tokenizer["model"]["vocab"].items(), key=lambda item: item[1])
+    words = [word for word, _ in known if word not in late]
+    words += [f"<unused_{index}>" for index in range(len(words), FIRST_ADDED)]
+    tokenizer["model"]["vocab"] = {word: index for index, word in enumerate(words)}
+    content = {index: text for text, index in ADDED.items()}
+    tokenizer["added_tokens"] = first + [
+        {**first[0], "id": index, "content": content.get(index, f"<reserved_{index}>")}
+        for index in range(FIRST_ADDED, TEXT["vocab_size"])
+    ]
+    path.write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,44 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""This package's SmolVLA; the methods of policy and network that make up a chunk are timed from outside."""
+
+from __future__ import annotations
+
+from smolvla_ros.policy import SmolVLA  # before torch: it says how torch's threads wait
+
+# isort: split
+import argparse
+import itertools
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from worker import Question, Stopwatch, answer, bytes_of
+
+
+class Ours:
+    def __init__(self, options: argparse.Namespace, stopwatch: Stopwatch) -> None:
+        self.policy = SmolVLA.from_pretrained(
+            options.checkpoint, device=options.device, dtype=options.dtype, backbone=options.backbone
+        )
+        network = self.policy.network
+        self.weights_bytes = bytes_of(itertools.chain(network.parameters(), network.buffers()))
+        self.policy.prepare = stopwatch.timed("preparation", self.policy.prepare)
+        network.embed_prefix = stopwatch.timed("vision", network.embed_prefix)
+        network.read_prefix = stopwatch.timed("prefix", network.read_prefix)
+        network.context = stopwatch.timed("prefix", network.context)
+        sample = stopwatch.timed("denoise", network.sample)
+
+        def kept(*arguments: Any, **named: Any) -> Tensor:
+            self.normalized: Tensor = sample(*arguments, **named)
+            return self.normalized
+
+        network.sample = kept
+
+    def predict(self, question: Question) -> np.ndarray[Any, np.dtype[np.float32]]:
+        self.policy.predict_chunk(question.images, question.state, question.task, noise=question.noise)
+        return self.normalized[0, :, : self.policy.action_dim].to("cpu").numpy()
+
+
+if __name__ == "__main__":
+    answer(Ours)

@@ -1,0 +1,93 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark of the policy still runs, and its model is as large as the real one; how fast is not asked here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tokenizers import Tokenizer
+
+ROOT = Path(__file__).parents[1]
+BENCH = ROOT / "test" / "bench"
+GOLDEN = ROOT / "test" / "data" / "golden"
+
+
+@pytest.fixture
+def full_size(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCH)
+    return importlib.import_module("contenders.full_size")
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    """First cell to the others, of all rows of all Markdown tables."""
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in table.splitlines()
+        if line.startswith("|")
+    ]
+    return {row[0]: row[1:] for row in reversed(cells)}  # of rows with one name the first counts
+
+
+def test_the_full_size_model_is_as_large_as_the_published_one(full_size: ModuleType) -> None:
+    specs = full_size.tensor_specs()
+    assert len(specs) == 500
+    assert sum(math.prod(spec.shape) for spec in specs.values()) == 450_046_176
+    size = sum(math.prod(spec.shape) * spec.dtype.itemsize for spec in specs.values())
+    assert size / 1e6 == pytest.approx(906.64, abs=0.005)  # MB: bfloat16 with 3.27 million float32
+
+
+def test_its_other_files_have_the_published_values(full_size: ModuleType, tmp_path: Path) -> None:
+    full_size.write_files(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert [key for key in config["input_features"] if "images" in key] == [
+        "observation.images.camera1",
+        "observation.images.camera2",
+        "observation.images.camera3",
+    ]
+    assert (config["num_vlm_layers"], config["resize_imgs_with_padding"]) == (16, [512, 512])
+    tokenizer = Tokenizer.from_file(str(tmp_path / "vlm" / "tokenizer.json"))
+    assert tokenizer.get_vocab_size() == 49280
+    assert tokenizer.token_to_id("<|im_end|>") == 2
+    assert tokenizer.token_to_id("<image>") == 49190
+    task = "Pick up the red cube\n"
+    assert tokenizer.decode(tokenizer.encode(task).ids) == task
+
+
+def test_the_policy_benchmark_compares_the_types_on_any_checkpoint() -> None:
+    options = [
+        "--no-lerobot",
+        "--cameras",
+        "2",
+        "--runs",
+        "1",
+        "--warmup",
+        "0",
+        "--dtypes",
+        "float32",
+        "native",
+    ]
+    options += ["--checkpoint", str(GOLDEN / "era_b"), "--backbone", str(GOLDEN / "vlm"), "--device", "cpu"]
+    result = subprocess.run(
+        [sys.executable, str(BENCH / "policy.py"), *options],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "LeRobot is left out" in result.stdout
+    found = rows(result.stdout)
+    *stages, total, fastest, largest, mean = map(float, found["ours float32"])
+    assert all(stage > 0 for stage in stages) and sum(stages) < total + 0.5  # ms, rounded
+    assert fastest == total  # of one round
+    assert largest == mean == 0
+    *_, largest, mean = map(float, found["ours native"])
+    assert 0 < mean <= largest < 0.2  # standard deviations; the tolerance of the golden data

@@ -50,7 +50,16 @@ class PolicyConfig:
     )
     device: str = setting("auto", "torch device: auto, cpu, cuda, cuda:1, mps ...", reloads=True)
     dtype: str = setting(
-        "auto", "number format of the model", choices=("auto", "float32", "bfloat16", "native"), reloads=True
+        "auto",
+        "number format of the model",
+        choices=("auto", "float32", "bfloat16", "int8", "native"),
+        reloads=True,
+    )
+    compile: str = setting(
+        "auto",
+        "whether torch.compile prepares the model, which takes minutes; auto: on CUDA",
+        choices=("auto", "on", "off"),
+        reloads=True,
     )
     threads: int = setting(0, "CPU threads of the model; 0 leaves it to torch", minimum=0, maximum=256)
     niceness: int = setting(
@@ -122,7 +131,7 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
 
     started = time.monotonic()
     logger.info(f"loading checkpoint '{config.checkpoint}'")
-    choices = {
+    choices: dict[str, Any] = {
         "backbone": config.backbone or None,
         "revision": config.revision or None,
         "dataset": config.dataset or None,
@@ -132,11 +141,19 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     calibration = load_calibration(config.calibration) if config.calibration else None
     expected = Expectations.of(CheckpointSpec.load(config.checkpoint, **choices))
     _check(expected, Setup(robot, calibration, config.cameras, config.units), logger)
-    model = SmolVLA.from_pretrained(config.checkpoint, config.device, config.dtype, **choices)
+    model = SmolVLA.from_pretrained(
+        config.checkpoint,
+        config.device,
+        config.dtype,
+        compiles=None if config.compile == "auto" else config.compile == "on",
+        **choices,
+    )
     robot = with_units(robot, config.units)
     policy = RobotPolicy(model, robot, calibration, config.cameras, expected.state.values)
+    logger.info(f"'{policy.name}' is loaded and computes its first chunk, which may take a while")
+    model.warm_up(policy.image_keys)
     cameras = ", ".join(policy.cameras)
-    logger.info(f"'{policy.name}' loaded in {time.monotonic() - started:.1f} s, cameras: {cameras}")
+    logger.info(f"'{policy.name}' ready after {time.monotonic() - started:.1f} s, cameras: {cameras}")
     left_out = len(model.image_keys) - len(policy.cameras)
     if left_out:
         logger.warning(f"{left_out} of the checkpoint's {len(model.image_keys)} cameras are not used")

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SmolVLA"]
 
-# Read when torch is loaded. Its threads otherwise spin while they wait for each other, which on cores that are shared
-# with cameras and control loops made a chunk four times slower (571 against 143 ms on two busy cores).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read when torch is loaded. Its threads spin while they wait for each other, by default for milliseconds, which on
+# cores that are shared with cameras and control loops made a chunk four times slower. Some microseconds are enough to
+# bridge the gaps between operations; with none at all, a step of the flow took twice as long on idle cores.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,8 +15,9 @@ tensors come in ready.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch users know
@@ -29,8 +30,10 @@ from smolvla_ros.policy.transformer import (
     Layers,
     RMSNorm,
     Rotation,
+    as_read,
     attend,
     block_mask,
+    hide,
     rotate,
     rotation,
 )
@@ -45,22 +48,34 @@ class Prefix:
     valid: Tensor  # bool (B, tokens); false for padding and masked cameras
     starts_block: Tensor  # bool (B, tokens); true for the state, which sees the rest and is not seen by it
 
-    @property
-    def positions(self) -> Tensor:
-        """Padding takes no position, so that the amount of it changes nothing."""
-        return torch.cumsum(self.valid, dim=1) - 1
+    positions: Tensor  # int64 (B, tokens); padding takes none, so that the amount of it changes nothing
+    padded: bool = True  # whether there may be tokens that are not valid
+
+    def without_padding(self) -> Prefix:
+        """Only the valid tokens, of a batch of one. No result changes: nobody looks at the others."""
+        kept = self.valid[0]
+        return Prefix(
+            self.embeddings[:, kept],
+            self.valid[:, kept],
+            self.starts_block[:, kept],
+            self.positions[:, kept],
+            padded=False,
+        )
 
 
 @dataclass(frozen=True)
 class Context:
     """What the action expert looks at, the same in every step of the flow."""
 
-    keys: Sequence[Tensor]  # of each layer, (B, prefix tokens, kv_heads, head_dim)
+    keys: Sequence[Tensor]  # of each layer, as `as_read` makes them
     values: Sequence[Tensor]
-    self_mask: Tensor  # (B, actions, prefix tokens + actions)
-    cross_mask: Tensor  # (B, actions, prefix tokens)
+    self_hidden: Tensor  # what the actions may not look at, of prefix and actions; see `hide`
+    cross_hidden: Tensor | None  # of the prefix alone; None if nothing
     self_rotation: Rotation  # actions are counted on from the prefix
     cross_rotation: Rotation  # actions are counted from 0
+
+
+Velocity = Callable[[Context, Tensor, Tensor], Tensor]
 
 
 class LanguageModel(nn.Module):
@@ -81,6 +96,14 @@ class ActionExpert(nn.Module):
         cached = config.kv_heads * config.head_dim
         self.layers = Layers(Layer(config, None if own else cached) for own in self_attention)
         self.norm = RMSNorm(config.width, config.norm_eps)
+
+
+class Block(NamedTuple):
+    """A part of the network that can be rearranged by itself."""
+
+    name: str  # of the module in the network
+    module: nn.Module
+    rows: int  # how many rows it multiplies at a time, about
 
 
 class Network(nn.Module):
@@ -109,6 +132,22 @@ class Network(nn.Module):
         self.action_time_mlp_out = nn.Linear(expert.width, expert.width)
         self.action_out_proj = nn.Linear(expert.width, config.max_action_dim)
 
+    def blocks(self) -> Iterator[Block]:
+        """What is repeated or large, in the order of the weights."""
+        patches = self.vision.side**2
+        tokens = patches // self.connector.factor**2
+        for name, part, rows in (
+            ("vision", self.vision, patches),
+            ("connector", self.connector, tokens),
+            ("text", self.text, 3 * tokens),
+            ("expert", self.expert, self.config.chunk_size),
+        ):
+            if isinstance(part, Connector):
+                yield Block(name, part, rows)
+            else:
+                for index, layer in enumerate(part.layers):
+                    yield Block(f"{name}.layers.{index}", layer, rows)
+
     @property
     def times(self) -> list[float]:
         """Of the flow, where its velocity is asked for: from 1 (noise) on towards 0 (actions)."""
@@ -118,18 +157,46 @@ class Network(nn.Module):
     def _step(self) -> float:
         return -1.0 / self.config.num_steps
 
-    def sample(self, context: Context, noise: Tensor, guidance: Guidance | None = None) -> Tensor:
-        """Follow the flow from noise (t = 1) to actions (t = 0); both float32 (B, chunk, max_action_dim)."""
+    def sample(
+        self,
+        context: Context,
+        noise: Tensor,
+        guidance: Guidance | None = None,
+        velocity_at: Velocity | None = None,
+    ) -> Tensor:
+        """Follow the flow from noise (t = 1) to actions (t = 0); both float32 (B, chunk, max_action_dim).
+
+        `velocity_at`: stands in for `velocity`, such as its compiled form.
+        """
+        velocity_at = velocity_at or self.velocity
         embeddings = self.embed_times(self.times).to(noise.device)
         x = noise
         for index, embedding in enumerate(embeddings):
-            velocity = self.velocity(context, x, embedding)
+            velocity = velocity_at(context, x, embedding)
             if guidance is not None:
                 velocity = guidance.pull(velocity, x, index)
             x = x + self._step * velocity
         return x
 
     # See and read
+
+    def see(
+        self,
+        images: Sequence[Tensor],
+        image_valid: Sequence[bool],
+        tokens: Tensor,
+        tokens_valid: Tensor,
+        state: Tensor,
+        keeps_padding: bool,
+    ) -> Context:
+        """All that a chunk's steps have in common, of the inputs of `embed_prefix`.
+
+        Without padding there is less to compute (batch of one); with it there is one shape for all tasks.
+        """
+        prefix = self.embed_prefix(images, image_valid, tokens, tokens_valid, state)
+        if not keeps_padding:
+            prefix = prefix.without_padding()
+        return self.context(prefix, *self.read_prefix(prefix))
 
     def embed_prefix(
         self,
@@ -143,15 +210,15 @@ class Network(nn.Module):
         parts: list[Tensor] = []
         valid: list[Tensor] = []
 
-        def add(part: Tensor, is_valid: bool) -> None:
+        def add(part: Tensor, counts: bool) -> None:
             parts.append(part)
-            valid.append(torch.full(part.shape[:2], is_valid, device=part.device))
+            valid.append(torch.full(part.shape[:2], counts, device=part.device))
 
-        for image, is_valid in zip(images, image_valid, strict=True):
+        for image, counts in zip(images, image_valid, strict=True):
             add(self._embed_ids(self.image_start, image), True)
             seen = self.connector(self.vision(image.to(self.vision.patch_embedding.weight.dtype)))
             # The factor has the type of the image tokens: sqrt(960) was 31 in bfloat16 training, and must be.
-            add(seen * torch.tensor(seen.shape[-1] ** 0.5, dtype=seen.dtype, device=seen.device), is_valid)
+            add(seen * torch.tensor(seen.shape[-1] ** 0.5, dtype=seen.dtype, device=seen.device), counts)
             add(self._embed_ids(self.image_end, image), True)
         words = self.text.embed_tokens(tokens)
         parts.append(words * math.sqrt(words.shape[-1]))
@@ -161,10 +228,12 @@ class Network(nn.Module):
         padding = max(self.config.prefix_length - length, 0)
         starts_block = torch.zeros(1, length + padding, dtype=torch.bool, device=state.device)
         starts_block[:, length - 1] = True
+        is_valid = F.pad(torch.cat(valid, dim=1), (0, padding))
         return Prefix(
             embeddings=F.pad(torch.cat(parts, dim=1), (0, 0, 0, padding)),
-            valid=F.pad(torch.cat(valid, dim=1), (0, padding)),
+            valid=is_valid,
             starts_block=starts_block.expand(state.shape[0], -1),
+            positions=torch.cumsum(is_valid, dim=1) - 1,
         )
 
     def _embed_ids(self, ids: Sequence[int], image: Tensor) -> Tensor:
@@ -175,36 +244,37 @@ class Network(nn.Module):
     def read_prefix(self, prefix: Prefix) -> tuple[list[Tensor], list[Tensor]]:
         """Run the language model over the prefix; keys (rotated) and values of every layer."""
         turn = rotation(prefix.positions, self.head_dim)
-        mask = block_mask(prefix.valid, prefix.starts_block)
+        hidden = hide(block_mask(prefix.valid, prefix.starts_block))
         keys, values = [], []
         x = prefix.embeddings
         for layer in self.text.layers:
-            normed = layer.input_layernorm(x)
-            keys.append(rotate(layer.self_attn.keys(normed), turn))
-            values.append(layer.self_attn.values(normed))
+            query, key, value = layer.self_attn.queries_keys_values(layer.input_layernorm(x))
+            keys.append(rotate(key, turn))
+            values.append(value)
             if layer is not self.text.layers[-1]:  # nobody looks at what the last layer puts out
-                queries = rotate(layer.self_attn.queries(normed), turn)
-                x = layer.output(x, attend(queries, keys[-1], values[-1], mask))
+                x = layer.output(x, attend(rotate(query, turn), *as_read(keys[-1], value), hidden))
         return keys, values
 
     # Think and act
 
-    def context(self, valid: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Context:
-        """What the action expert needs of a prefix; `valid` is the prefix's, the rest from `read_prefix`."""
+    def context(self, prefix: Prefix, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Context:
+        """What the action expert needs of a prefix; keys and values are those of `read_prefix`."""
         keys, values = list(keys), list(values)
         for index, layer in enumerate(self.expert.layers):
             if not self.self_attention[index]:  # re-projected, without rotating the keys again
-                keys[index] = layer.self_attn.keys(keys[index].flatten(2))
-                values[index] = layer.self_attn.values(values[index].flatten(2))
+                seen = keys[index].flatten(2), values[index].flatten(2)
+                keys[index], values[index] = layer.self_attn.keys_values(*seen)
+            keys[index], values[index] = as_read(keys[index], values[index])
+        valid = prefix.valid
         batch, actions = len(valid), self.config.chunk_size
-        cross_mask = valid[:, None, :].expand(batch, actions, -1)
+        visible = valid[:, None, :].expand(batch, actions, -1)
         ones = torch.ones(batch, actions, dtype=torch.bool, device=valid.device)
         own = torch.arange(actions, device=valid.device).expand(batch, -1)
         return Context(
             keys=keys,
             values=values,
-            self_mask=torch.cat([cross_mask, block_mask(ones, ones)], dim=2),
-            cross_mask=cross_mask,
+            self_hidden=hide(torch.cat([visible, block_mask(ones, ones)], dim=2)),
+            cross_hidden=hide(visible) if prefix.padded else None,
             self_rotation=rotation(valid.sum(dim=1, keepdim=True) + own, self.head_dim),
             cross_rotation=rotation(own, self.head_dim),
         )
@@ -215,14 +285,15 @@ class Network(nn.Module):
         for index, layer in enumerate(self.expert.layers):
             normed = layer.input_layernorm(h)
             keys, values = context.keys[index], context.values[index]
-            queries = layer.self_attn.queries(normed)
+            turn, hidden = context.cross_rotation, context.cross_hidden
             if self.self_attention[index]:
-                turn, mask = context.self_rotation, context.self_mask
-                keys = torch.cat([keys, rotate(layer.self_attn.keys(normed), turn)], dim=1)
-                values = torch.cat([values, layer.self_attn.values(normed)], dim=1)
+                turn, hidden = context.self_rotation, context.self_hidden
+                queries, own_keys, own_values = layer.self_attn.queries_keys_values(normed)
+                own_keys, own_values = as_read(rotate(own_keys, turn), own_values)
+                keys, values = torch.cat([keys, own_keys], dim=3), torch.cat([values, own_values], dim=2)
             else:
-                turn, mask = context.cross_rotation, context.cross_mask
-            h = layer.output(h, attend(rotate(queries, turn), keys, values, mask))
+                queries = layer.self_attn.queries(normed)
+            h = layer.output(h, attend(rotate(queries, turn), keys, values, hidden))
         out: Tensor = self.action_out_proj(self.expert.norm(h).to(torch.float32))
         return out
 

@@ -91,6 +91,11 @@ class RobotPolicy:
     def cameras(self) -> tuple[str, ...]:
         return tuple(self._image_keys)
 
+    @property
+    def image_keys(self) -> tuple[str, ...]:
+        """What the checkpoint calls the images that it will be given."""
+        return tuple(self._image_keys.values())
+
     def infer(
         self, observation: Observation, continuation: Continuation | None = None
     ) -> npt.NDArray[np.float64]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from smolvla_ros.policy.acceleration import computes_bfloat16, computes_int8, weights_bytes
 from smolvla_ros.policy.checkpoint_spec import CheckpointSpec
+from smolvla_ros.policy.compilation import Stages
 from smolvla_ros.policy.config import SmolVLAConfig, short_name
 from smolvla_ros.policy.network import Network
 from smolvla_ros.policy.policy import PolicyError
@@ -33,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-DTYPES = ("auto", "float32", "bfloat16", "native")
+WARM_UP_CHUNKS = 2  # compile, record; CUDA graphs are replayed from the third on
+DTYPES = ("auto", "float32", "bfloat16", "int8", "native")
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,10 @@ class SmolVLA:
         processors: Processors,
         tokenizer: TaskTokenizer,
         network: Network,
+        stages: Stages,
+        keeps_padding: bool,
     ) -> None:
-        """Join loaded parts; `from_pretrained` loads them."""
+        """Join loaded parts; `from_pretrained` loads them. `stages` are those of `network`."""
         self.name = name
         self.config = config
         self.network = network
@@ -75,6 +80,8 @@ class SmolVLA:
         self._rename = {short_name(old): short_name(new) for old, new in processors.rename.items()}
         self._tokenizer = tokenizer
         self._device = network.state_proj.weight.device
+        self._stages = stages
+        self._keeps_padding = keeps_padding
         self._generator = torch.Generator()
         self.reset()
 
@@ -89,37 +96,54 @@ class SmolVLA:
         dataset: str | None = None,
         stats: str | Path | None = None,
         normalization: str | None = None,
+        compiles: bool | None = None,
     ) -> SmolVLA:
         """Load a checkpoint folder or Hub id; raises CheckpointError if it must not be run.
 
         device: "auto" (CUDA if there is one) or torch's name of one.
-        dtype: "native" is LeRobot's mix of bfloat16 and float32; "float32" and "bfloat16" compute the bulk in
-            one type. "auto" is native where the device has bfloat16 arithmetic, else float32.
+        dtype: "float32" is exact. "bfloat16" computes the bulk in that type, and "int8" most products in 8
+            bits, the rest in bfloat16. "native" is LeRobot's own mix of bfloat16 and float32, operation for
+            operation, and slower. "auto" is bfloat16 where the device has its arithmetic, else float32.
         backbone: folder with the vision-language model's config.json and tokenizer.json, for when the name
             that the checkpoint has for it leads nowhere (without network, for example).
         revision: branch, tag or commit of a Hub id.
         dataset: whose statistics to take, of a checkpoint that has those of several.
         stats: a LeRobot dataset's meta/stats.json, for statistics that the checkpoint lacks.
         normalization: "identity" says that the policy was trained on values that were not normalised.
+        compiles: whether torch.compile is used, which makes the first chunk take minutes; by default on CUDA.
         """
         if dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
         target = _device(device)
         if dtype == "auto":
-            dtype = "native" if _computes_bfloat16(target) else "float32"
+            dtype = "bfloat16" if computes_bfloat16(target) else "float32"
+        if dtype == "int8" and not (target.type == "cpu" and computes_int8()):
+            raise ValueError(
+                f"dtype 'int8' needs a CPU with 8-bit products (VNNI), device {str(target)!r} has none; use 'auto'"
+            )
+        if compiles is None:
+            compiles = target.type == "cuda"
         spec = CheckpointSpec.load(checkpoint, backbone, revision, dataset, stats, normalization)
         network = spec.empty_network()
+        count = sum(parameter.numel() for parameter in network.parameters())
         spec.weights.load(network, target, dtype)
-        parameters = list(network.parameters())
         logger.info(
             "%s: %d parameters in %s on %s, %.0f MB",
             spec.name,
-            sum(parameter.numel() for parameter in parameters),
+            count,
             dtype,
             target,
-            sum(parameter.nbytes for parameter in parameters) / 1e6,
+            weights_bytes(network) / 1e6,
         )
-        return cls(spec.name, spec.config, spec.processors, spec.tokenizer, network)
+        return cls(
+            spec.name,
+            spec.config,
+            spec.processors,
+            spec.tokenizer,
+            network,
+            Stages.compiled(network) if compiles else Stages.of(network),
+            keeps_padding=compiles or dtype == "native",
+        )
 
     def predict_chunk(
         self,
@@ -157,16 +181,32 @@ class SmolVLA:
             start = self._noise(noise, seed)
             settings = self._settings(inference_delay, execution_horizon, schedule, max_guidance_weight)
             guidance = None if prefix is None else self._guidance(prefix, settings)
-            seen = self.network.embed_prefix(
-                inputs.images, inputs.image_valid, inputs.tokens, inputs.tokens_valid, inputs.state
+            context = self._stages.see(
+                inputs.images,
+                inputs.image_valid,
+                inputs.tokens,
+                inputs.tokens_valid,
+                inputs.state,
+                self._keeps_padding,
             )
-            context = self.network.context(seen.valid, *self.network.read_prefix(seen))
-            normalized = self.network.sample(context, start, guidance)[0, :, : self.action_dim]
+            chunk = self.network.sample(context, start, guidance, self._stages.velocity)
+            normalized = chunk[0, :, : self.action_dim]
             actions = self.processors.action.unnormalize(normalized.to("cpu"))
         if not bool(torch.isfinite(actions).all()):
             raise RuntimeError(f"{self.name} put out actions that are not finite; its weights are damaged")
         array: npt.NDArray[np.float32] = actions.numpy()
         return array
+
+    def warm_up(self, images: Sequence[str] | None = None) -> None:
+        """Compute chunks for nobody, so that the first real one takes no longer than the rest.
+
+        images: those of `image_keys` that will be given; by default all. Raises RuntimeError if the weights put out
+        what is not finite.
+        """
+        black = {name: np.zeros((480, 640, 3), np.uint8) for name in images or self.image_keys}
+        for _ in range(WARM_UP_CHUNKS):
+            self.predict_chunk(black, np.zeros(self.state_dim), "warm up")
+        self.reset()
 
     def reset(self) -> None:
         """Start over: the next chunks are those of a policy just loaded."""
@@ -295,10 +335,3 @@ def _device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {name!r} is not available ({error}); use 'auto' or 'cpu'") from error
-
-
-def _computes_bfloat16(device: torch.device) -> bool:
-    """GPUs do. CPUs are twice as fast as in float32 if they do, several times slower if they imitate it."""
-    if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type == "cuda"

@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812  the name torch users know
 from torch import Tensor, nn
 
 from smolvla_ros.policy.config import TransformerConfig
+from smolvla_ros.policy.linear import Linear, stack
 
 # SmolVLA was trained with this wavelength, not with the rope_theta of the language model (100000).
 MAX_WAVELENGTH = 10_000.0
@@ -38,39 +39,64 @@ class RMSNorm(nn.Module):
 
 
 class Projections(nn.Module):
-    """Queries, keys, values and output of one attention; keys and values come from `kv_input` features."""
+    """Queries, keys, values and output of one attention; keys and values come from `kv_input` features.
 
-    def __init__(self, config: TransformerConfig, kv_input: int) -> None:
+    `fuse` joins queries, keys and values into one product where all three read the layer's own input.
+    """
+
+    def __init__(self, config: TransformerConfig, kv_input: int | None) -> None:
         super().__init__()
         self.head_dim = config.head_dim
-        self.q_proj = nn.Linear(config.width, config.heads * config.head_dim, bias=False)
-        self.k_proj = nn.Linear(kv_input, config.kv_heads * config.head_dim, bias=False)
-        self.v_proj = nn.Linear(kv_input, config.kv_heads * config.head_dim, bias=False)
-        self.o_proj = nn.Linear(config.heads * config.head_dim, config.width, bias=False)
+        self.reads_itself = kv_input is None
+        self.widths = [heads * config.head_dim for heads in (config.heads, config.kv_heads, config.kv_heads)]
+        queries, keys, values = self.widths
+        self.q_proj = Linear(config.width, queries, bias=False)
+        self.k_proj = Linear(kv_input or config.width, keys, bias=False)
+        self.v_proj = Linear(kv_input or config.width, values, bias=False)
+        self.o_proj = Linear(queries, config.width, bias=False)
+        self.qkv_proj: nn.Module | None = None
+
+    def fuse(self) -> None:
+        if self.reads_itself:
+            self.qkv_proj = stack([self.q_proj, self.k_proj, self.v_proj])
+            del self.q_proj, self.k_proj, self.v_proj
+
+    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Each (B, tokens, heads or kv_heads, head_dim), of an attention that reads its own input."""
+        if self.qkv_proj is None:
+            return self.queries(x), *self.keys_values(x, x)
+        queries, keys, values = self.qkv_proj(x).split(self.widths, dim=-1)
+        return self._heads(queries), self._heads(keys), self._heads(values)
 
     def queries(self, x: Tensor) -> Tensor:  # (B, tokens, heads, head_dim)
-        return self._split(self.q_proj, x)
+        return self._heads(self.q_proj(x))
 
-    def keys(self, x: Tensor) -> Tensor:  # (B, tokens, kv_heads, head_dim)
-        return self._split(self.k_proj, x)
+    def keys_values(self, for_keys: Tensor, for_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Each (B, tokens, kv_heads, head_dim)."""
+        return self._heads(self.k_proj(for_keys)), self._heads(self.v_proj(for_values))
 
-    def values(self, x: Tensor) -> Tensor:  # (B, tokens, kv_heads, head_dim)
-        return self._split(self.v_proj, x)
-
-    def _split(self, projection: nn.Linear, x: Tensor) -> Tensor:
-        y: Tensor = projection(x.to(projection.weight.dtype))
-        return y.view(*y.shape[:2], -1, self.head_dim)
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], -1, self.head_dim)
 
 
 class MLP(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(config.width, config.mlp_width, bias=False)
-        self.up_proj = nn.Linear(config.width, config.mlp_width, bias=False)
-        self.down_proj = nn.Linear(config.mlp_width, config.width, bias=False)
+        self.gate_proj = Linear(config.width, config.mlp_width, bias=False)
+        self.up_proj = Linear(config.width, config.mlp_width, bias=False)
+        self.down_proj = Linear(config.mlp_width, config.width, bias=False)
+        self.gate_up_proj: nn.Module | None = None
+
+    def fuse(self) -> None:
+        self.gate_up_proj = stack([self.gate_proj, self.up_proj])
+        del self.gate_proj, self.up_proj
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        if self.gate_up_proj is None:
+            gate, up = self.gate_proj(x), self.up_proj(x)
+        else:
+            gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
+        out: Tensor = self.down_proj(F.silu(gate) * up)
         return out
 
 
@@ -78,13 +104,13 @@ class Layer(nn.Module):
     def __init__(self, config: TransformerConfig, kv_input: int | None = None) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.width, config.norm_eps)
-        self.self_attn = Projections(config, kv_input or config.width)
+        self.self_attn = Projections(config, kv_input)
         self.post_attention_layernorm = RMSNorm(config.width, config.norm_eps)
         self.mlp = MLP(config)
 
     def output(self, x: Tensor, attended: Tensor) -> Tensor:
         """The output for the input `x` and what attention brought back, (B, tokens, heads * head_dim)."""
-        y: Tensor = self.self_attn.o_proj(attended.to(self.self_attn.o_proj.weight.dtype))
+        y: Tensor = self.self_attn.o_proj(attended)
         y += x  # in place: the sum takes the type of the projection, not that of a float32 input
         out: Tensor = self.mlp(self.post_attention_layernorm(y))
         return out + y
@@ -122,17 +148,34 @@ def block_mask(valid: Tensor, starts_block: Tensor) -> Tensor:
     return visible & valid[:, None, :] & valid[:, :, None]
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """Grouped-query attention; queries (B, Q, heads, d), keys and values (B, K, kv_heads, d), mask (B, Q, K).
+def hide(visible: Tensor) -> Tensor:
+    """What `attend` adds to the scores for a mask (B, Q, K) of who may look at whom."""
+    lowest = torch.finfo(
+        torch.float32
+    ).min  # not -inf: a row of padding that sees nothing must not become NaN
+    return torch.where(visible, 0.0, lowest)[:, None, None]
 
-    A query that may look at nothing gets the mean of all values, not NaN; only padding does that, and nobody
-    reads it.
+
+def as_read(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values (B, K, kv_heads, d) as `attend` wants them."""
+    return keys.to(torch.float32).permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> Tensor:
+    """Grouped-query attention, (B, Q, heads * d).
+
+    queries (B, Q, heads, d); keys float32 (B, kv_heads, d, K); values (B, kv_heads, K, d); `hidden` from `hide`, or
+    None where all may look at all.
+    Scores and softmax are float32, the rest has the type of the values. A query that may look at nothing gets the
+    mean of all values; only padding does that, and nobody reads it.
     """
-    groups = queries.shape[2] // keys.shape[2]
-    q = queries.to(torch.float32).transpose(1, 2)
-    k = keys.to(torch.float32).repeat_interleave(groups, dim=2).transpose(1, 2)
-    v = values.repeat_interleave(groups, dim=2).transpose(1, 2)
-    scores = torch.matmul(q, k.transpose(2, 3)) * queries.shape[-1] ** -0.5
-    scores = scores.masked_fill(~mask[:, None], torch.finfo(torch.float32).min)
-    probabilities = torch.softmax(scores, dim=-1).to(v.dtype)
-    return torch.matmul(probabilities, v).transpose(1, 2).flatten(2)
+    batch, count, heads, width = queries.shape
+    kv_heads = keys.shape[1]
+    groups = heads // kv_heads  # the query heads that share a key head stand side by side, as more rows of it
+    q = queries.to(torch.float32).view(batch, count, kv_heads, groups, width).permute(0, 2, 3, 1, 4)
+    scores = torch.matmul(q.reshape(batch, kv_heads, groups * count, width), keys) * width**-0.5
+    if hidden is not None:
+        scores = (scores.view(batch, kv_heads, groups, count, -1) + hidden).view(scores.shape)
+    probabilities = torch.softmax(scores, dim=-1).to(values.dtype)
+    out = torch.matmul(probabilities, values).view(batch, kv_heads, groups, count, width)
+    return out.permute(0, 3, 1, 2, 4).flatten(2)

@@ -10,13 +10,15 @@ holds the model once.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from smolvla_ros.policy.acceleration import accelerate
 from smolvla_ros.policy.checkpoint import CheckpointError, TensorFile, open_tensors
 from smolvla_ros.policy.lora import Adapter
 from smolvla_ros.policy.network import Network
@@ -35,6 +37,7 @@ CHECKPOINT_NAMES = (
     ("", "model."),
 )
 UNUSED = "model.vlm_with_expert.vlm.lm_head.weight"  # names the next word, which nobody asks for
+LAYER = re.compile(r"\w+\.layers\.\d+")
 EXPERT_KEY_VALUE = re.compile(r"expert\.layers\.(\d+)\.self_attn\.[kv]_proj\.weight")
 
 
@@ -63,19 +66,38 @@ class Weights:
             self.adapter.check(shapes, frozenset((UNUSED,)))
 
     def load(self, network: Network, device: torch.device, dtype: str) -> None:
-        """Fill a network built on the meta device, whose names and shapes fit."""
+        """Fill a network built on the meta device, whose names and shapes fit, and make it fast."""
+        blocks = {block.name: block for block in network.blocks()}
         with open_tensors(self.path) as file:
-            for key, name in _names(network).items():
-                module_name, _, leaf = name.rpartition(".")
-                module = network.get_submodule(module_name)
-                shape = tuple(getattr(module, leaf).shape)
-                tensor = torch.empty(shape, dtype=parameter_dtype(network, name, dtype), device=device)
-                if self.adapter and self.adapter.changes(key):
-                    tensor.copy_(self.adapter.merged(key, file.read(key)))
-                else:
-                    file.copy(key, tensor)
-                setattr(module, leaf, nn.Parameter(tensor, requires_grad=False))
+            for block, names in groupby(_names(network).items(), key=lambda item: _block(item[1])):
+                self._fill(network, file, names, device, dtype)
+                if block in blocks:
+                    accelerate(blocks[block], device, dtype)
         network.eval()
+
+    def _fill(
+        self,
+        network: Network,
+        file: TensorFile,
+        names: Iterable[tuple[str, str]],
+        device: torch.device,
+        dtype: str,
+    ) -> None:
+        for key, name in names:
+            module_name, _, leaf = name.rpartition(".")
+            module = network.get_submodule(module_name)
+            shape = tuple(getattr(module, leaf).shape)
+            tensor = torch.empty(shape, dtype=parameter_dtype(network, name, dtype), device=device)
+            if self.adapter and self.adapter.changes(key):
+                tensor.copy_(self.adapter.merged(key, file.read(key)))
+            else:
+                file.copy(key, tensor)
+            setattr(module, leaf, nn.Parameter(tensor, requires_grad=False))
+
+
+def _block(name: str) -> str:
+    """`vision.layers.3` for `vision.layers.3.mlp.fc1.weight`, else the first part of the name."""
+    return name[: layer.end()] if (layer := LAYER.match(name)) else name.partition(".")[0]
 
 
 def _names(network: Network) -> dict[str, str]:

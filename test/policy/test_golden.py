@@ -102,7 +102,7 @@ def test_what_happens_on_the_way_is_that_of_the_reference(mode: str, load: Load,
         noise = tensors["basic.noise"]
         first_time = network.embed_times([1.0])[0]
         found["suffix_embs.0"] = network.embed_actions(noise, first_time)
-        found["v_t.0"] = network.velocity(network.context(prefix.valid, keys, values), noise, first_time)
+        found["v_t.0"] = network.velocity(network.context(prefix, keys, values), noise, first_time)
     assert len(found) == 4 + 4 + 2 * 4 + 2
     for name, tensor in found.items():
         expected = tensors[f"basic.{mode}.inter.{name}"]

@@ -27,6 +27,7 @@ WIDER = {"hidden_size": 480, "intermediate_size": 3840, "num_attention_heads": 2
 CODE = """
 import sys
 from smolvla_ros.policy import SmolVLA
+from smolvla_ros.policy.acceleration import weights_bytes
 
 def kilobytes(name):
     with open("/proc/self/status") as status:
@@ -36,7 +37,7 @@ small, large, vlm, dtype = sys.argv[1:]
 SmolVLA.from_pretrained(small, device="cpu", dtype=dtype, backbone=vlm)
 before = kilobytes("VmRSS")
 policy = SmolVLA.from_pretrained(large, device="cpu", dtype=dtype)
-print((kilobytes("VmHWM") - before) * 1024 / sum(p.nbytes for p in policy.network.parameters()))
+print((kilobytes("VmHWM") - before) * 1024 / weights_bytes(policy.network))
 """
 
 

@@ -15,7 +15,7 @@ from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint import Json
 from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig
 from smolvla_ros.policy.network import Network
-from smolvla_ros.policy.transformer import attend, block_mask, rotate, rotation
+from smolvla_ros.policy.transformer import as_read, attend, block_mask, hide, rotate, rotation
 from smolvla_ros.policy.weights import UNUSED, checkpoint_name
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -79,7 +79,7 @@ def test_time_embedding_is_that_of_the_reference(tensors: Mapping[str, torch.Ten
 
 def test_a_query_that_may_look_at_nothing_gets_no_nan() -> None:
     x = torch.randn(1, 2, 4, 8)
-    assert torch.isfinite(attend(x, x, x, torch.zeros(1, 2, 2, dtype=torch.bool))).all()
+    assert torch.isfinite(attend(x, *as_read(x, x), hide(torch.zeros(1, 2, 2, dtype=torch.bool)))).all()
 
 
 def test_actions_do_not_see_later_actions(policy: SmolVLA) -> None:
@@ -89,7 +89,7 @@ def test_actions_do_not_see_later_actions(policy: SmolVLA) -> None:
             [torch.zeros(1, 3, 64, 64)], [True], torch.ones(1, 3, dtype=torch.int64), torch.ones(1, 3).bool(),
             torch.zeros(1, 32),
         )  # fmt: skip
-        context = network.context(prefix.valid, *network.read_prefix(prefix))
+        context = network.context(prefix, *network.read_prefix(prefix))
         time = network.embed_times([0.5])[0]
         before = torch.randn(1, 50, 32, generator=torch.Generator().manual_seed(0))
         after = before.clone()
@@ -111,5 +111,5 @@ def test_padding_of_the_prompt_changes_nothing(count: int, policy: SmolVLA) -> N
             valid = torch.arange(5 + padding)[None] < 5
             images = [torch.full((1, 3, 64, 64), 0.2)] * count
             prefix = network.embed_prefix(images, [True] * count, tokens, valid, torch.zeros(1, 32))
-            results.append(network.sample(network.context(prefix.valid, *network.read_prefix(prefix)), noise))
+            results.append(network.sample(network.context(prefix, *network.read_prefix(prefix)), noise))
     torch.testing.assert_close(*results, atol=1e-5, rtol=0)

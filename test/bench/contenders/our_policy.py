@@ -8,12 +8,13 @@ from smolvla_ros.policy import SmolVLA  # before torch: it says how torch's thre
 
 # isort: split
 import argparse
-import itertools
 from typing import Any
 
 import numpy as np
 from torch import Tensor
-from worker import Question, Stopwatch, answer, bytes_of
+from worker import Question, Stopwatch, answer
+
+from smolvla_ros.policy.acceleration import weights_bytes
 
 
 class Ours:
@@ -22,7 +23,7 @@ class Ours:
             options.checkpoint, device=options.device, dtype=options.dtype, backbone=options.backbone
         )
         network = self.policy.network
-        self.weights_bytes = bytes_of(itertools.chain(network.parameters(), network.buffers()))
+        self.weights_bytes = weights_bytes(network)
         self.policy.prepare = stopwatch.timed("preparation", self.policy.prepare)
         network.embed_prefix = stopwatch.timed("vision", network.embed_prefix)
         network.read_prefix = stopwatch.timed("prefix", network.read_prefix)

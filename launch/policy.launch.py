@@ -12,8 +12,8 @@ from smolvla_ros import suite
 from smolvla_ros.tools import launching
 
 ARGUMENTS = (
-    "sim robot calibration cameras policy policy_cameras checkpoint backbone device dtype units mode task "
-    "params_file namespace use_sim_time log_level"
+    "sim robot calibration cameras policy policy_cameras checkpoint revision dataset stats backbone device "
+    "dtype units mode task params_file namespace use_sim_time log_level"
 )
 
 

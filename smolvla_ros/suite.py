@@ -32,10 +32,13 @@ TOPICS = (  # all but the cameras', relative to the namespace
     "joint_states",
     "servo_states",
     "joint_commands",
+    "joint_trajectory",
+    "position_commands",
     "task",
     "active_task",
     "chunk_request",
     "action_chunk",
+    "executor/plan",
     "executor/state",
 )
 
@@ -97,6 +100,9 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
         {
             "policy": options.policy,
             "checkpoint": options.checkpoint,
+            "revision": options.revision,
+            "dataset": options.dataset,
+            "stats": options.stats,
             "backbone": options.backbone,
             "device": options.device,
             "dtype": options.dtype,

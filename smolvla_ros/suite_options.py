@@ -54,12 +54,19 @@ class SuiteOptions:
         "", "cameras the policy looks through, such as top,wrist; empty: those started"
     )
     checkpoint: str = setting("", "SmolVLA checkpoint: a LeRobot folder (pretrained_model) or a hub id")
+    revision: str = setting("", "revision of a hub id; empty: its newest")
+    dataset: str = setting("", "whose statistics to take, of a checkpoint that has those of several datasets")
+    stats: str = setting(
+        "", "the training dataset's meta/stats.json, for statistics that the checkpoint lacks"
+    )
     backbone: str = setting(
         "", "folder with the VLM's config and tokenizer; empty: what the checkpoint names"
     )
     device: str = setting("", "torch device: cpu, cuda, cuda:1, mps ...; empty: the best there is")
     dtype: str = setting(
-        "", "number format of the model; empty: auto", choices=("", "auto", "float32", "bfloat16", "native")
+        "",
+        "number format of the model; empty: auto",
+        choices=("", "auto", "float32", "bfloat16", "int8", "native"),
     )
     units: str = setting(
         "",

@@ -119,6 +119,7 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.head_dim = backbone.text.head_dim
+        self.batches_images = False  # all cameras at once: the same but for the order of sums
         self.image_start, self.image_end = tuple(image_start), tuple(image_end)
         self.self_attention = tuple(config.attends_to_itself(layer) for layer in range(backbone.text.layers))
         expert = expert_config(backbone.text, config.expert_width_multiplier)
@@ -214,9 +215,8 @@ class Network(nn.Module):
             parts.append(part)
             valid.append(torch.full(part.shape[:2], counts, device=part.device))
 
-        for image, counts in zip(images, image_valid, strict=True):
+        for image, seen, counts in zip(images, self._look(images), image_valid, strict=True):
             add(self._embed_ids(self.image_start, image), True)
-            seen = self.connector(self.vision(image.to(self.vision.patch_embedding.weight.dtype)))
             # The factor has the type of the image tokens: sqrt(960) was 31 in bfloat16 training, and must be.
             add(seen * torch.tensor(seen.shape[-1] ** 0.5, dtype=seen.dtype, device=seen.device), counts)
             add(self._embed_ids(self.image_end, image), True)
@@ -235,6 +235,14 @@ class Network(nn.Module):
             starts_block=starts_block.expand(state.shape[0], -1),
             positions=torch.cumsum(is_valid, dim=1) - 1,
         )
+
+    def _look(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The tokens of each image."""
+        dtype = self.vision.patch_embedding.weight.dtype
+        if self.batches_images:
+            tokens: Tensor = self.connector(self.vision(torch.cat(list(images)).to(dtype)))
+            return torch.split(tokens, len(images[0]))
+        return [self.connector(self.vision(image.to(dtype))) for image in images]
 
     def _embed_ids(self, ids: Sequence[int], image: Tensor) -> Tensor:
         tokens = torch.tensor(ids, dtype=torch.int64, device=image.device)

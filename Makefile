@@ -35,10 +35,10 @@ export ROS_LOG_DIR ?= $(CURDIR)/build/log
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench bench-policy lerobot clean distclean FORCE
+.PHONY: help setup demo test lint format bench bench-policy bench-executor lerobot clean distclean FORCE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "PYTHON=python3.12        the Python to make .venv from (3.10 to 3.13)"
 	@echo "TORCH_INDEX=URL          where torch comes from; the default's is the CUDA build, some GB. PyTorch's installation"
@@ -72,6 +72,9 @@ bench: setup ## how fast: every program in test/bench
 
 bench-policy: setup ## of these the policy at full size, beside LeRobot if it is there. ARGS="--cameras 2 --runs 15"
 	@$(RUN) test/bench/policy.py $(ARGS)
+
+bench-executor: setup ## of these the executor: sync and async, fusions, LeRobot's rule. ARGS="--latencies 0.3 --measured 1.4"
+	@$(RUN) test/bench/executor.py $(ARGS)
 
 lerobot: build/lerobot/installed ## LeRobot 0.4.4 for bench-policy, in an environment of its own (build/lerobot)
 

@@ -59,9 +59,7 @@ class ActionChunk:
         """From its first action to its last."""
         return self.end_ns - self.observation_stamp_ns
 
-    def check(
-        self, joint_names: tuple[str, ...], now_ns: int, max_ahead_ns: int, held_ns: int = 0
-    ) -> None:
+    def check(self, joint_names: tuple[str, ...], now_ns: int, max_ahead_ns: int, held_ns: int = 0) -> None:
         """Raise ChunkError unless every action is fit to be executed by a robot with these joints now.
 
         held_ns: how long the robot has stood still since the observation; its actions wait for so long.
@@ -86,8 +84,8 @@ class ActionChunk:
             step, joint = np.argwhere(np.abs(self.positions) > MAX_POSITION_RAD)[0]
             raise ChunkError(
                 "implausible",
-                f"chunk {self.chunk_id}: action {step} of {joint_names[joint]} is {self.positions[step, joint]:.4g} rad; "
-                "positions are in radians",
+                f"chunk {self.chunk_id}: action {step} of {joint_names[joint]} is "
+                f"{self.positions[step, joint]:.4g} rad; are these radians?",
             )
         if self.step_duration_ns <= 0:
             raise ChunkError(

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from smolvla_ros.units import JointUnits, MotorCalibration, Unit
 from smolvla_ros.urdf import Urdf, UrdfError
 
 FloatArray = npt.NDArray[np.float64]
-UNITS: tuple[Unit, ...] = ("degrees", "range_m100_100", "range_0_100")
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 class RobotSpecError(ValueError):

@@ -30,6 +30,7 @@ from smolvla_ros.suite_options import (
 SIMULATED_CAMERAS = 2  # how many of the robot file's cameras are rendered when none is named
 TOPICS = (  # all but the cameras', relative to the namespace
     "joint_states",
+    "leader/joint_states",
     "servo_states",
     "joint_commands",
     "joint_trajectory",

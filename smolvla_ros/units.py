@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-Unit = Literal["degrees", "range_m100_100", "range_0_100"]
+Unit = Literal["degrees", "range_m100_100", "range_0_100", "degrees_old_calibration"]
 
 TICKS_PER_TURN = 4096  # STS3215 magnetic encoder, 12 bit
 MAX_TICK = TICKS_PER_TURN - 1
@@ -29,6 +29,9 @@ MAX_HOMING_OFFSET = 2047  # sign-magnitude register with sign bit 11
 RAD_PER_TICK = 2.0 * math.pi / TICKS_PER_TURN
 # LeRobot counts 360 degrees as 4095 ticks, though a turn has 4096.
 DEGREES_PER_RAD = TICKS_PER_TURN / MAX_TICK * 180.0 / math.pi
+# The calibration that LeRobot replaced in June 2025 (pull request 777) had another zero pose, with shoulder_lift going
+# the other way. LeRobot's guide to it: shoulder_lift = 90 - old, elbow_flex = old - 90, the other joints are alike.
+OLD_CALIBRATION = {"shoulder_lift": (-1.0, 90.0), "elbow_flex": (1.0, 90.0)}  # old = sign * degrees + offset
 
 _Value = TypeVar("_Value", float, npt.NDArray[Any])
 _FIELDS = ("id", "drive_mode", "homing_offset", "range_min", "range_max")
@@ -59,7 +62,8 @@ class JointUnits:
     """Converts positions of one joint. Methods take a float or an array and return the same shape.
 
     `middle_rad` is the URDF angle where the joint stands in the middle of its calibrated range, `direction`
-    (+1 or -1) the sign of growing ticks on the URDF axis. Degrees convert to and from radians without a
+    (+1 or -1) the sign of growing ticks on the URDF axis. `degrees_old_calibration` is what policies and datasets from
+    before June 2025 hold, by the joint's name (OLD_CALIBRATION). Degrees convert to and from radians without a
     calibration; everything else raises CalibrationError when there is none.
     """
 
@@ -95,8 +99,8 @@ class JointUnits:
         """What LeRobot reports for a servo position: degrees unclamped, range units clamped."""
         calibration = self._calibrated()
         low, high = calibration.range_min, calibration.range_max
-        if self.unit == "degrees":
-            return (ticks - calibration.mid_tick) * 360 / MAX_TICK
+        if self._in_degrees:
+            return self._from_degrees((ticks - calibration.mid_tick) * 360 / MAX_TICK)
         fraction: _Value = (_clamp(ticks, low, high) - low) / (high - low)
         if self.unit == "range_0_100":
             percent = fraction * 100
@@ -115,14 +119,14 @@ class JointUnits:
 
     def rad_to_lerobot(self, rad: _Value) -> _Value:
         """URDF angle in LeRobot's unit, not rounded to ticks; range units are clamped as LeRobot does."""
-        if self.unit == "degrees":
-            return self.direction * (rad - self.middle_rad) * DEGREES_PER_RAD
+        if self._in_degrees:
+            return self._from_degrees(self.direction * (rad - self.middle_rad) * DEGREES_PER_RAD)
         return self.ticks_to_lerobot(self._continuous_ticks(rad))
 
     def lerobot_to_rad(self, value: _Value) -> _Value:
         """LeRobot value as URDF angle, not rounded to ticks; range units are clamped as LeRobot does."""
-        if self.unit == "degrees":
-            return self.middle_rad + self.direction * value / DEGREES_PER_RAD
+        if self._in_degrees:
+            return self.middle_rad + self.direction * self._to_degrees(value) / DEGREES_PER_RAD
         return self.ticks_to_rad(self._lerobot_to_continuous_ticks(value))
 
     def _continuous_ticks(self, rad: _Value) -> _Value:
@@ -132,13 +136,31 @@ class JointUnits:
     def _lerobot_to_continuous_ticks(self, value: _Value) -> _Value:
         calibration = self._calibrated()
         low, high = calibration.range_min, calibration.range_max
-        if self.unit == "degrees":
-            return value * MAX_TICK / 360 + calibration.mid_tick
+        if self._in_degrees:
+            return self._to_degrees(value) * MAX_TICK / 360 + calibration.mid_tick
         if self.unit == "range_0_100":
             percent = 100 - value if calibration.drive_mode else value
             return _clamp(percent, 0, 100) / 100 * (high - low) + low
         signed = -value if calibration.drive_mode else value
         return (_clamp(signed, -100, 100) + 100) / 200 * (high - low) + low
+
+    @property
+    def _in_degrees(self) -> bool:
+        return self.unit in ("degrees", "degrees_old_calibration")
+
+    @property
+    def _old(self) -> tuple[float, float]:
+        """Sign and offset that make degrees those of this unit."""
+        unchanged = (1.0, 0.0)
+        return unchanged if self.unit == "degrees" else OLD_CALIBRATION.get(self.name, unchanged)
+
+    def _from_degrees(self, degrees: _Value) -> _Value:
+        sign, offset = self._old
+        return sign * degrees + offset
+
+    def _to_degrees(self, value: _Value) -> _Value:
+        sign, offset = self._old
+        return (value - offset) * sign
 
     def _calibrated(self) -> MotorCalibration:
         if self.calibration is None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark of the policy still runs, and its model is as large as the real one; how fast is not asked here."""
+"""The benchmarks still run, and the model of the policy's is as large as the real one; how fast is not asked here."""
 
 from __future__ import annotations
 
@@ -91,3 +91,35 @@ def test_the_policy_benchmark_compares_the_types_on_any_checkpoint() -> None:
     assert largest == mean == 0
     *_, largest, mean = map(float, found["ours native"])
     assert 0 < mean <= largest < 0.2  # standard deviations; the tolerance of the golden data
+
+
+def test_the_executor_benchmark_compares_all_fusions(tmp_path: Path) -> None:
+    options = [
+        "--latencies",
+        "0.3",
+        "--cycles",
+        "1",
+        "--seconds",
+        "8",
+        "--minutes",
+        "0",
+        "--seeds",
+        "1",
+        "--jobs",
+        "1",
+    ]
+    result = subprocess.run(
+        [sys.executable, str(BENCH / "executor.py"), *options, "--out", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "executor.png").stat().st_size > 10_000
+    found = json.loads((tmp_path / "executor.json").read_text())
+    [loop], [traced, _] = found["whole_loop"].values(), found["same_chunks"].values()
+    assert loop["sync"]["starved_s_per_minute"] > 5.0 > loop["smooth"]["starved_s_per_minute"] == 0.0
+    assert loop["smooth"]["seconds"] < loop["sync"]["seconds"]
+    assert traced["smooth"]["command_seam_jerk_rms"] < traced["replace"]["command_seam_jerk_rms"] / 3.0
+    assert traced["smooth"]["command_seam_jerk_rms"] < traced["LeRobot"]["command_seam_jerk_rms"] / 5.0
+    assert traced["smooth"]["tracking_rms"] < traced["LeRobot"]["tracking_rms"]

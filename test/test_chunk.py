@@ -48,6 +48,23 @@ def test_a_good_chunk_is_fit_until_its_last_action(now_ns: int) -> None:
     chunk().check(NAMES, now_ns, AHEAD_NS)
 
 
+def test_actions_wait_while_the_robot_stands_still_but_not_past_an_expiry_that_is_given() -> None:
+    late_ns = 13 * SECOND
+    assert reason(chunk(), late_ns) == "expired"
+    chunk().check(NAMES, late_ns, AHEAD_NS, held_ns=3 * SECOND)
+    with pytest.raises(ChunkError, match="expired 0.500 s ago"):
+        chunk(expires_ns=round(12.5 * SECOND)).check(NAMES, late_ns, AHEAD_NS, held_ns=3 * SECOND)
+
+
+def test_ticks_are_no_radians() -> None:
+    positions = np.zeros((5, 2))
+    positions[2, 1] = 2048.0
+    value = chunk(positions=positions)
+    assert reason(value) == "implausible"
+    with pytest.raises(ChunkError, match="action 2 of lift is 2048 rad; are these radians"):
+        value.check(NAMES, 10 * SECOND, AHEAD_NS)
+
+
 @pytest.mark.parametrize("names", [("lift", "pan"), ("pan",), ("pan", "lift", "roll"), ()])
 def test_joints_must_be_the_robots_in_its_order(names: tuple[str, ...]) -> None:
     assert reason(chunk(joint_names=names)) == "wrong_joints"

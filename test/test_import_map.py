@@ -29,14 +29,15 @@ MESSAGES = ("builtin_interfaces", "rcl_interfaces", "std_srvs", "smolvla_ros.msg
 HEAVY = {  # what: (its packages, where alone they may be imported)
     "rclpy and messages": (
         ("rclpy", "cv_bridge", "message_filters", "*_msgs", *MESSAGES),
-        ("nodes/", "tools/demo_observer.py"),
+        ("nodes/", "tools/demo_observer.py", "tools/watch.py"),
     ),
     "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "tools/launching.py")),
     "torch": (
         ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
         ("policy/", "tools/demo_checkpoint.py", "tools/demo_layout.py"),
     ),
-    "serial ports": (("serial", "scservo_sdk", "pty", "termios"), ("arm/feetech.py", "arm/emulated.py")),
+    "serial ports": (("serial", "scservo_sdk", "pty"), ("arm/feetech.py", "arm/emulated.py")),
+    "terminals": (("termios", "tty"), ("arm/", "tools/terminal.py")),
     "clocks and threads": (
         ("time", "threading", "asyncio", "concurrent", "multiprocessing", "sched", "queue"),
         ("nodes/", "camera/", "arm/", "tools/"),

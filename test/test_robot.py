@@ -36,6 +36,15 @@ def test_limits_come_from_the_urdf_and_hold_the_middle_pose() -> None:
     assert (robot.max_speed_rad_s > 0).all()
 
 
+def test_a_joint_may_have_an_acceleration_limit_of_its_own(tmp_path: Path) -> None:
+    path = edited(tmp_path, "unit: degrees", "unit: degrees, max_acceleration_rad_s2: 8.0")
+    assert RobotSpec.load(path).max_acceleration_rad_s2.tolist() == [8.0, *5 * [np.inf]]
+
+
+def test_only_the_gripper_grips() -> None:
+    assert [joint.grips for joint in RobotSpec.load(SO100).joints] == [*5 * [False], True]
+
+
 def test_cameras_are_selected_in_the_robot_files_order() -> None:
     chosen = RobotSpec.load(SO100).select_cameras(["wrist", "top"])
     assert [camera.name for camera in chosen] == ["top", "wrist"]
@@ -52,6 +61,11 @@ def test_cameras_are_selected_in_the_robot_files_order() -> None:
         ("direction: 1", "direction: 1, directoin: 1", "unknown key 'directoin'.*did you mean 'direction'"),
         ("middle_rad: 0.0", "middle_rad: 9.0", "outside the URDF limits"),
         ("unit: degrees", "unit: radians", "'radians' is not one of degrees"),
+        (
+            "unit: degrees",
+            "unit: degrees, max_acceleration_rad_s2: 0",
+            "max_acceleration_rad_s2: must be above 0, got 0.0",
+        ),
         ("servo_id: 2", "servo_id: 1", "servo_id '1' stands 2 times"),
         ("name: wrist,", "name: top,", "camera 'top' stands 2 times"),
         ("so100.urdf", "nowhere.urdf", "nowhere.urdf"),

@@ -189,7 +189,7 @@ def test_options_are_read_from_text() -> None:
         ({"sim": "yes"}, "sim"),
         ({"seed": "-1"}, "seed"),
         ({"mode": "go"}, "mode"),
-        ({"dtype": "int8"}, "dtype"),
+        ({"dtype": "int4"}, "dtype"),
     ],
 )
 def test_text_that_is_no_option_is_refused(arguments: dict[str, str], word: str) -> None:

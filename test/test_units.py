@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from smolvla_ros.units import (
     save_calibration,
 )
 
-UNITS: tuple[Unit, ...] = ("degrees", "range_m100_100", "range_0_100")
+UNITS: tuple[Unit, ...] = get_args(Unit)
 GOLDEN_FILE = Path(__file__).parent / "data/golden_units/unit_cases.json"
 GOLDEN = json.loads(GOLDEN_FILE.read_text())["motor_units"]["cases"]
 EMULATED = Path(__file__).parents[1] / "config/emulated_calibration.json"
@@ -37,7 +37,7 @@ calibrations = st.builds(
 )
 joints = st.builds(
     JointUnits,
-    st.just("joint"),
+    st.sampled_from(("wrist_flex", "shoulder_lift", "elbow_flex")),  # the last two had another zero
     st.sampled_from(UNITS),
     st.sampled_from((1, -1)),
     st.floats(-3.2, 3.2),
@@ -99,6 +99,33 @@ def test_policy_action_ends_within_a_tick_of_what_lerobot_commands(units: JointU
 @given(joints, st.floats(0, 100))
 def test_lerobot_values_survive_the_way_through_radians(units: JointUnits, value: float) -> None:
     assert units.rad_to_lerobot(units.lerobot_to_rad(value)) == pytest.approx(value, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("shoulder_lift", 90.0, 0.0),
+        ("shoulder_lift", 190.0, -100.0),  # folded
+        ("shoulder_lift", 0.0, 90.0),
+        ("elbow_flex", 90.0, 0.0),
+        ("elbow_flex", 180.0, 90.0),
+        ("elbow_flex", 0.0, -90.0),
+        ("shoulder_pan", 30.0, 30.0),
+        ("wrist_flex", -40.0, -40.0),
+        ("wrist_roll", 75.0, 75.0),
+    ],
+)
+def test_degrees_of_the_old_calibration_are_those_of_lerobots_guide(
+    name: str, old: float, new: float
+) -> None:
+    calibration = MotorCalibration(2, 0, 0, 900, 3100)
+    then, now = (
+        JointUnits(name, unit, 1, 0.3, calibration) for unit in ("degrees_old_calibration", "degrees")
+    )
+    assert then.lerobot_to_rad(old) == pytest.approx(now.lerobot_to_rad(new))
+    assert then.rad_to_lerobot(now.lerobot_to_rad(new)) == pytest.approx(old)
+    assert then.lerobot_to_ticks(old) == now.lerobot_to_ticks(new)
+    assert then.ticks_to_lerobot(now.lerobot_to_ticks(new)) == pytest.approx(old, abs=0.09)
 
 
 def test_middle_of_the_calibrated_range_is_the_middle_angle() -> None:

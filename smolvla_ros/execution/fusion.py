@@ -2,58 +2,207 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the present plan and a new chunk become one plan: pure functions, interchangeable while the arm moves.
 
-Each takes what is being executed, what has arrived, and the first moment that may still be changed. The grids
-of the two differ in phase and may differ in step, so the old plan is read by interpolation at the new one's
-times. Nothing before that moment is ever returned. Limits are no concern here; `safety.py` has the last word.
+Each is given a seam: the plan, the chunks, and the first moment that may still be changed. Grids of different
+chunks differ in phase and may differ in step, so the plan and older chunks are read at the new one's times.
+Nothing before that moment is ever returned. Limits are no concern here; `safety.py` has the last word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
-from smolvla_ros.execution.trajectory import Trajectory
-
-Fusion = Callable[[Trajectory, Trajectory, int], Trajectory]
-
-OLD_WEIGHT = 0.3  # LeRobot's async client, aggregate function "weighted_average": 0.3 * old + 0.7 * new
+from smolvla_ros.execution.trajectory import FloatArray, IntArray, Trajectory
+from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.settings import setting
 
 
-def replace(old: Trajectory, new: Trajectory, now_ns: int) -> Trajectory:
-    """The new chunk alone, wherever the plan was. Steps at the seam by whatever the two disagree."""
-    return new.since(now_ns)
+@dataclass(frozen=True)
+class FusionSettings:
+    """What some of the fusions can be told."""
 
-
-def weighted_average(old: Trajectory, new: Trajectory, now_ns: int) -> Trajectory:
-    """LeRobot's default: constant weights where both have something to say, the new chunk alone after that.
-
-    What the old plan had before and behind the new chunk is lost, as there. Steps at the seam by 0.7 of the
-    disagreement.
-    """
-    rest = new.since(now_ns)
-    overlap = (rest.times_ns >= old.start_ns) & (rest.times_ns <= old.end_ns)
-    old_weight = np.where(overlap, OLD_WEIGHT, 0.0)[:, None]
-    return Trajectory(
-        rest.times_ns, old_weight * old.sample(rest.times_ns) + (1.0 - old_weight) * rest.positions
+    fade_s: float = setting(
+        0.6,
+        "offset_fade, smooth: a new chunk is joined to the plan over this time",
+        minimum=0.05,
+        maximum=5.0,
+        live=True,
+    )
+    ensemble_decay: float = setting(
+        0.01,
+        "temporal_ensemble: m of the weights exp(-m i), i = 0 for the oldest chunk; below 0 the newest weighs most",
+        minimum=-10.0,
+        maximum=10.0,
+        live=True,
     )
 
 
-def linear_blend(old: Trajectory, new: Trajectory, now_ns: int) -> Trajectory:
-    """From the old plan now to the new one where the old one ends: continuous at `now_ns`.
+@dataclass(frozen=True, eq=False)
+class Seam:
+    """Where a new chunk meets the plan.
 
-    Without an old plan now there is nothing to be continuous with, and the new chunk is taken as it is.
+    old: the plan that is executed. chunks: those that are not over, oldest first; the last one is new. now_ns: the
+    first moment that is not executed yet; the new chunk ends no earlier.
     """
-    rest = new.since(now_ns)
-    if not old.start_ns <= now_ns <= old.end_ns:
-        return rest
-    times_ns = np.append(np.int64(now_ns), rest.times_ns[rest.times_ns > now_ns])
-    overlap_ns = max(min(old.end_ns, new.end_ns) - now_ns, 1)
-    weight = np.minimum((times_ns - now_ns) / overlap_ns, 1.0)[:, None]
-    return Trajectory(times_ns, (1.0 - weight) * old.sample(times_ns) + weight * new.sample(times_ns))
+
+    old: Trajectory
+    chunks: tuple[Trajectory, ...]
+    now_ns: int
+    settings: FusionSettings = FusionSettings()
+
+    @property
+    def new(self) -> Trajectory:
+        return self.chunks[-1]
+
+    @property
+    def in_motion(self) -> bool:
+        """Whether there is an old plan now; without one there is nothing to be continuous with."""
+        return self.old.start_ns <= self.now_ns <= self.old.end_ns
+
+    @property
+    def fade_end_ns(self) -> int:
+        """When the new chunk is alone at last."""
+        return min(self.now_ns + round(self.settings.fade_s * NANOSECONDS), self.new.end_ns)
+
+    def times_ns(self, *more_ns: int) -> IntArray:
+        """Now, the new chunk's later knots, and those of `more_ns` that lie between."""
+        later = [at_ns for at_ns in more_ns if self.now_ns < at_ns <= self.new.end_ns]
+        knots = self.new.times_ns
+        return np.union1d(knots[knots > self.now_ns], np.array([self.now_ns, *later], np.int64))
+
+
+Fusion = Callable[[Seam], Trajectory]
+
+
+def replace(seam: Seam) -> Trajectory:
+    """The new chunk alone, wherever the plan was. Steps at the seam by whatever the two disagree."""
+    return seam.new.since(seam.now_ns)
+
+
+def weighted_average(seam: Seam) -> Trajectory:
+    """LeRobot's default, 0.3 of the old plan and 0.7 of the new chunk: steps by 0.7 of the disagreement."""
+    return _average(seam, 0.3)
+
+
+def average(seam: Seam) -> Trajectory:
+    """Half of each, as LeRobot's function of this name: steps at the seam by 0.5 of the disagreement."""
+    return _average(seam, 0.5)
+
+
+def conservative(seam: Seam) -> Trajectory:
+    """LeRobot's 0.7 of the old plan and 0.3 of the new chunk: steps by 0.3, again where the old plan ends by 0.7."""
+    return _average(seam, 0.7)
+
+
+def linear_blend(seam: Seam) -> Trajectory:
+    """From the old plan now to the new one where the old one ends: continuous in position."""
+    if not seam.in_motion:
+        return replace(seam)
+    overlap_ns = max(min(seam.old.end_ns, seam.new.end_ns) - seam.now_ns, 1)
+    times_ns = seam.times_ns(seam.now_ns + overlap_ns)
+    share = np.minimum((times_ns - seam.now_ns) / overlap_ns, 1.0)
+    slope = np.where(share < 1.0, NANOSECONDS / overlap_ns, 0.0)
+    weight = np.stack([1.0 - share, -slope, np.zeros_like(share)])
+    new = seam.new.sample(times_ns)
+    return Trajectory(times_ns, new + _product(weight, seam.old.sample(times_ns) - new))
+
+
+def temporal_ensemble(seam: Seam) -> Trajectory:
+    """All chunks that have something to say about a moment, averaged with weights exp(-m i), i = 0 for the oldest.
+
+    ACT, arXiv 2304.13705, algorithm 2. Made for a chunk every control period; with fewer it steps at every seam by
+    the new chunk's share of the disagreement.
+    """
+    times_ns = seam.new.since(seam.now_ns).times_ns
+    total = np.zeros((3, len(times_ns), seam.new.positions.shape[1]))
+    weights = np.zeros(len(times_ns))
+    older = np.zeros(len(times_ns))
+    for chunk in seam.chunks:
+        covered = (chunk.start_ns <= times_ns) & (times_ns <= chunk.end_ns)
+        weight = np.where(covered, np.exp(-seam.settings.ensemble_decay * older), 0.0)
+        total += weight[:, None] * chunk.sample(times_ns)
+        weights += weight
+        older += covered
+    return Trajectory(times_ns, total / weights[:, None])
+
+
+def offset_fade(seam: Seam) -> Trajectory:
+    """The new chunk, moved to where the plan is now; the move fades to nothing within `fade_s`.
+
+    Continuous in position; velocities step by what the two disagree. Never further from the new chunk than at the seam.
+    """
+    end_ns = seam.fade_end_ns
+    if not seam.in_motion or end_ns <= seam.now_ns:
+        return replace(seam)
+    here_ns = np.array([seam.now_ns])
+    offset = seam.old.sample(here_ns) - seam.new.sample(here_ns)
+    offset[1:] = 0.0
+    times_ns = seam.times_ns(end_ns)
+    return Trajectory(
+        times_ns, seam.new.sample(times_ns) + _to_zero(offset, seam.now_ns, end_ns).sample(times_ns)
+    )
+
+
+def smooth(seam: Seam) -> Trajectory:
+    """From the old plan now to the new one within `fade_s`, continuous in position, velocity and acceleration.
+
+    While both last it is a mean of the two, the weight a quintic whose first two derivatives vanish at its ends. Where
+    the old plan ends sooner, a quintic takes over that leads what they then disagree by, p rad, v rad/s and a rad/s^2,
+    to zero: it takes the arm at most p + 0.2 v fade_s + 0.018 a fade_s^2 from the new chunk.
+    """
+    end_ns = seam.fade_end_ns
+    if not seam.in_motion or end_ns <= seam.now_ns:
+        return replace(seam)
+    both_end_ns = min(seam.old.end_ns, end_ns)
+    times_ns = seam.times_ns(both_end_ns, end_ns)
+    both_ns, later_ns = times_ns[times_ns <= both_end_ns], times_ns[times_ns > both_end_ns]
+    apart = seam.old.sample(both_ns) - seam.new.sample(both_ns)
+    if len(later_ns):
+        rest = _to_zero(apart[:, -1:], both_end_ns, max(end_ns, both_end_ns + 1))
+        apart = np.concatenate([apart, rest.sample(later_ns)], axis=1)
+    weight = _to_zero(np.array([1.0, 0.0, 0.0])[:, None, None], seam.now_ns, end_ns).sample(times_ns)[..., 0]
+    return Trajectory(times_ns, seam.new.sample(times_ns) + _product(weight, apart))
+
+
+def _average(seam: Seam, old_weight: float) -> Trajectory:
+    """Constant weights where both have something to say, the new chunk alone elsewhere.
+
+    What the old plan had before and behind the new chunk is lost, as in LeRobot.
+    """
+    rest, old = seam.new.since(seam.now_ns), seam.old
+    overlap = (rest.times_ns >= old.start_ns) & (rest.times_ns <= old.end_ns)
+    weight = np.where(overlap, old_weight, 0.0)[:, None]
+    return Trajectory(rest.times_ns, weight * old.sample(rest.times_ns) + (1.0 - weight) * rest.states)
+
+
+def _to_zero(state: FloatArray, start_ns: int, end_ns: int) -> Trajectory:
+    """The quintic that leads a state (3, 1, joints) to rest at zero; from (1, 0, 0) it never turns back."""
+    return Trajectory(np.array([start_ns, end_ns]), np.concatenate([state, np.zeros_like(state)], axis=1))
+
+
+def _product(weight: FloatArray, states: FloatArray) -> FloatArray:
+    """Weights (3, times), with their derivatives, times states (3, times, joints): the product rule."""
+    w, dw, ddw = weight[..., None]
+    p, v, a = states
+    return np.stack([w * p, w * v + dw * p, w * a + 2.0 * dw * v + ddw * p])
 
 
 FUSIONS: Mapping[str, Fusion] = MappingProxyType(
-    {"replace": replace, "weighted_average": weighted_average, "linear_blend": linear_blend}
+    {
+        "replace": replace,
+        "weighted_average": weighted_average,
+        "average": average,
+        "conservative": conservative,
+        "linear_blend": linear_blend,
+        "temporal_ensemble": temporal_ensemble,
+        "offset_fade": offset_fade,
+        "smooth": smooth,
+        "rtc": replace,  # the policy has continued the plan already (its parameter `rtc`)
+    }
 )
+
+# What joins the first chunk of a new task to the old task's plan, by `on_task_change`.
+BRIDGES: Mapping[str, Fusion] = MappingProxyType({"finish": replace, "blend": smooth})

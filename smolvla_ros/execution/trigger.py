@@ -1,68 +1,87 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""When the next chunk is asked for, and how long answers take.
+"""When the next chunk is asked for.
 
-One request is in flight at a time: a slow policy is not buried in requests, and a silent one is asked again
-after a time-out. It decides from times alone and knows neither the plan's contents nor who answers.
+One request is in flight at a time: a slow policy is not buried in requests, a silent one is asked again after a
+time-out that grows, one that answers nonsense after a pause that grows. It decides from times and from how far the arm
+has moved, and knows neither the plan's contents nor who answers.
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from dataclasses import dataclass
 
-from smolvla_ros.chunk import ActionChunk, RequestReason
+import numpy as np
+
+from smolvla_ros.chunk import ActionChunk, ChunkError, RequestReason
+from smolvla_ros.execution.executor_config import ExecutorConfig
+from smolvla_ros.execution.latency import LatencyWindow
+from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 
-WINDOW = 50  # latencies remembered; at one chunk in half a second, those of the last half minute
+MEASURED = 5  # so many latencies say something of the next one
+MOST_DOUBLINGS = 2  # of the time-out
+FIRST_PAUSE_S = 0.1  # before asking again after two unusable answers in a row
 
 
-class LatencyWindow:
-    """The newest latencies in seconds, and their percentiles."""
-
-    def __init__(self, size: int = WINDOW) -> None:
-        self._latencies_s: deque[float] = deque(maxlen=size)
-
-    def add(self, latency_s: float) -> None:
-        self._latencies_s.append(latency_s)
-
-    def percentile(self, percent: float) -> float:
-        """The smallest latency that at least `percent` of them do not exceed; NaN while there is none."""
-        if not self._latencies_s:
-            return math.nan
-        ordered = sorted(self._latencies_s)
-        return ordered[max(math.ceil(len(ordered) * percent / 100.0) - 1, 0)]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Asked:
     request_id: int
     stamp_ns: int
-    reason: RequestReason
+    is_cold: bool  # the answer may have to wait for a policy that loads or compiles
+    positions_rad: FloatArray  # the arm's, as the policy is going to see it
 
 
 class ChunkTrigger:
-    """Asks when at most `threshold` of a chunk is left: 1 is all the time, 0 when all is used up."""
+    """Asks for the next chunk when little of the newest one is left: how little is the threshold.
 
-    def __init__(self, threshold: float, timeout_s: float) -> None:
-        self.threshold = threshold
-        self.timeout_s = timeout_s
+    trigger `threshold`: a share of the chunk, 1 is all the time. `auto`: as much as covers an answer in all but
+    `starvation_probability` of the cases, by the latencies measured. `sync`: nothing, the arm waits for each chunk.
+
+    An arm that stands still looks as it did at the last answer, so asking can wait until the rest of the plan only
+    just covers an answer. LeRobot drops such observations altogether, and an arm whose unit is small starves.
+    """
+
+    def __init__(self, config: ExecutorConfig) -> None:
+        self.config = config  # may be changed at any time
         self.latencies = LatencyWindow()  # from a request to its chunk, cold starts left out
+        self.timeouts = 0  # requests that nobody answered in time
         self._count = 0
+        self._answered_id = 0
         self.start_over()
 
     def start_over(self) -> None:
         """Nothing is in flight and there is no plan: the next request is a START."""
         self._first_reason: RequestReason | None = RequestReason.START
-        self._asked: _Asked | None = None
-        self._chunk_duration_ns = 1
+        self._chunk_duration_ns = 0
+        self._answered_rad: FloatArray | None = None  # where the arm was when the newest answer was asked for
+        self.policy_changed()
 
     def change_task(self) -> None:
         """What is in flight answers a task that is no more; ask for the new one at once."""
         if self._first_reason is not RequestReason.START:
             self._first_reason = RequestReason.TASK_CHANGE
-        self._asked = None
+        self._wait_for_nothing()
+
+    def policy_changed(self) -> None:
+        """Somebody else listens from now on: what is in flight is asked again, and that answer may take longer."""
+        self._wait_for_nothing()
+        self._is_cold = True
+
+    def _wait_for_nothing(self) -> None:
+        self._asked: _Asked | None = None
+        self._unanswered = self._refused = 0  # in a row
+        self._paused_until_ns: int | None = None
+
+    @property
+    def requests(self) -> int:
+        """How many chunks were asked for."""
+        return self._count
+
+    @property
+    def chunk_duration_s(self) -> float:
+        """How long the newest chunk was; 0 before the first."""
+        return self._chunk_duration_ns / NANOSECONDS
 
     @property
     def waits_for_first(self) -> bool:
@@ -72,39 +91,88 @@ class ChunkTrigger:
     @property
     def expected_delay_s(self) -> float:
         """What nearly every answer stays below (95th percentile); 0 before anything was measured."""
-        delay_s = self.latencies.percentile(95.0)
-        return 0.0 if math.isnan(delay_s) else delay_s
+        return self.latencies.percentile(95.0) if len(self.latencies) else 0.0
 
-    def due(self, now_ns: int, remaining_ns: int) -> RequestReason | None:
-        """Why to ask now, or None when not to."""
-        if self._asked is not None and now_ns - self._asked.stamp_ns < self.timeout_s * NANOSECONDS:
+    @property
+    def threshold(self) -> float:
+        """Which share of the newest chunk is left when the next one is asked for."""
+        if self.config.trigger == "sync":
+            return 0.0
+        cover_ns = self._cover_ns() if self.config.trigger == "auto" and self._chunk_duration_ns else None
+        return self.config.threshold if cover_ns is None else min(cover_ns / self._chunk_duration_ns, 1.0)
+
+    def due(self, now_ns: int, remaining_ns: int, positions_rad: FloatArray) -> RequestReason | None:
+        """Why to ask now, or None when not to. `positions_rad`: where the joints are, (joints,)."""
+        if self._asked is not None and now_ns - self._asked.stamp_ns < self._timeout_ns():
+            return None
+        if self._paused_until_ns is not None and now_ns < self._paused_until_ns:
             return None
         if self._first_reason is not None:
             return self._first_reason
         if remaining_ns <= 0:
             return RequestReason.EMPTY
-        if remaining_ns <= self.threshold * self._chunk_duration_ns:
+        if remaining_ns > self.threshold * self._chunk_duration_ns:
+            return None
+        cover_ns = self._cover_ns()
+        if cover_ns is None or remaining_ns <= cover_ns or self._has_moved(positions_rad):
             return RequestReason.THRESHOLD
         return None
 
-    def ask(self, now_ns: int, reason: RequestReason) -> int:
+    def ask(self, now_ns: int, positions_rad: FloatArray) -> int:
         """A request goes out; returns its id, counted from 1."""
+        if self._asked is not None:  # it timed out
+            self._unanswered += 1
+            self.timeouts += 1
+            self._is_cold = True
         self._count += 1
-        self._asked = _Asked(self._count, now_ns, reason)
+        self._asked = _Asked(self._count, now_ns, self._is_cold, positions_rad)
         return self._count
+
+    def check(self, chunk: ActionChunk) -> None:
+        """Raise ChunkError for a second answer to a request; unasked chunks (request_id 0) may be any number."""
+        if 0 < chunk.request_id <= self._answered_id:
+            raise ChunkError(
+                "duplicate",
+                f"chunk {chunk.chunk_id} answers request {chunk.request_id}, as another one did before; do two "
+                "policy nodes run?",
+            )
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> None:
         """A chunk was taken into the plan, be it asked for or not."""
-        asked = self._asked
+        asked, self._answered_rad = self._asked, None
+        if 0 < chunk.request_id <= self._count:
+            self._answered_id = chunk.request_id
         if asked is not None and chunk.request_id == asked.request_id:
-            self._asked = None
-            # the first inference may load and compile: it says nothing about the next ones
-            if asked.reason is not RequestReason.START:
+            if not asked.is_cold:
                 self.latencies.add((now_ns - asked.stamp_ns) / NANOSECONDS)
+            self._answered_rad = asked.positions_rad
+            self._is_cold = False
+            self._wait_for_nothing()
         self._first_reason = None
         self._chunk_duration_ns = chunk.duration_ns
 
-    def reject(self, request_id: int) -> None:
-        """The answer to this request cannot be used; if it is the one in flight, ask again."""
-        if self._asked is not None and self._asked.request_id == request_id:
-            self._asked = None
+    def reject(self, request_id: int, now_ns: int) -> None:
+        """The answer to this request cannot be used; if it is the one in flight, ask again, soon."""
+        if self._asked is None or self._asked.request_id != request_id:
+            return
+        self._asked = None
+        if self._refused:
+            pause_s = min(FIRST_PAUSE_S * 2.0 ** (self._refused - 1), self.config.request_timeout_s)
+            self._paused_until_ns = now_ns + round(pause_s * NANOSECONDS)
+        self._refused += 1
+
+    def _timeout_ns(self) -> float:
+        return self.config.request_timeout_s * 2.0 ** min(self._unanswered, MOST_DOUBLINGS) * NANOSECONDS
+
+    def _cover_ns(self) -> float | None:
+        """How much plan covers an answer well enough; None while too little is known."""
+        if len(self.latencies) < MEASURED:
+            return None
+        period_s = 1.0 / self.config.rate_hz  # asked up to one late, and taken in up to one late
+        cover_s = self.latencies.exceeded_with(self.config.starvation_probability) + 2.0 * period_s
+        return cover_s * NANOSECONDS
+
+    def _has_moved(self, positions_rad: FloatArray) -> bool:
+        if self._answered_rad is None:
+            return True
+        return bool((np.abs(positions_rad - self._answered_rad) >= self.config.similar_rad).any())

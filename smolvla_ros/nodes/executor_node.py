@@ -25,7 +25,9 @@ from smolvla_ros.execution.arming import ArmingState, Outcome
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.messages import chunk_request_msg, executor_state_msg, joint_command_msg
+from smolvla_ros.nodes.executor_outputs import CommandOutputs, PlanPreview
+from smolvla_ros.nodes.messages import chunk_request_msg, executor_state_msg
+from smolvla_ros.nodes.priority import ask_for_realtime
 from smolvla_ros.nodes.running import run
 from smolvla_ros.nodes.suite_node import (
     ERROR,
@@ -41,39 +43,60 @@ from smolvla_ros.wire import WireError, chunk_from_msg, joints_from_msg
 
 STATE_PERIOD_S = 0.1
 REFUSAL_LOG_PERIOD_S = 2.0
+STOPPED = "stopped by service"
 
 
 @dataclass(frozen=True)
 class ExecutorNodeConfig(ExecutorConfig):
-    """Parameters of the executor node: those of the executor, the robot and the first task."""
+    """Parameters of the executor node: those of the executor, the robot, the first task, and what it publishes."""
 
     robot: str = setting("", "robot file (config/so100.yaml): joints and their limits")
     task: str = setting("", "instruction to start with; later ones come on the topic `task`")
+    publish_joint_trajectory: bool = setting(
+        False, "mirror each command on `joint_trajectory`, for joint_trajectory_controller"
+    )
+    publish_position_commands: bool = setting(
+        False, "mirror each command on `position_commands`, for forward_command_controller"
+    )
+    realtime_priority: int = setting(
+        0,
+        "of the control loop (SCHED_FIFO, 1 .. 99); refused, it goes on without; 0: none",
+        minimum=0,
+        maximum=99,
+    )
 
 
 class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
-    """Publishes `joint_commands`, `chunk_request`, `active_task` and `executor/state`."""
+    """Publishes `joint_commands`, `chunk_request`, `active_task`, `executor/state` and `executor/plan`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("executor", ExecutorNodeConfig, **options)
         self._deadline_s: float | None = None  # of the next control step (monotonic); None while not active
         self._state_due_s = 0.0
+        self._missed_periods = 0  # because something else took too long
+        self._listeners = 0  # of the requests
+        self._is_stopped = False  # outlives the lifecycle's ups and downs: only a reset takes it back
         self._endpoints: list[tuple[Any, Any]] = []  # (how to destroy it, what)
 
     def configure(self) -> None:
         self._robot = load_robot(self.config.robot)
         self.chunk_executor = ChunkExecutor(self.config, self._robot)
-        self._commands = self._publisher(topics.JOINT_COMMANDS)
+        if self._is_stopped:
+            self.chunk_executor.stop(STOPPED)
+        self._outputs = CommandOutputs(
+            self._publisher,
+            self._robot.joint_names,
+            self.config.rate_hz,
+            self.config.publish_joint_trajectory,
+            self.config.publish_position_commands,
+        )
+        self._preview = PlanPreview(self._publisher, self._robot.joint_names)
         self._requests = self._publisher(topics.CHUNK_REQUEST)
         self._active_task = self._publisher(topics.ACTIVE_TASK)
         self._states = self._publisher(topics.EXECUTOR_STATE)
-        for topic, callback in (
-            (topics.TASK, self._on_task),
-            (topics.JOINT_STATES, self._on_joint_states),
-            (topics.ACTION_CHUNK, self._on_chunk),
-        ):
-            subscription = self.create_subscription(topic.type, topic.name, callback, topic.subscribe)
-            self._endpoints.append((self.destroy_subscription, subscription))
+        self._subscribe(topics.TASK, self._on_task)
+        self._subscribe(topics.JOINT_STATES, self._on_joint_states)
+        self._chunks = self._subscribe(topics.ACTION_CHUNK, self._on_chunk)
         services: tuple[tuple[str, Any, Callable[..., Any]], ...] = (
             ("arm", SetBool, self._on_arm),
             ("shadow", SetBool, self._on_shadow),
@@ -85,12 +108,19 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
                 (self.destroy_service, self.create_service(kind, f"executor/{name}", answer))
             )
 
+    def _subscribe(self, topic: topics.Topic, callback: Callable[[Any], None]) -> Any:
+        subscription = self.create_subscription(topic.type, topic.name, callback, topic.subscribe)
+        self._endpoints.append((self.destroy_subscription, subscription))
+        return subscription
+
     def _publisher(self, topic: topics.Topic) -> Any:
         publisher = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
         self._endpoints.append((self.destroy_lifecycle_publisher, publisher))
         return publisher
 
     def activate(self) -> None:
+        if self.config.realtime_priority:
+            self.get_logger().info(ask_for_realtime(self.config.realtime_priority))
         if self.config.task:
             self._set_task(self.config.task)
         self._deadline_s = self._state_due_s = time.monotonic()
@@ -110,20 +140,44 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     def diagnose(self) -> Health:
         status = self.chunk_executor.status(self.now_ns())
+        policies = self._chunks.get_publisher_count()
         values = {
             "task": status.task,
             "queue (s)": f"{status.queue_duration_s:.2f}",
+            "fusion": status.fusion,
+            "trigger": f"{status.trigger}, at {status.threshold:.2f} of a chunk",
+            "request latency p50 (s)": f"{status.request_latency_p50_s:.3f}",
+            "request latency p95 (s)": f"{status.request_latency_p95_s:.3f}",
+            "inference p50 (s)": f"{status.inference_latency_p50_s:.3f}",
+            "inference p95 (s)": f"{status.inference_latency_p95_s:.3f}",
+            "chunk age (s)": f"{status.chunk_age_s:.3f}",
+            "joint states age (s)": f"{status.joint_states_age_s:.3f}",
+            "following error (rad)": f"{status.following_error_rad:.3f}",
+            "policy nodes": str(policies),
+            "requests": str(status.requests),
+            "requests timed out": str(status.timeouts),
             "commands": str(status.commands),
+            "missed periods": str(self._missed_periods),
             "starved periods": str(status.starved_periods),
             "chunks accepted": str(status.chunks_accepted),
             **{f"chunks rejected: {reason}": str(count) for reason, count in status.rejected.items()},
+            **{
+                f"commands limited: {name}": str(count)
+                for name, count in zip(self._robot.joint_names, status.clamps, strict=True)
+            },
         }
         level = {
             ArmingState.ARMED: OK,
             ArmingState.FAULT: ERROR,
             ArmingState.STOPPED: ERROR,
         }.get(status.state, WARN)
-        return Health(level, f"{status.state.name.lower()}: {status.reason}".rstrip(": "), values)
+        message = f"{status.state.name.lower()}: {status.reason}".rstrip(": ")
+        if policies > 1:
+            level, message = (
+                max(level, WARN),
+                f"{message}; {policies} policy nodes send chunks, stop all but one",
+            )
+        return Health(level, message, values)
 
     # The control loop.
 
@@ -137,17 +191,24 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         if self._deadline_s >= self._state_due_s:
             self._publish_state()
             self._state_due_s = self._deadline_s + STATE_PERIOD_S
-        self._deadline_s = next_deadline_s(self._deadline_s, 1.0 / self.config.rate_hz)
+        due_s, period_s = self._deadline_s, 1.0 / self.config.rate_hz
+        self._deadline_s = next_deadline_s(due_s, period_s)
+        self._missed_periods += round((self._deadline_s - due_s) / period_s) - 1
         self.handle_arrived(executor, self._deadline_s)
 
     def _step(self) -> None:
         now_ns = self.now_ns()
         command = self.chunk_executor.step(now_ns)
         if command is not None:
-            self._commands.publish(
-                joint_command_msg(self._robot.joint_names, command.stamp_ns, command.positions_rad)
-            )
-        request = self.chunk_executor.request(now_ns)
+            self._outputs.publish(command)
+        self._request(now_ns)
+
+    def _request(self, now_ns: int) -> None:
+        """Ask for the next chunk if it is time; a request that nobody hears is not made."""
+        before, self._listeners = self._listeners, self._requests.get_subscription_count()
+        if self._listeners > before:
+            self.chunk_executor.policy_changed()
+        request = self.chunk_executor.request(now_ns) if self._listeners else None
         if request is not None:
             self._requests.publish(chunk_request_msg(request))
 
@@ -155,6 +216,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         now_ns = self.now_ns()
         status = self.chunk_executor.status(now_ns)
         self._states.publish(executor_state_msg(status, self._robot.joint_names, now_ns))
+        self._preview.publish(self.chunk_executor.plan(now_ns), now_ns)
 
     # Callbacks.
 
@@ -176,7 +238,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         try:
             chunk = chunk_from_msg(message)
         except ChunkError as error:
-            self.chunk_executor.reject(error.reason, message.request_id)
+            self.chunk_executor.reject(error.reason, message.request_id, self.now_ns())
             raise
         self.chunk_executor.accept(chunk, self.now_ns())
 
@@ -202,14 +264,17 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         return self._operate(response, lambda: self.chunk_executor.shadow(request.data))
 
     def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._operate(response, lambda: self.chunk_executor.stop("stopped by service"))
+        self._is_stopped = True
+        return self._operate(response, lambda: self.chunk_executor.stop(STOPPED))
 
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._is_stopped = False
         return self._operate(response, self.chunk_executor.reset)
 
     def _operate(self, response: Any, action: Callable[[], Outcome]) -> Any:
         """Do what a person asks for and answer the service with its outcome."""
         outcome = action()
+        self._state_due_s = 0.0  # tell everybody at once
         self.get_logger().info(outcome.message)
         response.success, response.message = outcome.ok, outcome.message
         return response

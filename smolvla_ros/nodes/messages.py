@@ -8,18 +8,19 @@ Large arrays are handed over as `array.array`: assigning bytes or lists costs rc
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
-from std_msgs.msg import Header
+from std_msgs.msg import Float64MultiArray, Header
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ActionChunk, ChunkRequest
-from smolvla_ros.execution.chunk_executor import ExecutorStatus
+from smolvla_ros.execution.executor_status import ExecutorStatus
 from smolvla_ros.image import encode_jpeg
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints
@@ -98,6 +99,25 @@ def joint_command_msg(joint_names: Sequence[str], stamp_ns: int, positions_rad: 
     return JointState(header=header(stamp_ns), name=list(joint_names), position=_doubles(positions_rad))
 
 
+def trajectory_msg(
+    joint_names: Sequence[str],
+    stamp_ns: int,
+    positions_rad: Iterable[FloatArray],
+    from_start_ns: Iterable[int],
+) -> JointTrajectory:
+    """Positions (points, joints) rad, each due `from_start_ns` after the stamp; a stamp of 0 means: from now on."""
+    points = [
+        JointTrajectoryPoint(positions=_doubles(row), time_from_start=duration_msg(after_ns))
+        for row, after_ns in zip(positions_rad, from_start_ns, strict=True)
+    ]
+    return JointTrajectory(header=header(stamp_ns), joint_names=list(joint_names), points=points)
+
+
+def position_array_msg(positions_rad: FloatArray) -> Float64MultiArray:
+    """Bare positions, as forward_command_controller takes them."""
+    return Float64MultiArray(data=_doubles(positions_rad))
+
+
 def action_chunk_msg(chunk: ActionChunk, stamp_ns: int) -> msg.ActionChunk:
     return msg.ActionChunk(
         header=header(stamp_ns),
@@ -139,13 +159,20 @@ def executor_state_msg(
         queue_length=status.queue_length,
         queue_duration=seconds_msg(status.queue_duration_s),
         chunk_ids=list(status.chunk_ids),
+        chunk_duration=seconds_msg(status.chunk_duration_s),
+        threshold=status.threshold,
+        trigger=status.trigger,
+        fusion=status.fusion,
         joint_states_age=status.joint_states_age_s,
         chunk_age=status.chunk_age_s,
         inference_latency_p50=status.inference_latency_p50_s,
         inference_latency_p95=status.inference_latency_p95_s,
         request_latency_p50=status.request_latency_p50_s,
         request_latency_p95=status.request_latency_p95_s,
+        following_error=status.following_error_rad,
         commands=status.commands,
+        requests=status.requests,
+        timeouts=status.timeouts,
         chunks_accepted=status.chunks_accepted,
         rejected_reasons=list(status.rejected),
         rejected_counts=list(status.rejected.values()),

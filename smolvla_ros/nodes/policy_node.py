@@ -250,7 +250,6 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             task=request.task,
             policy=policy.name,
             inference_duration_s=duration_s,
-            expires_ns=observation.stamp_ns + len(positions) * step_duration_ns,
         )
 
     def _continuation(

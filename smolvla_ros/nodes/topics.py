@@ -15,7 +15,8 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
-from std_msgs.msg import String
+from std_msgs.msg import Float64MultiArray, String
+from trajectory_msgs.msg import JointTrajectory
 
 import smolvla_ros.msg as msg
 
@@ -46,11 +47,15 @@ IMAGE_RAW = Topic("image_raw", Image, RELIABLE, SENSOR)
 IMAGE_COMPRESSED = Topic("image_raw/compressed", CompressedImage, RELIABLE, SENSOR)
 CAMERA_INFO = Topic("camera_info", CameraInfo, RELIABLE, SENSOR)
 JOINT_STATES = Topic("joint_states", JointState, RELIABLE, SENSOR)
+LEADER_JOINT_STATES = Topic("leader/joint_states", JointState, RELIABLE, SENSOR)
 SERVO_STATES = Topic("servo_states", msg.ServoStates, RELIABLE, SENSOR)
 TASK = Topic("task", String, RELIABLE, RELIABLE)
 ACTIVE_TASK = Topic("active_task", String, LATCHED, LATCHED)
 CHUNK_REQUEST = Topic("chunk_request", msg.ChunkRequest, RELIABLE, RELIABLE)
 ACTION_CHUNK = Topic("action_chunk", msg.ActionChunk, RELIABLE, RELIABLE)
 JOINT_COMMANDS = Topic("joint_commands", JointState, RELIABLE, NEWEST)
+JOINT_TRAJECTORY = Topic("joint_trajectory", JointTrajectory, RELIABLE, RELIABLE)
+POSITION_COMMANDS = Topic("position_commands", Float64MultiArray, RELIABLE, NEWEST)
+EXECUTOR_PLAN = Topic("executor/plan", JointTrajectory, RELIABLE, RELIABLE)
 EXECUTOR_STATE = Topic("executor/state", msg.ExecutorState, RELIABLE, RELIABLE)
 DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, RELIABLE, RELIABLE)

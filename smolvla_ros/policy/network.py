@@ -256,11 +256,11 @@ class Network(nn.Module):
         keys, values = [], []
         x = prefix.embeddings
         for layer in self.text.layers:
-            query, key, value = layer.self_attn.queries_keys_values(layer.input_layernorm(x))
-            keys.append(rotate(key, turn))
+            query, key, value = layer.self_attn.queries_keys_values(layer.input_layernorm(x), turn)
+            keys.append(key)
             values.append(value)
             if layer is not self.text.layers[-1]:  # nobody looks at what the last layer puts out
-                x = layer.output(x, attend(rotate(query, turn), *as_read(keys[-1], value), hidden))
+                x = layer.output(x, attend(query, *as_read(key, value), hidden))
         return keys, values
 
     # Think and act
@@ -293,15 +293,15 @@ class Network(nn.Module):
         for index, layer in enumerate(self.expert.layers):
             normed = layer.input_layernorm(h)
             keys, values = context.keys[index], context.values[index]
-            turn, hidden = context.cross_rotation, context.cross_hidden
+            hidden = context.cross_hidden
             if self.self_attention[index]:
-                turn, hidden = context.self_rotation, context.self_hidden
-                queries, own_keys, own_values = layer.self_attn.queries_keys_values(normed)
-                own_keys, own_values = as_read(rotate(own_keys, turn), own_values)
+                hidden = context.self_hidden
+                queries, *own = layer.self_attn.queries_keys_values(normed, context.self_rotation)
+                own_keys, own_values = as_read(*own)
                 keys, values = torch.cat([keys, own_keys], dim=3), torch.cat([values, own_values], dim=2)
             else:
-                queries = layer.self_attn.queries(normed)
-            h = layer.output(h, attend(rotate(queries, turn), keys, values, hidden))
+                queries = rotate(layer.self_attn.queries(normed), context.cross_rotation)
+            h = layer.output(h, attend(queries, keys, values, hidden))
         out: Tensor = self.action_out_proj(self.expert.norm(h).to(torch.float32))
         return out
 

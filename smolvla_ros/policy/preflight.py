@@ -90,7 +90,7 @@ class Setup:
     robot: RobotSpec
     calibration: Mapping[str, MotorCalibration] | None = None
     cameras: Sequence[str] = ()  # chosen by name; empty: one for each image
-    units: str = ""  # confirmed by a person for the arm's joints: degrees or range_m100_100
+    units: str = ""  # confirmed by a person for the arm's joints: one of CONFIRMABLE
     topics: Mapping[str, str] = field(default_factory=dict)  # camera or image key -> image topic
     positions_rad: npt.ArrayLike | None = None  # (joints,), in the robot's order
     max_pose_sigma: float = DEFAULT_MAX_SIGMA

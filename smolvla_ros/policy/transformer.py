@@ -33,9 +33,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x.to(torch.float32)
-        y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + self.eps)
-        return self.weight * y.to(x.dtype)
+        return self.weight * F.rms_norm(x, self.weight.shape, eps=self.eps)  # rounded before it is weighted
 
 
 class Projections(nn.Module):
@@ -61,12 +59,18 @@ class Projections(nn.Module):
             self.qkv_proj = stack([self.q_proj, self.k_proj, self.v_proj])
             del self.q_proj, self.k_proj, self.v_proj
 
-    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Each (B, tokens, heads or kv_heads, head_dim), of an attention that reads its own input."""
+    def queries_keys_values(self, x: Tensor, turn: Rotation) -> tuple[Tensor, Tensor, Tensor]:
+        """Each (B, tokens, heads or kv_heads, head_dim), of an attention that reads its own input; all but the
+        values rotated.
+        """
+        queries, keys, values = self.widths
         if self.qkv_proj is None:
-            return self.queries(x), *self.keys_values(x, x)
-        queries, keys, values = self.qkv_proj(x).split(self.widths, dim=-1)
-        return self._heads(queries), self._heads(keys), self._heads(values)
+            q, k = rotate(self.queries(x), turn), rotate(self._heads(self.k_proj(x)), turn)
+            return q, k, self._heads(self.v_proj(x))
+        to_rotate, v = torch.split(self.qkv_proj(x), [queries + keys, values], dim=-1)
+        rotated = rotate(self._heads(to_rotate), turn)
+        heads = queries // self.head_dim
+        return rotated[:, :, :heads], rotated[:, :, heads:], self._heads(v)
 
     def queries(self, x: Tensor) -> Tensor:  # (B, tokens, heads, head_dim)
         return self._heads(self.q_proj(x))

@@ -22,22 +22,23 @@ import numpy.typing as npt
 
 from smolvla_ros.policy.finding import Finding, Severity
 from smolvla_ros.robot import JointSpec, RobotSpec
-from smolvla_ros.units import DEGREES_PER_RAD, MAX_TICK, MotorCalibration, Unit
+from smolvla_ros.units import DEGREES_PER_RAD, MAX_TICK, OLD_CALIBRATION, MotorCalibration, Unit
 
 Values = Mapping[str, npt.NDArray[np.float32]]  # statistic -> (joints,)
 Bounds = tuple[float, float]
 
-CONFIRMABLE: tuple[Unit, ...] = ("degrees", "range_m100_100")  # what the parameter `units` can say
+CONFIRMABLE: tuple[Unit, ...] = (
+    "degrees",
+    "range_m100_100",
+    "degrees_old_calibration",
+)  # what the parameter `units` can say
 GRIPPER_UNIT: Unit = "range_0_100"
 READINGS = {
     "degrees": "degrees",
     "range_m100_100": "-100..100",
-    "old_degrees": "degrees of LeRobot's older calibration",
+    "degrees_old_calibration": "degrees of LeRobot's older calibration",
     "radians": "radians",
 }
-# Replaced in June 2025 (pull request 777). LeRobot's guide to it: shoulder_lift = 90 - old, elbow_flex = old - 90, the
-# other joints are alike.
-OLD_DEGREES = {"shoulder_lift": (-1.0, 90.0), "elbow_flex": (1.0, 90.0)}  # old = sign * new + offset
 
 DEGREES_TOLERANCE = 20.0  # arms are calibrated by hand: the data's may have reached further than this one
 RANGE_TOLERANCE = 1.0  # clamped by LeRobot
@@ -51,12 +52,12 @@ SAID = "said"
 REMEDIES = {
     "degrees": "If the policy was trained so, set `unit: degrees` of the arm's joints in the robot file",
     "range_m100_100": "If the policy was trained so, set `unit: range_m100_100` of the arm's joints in the robot file",
-    "old_degrees": "This arm's zero is another pose, and its shoulder_lift goes the other way: fine-tune on data "
-    "recorded with the present calibration",
+    "degrees_old_calibration": "If the policy was trained so, set `unit: degrees_old_calibration` of the arm's joints "
+    "in the robot file",
     "radians": "Train on LeRobot's units, or give the `stats` of the data set in them",
     "": "Give the robot file and the calibration that belong to the data, or fine-tune on data of this arm",
 }
-OVERRULE = "If you know better, `units` (degrees or range_m100_100) overrules this"
+OVERRULE = f"If you know better, `units` ({' or '.join(CONFIRMABLE)}) overrules this"
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def check_units(
         if said.rank == IMPOSSIBLE or said.rank < best.rank:
             likeness = "look like" if best.rank == FITS else "come nearest to"
             message = f"the statistics {likeness} {READINGS[looks]}, but {_said(robot, confirmed)}"
-            remedy = REMEDIES[looks if best.rank > IMPOSSIBLE or looks == "old_degrees" else ""]
+            remedy = REMEDIES[looks if best.rank > IMPOSSIBLE else ""]
         evidence = "; ".join([*said.misfits[:SHOWN], *gripper[:1]])
         severity: Severity = "warning" if confirmed else "error"
         return Finding(
@@ -222,13 +223,13 @@ def _bounds(
         "range_m100_100": dict.fromkeys(degrees, (-largest, largest)),
         "radians": dict.fromkeys(degrees, (-LARGEST_RADIANS, LARGEST_RADIANS)),
     }
-    if set(OLD_DEGREES) <= set(degrees):
-        bounds["old_degrees"] = {name: _old(name, *ends) for name, ends in degrees.items()}
+    if set(OLD_CALIBRATION) <= set(degrees):  # elsewhere it is the same as degrees
+        bounds["degrees_old_calibration"] = {name: _old(name, *ends) for name, ends in degrees.items()}
     return bounds
 
 
 def _old(name: str, low: float, high: float) -> Bounds:
-    sign, offset = OLD_DEGREES.get(name, (1.0, 0.0))
+    sign, offset = OLD_CALIBRATION.get(name, (1.0, 0.0))
     ends = sign * low + offset, sign * high + offset
     return min(ends), max(ends)
 

@@ -15,8 +15,9 @@ import pytest
 
 from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest
 from smolvla_ros.execution.arming import ArmingState
-from smolvla_ros.execution.chunk_executor import ChunkExecutor, Command
+from smolvla_ros.execution.chunk_executor import ChunkExecutor
 from smolvla_ros.execution.executor_config import ExecutorConfig
+from smolvla_ros.execution.executor_status import Command
 from smolvla_ros.robot import Joints, RobotSpec
 
 ROOT = Path(__file__).parents[2]
@@ -68,8 +69,10 @@ class Bench:
         self.now_ns = 1_000 * SECOND
         self.middle = np.array([joint.middle_rad for joint in robot.joints])
         self.pose = self.middle.copy()
+        self.stuck_rad = np.zeros(len(robot.joints))  # how far the arm stays behind its command
         self.joint_states_come = True
         self.observed_ns = 0  # observation stamp of the last accepted chunk
+        self.answered_id = 0  # the last request that a chunk was accepted for
         self.commands: list[Command] = []
         self.requests: list[ChunkRequest] = []
         self.executor.set_task(task, self.now_ns)
@@ -97,10 +100,16 @@ class Bench:
             command = self.executor.step(self.now_ns)
             if command is not None:
                 self.commands.append(command)
-                self.pose = command.positions_rad
+                self.pose = command.positions_rad - self.stuck_rad
             request = self.executor.request(self.now_ns)
             if request is not None:
                 self.requests.append(request)
+
+    @property
+    def open_request_id(self) -> int:
+        """The request that waits for its answer; 0 for none."""
+        newest_id = self.requests[-1].request_id if self.requests else 0
+        return newest_id if newest_id > self.answered_id else 0
 
     def chunk(self, pan_speed: float = 0.5, age_s: float = 0.1, **fields: Any) -> ActionChunk:
         """Two seconds of shoulder_pan moving at `pan_speed` rad/s from the middle."""
@@ -111,7 +120,7 @@ class Bench:
             "observation_stamp_ns": self.now_ns - round(age_s * SECOND),
             "step_duration_ns": round(PERIOD_S * SECOND),
             "chunk_id": 1,
-            "request_id": self.requests[-1].request_id if self.requests else 0,
+            "request_id": self.open_request_id,
             "task": TASK,
         }
         return ActionChunk(**{**values, **fields})
@@ -120,6 +129,7 @@ class Bench:
         chunk = self.chunk(*arguments, **fields)
         self.executor.accept(chunk, self.now_ns)
         self.observed_ns = chunk.observation_stamp_ns
+        self.answered_id = chunk.request_id or self.answered_id
 
     def refusal(self, **fields: Any) -> str:
         with pytest.raises(ChunkError) as caught:

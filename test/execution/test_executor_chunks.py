@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smolvla_ros.chunk import RequestReason
+from smolvla_ros.chunk import ChunkError, RequestReason
 from smolvla_ros.execution.arming import ArmingState
 
 PERIOD_S = 1.0 / 30.0
@@ -45,6 +45,13 @@ def test_a_duplicate_is_refused_and_a_restarted_policy_is_not(bench: Any) -> Non
     bench.accept(chunk_id=1)
 
 
+def test_a_chunk_may_be_late_for_an_arm_that_waits_but_not_of_any_age(make_bench: Any) -> None:
+    bench = make_bench(max_chunk_age_s=4.0)
+    bench.run(5.0)
+    assert bench.refusal(age_s=4.1) == "expired"
+    bench.accept(age_s=3.9)
+
+
 def test_a_refused_answer_is_asked_for_again_at_once(bench: Any) -> None:
     bench.run(0.1)
     assert len(bench.requests) == 1
@@ -55,7 +62,7 @@ def test_a_refused_answer_is_asked_for_again_at_once(bench: Any) -> None:
 
 def test_a_chunk_that_could_not_even_be_read_is_counted_too(bench: Any) -> None:
     bench.run(0.1)
-    bench.executor.reject("wrong_width", bench.requests[-1].request_id)
+    bench.executor.reject("wrong_width", bench.requests[-1].request_id, bench.now_ns)
     bench.run()
     assert bench.executor.status(bench.now_ns).rejected == {"wrong_width": 1}
     assert len(bench.requests) == 2
@@ -78,6 +85,25 @@ def test_one_request_is_in_flight_until_it_times_out(bench: Any) -> None:
     assert len(bench.requests) == 1 and bench.requests[0].prefix.shape == (0, 6)
     bench.run(0.3)
     assert [request.request_id for request in bench.requests] == [1, 2]
+    assert bench.executor.status(bench.now_ns).timeouts == 1
+
+
+def test_a_second_policy_cannot_answer_a_request_again(bench: Any) -> None:
+    bench.move()
+    answered_id = bench.answered_id
+    with pytest.raises(ChunkError, match="do two policy nodes run") as caught:
+        bench.accept(request_id=answered_id, age_s=0.0)
+    assert caught.value.reason == "duplicate"
+    bench.accept(request_id=0, age_s=0.0)
+    bench.accept(request_id=answered_id + 1000, age_s=-0.01)  # of an executor that ran before this one
+
+
+def test_a_policy_that_begins_to_listen_is_asked_at_once(bench: Any) -> None:
+    bench.run(0.5)
+    assert len(bench.requests) == 1
+    bench.executor.policy_changed()
+    bench.run()
+    assert len(bench.requests) == 2
 
 
 def test_a_new_task_drops_the_plan_and_refuses_chunks_of_the_old_one(bench: Any) -> None:
@@ -93,6 +119,41 @@ def test_a_new_task_drops_the_plan_and_refuses_chunks_of_the_old_one(bench: Any)
     bench.accept(task="wave")
     bench.run()
     assert bench.state is ArmingState.ARMED
+
+
+@pytest.mark.parametrize("on_task_change", ["finish", "blend"])
+def test_the_old_plan_may_go_on_until_the_new_tasks_chunk_comes(make_bench: Any, on_task_change: str) -> None:
+    bench = make_bench(on_task_change=on_task_change)
+    bench.move()
+    before = bench.pan()[-1]
+    bench.executor.set_task("wave", bench.now_ns)
+    bench.run()
+    assert bench.requests[-1].reason is RequestReason.TASK_CHANGE and len(bench.requests[-1].prefix)
+    assert bench.refusal(task="pick") == "wrong_task"
+    bench.run(0.3)
+    assert bench.state is ArmingState.ARMED
+    assert bench.pan()[-1] == pytest.approx(before + 0.5 * (0.3 + PERIOD_S), abs=1e-6)
+    goal = bench.middle + (bench.pan()[-1] + 0.03) * np.eye(6)[0]
+    bench.accept(task="wave", positions=np.tile(goal, (61, 1)))
+    bench.run()
+    steps = np.diff(bench.pan())[-2:]
+    assert (steps[1] == pytest.approx(steps[0], abs=0.002)) == (on_task_change == "blend")
+    bench.run(1.0)
+    assert bench.pan()[-1] == pytest.approx(goal[0], abs=1e-6)
+
+
+def test_the_old_plan_is_not_executed_to_no_end(make_bench: Any) -> None:
+    bench = make_bench(on_task_change="finish")
+    bench.move()
+    bench.executor.set_task("wave", bench.now_ns)
+    bench.run(3.0)
+    assert bench.state is ArmingState.HOLDING and bench.reason.startswith("no chunk yet for 'wave'")
+    bench.executor.set_task("pick", bench.now_ns)
+    bench.accept()
+    bench.run(0.1)
+    bench.executor.set_task("", bench.now_ns)
+    bench.run()
+    assert bench.state is ArmingState.HOLDING and bench.reason.startswith("no task")
 
 
 def test_a_new_task_may_be_answered_from_the_same_observation(bench: Any) -> None:

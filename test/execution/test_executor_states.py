@@ -34,7 +34,7 @@ def test_shadow_plans_as_if_armed_and_sends_nothing(make_bench: Any) -> None:
     bench.run(1.0)
     assert not bench.commands
     assert bench.executor.planned is not None
-    assert bench.executor.planned[0] == pytest.approx(0.5 * 1.1, abs=1e-6)
+    assert bench.executor.planned[0] == pytest.approx(0.5 * 1.0, abs=1e-6)
     assert bench.executor.arm(bench.now_ns).ok
     bench.run()
     assert bench.commands[0].positions_rad[0] == 0.0
@@ -152,7 +152,7 @@ def test_step_and_timeout_change_as_well(bench: Any) -> None:
     bench.reconfigure(max_step_rad=0.001, request_timeout_s=0.5)
     bench.run(1.0)
     assert np.abs(np.diff(bench.pan()))[-30:].max() == pytest.approx(0.001)
-    assert len(bench.requests) == asked + 2
+    assert len(bench.requests) == asked + 1
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,13 @@ def test_step_and_timeout_change_as_well(bench: Any) -> None:
         ("fusion", "magic"),
         ("threshold", 1.1),
         ("request_timeout_s", 0.0),
+        ("trigger", "always"),
+        ("starvation_probability", 0.0),
+        ("similar_rad", -0.1),
         ("max_step_rad", 0.0),
+        ("max_acceleration_rad_s2", 0.0),
+        ("max_following_error_rad", -1.0),
+        ("following_error_s", math.inf),
         ("soft_start_s", -1.0),
         ("stale_after_s", math.inf),
         ("max_ahead_s", math.nan),
@@ -184,9 +190,13 @@ def test_status_tells_the_plan_its_ages_and_its_clamps(bench: Any) -> None:
     bench.run(0.5)
     status = bench.executor.status(bench.now_ns + 10_000_000)
     assert status.chunk_ids == (4,)
-    assert status.queue_length == 42 and status.queue_duration_s == pytest.approx(1.39, abs=1e-6)
+    assert status.queue_length == 45 and status.queue_duration_s == pytest.approx(1.49, abs=1e-6)
     assert status.joint_states_age_s == pytest.approx(0.01)
     assert status.chunk_age_s == pytest.approx(0.61, abs=1e-6)
     assert status.inference_latency_p50_s == status.inference_latency_p95_s == 0.25
     assert status.commands == len(bench.commands) and status.chunks_accepted == 1
+    assert status.requests == 1 and status.timeouts == 0
+    assert status.chunk_duration_s == pytest.approx(2.0, abs=1e-6)
+    assert (status.threshold, status.trigger, status.fusion) == (0.7, "threshold", ExecutorConfig().fusion)
+    assert status.following_error_rad == pytest.approx(0.0, abs=0.06)
     assert status.clamps == (15, 0, 0, 0, 0, 0)

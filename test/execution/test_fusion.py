@@ -4,156 +4,249 @@
 
 from __future__ import annotations
 
+import json
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smolvla_ros.execution.fusion import FUSIONS, Fusion, linear_blend, replace, weighted_average
+from smolvla_ros.execution.fusion import (
+    FUSIONS,
+    Fusion,
+    FusionSettings,
+    Seam,
+    average,
+    conservative,
+    linear_blend,
+    offset_fade,
+    replace,
+    smooth,
+    temporal_ensemble,
+    weighted_average,
+)
 from smolvla_ros.execution.trajectory import FloatArray, Trajectory
 
-each_fusion = pytest.mark.parametrize("fuse", FUSIONS.values(), ids=FUSIONS.keys())
-NOW_NS = 1_000
+AVERAGES = {function.__name__: function for function in (weighted_average, average, conservative)}
+CONVEX = {
+    "replace": replace,
+    "linear_blend": linear_blend,
+    "temporal_ensemble": temporal_ensemble,
+    **AVERAGES,
+}
+CONTINUOUS = {"linear_blend": linear_blend, "offset_fade": offset_fade, "smooth": smooth}
+MS = 1_000_000
+NOW_NS = 1_000 * MS
+NOW = np.array([NOW_NS])
+GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "aggregation.json"
+
+
+def each(fusions: dict[str, Fusion]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("fuse", fusions.values(), ids=fusions.keys())
 
 
 @st.composite
 def plans(draw: st.DrawFn, covering_now: bool = False) -> Trajectory:
     """Of even steps, two joints, any phase; not over before now."""
-    step_ns = draw(st.integers(1, 300))
+    step_ns = draw(st.integers(1 * MS, 300 * MS))
     count = draw(st.integers(2, 12))
-    latest = NOW_NS if covering_now else NOW_NS + 200
+    latest = NOW_NS if covering_now else NOW_NS + 200 * MS
     start_ns = draw(st.integers(NOW_NS - (count - 1) * step_ns, latest))
     seed = draw(st.integers(0, 2**32 - 1))
     positions = np.random.default_rng(seed).normal(size=(count, 2))
-    return Trajectory(start_ns + np.arange(count, dtype=np.int64) * step_ns, positions)
+    return Trajectory.through(start_ns + np.arange(count, dtype=np.int64) * step_ns, positions)
 
 
-def moments(plan: Trajectory) -> FloatArray:
-    """The plan read at each of its nanoseconds."""
-    return plan.sample(np.arange(plan.start_ns, plan.end_ns + 1))
+@st.composite
+def seams(draw: st.DrawFn, covering_now: bool = False, equal: bool = False) -> Seam:
+    """An old plan and up to three chunks."""
+    old = draw(plans(covering_now))
+    chunks = (old,) if equal else tuple(draw(st.lists(plans(covering_now), min_size=1, max_size=3)))
+    settings = FusionSettings(draw(st.floats(0.05, 3.0)), draw(st.floats(-3.0, 3.0)))
+    return Seam(old, chunks, NOW_NS, settings)
 
 
-@each_fusion
-@given(old=plans(), new=plans())
-def test_nothing_before_now_is_returned_and_the_end_is_the_new_ones(
-    fuse: Fusion, old: Trajectory, new: Trajectory
-) -> None:
-    fused = fuse(old, new, NOW_NS)
+@each(dict(FUSIONS))
+@given(seam=seams())
+def test_nothing_before_now_is_returned_and_the_end_is_the_new_ones(fuse: Fusion, seam: Seam) -> None:
+    fused = fuse(seam)
     assert fused.start_ns >= NOW_NS
-    assert fused.end_ns == new.end_ns
+    assert fused.end_ns == seam.new.end_ns
+    assert np.isfinite(fused.states).all()
 
 
-@each_fusion
-@given(old=plans(), new=plans())
-def test_it_never_leaves_the_range_of_what_it_fuses(fuse: Fusion, old: Trajectory, new: Trajectory) -> None:
-    fused = fuse(old, new, NOW_NS).positions
-    both = np.vstack([old.positions, new.positions])
-    assert (fused >= both.min(axis=0) - 1e-12).all()
-    assert (fused <= both.max(axis=0) + 1e-12).all()
+@each(CONVEX)
+@given(seam=seams())
+def test_a_mean_stays_between_what_it_is_made_of(fuse: Fusion, seam: Seam) -> None:
+    fused = fuse(seam)
+    parts = np.stack([plan.sample(fused.times_ns)[0] for plan in (seam.old, *seam.chunks)])
+    assert (fused.positions >= parts.min(axis=0) - 1e-12).all()
+    assert (fused.positions <= parts.max(axis=0) + 1e-12).all()
 
 
-@each_fusion
-@given(plan=plans(covering_now=True))
-def test_equal_plans_fuse_to_themselves(fuse: Fusion, plan: Trajectory) -> None:
-    fused = fuse(plan, plan, NOW_NS)
+@given(seam=seams(covering_now=True))
+def test_an_offset_is_never_larger_than_at_the_seam(seam: Seam) -> None:
+    fused = offset_fade(seam)
+    offset = np.abs(seam.old.sample(NOW) - seam.new.sample(NOW))[0]
+    assert (np.abs(fused.positions - seam.new.sample(fused.times_ns)[0]) <= offset + 1e-9).all()
+
+
+@given(seam=seams(covering_now=True))
+def test_smooth_goes_no_further_from_both_plans_than_it_says(seam: Seam) -> None:
+    fused, end = smooth(seam), np.array([min(seam.old.end_ns, seam.fade_end_ns)])
+    old, new = seam.old.sample(fused.times_ns)[0], seam.new.sample(fused.times_ns)[0]
+    both = fused.times_ns <= end[0]
+    assert (fused.positions >= np.minimum(old, new) - 1e-9)[both].all()
+    assert (fused.positions <= np.maximum(old, new) + 1e-9)[both].all()
+    p, v, a = np.abs(seam.old.sample(end) - seam.new.sample(end))[:, 0]
+    fade_s = seam.settings.fade_s
+    bound = p + 0.2 * v * fade_s + 0.018 * a * fade_s**2
+    assert (np.abs(fused.positions - new) <= bound * (1.0 + 1e-9) + 1e-9)[~both].all()
+
+
+@each(dict(FUSIONS))
+@given(seam=seams(covering_now=True, equal=True))
+def test_equal_plans_fuse_to_themselves(fuse: Fusion, seam: Seam) -> None:
+    fused = fuse(seam)
     assert fused.start_ns == NOW_NS
-    np.testing.assert_allclose(moments(fused), moments(plan.since(NOW_NS)), atol=1e-12)
+    at_ns = np.linspace(NOW_NS, seam.new.end_ns, 200).astype(np.int64)
+    np.testing.assert_allclose(fused.sample(at_ns)[0], seam.new.sample(at_ns)[0], atol=1e-9)
 
 
-@each_fusion
-@given(old=plans(), new=plans())
-def test_it_changes_neither_of_the_two(fuse: Fusion, old: Trajectory, new: Trajectory) -> None:
-    before = old.positions.copy(), new.positions.copy()
-    fuse(old, new, NOW_NS)
-    np.testing.assert_array_equal(old.positions, before[0])
-    np.testing.assert_array_equal(new.positions, before[1])
+@each(dict(FUSIONS))
+@given(seam=seams())
+def test_it_changes_nothing_that_it_was_given(fuse: Fusion, seam: Seam) -> None:
+    before = [plan.states.copy() for plan in (seam.old, *seam.chunks)]
+    fuse(seam)
+    for plan, states in zip((seam.old, *seam.chunks), before, strict=True):
+        np.testing.assert_array_equal(plan.states, states)
 
 
-@each_fusion
+@each(dict(FUSIONS))
 @given(new=plans())
 def test_without_an_overlap_the_new_chunk_stands_alone(fuse: Fusion, new: Trajectory) -> None:
-    past = Trajectory(np.array([NOW_NS - 50, NOW_NS - 1]), np.full((2, 2), 9.0))
-    np.testing.assert_array_equal(fuse(past, new, NOW_NS).positions, new.since(NOW_NS).positions)
+    past = Trajectory.through(np.array([NOW_NS - 50, NOW_NS - 1]), np.full((2, 2), 9.0))
+    np.testing.assert_allclose(fuse(Seam(past, (new,), NOW_NS)).states, new.since(NOW_NS).states, atol=1e-12)
 
 
-@given(old=plans(covering_now=True), new=plans())
-def test_linear_blend_is_continuous_at_now(old: Trajectory, new: Trajectory) -> None:
-    now, before = linear_blend(old, new, NOW_NS).at(NOW_NS), old.at(NOW_NS)
-    assert now is not None and before is not None
-    assert now.tolist() == before.tolist()
+@each(CONTINUOUS)
+@given(seam=seams(covering_now=True))
+def test_the_position_is_continuous_at_the_seam(fuse: Fusion, seam: Seam) -> None:
+    if seam.new.end_ns == NOW_NS:  # nothing left to fade in
+        return
+    fused = fuse(seam)
+    assert fused.start_ns == NOW_NS
+    np.testing.assert_allclose(fused.positions[0], seam.old.sample(NOW)[0, 0], atol=1e-12)
+
+
+@given(seam=seams(covering_now=True))
+def test_smooth_is_continuous_in_velocity_and_acceleration_too(seam: Seam) -> None:
+    if seam.new.end_ns == NOW_NS:
+        return
+    np.testing.assert_allclose(smooth(seam).states[:, 0], seam.old.sample(NOW)[:, 0], rtol=1e-9, atol=1e-9)
+
+
+@each({"offset_fade": offset_fade, "smooth": smooth})
+@given(seam=seams(covering_now=True))
+def test_after_the_fade_the_new_chunk_is_followed_exactly(fuse: Fusion, seam: Seam) -> None:
+    fused, fade_ns = fuse(seam), round(seam.settings.fade_s * 1e9)
+    after = fused.times_ns >= NOW_NS + fade_ns
+    np.testing.assert_allclose(
+        fused.states[:, after], seam.new.sample(fused.times_ns[after]), rtol=1e-9, atol=1e-6
+    )
+
+
+@given(seam=seams(covering_now=True))
+def test_linear_blend_is_the_new_plan_where_the_old_one_ends(seam: Seam) -> None:
+    fused = linear_blend(seam)
+    behind = fused.times_ns[(fused.times_ns > seam.old.end_ns) & (fused.times_ns > NOW_NS)]
+    np.testing.assert_array_equal(fused.sample(behind)[0], seam.new.sample(behind)[0])
 
 
 @given(old=plans(covering_now=True), new=plans(covering_now=True))
-def test_linear_blend_is_the_new_plan_where_the_old_one_ends(old: Trajectory, new: Trajectory) -> None:
-    fused = linear_blend(old, new, NOW_NS)
-    behind = fused.times_ns[(fused.times_ns > old.end_ns) & (fused.times_ns > NOW_NS)]
-    np.testing.assert_array_equal(fused.sample(behind), new.sample(behind))
+def test_the_average_of_two_depends_on_no_order(old: Trajectory, new: Trajectory) -> None:
+    one, other = average(Seam(old, (new,), NOW_NS)), average(Seam(new, (old,), NOW_NS))
+    both_ns = np.intersect1d(one.times_ns, other.times_ns)
+    np.testing.assert_allclose(one.sample(both_ns), other.sample(both_ns), rtol=1e-12, atol=1e-12)
+
+
+@given(seam=seams(covering_now=True))
+def test_an_ensemble_without_decay_depends_on_no_order(seam: Seam) -> None:
+    means = [
+        temporal_ensemble(Seam(seam.old, (*order, seam.new), NOW_NS, FusionSettings(ensemble_decay=0.0)))
+        for order in permutations(seam.chunks[:-1])
+    ]
+    for mean in means:
+        np.testing.assert_allclose(mean.states, means[0].states, rtol=1e-9, atol=1e-9)
+
+
+def test_an_ensemble_weighs_by_age_among_those_that_speak() -> None:
+    first, second, third = line(0, 10, 1.0, 1.0), line(0, 10, *[2.0] * 4), line(0, 10, *[4.0] * 6)
+    fused = temporal_ensemble(
+        Seam(first, (first, second, third), 0, FusionSettings(ensemble_decay=np.log(2.0)))
+    )
+    assert knots(fused) == pytest.approx(
+        {0: (4 + 4 + 4) / 7, 10: 12 / 7, 20: (4 + 4) / 3, 30: 8 / 3, 40: 4.0, 50: 4.0}
+    )
 
 
 def line(start_ns: int, step_ns: int, *positions: float) -> Trajectory:
     times_ns = start_ns + np.arange(len(positions), dtype=np.int64) * step_ns
-    return Trajectory(times_ns, np.array(positions)[:, None])
+    return Trajectory.through(times_ns, np.array(positions)[:, None])
 
 
 def knots(plan: Trajectory) -> dict[int, float]:
     return dict(zip(plan.times_ns.tolist(), plan.positions[:, 0].tolist(), strict=True))
 
 
+def fused(fuse: Fusion, old: Trajectory, new: Trajectory, now_ns: int) -> dict[int, float]:
+    return knots(fuse(Seam(old, (new,), now_ns)))
+
+
 def test_replace_takes_the_new_plan_from_now_on() -> None:
-    assert knots(replace(line(0, 10, 5.0, 5.0, 5.0), line(10, 10, 0.0, 1.0, 2.0), 15)) == {
-        15: 0.5,
-        20: 1.0,
-        30: 2.0,
-    }
+    old, new = line(0, 10, 5.0, 5.0, 5.0), line(10, 10, 0.0, 1.0, 2.0)
+    assert fused(replace, old, new, 15) == pytest.approx({15: 0.5, 20: 1.0, 30: 2.0})
 
 
 def test_weighted_average_reads_the_old_plan_between_its_knots() -> None:
-    fused = weighted_average(line(0, 20, 0.0, 10.0), line(5, 10, 0.0, 0.0, 0.0), 5)
-    assert knots(fused) == {5: pytest.approx(0.3 * 2.5), 15: pytest.approx(0.3 * 7.5), 25: 0.0}
+    values = fused(weighted_average, line(5, 10, 0.0, 1.0, 2.0, 3.0), line(0, 10, 0.0, 0.0, 0.0, 0.0), 10)
+    assert values == pytest.approx({10: 0.3 * 0.5, 20: 0.3 * 1.5, 30: 0.3 * 2.5})
 
 
 def test_weighted_average_is_the_new_plan_before_and_behind_the_old_one() -> None:
-    fused = weighted_average(line(15, 10, 10.0, 10.0), line(0, 10, 0.0, 0.0, 0.0, 0.0, 0.0), 0)
-    assert knots(fused) == {0: 0.0, 10: 0.0, 20: pytest.approx(3.0), 30: 0.0, 40: 0.0}
+    values = fused(weighted_average, line(15, 10, 10.0, 10.0), line(0, 10, 0.0, 0.0, 0.0, 0.0, 0.0), 0)
+    assert values == pytest.approx({0: 0.0, 10: 0.0, 20: 3.0, 30: 0.0, 40: 0.0})
 
 
 def test_linear_blend_moves_its_weight_evenly_from_old_to_new() -> None:
-    fused = linear_blend(line(0, 40, 1.0, 1.0), line(0, 10, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), 0)
-    assert knots(fused) == {0: 1.0, 10: 0.75, 20: 0.5, 30: 0.25, 40: 0.0, 50: 0.0}
+    values = fused(linear_blend, line(0, 40, 1.0, 1.0), line(0, 10, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), 0)
+    assert values == {0: 1.0, 10: 0.75, 20: 0.5, 30: 0.25, 40: 0.0, 50: 0.0}
 
 
-def test_linear_blend_leaves_no_hole_before_a_chunk_that_begins_later() -> None:
-    fused = linear_blend(line(0, 100, 1.0, 1.0), line(60, 10, 0.0, 0.0, 0.0), 50)
-    assert fused.start_ns == 50
-    assert knots(fused)[50] == 1.0
+@each(CONTINUOUS)
+def test_there_is_no_hole_before_a_chunk_that_begins_later(fuse: Fusion) -> None:
+    values = fused(fuse, line(0, 100, 1.0, 1.0), line(60, 10, 0.0, 0.0, 0.0), 50)
+    assert values[50] == 1.0 and min(values) == 50
 
 
-# Measured on lerobot 0.4.4, async_inference RobotClient._aggregate_action_queues with aggregate function
-# weighted_average, first joint: (last executed time step, queue, incoming, queue afterwards).
-LEROBOT_CASES = [
-    (
-        6,
-        {5: 9.58003, 6: -16.33503, 7: -67.01943, 8: 35.40519, 9: 24.85115, 10: 2.50081, 11: 85.64732},
-        {4: 102.28606, 5: -20.29988, 6: -90.42923, 7: -40.64491, 8: -0.67139}
-        | {9: 4.76541, 10: -27.25242, 11: 72.62789, 12: -1.66314, 13: 65.89921},
-        {7: -48.55727, 8: 10.15158, 9: 10.79113, 10: -18.32645, 11: 76.53372, 12: -1.66314, 13: 65.89921},
-    ),
-    (
-        9,
-        {10: 10.00223, 11: -66.88709, 12: -61.18551, 13: 36.69197, 14: 91.5005, 15: -37.50776, 16: -96.69802},
-        {8: -54.28594, 9: 55.65554, 10: -14.07139, 11: -3.33737, 12: 77.65934, 13: -18.17747, 14: 10.81963},
-        {10: -6.8493, 11: -22.40228, 12: 36.00588, 13: -1.71663, 14: 35.0239},
-    ),
-]
+def at_steps(pairs: list[list[Any]]) -> tuple[list[int], FloatArray]:
+    steps, actions = zip(*pairs, strict=True)
+    return list(steps), np.array(actions)
 
 
-@pytest.mark.parametrize(("executed", "queue", "incoming", "result"), LEROBOT_CASES)
-def test_weighted_average_agrees_with_lerobot_on_equal_grids(
-    executed: int, queue: dict[int, float], incoming: dict[int, float], result: dict[int, float]
-) -> None:
-    old = line(min(queue) * 1_000, 1_000, *queue.values())
-    new = line(min(incoming) * 1_000, 1_000, *incoming.values())
-    fused = knots(weighted_average(old, new, executed * 1_000 + 1))
-    assert {time // 1_000: at for time, at in fused.items() if time % 1_000 == 0} == pytest.approx(
-        result, abs=2e-5
+@pytest.mark.parametrize("case", json.loads(GOLDEN.read_text()), ids=lambda case: case["function"])
+def test_on_equal_grids_the_averages_are_those_of_lerobot(case: dict[str, Any]) -> None:
+    """LeRobot 0.4.4, async_inference: queue and incoming chunk by time step, and the queue afterwards."""
+    step_ns = 33_333_333
+    old, new = (
+        Trajectory.through(np.array(steps) * step_ns, actions)
+        for steps, actions in (at_steps(case["queue"]), at_steps(case["incoming"]))
     )
+    function = {**AVERAGES, "latest_only": replace}[case["function"]]
+    plan = function(Seam(old, (new,), case["latest_executed_timestep"] * step_ns + 1))
+    steps, actions = at_steps(case["result"])
+    np.testing.assert_allclose(plan.sample(np.array(steps) * step_ns)[0], actions, rtol=1e-6, atol=1e-5)
+    assert plan.end_ns == max(steps) * step_ns

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smolvla_ros.execution.safety import SafetyError, SafetyLimiter
@@ -20,9 +21,19 @@ EPSILON = 1e-6
 PERIOD_S = 1.0 / 30.0
 
 
+REST = np.zeros(JOINTS)
+A_STEP = 20.0 * PERIOD_S**2
+
+
 @pytest.fixture(scope="session")
 def limiter(robot: RobotSpec) -> SafetyLimiter:
-    return SafetyLimiter(robot, 0.05, PERIOD_S)
+    """So quick to accelerate that the acceleration does not matter."""
+    return SafetyLimiter(robot, 0.05, 1e6, PERIOD_S)
+
+
+@pytest.fixture(scope="session")
+def smooth_limiter(robot: RobotSpec) -> SafetyLimiter:
+    return SafetyLimiter(robot, 0.1, 20.0, PERIOD_S)
 
 
 def middle(robot: RobotSpec) -> FloatArray:
@@ -45,10 +56,10 @@ def test_each_position_limit_is_met_exactly(
     ]:
         target = last.copy()
         target[joint] = asked
-        command = limiter.limit(target, last)
+        command = limiter.limit(target, last, REST, None)
         assert command.positions_rad[joint] == commanded
         assert command.by_position[joint] == (asked != commanded)
-        assert not command.by_step.any()
+        assert not command.by_step.any() and not command.by_acceleration.any()
 
 
 @pytest.mark.parametrize("joint", range(JOINTS))
@@ -60,20 +71,20 @@ def test_each_step_limit_is_met_exactly(
     for asked, commanded in [(0.05 - EPSILON, 0.05 - EPSILON), (0.05 + EPSILON, 0.05), (0.7, 0.05)]:
         target = last.copy()
         target[joint] += direction * asked
-        command = limiter.limit(target, last)
+        command = limiter.limit(target, last, REST, None)
         assert command.positions_rad[joint] - last[joint] == pytest.approx(direction * commanded, abs=1e-12)
         assert command.by_step[joint] == (asked != commanded)
         assert np.delete(command.positions_rad == last, joint).all()
 
 
 def test_the_urdfs_speed_limits_a_generous_step(robot: RobotSpec) -> None:
-    step = SafetyLimiter(robot, 1.0, PERIOD_S).step_rad
+    step = SafetyLimiter(robot, 1.0, 1e6, PERIOD_S).step_rad
     np.testing.assert_allclose(step, robot.max_speed_rad_s * PERIOD_S)
 
 
 def test_a_soft_start_shrinks_the_step(robot: RobotSpec, limiter: SafetyLimiter) -> None:
     last = middle(robot)
-    moved = limiter.limit(last + 0.3, last, scale=0.1).positions_rad - last
+    moved = limiter.limit(last + 0.3, last, REST, None, scale=0.1).positions_rad - last
     np.testing.assert_allclose(moved, 0.005)
 
 
@@ -82,7 +93,7 @@ def test_from_outside_its_limits_a_joint_only_moves_inward(
     robot: RobotSpec, limiter: SafetyLimiter, asked: float
 ) -> None:
     last = robot.upper_rad + 0.2
-    positions = limiter.limit(last + asked, last).positions_rad
+    positions = limiter.limit(last + asked, last, REST, None).positions_rad
     np.testing.assert_allclose(positions, last - 0.05)
 
 
@@ -91,7 +102,7 @@ def test_what_is_clamped_says_by_what(robot: RobotSpec, limiter: SafetyLimiter) 
     target = last.copy()
     target[0] += 0.06
     target[1] = 99.0
-    command = limiter.limit(target, last)
+    command = limiter.limit(target, last, REST, None)
     assert command.by_step.tolist() == [True, True, False, False, False, False]
     assert command.by_position.tolist() == [False, True, False, False, False, False]
     assert command.clamped.tolist() == [True, True, False, False, False, False]
@@ -104,9 +115,9 @@ def test_a_position_that_is_no_number_is_named(
     bad = middle(robot)
     bad[2] = number
     with pytest.raises(SafetyError, match="target of elbow_flex is (nan|inf|-inf)"):
-        limiter.limit(bad, middle(robot))
+        limiter.limit(bad, middle(robot), REST, None)
     with pytest.raises(SafetyError, match="last command of elbow_flex"):
-        limiter.limit(middle(robot), bad)
+        limiter.limit(middle(robot), bad, REST, None)
 
 
 @given(
@@ -119,6 +130,84 @@ def test_any_target_gives_a_command_within_limits_and_step(
 ) -> None:
     last = (1.0 - share) * robot.lower_rad + share * robot.upper_rad
     last = np.clip(last, robot.lower_rad, robot.upper_rad)  # rounding may lead out by a hair
-    positions = limiter.limit(np.array(target), last, scale).positions_rad
+    positions = limiter.limit(np.array(target), last, REST, None, scale).positions_rad
     assert (positions >= robot.lower_rad).all() and (positions <= robot.upper_rad).all()
     assert (np.abs(positions - last) <= scale * 0.05 + 1e-12).all()
+
+
+def test_the_robot_files_acceleration_counts_beside_the_general_one(robot: RobotSpec) -> None:
+    slow = dataclasses.replace(robot.joints[0], max_acceleration_rad_s2=2.0)
+    limiter = SafetyLimiter(dataclasses.replace(robot, joints=(slow, *robot.joints[1:])), 1.0, 20.0, PERIOD_S)
+    np.testing.assert_allclose(limiter.acceleration_step_rad, np.array([2.0] + 5 * [20.0]) * PERIOD_S**2)
+
+
+def follow(limiter: SafetyLimiter, start: FloatArray, targets: FloatArray, brake_for: int = 0) -> FloatArray:
+    """The commands, (1 + targets + brake_for, joints), of an arm at rest at `start` that is to follow targets."""
+    commands, step, last_target = [start], np.zeros(JOINTS), None
+    for target in targets:
+        commands.append(limiter.limit(target, commands[-1], step, last_target).positions_rad)
+        step, last_target = commands[-1] - commands[-2], target
+    for _ in range(brake_for):
+        commands.append(limiter.brake(commands[-1], step))
+        step = commands[-1] - commands[-2]
+    return np.array(commands)
+
+
+def test_a_far_target_is_reached_exactly_without_overshoot(
+    robot: RobotSpec, smooth_limiter: SafetyLimiter
+) -> None:
+    start = middle(robot)
+    pan = follow(smooth_limiter, start, np.tile(start + 1.0 * np.eye(6)[0], (40, 1)))[:, 0] - start[0]
+    assert pan[-1] == pytest.approx(1.0) and pan.max() <= 1.0 + 1e-12
+    steps = np.diff(pan, prepend=0.0)
+    assert steps.max() == pytest.approx(0.1)
+    assert np.abs(np.diff(steps)).max() <= A_STEP + 1e-12
+
+
+def test_a_target_in_motion_is_caught_up_with_and_then_followed_without_lag(
+    robot: RobotSpec, smooth_limiter: SafetyLimiter
+) -> None:
+    start = middle(robot)
+    targets = start + (0.06 * np.arange(1, 31))[:, None] * np.eye(6)[0]
+    commands = follow(smooth_limiter, start, targets)
+    np.testing.assert_allclose(commands[-15:], targets[-15:], atol=1e-12)
+
+
+def test_without_a_target_it_brakes_at_the_full_acceleration(
+    robot: RobotSpec, smooth_limiter: SafetyLimiter
+) -> None:
+    start = middle(robot)
+    commands = follow(smooth_limiter, start, np.tile(start + 9.0 * np.eye(6)[0], (8, 1)), brake_for=8)
+    steps = np.diff(commands[:, 0])[7:]
+    np.testing.assert_allclose(steps, np.maximum(steps[0] - A_STEP * np.arange(9), 0.0), atol=1e-12)
+    assert steps[-1] == 0.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    amplitude=st.sampled_from([0.01, 0.3, 3.0, 1e307]),
+    hold=st.integers(1, 12),
+    share=st.floats(0.0, 1.0),
+    brake_for=st.integers(0, 12),
+)
+def test_no_plan_and_no_end_of_it_exceeds_position_speed_or_acceleration(
+    robot: RobotSpec,
+    smooth_limiter: SafetyLimiter,
+    seed: int,
+    amplitude: float,
+    hold: int,
+    share: float,
+    brake_for: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    start = np.clip((1 - share) * robot.lower_rad + share * robot.upper_rad, robot.lower_rad, robot.upper_rad)
+    targets = np.repeat(random.normal(start, amplitude, (12, JOINTS)), hold, axis=0)
+    commands = follow(smooth_limiter, start, targets, brake_for)
+    assert (commands >= robot.lower_rad).all() and (commands <= robot.upper_rad).all()
+    steps = np.diff(commands, axis=0, prepend=commands[:1])
+    assert np.abs(steps).max() <= 0.1 + 1e-9
+    assert np.abs(np.diff(steps, axis=0)).max() <= A_STEP + 1e-9
+    stopped = follow(smooth_limiter, start, targets, brake_for=60)
+    assert (stopped[-1] == stopped[-2]).all()  # at rest, and nowhere beyond the limits
+    assert (stopped >= robot.lower_rad).all() and (stopped <= robot.upper_rad).all()

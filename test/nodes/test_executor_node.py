@@ -6,104 +6,33 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import smolvla_ros.msg as msg
+from lifecycle_msgs.msg import Transition
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
-from smolvla_ros.chunk import ActionChunk
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.messages import action_chunk_msg, joint_state_msg
-from smolvla_ros.robot import Joints, RobotSpec
 
 ROBOT_FILE = "config/so100.yaml"
 TASK = "pick up the red cube"
 MAX_STEP_RAD = 0.05
 STEP_NS = 33_333_333
-
-
-class Bench:
-    """The executor node with a test in place of arm and policy."""
-
-    def __init__(self, observer: Any) -> None:
-        self.observer = observer
-        self.robot = RobotSpec.load(ROBOT_FILE)
-        self.pose = np.array([joint.middle_rad for joint in self.robot.joints])
-        self.commands = observer.collect(topics.JOINT_COMMANDS)
-        self.requests = observer.collect(topics.CHUNK_REQUEST)
-        self.states = observer.collect(topics.EXECUTOR_STATE)
-        self._joint_states = observer.publisher(topics.JOINT_STATES)
-        self._chunks = observer.publisher(topics.ACTION_CHUNK)
-        self._tasks = observer.publisher(topics.TASK)
-        self._feeding = observer.node.create_timer(0.02, self._feed)
-
-    def connect(self) -> None:
-        ends = (self._joint_states, self._chunks, self._tasks)
-        self.observer.until(
-            lambda: all(end.get_subscription_count() for end in ends), "the executor to listen"
-        )
-        self.observer.until(lambda: self.states, "the executor's state")
-
-    def _feed(self) -> None:
-        joints = Joints(self.observer.now_ns(), self.pose, np.zeros(6), np.zeros(6))
-        self._joint_states.publish(joint_state_msg(self.robot.joint_names, joints))
-
-    def stop_joint_states(self) -> None:
-        self._feeding.cancel()
-
-    def say(self, task: str = TASK) -> None:
-        self._tasks.publish(String(data=task))
-        self.observer.until(lambda: self.states[-1].task == task, "the task to be taken")
-
-    def send(self, positions: Any = None, *, task: str = TASK, age_s: float = 0.1, **fields: Any) -> None:
-        """A chunk of two seconds; by default one that moves shoulder_pan by 0.4 rad."""
-        if positions is None:
-            positions = self.pose + np.linspace(0.0, 0.4, 60)[:, None] * np.eye(6)[0]
-        values = {
-            "positions": np.asarray(positions, np.float64),
-            "joint_names": self.robot.joint_names,
-            "observation_stamp_ns": self.observer.now_ns() - round(age_s * 1e9),
-            "step_duration_ns": STEP_NS,
-            "chunk_id": 1,
-            "request_id": self.requests[-1].request_id if self.requests else 0,
-            "task": task,
-        }
-        self._chunks.publish(action_chunk_msg(ActionChunk(**{**values, **fields}), self.observer.now_ns()))
-
-    def state_is(self, state: int) -> Callable[[], bool]:
-        return lambda: bool(self.states) and self.states[-1].state == state
-
-    def pan(self) -> list[float]:
-        return [command.position[0] for command in self.commands]
-
-    def rejected(self) -> dict[str, int]:
-        state = self.states[-1]
-        return dict(zip(state.rejected_reasons, state.rejected_counts, strict=True))
+Bench = Any  # ExecutorBench of conftest.py
 
 
 @pytest.fixture
-def bench(observer: Any, start: Any) -> Iterator[Bench]:
-    start("nodes.executor_node", robot=ROBOT_FILE, mode="armed", max_step_rad=MAX_STEP_RAD, soft_start_s=0.1)
-    bench = Bench(observer)
-    bench.connect()
-    yield bench
-
-
-def moving(bench: Bench) -> None:
-    bench.say()
-    bench.observer.until(lambda: bench.requests, "a chunk request")
-    bench.send()
-    bench.observer.until(lambda: bench.pan() and bench.pan()[-1] > 0.1, "the arm to move")
+def bench(executor_bench: Any) -> Bench:
+    return executor_bench(mode="armed", max_step_rad=MAX_STEP_RAD, soft_start_s=0.1)
 
 
 def test_a_task_is_asked_for_and_its_chunk_is_followed(bench: Bench) -> None:
-    moving(bench)
+    bench.move()
     assert bench.requests[0].task == TASK
     assert bench.requests[0].reason == msg.ChunkRequest.START
     assert bench.states[-1].state == msg.ExecutorState.ARMED
@@ -112,7 +41,7 @@ def test_a_task_is_asked_for_and_its_chunk_is_followed(bench: Bench) -> None:
 
 
 def test_the_next_chunk_is_asked_for_before_the_queue_is_empty(bench: Bench) -> None:
-    moving(bench)
+    bench.move()
     bench.observer.until(lambda: len(bench.requests) > 1, "the second request")
     assert bench.requests[1].reason == msg.ChunkRequest.THRESHOLD
     assert bench.requests[1].queue_duration.sec + bench.requests[1].queue_duration.nanosec * 1e-9 > 0.5
@@ -120,8 +49,8 @@ def test_the_next_chunk_is_asked_for_before_the_queue_is_empty(bench: Bench) -> 
 
 
 def test_it_holds_within_one_period_when_joint_states_stop(bench: Bench) -> None:
-    moving(bench)
-    bench.stop_joint_states()
+    bench.move()
+    bench.silent = True
     bench.observer.until(bench.state_is(msg.ExecutorState.HOLDING), "holding", 2.0)
     held = len(bench.commands)
     bench.observer.spin(0.3)
@@ -131,13 +60,13 @@ def test_it_holds_within_one_period_when_joint_states_stop(bench: Bench) -> None
 
 
 def test_it_holds_when_chunks_stop_and_goes_on_when_they_return(bench: Bench) -> None:
-    moving(bench)
+    bench.move()
     bench.observer.until(bench.state_is(msg.ExecutorState.HOLDING), "holding after the last action", 4.0)
     assert bench.states[-1].starved_periods > 0
     held = len(bench.commands)
     bench.observer.spin(0.3)
     assert len(bench.commands) > held + 5 and len(set(bench.pan()[held:])) == 1
-    bench.send(np.tile(bench.pose, (60, 1)))
+    bench.send(np.tile(bench.middle, (60, 1)))
     bench.observer.until(bench.state_is(msg.ExecutorState.ARMED), "armed again")
     bench.observer.until(lambda: abs(bench.pan()[-1]) < 1e-6, "the new chunk's pose")
     assert np.abs(np.diff(bench.pan())).max() <= MAX_STEP_RAD + 1e-9
@@ -170,7 +99,7 @@ def test_a_bad_chunk_is_refused_whole_with_its_reason(bench: Bench, reason: str)
 
 
 def test_a_duplicate_chunk_is_refused_and_motion_goes_on(bench: Bench) -> None:
-    moving(bench)
+    bench.move()
     stamp_ns = bench.observer.now_ns() - 100_000_000
     bench.send(observation_stamp_ns=stamp_ns)
     bench.send(observation_stamp_ns=stamp_ns)
@@ -190,7 +119,7 @@ def test_an_impossible_target_is_reached_in_steps_and_inside_the_limits(bench: B
 
 
 def test_a_new_task_stops_the_old_motion_at_once(bench: Bench) -> None:
-    moving(bench)
+    bench.move()
     latched = bench.observer.collect(topics.ACTIVE_TASK)
     bench.say("wave")
     commanded = bench.pan()[-1]
@@ -202,7 +131,7 @@ def test_a_new_task_stops_the_old_motion_at_once(bench: Bench) -> None:
 
 
 def test_stop_latches_until_reset(bench: Bench) -> None:
-    moving(bench)
+    bench.move()
     assert bench.observer.call(Trigger, "executor/stop", Trigger.Request()).success
     bench.observer.until(bench.state_is(msg.ExecutorState.STOPPED), "the stop")
     sent = len(bench.commands)
@@ -214,39 +143,122 @@ def test_stop_latches_until_reset(bench: Bench) -> None:
     assert bench.observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
 
 
+def test_a_stop_outlives_the_lifecycle(bench: Bench) -> None:
+    bench.bring_to("stopped")
+    for transition in (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    ):
+        bench.change_state(transition)
+    bench.states.clear()
+    bench.observer.until(lambda: bench.states, "a state")
+    assert bench.states[-1].state == msg.ExecutorState.STOPPED
+    assert bench.observer.call(Trigger, "executor/reset", Trigger.Request()).success
+    assert bench.arm().success
+
+
 def test_fusion_changes_while_running_and_nonsense_is_refused(bench: Bench) -> None:
     def change(name: str, value: Any) -> Any:
         request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
         return bench.observer.call(SetParameters, "executor/set_parameters", request).results[0]
 
     assert change("fusion", "replace").successful
+    assert change("trigger", "auto").successful
+    assert change("max_acceleration_rad_s2", 5.0).successful
+    bench.observer.until(
+        lambda: (bench.states[-1].fusion, bench.states[-1].trigger) == ("replace", "auto"),
+        "both in the state",
+    )
     refused = change("fusion", "magic")
     assert not refused.successful and "magic" in refused.reason and "linear_blend" in refused.reason
     fixed = change("rate_hz", 50.0)
     assert not fixed.successful and "deactivate" in fixed.reason
 
 
-def test_it_is_disarmed_unless_told_otherwise(observer: Any, start: Any) -> None:
-    start("nodes.executor_node", robot=ROBOT_FILE)
-    bench = Bench(observer)
-    bench.connect()
+def test_it_is_disarmed_unless_told_otherwise(executor_bench: Any) -> None:
+    bench = executor_bench()
     bench.say()
     bench.observer.spin(0.5)
     assert bench.states[-1].state == msg.ExecutorState.DISARMED
     assert not bench.commands and not bench.requests
 
 
-def test_shadow_plans_and_sends_nothing(observer: Any, start: Any) -> None:
-    start("nodes.executor_node", robot=ROBOT_FILE, mode="shadow")
-    bench = Bench(observer)
-    bench.connect()
+def test_shadow_plans_shows_the_plan_and_sends_nothing(executor_bench: Any) -> None:
+    bench = executor_bench(mode="shadow")
+    plans = bench.observer.collect(topics.EXECUTOR_PLAN)
     bench.say()
     bench.observer.until(lambda: bench.requests, "a chunk request")
     bench.send()
-    bench.observer.until(lambda: bench.states[-1].queue_length > 0, "a plan")
+    bench.observer.until(lambda: bench.states[-1].queue_length > 0 and plans, "a plan")
     bench.observer.spin(0.3)
     assert bench.states[-1].state == msg.ExecutorState.SHADOW
     assert not bench.commands
+    plan = plans[-1]
+    assert tuple(plan.joint_names) == bench.robot.joint_names
+    assert len(plan.points) == pytest.approx(bench.states[-1].queue_length, abs=4)
+    after_s = [point.time_from_start.sec + 1e-9 * point.time_from_start.nanosec for point in plan.points]
+    np.testing.assert_allclose(np.diff(after_s), STEP_NS * 1e-9)
+    pan = [point.positions[0] for point in plan.points]
+    np.testing.assert_allclose(np.diff(pan)[2:-2], 0.4 / 59, atol=1e-6)
+    assert bench.observer.call(SetBool, "executor/shadow", SetBool.Request(data=False)).success
+    bench.observer.until(lambda: not plans[-1].points, "the plan to be gone")
+
+
+def test_commands_are_mirrored_for_ros2_control_if_asked_for(executor_bench: Any) -> None:
+    bench = executor_bench(
+        mode="armed", rate_hz=50.0, publish_joint_trajectory=True, publish_position_commands=True
+    )
+    trajectories = bench.observer.collect(topics.JOINT_TRAJECTORY)
+    arrays = bench.observer.collect(topics.POSITION_COMMANDS)
+    bench.move()
+    bench.observer.spin(0.1)
+    newest = trajectories[-1]
+    assert tuple(newest.joint_names) == bench.robot.joint_names and len(newest.points) == 1
+    assert newest.points[0].time_from_start.nanosec == 20_000_000
+    assert (newest.header.stamp.sec, newest.header.stamp.nanosec) == (0, 0)  # from now on
+    commanded = {tuple(command.position) for command in bench.commands}
+    assert {tuple(trajectory.points[0].positions) for trajectory in trajectories[:-2]} <= commanded
+    assert {tuple(array.data) for array in arrays[:-2]} <= commanded
+    bench.observer.until(lambda: len(arrays) > 20, "twenty arrays")
+
+
+def test_without_being_asked_for_there_are_no_mirrors(bench: Bench) -> None:
+    names = {name for name, _ in bench.observer.node.get_topic_names_and_types()}
+    assert "/joint_commands" in names
+    assert not names & {"/joint_trajectory", "/position_commands"}
+
+
+def test_a_refused_real_time_priority_is_said_and_it_goes_on(executor_bench: Any) -> None:
+    bench = executor_bench(mode="armed", realtime_priority=20)
+    assert "real-time priority 20" in bench.program.output
+    bench.move()
+
+
+def test_diagnostics_tell_what_the_state_tells(bench: Bench) -> None:
+    diagnostics = bench.observer.collect(topics.DIAGNOSTICS)
+    bench.move()
+    diagnostics.clear()
+    bench.observer.until(lambda: diagnostics, "diagnostics")
+    status = diagnostics[-1].status[0]
+    values = {value.key: value.value for value in status.values}
+    assert status.name == "executor" and status.message.startswith(("armed", "holding"))
+    assert values["policy nodes"] == "1" and values["requests"] == str(len(bench.requests))
+    assert {"following error (rad)", "missed periods", "commands limited: gripper"} <= set(values)
+
+
+@pytest.mark.parametrize("state", ["disarmed", "shadow", "holding", "fault", "stopped", "inactive"])
+def test_stop_works_in_every_state(executor_bench: Any, state: str) -> None:
+    bench = executor_bench(mode="disarmed", following_error_s=0.0, max_following_error_rad=0.1)
+    bench.bring_to(state)
+    assert bench.observer.call(Trigger, "executor/stop", Trigger.Request()).success
+    if state == "inactive":
+        bench.change_state(Transition.TRANSITION_ACTIVATE)
+    bench.observer.until(bench.state_is(msg.ExecutorState.STOPPED), "the stop")
+    sent = len(bench.commands)
+    bench.observer.spin(0.2)
+    assert len(bench.commands) == sent
 
 
 @pytest.mark.parametrize(
@@ -267,11 +279,9 @@ def test_a_bad_parameter_ends_the_start_with_one_message(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_motion_disarms_and_ends_it(observer: Any, start: Any, number: int) -> None:
-    program = start("nodes.executor_node", robot=ROBOT_FILE, mode="armed")
-    bench = Bench(observer)
-    bench.connect()
-    moving(bench)
-    assert program.stop(number) == 0
-    assert "Traceback" not in program.output
+def test_a_signal_in_motion_disarms_and_ends_it(executor_bench: Any, number: int) -> None:
+    bench = executor_bench(mode="armed")
+    bench.move()
+    assert bench.program.stop(number) == 0
+    assert "Traceback" not in bench.program.output
     bench.observer.until(bench.state_is(msg.ExecutorState.DISARMED), "the last state")

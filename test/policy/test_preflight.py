@@ -254,6 +254,14 @@ def test_a_confirmed_unit_is_used_and_the_evidence_only_warns() -> None:
     )
 
 
+def test_units_of_the_older_calibration_can_be_confirmed_or_written_in_the_robot_file() -> None:
+    assert "`unit: degrees_old_calibration`" in only(check(expectations(OLD))).remedy
+    assert check(expectations(OLD), units="degrees_old_calibration").findings == ()
+    assert check(expectations(OLD), robot=in_units("degrees_old_calibration")).findings == ()
+    finding = only(check(expectations(DEGREES), robot=in_units("degrees_old_calibration")))
+    assert finding.severity == "error" and "says degrees of LeRobot's older calibration" in finding.message
+
+
 def test_without_statistics_the_units_are_to_be_confirmed() -> None:
     none = Statistics({}, "IDENTITY", "none")
     assert only(check(expectations(state=none, action=none))).severity == "warning"

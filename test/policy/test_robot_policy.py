@@ -15,6 +15,7 @@ from smolvla_ros.observation import example_observation
 from smolvla_ros.policy.policy import Continuation, PolicyError
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.policy.scripted import ScriptedPolicy
+from smolvla_ros.policy.unit_evidence import with_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.units import load_calibration
 
@@ -64,6 +65,16 @@ def test_a_quarter_turn_of_the_pan_is_ninety_degrees_the_way_lerobot_counts() ->
     observation.joints.positions_rad[0] += np.pi / 2  # to the left; LeRobot counts to the right
     RobotPolicy(model, ROBOT, CALIBRATION).infer(observation)
     assert model.state[0] == pytest.approx(-90 * 4096 / 4095, abs=1e-4)
+
+
+def test_a_policy_of_the_older_calibration_sees_and_moves_the_arm_in_its_degrees() -> None:
+    model, observation = EchoModel(), example_observation(ROBOT)
+    robot = with_units(ROBOT, "degrees_old_calibration")
+    positions = RobotPolicy(model, robot, CALIBRATION).infer(observation)
+    assert model.state == pytest.approx(
+        [0, 90, 90, 0, 0, 50], abs=1e-4
+    )  # the same upright pose, in its words
+    assert positions == pytest.approx(np.tile(observation.joints.positions_rad, (50, 1)), abs=1e-6)
 
 
 def test_what_a_chunk_continues_goes_in_in_the_checkpoints_units() -> None:

@@ -1,0 +1,70 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which chunks may enter the plan, and the count of those that may not, by reason.
+
+A chunk is taken whole or refused whole. What is wrong with a chunk by itself is said in `chunk.py`; here it is what
+is wrong with it now: nobody asked, another task, an observation that was answered before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from smolvla_ros.chunk import ActionChunk, ChunkError
+from smolvla_ros.execution.arming import ArmingState
+from smolvla_ros.execution.executor_config import ExecutorConfig
+from smolvla_ros.observation import NANOSECONDS
+
+
+class Admission:
+    """Checks chunks for one robot, and remembers what the newest one had seen."""
+
+    def __init__(self, joint_names: tuple[str, ...]) -> None:
+        self._joint_names = joint_names
+        self.accepted = 0
+        self.rejected: Counter[str] = Counter()  # reason -> chunks
+        self.observed_ns: int | None = None  # stamp of the newest accepted chunk's observation
+
+    def start_over(self) -> None:
+        """There is no plan: a chunk of any observation may be the first."""
+        self.observed_ns = None
+
+    def check(
+        self,
+        chunk: ActionChunk,
+        now_ns: int,
+        state: ArmingState,
+        task: str,
+        config: ExecutorConfig,
+        held_ns: int,
+    ) -> None:
+        """Raise ChunkError unless the chunk may be followed now; the arm stood still `held_ns` of its age."""
+        name = f"chunk {chunk.chunk_id}"
+        if not state.plans:
+            raise ChunkError("not_asked", f"{name}: the executor is {state.name.lower()}")
+        chunk.check(self._joint_names, now_ns, round(config.max_ahead_s * NANOSECONDS), held_ns)
+        age_s = (now_ns - chunk.observation_stamp_ns) / NANOSECONDS
+        if age_s > config.max_chunk_age_s:
+            raise ChunkError(
+                "expired",
+                f"{name}: its observation is {age_s:.2f} s old, more than max_chunk_age_s={config.max_chunk_age_s}",
+            )
+        if not task or chunk.task != task:
+            raise ChunkError("wrong_task", f"{name} is for '{chunk.task}', the present task is '{task}'")
+        if self.observed_ns is None or chunk.observation_stamp_ns > self.observed_ns:
+            return  # stamps, not ids: a policy that was restarted counts from one again
+        if chunk.observation_stamp_ns == self.observed_ns:
+            raise ChunkError("duplicate", f"{name} was inferred from the same observation as the last one")
+        older_s = (self.observed_ns - chunk.observation_stamp_ns) / NANOSECONDS
+        raise ChunkError(
+            "out_of_order", f"{name}: its observation is {older_s:.3f} s older than the last one's"
+        )
+
+    def accept(self, chunk: ActionChunk) -> None:
+        """The chunk was taken into the plan."""
+        self.accepted += 1
+        self.observed_ns = chunk.observation_stamp_ns
+
+    def reject(self, reason: str) -> None:
+        """A chunk was refused, here or when it was read."""
+        self.rejected[reason] += 1

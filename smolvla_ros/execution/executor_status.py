@@ -1,0 +1,49 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What leaves the executor: a command a control period, and an account of what it does and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from smolvla_ros.execution.arming import ArmingState
+from smolvla_ros.execution.trajectory import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """Where every joint shall go now: (joints,) rad in the robot's order."""
+
+    stamp_ns: int
+    positions_rad: FloatArray
+
+
+@dataclass(frozen=True)
+class ExecutorStatus:
+    """What the executor does and why, as ExecutorState.msg. Ages and latencies: NaN while there is none."""
+
+    state: ArmingState
+    reason: str
+    task: str
+    queue_length: int
+    queue_duration_s: float
+    chunk_ids: tuple[int, ...]
+    chunk_duration_s: float  # of the newest chunk; 0 before the first
+    threshold: float  # share of it
+    trigger: str
+    fusion: str
+    joint_states_age_s: float
+    chunk_age_s: float
+    inference_latency_p50_s: float
+    inference_latency_p95_s: float
+    request_latency_p50_s: float
+    request_latency_p95_s: float
+    following_error_rad: float  # of the joint furthest from its command, grippers left out; NaN: none is sent
+    commands: int
+    requests: int
+    timeouts: int  # of requests
+    chunks_accepted: int
+    rejected: Mapping[str, int]  # reason -> chunks
+    starved_periods: int
+    clamps: tuple[int, ...]  # per joint

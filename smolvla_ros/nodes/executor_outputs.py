@@ -1,0 +1,70 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ways in which a command leaves the executor, and the plan for those who watch.
+
+`joint_commands` always; its mirrors for arms behind ros2_control if asked for. A mirror carries the same command,
+which has passed all limits, never the plan itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from smolvla_ros.execution.executor_status import Command
+from smolvla_ros.execution.trajectory import Trajectory
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import joint_command_msg, position_array_msg, trajectory_msg
+from smolvla_ros.observation import NANOSECONDS
+
+MakePublisher = Callable[[topics.Topic], Any]
+
+
+class CommandOutputs:
+    """Publishes each command as JointState and, where wanted, as JointTrajectory and Float64MultiArray."""
+
+    def __init__(
+        self,
+        make_publisher: MakePublisher,
+        joint_names: tuple[str, ...],
+        rate_hz: float,
+        joint_trajectory: bool,
+        position_commands: bool,
+    ) -> None:
+        self._joint_names = joint_names
+        self._period_ns = round(NANOSECONDS / rate_hz)
+        self._commands = make_publisher(topics.JOINT_COMMANDS)
+        self._trajectory = make_publisher(topics.JOINT_TRAJECTORY) if joint_trajectory else None
+        self._array = make_publisher(topics.POSITION_COMMANDS) if position_commands else None
+
+    def publish(self, command: Command) -> None:
+        """One message each; a trajectory is one point, to be reached when the next command comes."""
+        positions_rad = command.positions_rad
+        self._commands.publish(joint_command_msg(self._joint_names, command.stamp_ns, positions_rad))
+        if self._trajectory is not None:
+            self._trajectory.publish(
+                trajectory_msg(self._joint_names, 0, positions_rad[None, :], [self._period_ns])
+            )
+        if self._array is not None:
+            self._array.publish(position_array_msg(positions_rad))
+
+
+class PlanPreview:
+    """Publishes what is queued while somebody listens, and once nothing when it is dropped."""
+
+    def __init__(self, make_publisher: MakePublisher, joint_names: tuple[str, ...]) -> None:
+        self._joint_names = joint_names
+        self._publisher = make_publisher(topics.EXECUTOR_PLAN)
+        self._is_shown = False
+
+    def publish(self, plan: Trajectory | None, now_ns: int) -> None:
+        """The plan as JointTrajectory, its header stamped with the moment of its first point."""
+        if not self._publisher.get_subscription_count() or (plan is None and not self._is_shown):
+            return
+        self._is_shown = plan is not None
+        if plan is None:
+            message = trajectory_msg(self._joint_names, now_ns, (), ())
+        else:
+            after_ns = (plan.times_ns - plan.start_ns).tolist()
+            message = trajectory_msg(self._joint_names, plan.start_ns, plan.positions, after_ns)
+        self._publisher.publish(message)

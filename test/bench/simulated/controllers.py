@@ -1,0 +1,96 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What drives the arm: our executor, or the rule of LeRobot's asynchronous client, behind one interface."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from simulated.task import TASK
+
+from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
+from smolvla_ros.execution.chunk_executor import ChunkExecutor
+from smolvla_ros.execution.executor_config import ExecutorConfig
+from smolvla_ros.robot import Joints, RobotSpec
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Controller(Protocol):
+    """Each control period: `accept` what has come, then `step`, then `request`."""
+
+    @property
+    def starved_periods(self) -> int: ...
+    def accept(self, chunk: ActionChunk, now_ns: int) -> None: ...
+    def step(self, now_ns: int, joints: Joints) -> FloatArray | None: ...
+    def request(self, now_ns: int) -> ChunkRequest | None: ...
+
+
+class OurExecutor:
+    """The real ChunkExecutor, armed."""
+
+    def __init__(self, robot: RobotSpec, config: ExecutorConfig) -> None:
+        self._executor = ChunkExecutor(config, robot)
+        self._executor.set_task(TASK, 0)
+
+    @property
+    def starved_periods(self) -> int:
+        return self._executor.status(0).starved_periods
+
+    def accept(self, chunk: ActionChunk, now_ns: int) -> None:
+        self._executor.accept(chunk, now_ns)
+
+    def step(self, now_ns: int, joints: Joints) -> FloatArray | None:
+        self._executor.update_joints(joints)
+        command = self._executor.step(now_ns)
+        return None if command is None else command.positions_rad
+
+    def request(self, now_ns: int) -> ChunkRequest | None:
+        return self._executor.request(now_ns)
+
+
+class LeRobotClient:
+    """LeRobot 0.4.4, async_inference, aggregate function weighted_average.
+
+    Actions have numbers, not times. The first action of a chunk has the number of the action that was executed when
+    its observation was made, so it always comes too late. What has been executed is dropped; where queue and chunk
+    have the same number, 0.3 of the queued action and 0.7 of the new one remain; what else was queued is lost. One
+    action a period is sent as it is; when there is none, nothing is sent.
+    """
+
+    def __init__(self, robot: RobotSpec, threshold: float) -> None:
+        self._joint_names = robot.joint_names
+        self._threshold = threshold
+        self._queue: dict[int, FloatArray] = {}
+        self._executed = -1
+        self._chunk_steps = 1
+        self._asked: dict[int, int] = {}  # request id -> number of the action executed then
+        self._in_flight = False
+        self.starved_periods = 0
+
+    def accept(self, chunk: ActionChunk, now_ns: int) -> None:
+        first = self._asked[chunk.request_id]
+        queue, self._queue = self._queue, {}
+        for number, action in enumerate(chunk.positions, start=first):
+            if number > self._executed:
+                old = queue.get(number)
+                self._queue[number] = action if old is None else 0.3 * old + 0.7 * action
+        self._chunk_steps = len(chunk.positions)
+        self._in_flight = False
+
+    def step(self, now_ns: int, joints: Joints) -> FloatArray | None:
+        if not self._queue:
+            self.starved_periods += self._executed >= 0
+            return None
+        self._executed = min(self._queue)
+        return self._queue.pop(self._executed)
+
+    def request(self, now_ns: int) -> ChunkRequest | None:
+        if self._in_flight or len(self._queue) > self._threshold * self._chunk_steps:
+            return None
+        self._in_flight = True
+        request_id = len(self._asked) + 1
+        self._asked[request_id] = max(self._executed, 0)
+        return ChunkRequest(now_ns, request_id, TASK, RequestReason.THRESHOLD)

@@ -1,0 +1,164 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A pick-and-place cycle: how it is shown, what a camera sees of it, and a policy that has learned it imperfectly.
+
+The policy answers as a trained one does. Where the path allows two ways round it takes either, anew for each chunk;
+the further ahead it looks the more it errs; its actions tremble. All that is drawn from the seed and the number of the
+chunk, so every executor is given the same luck.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.observation import NANOSECONDS, Frame, Observation
+from smolvla_ros.policy.finding import Finding
+from smolvla_ros.policy.policy import Continuation
+from smolvla_ros.robot import Joints, RobotSpec
+
+FloatArray = npt.NDArray[np.float64]
+
+CAMERA = "top"
+TASK = "pick up the red cube"
+STEPS = 50
+# A leader arm is ahead of the follower that it teaches: the lag of the servos and half a period of 30 Hz.
+LEAD_S = 0.055
+
+# Where each stage ends, rad from the joints' middles (pan, lift, elbow, flex, roll, gripper), and how long it takes.
+HOME = (0.0, 0.0, 0.0, 0.0, 0.0, -0.4)
+STAGES: tuple[tuple[tuple[float, ...], float], ...] = (
+    ((0.6, 0.2, -0.2, 0.1, 0.4, 0.4), 1.4),  # above the cube
+    ((0.6, 0.5, -0.1, 0.3, 0.4, 0.4), 0.9),  # down
+    ((0.6, 0.5, -0.1, 0.3, 0.4, -0.2), 0.5),  # grasp
+    ((0.6, 0.1, -0.2, 0.1, 0.4, -0.2), 0.8),  # up
+    ((-0.6, 0.1, -0.2, 0.1, -0.2, -0.2), 1.6),  # over the box
+    ((-0.6, 0.3, -0.1, 0.2, -0.2, -0.2), 0.7),  # down
+    ((-0.6, 0.3, -0.1, 0.2, -0.2, 0.4), 0.4),  # release
+    (HOME, 1.5),
+)
+CHECKED = (2, 6)  # stages that begin only where the arm is right: grasp and release
+TOLERANCE_RAD = 0.06
+VISIBLE = np.array(
+    [1.0, 1.0, 1.0, 1.0, 1.0, 0.3]
+)  # the gripper tells less of where the arm is than the arm does
+
+WAY_ROUND_RAD = np.array([0.05, 0.04, -0.03, 0.0, 0.05, 0.0])  # either way round, at the middle of a stage
+ERROR_RAD = 0.004  # standard deviation of a chunk's error at its first action ...
+ERROR_PER_STEP_RAD = 0.0004  # ... and what every further action adds
+TREMBLE_RAD = 0.001  # standard deviation, action by action
+
+
+class Demonstration:
+    """The cycle as it was shown: minimum-jerk motions from pose to pose, again and again."""
+
+    def __init__(self, robot: RobotSpec) -> None:
+        middle = np.array([joint.middle_rad for joint in robot.joints])
+        self._poses = middle + np.array([HOME, *(pose for pose, _ in STAGES)])
+        self.ends_s = np.cumsum([0.0, *(duration_s for _, duration_s in STAGES)])
+
+    @property
+    def cycle_s(self) -> float:
+        return float(self.ends_s[-1])
+
+    def stage(self, phase_s: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """Which stage a phase is in, and how much of it is over (0 .. 1)."""
+        phase_s = np.mod(phase_s, self.cycle_s)
+        stage = np.clip(np.searchsorted(self.ends_s, phase_s, side="right") - 1, 0, len(STAGES) - 1)
+        return stage, (phase_s - self.ends_s[stage]) / (self.ends_s[stage + 1] - self.ends_s[stage])
+
+    def at(self, phase_s: FloatArray) -> FloatArray:
+        """Positions (phases, joints)."""
+        stage, share = self.stage(phase_s)
+        done = (share**3 * (10.0 - 15.0 * share + 6.0 * share**2))[:, None]
+        return np.asarray((1.0 - done) * self._poses[stage] + done * self._poses[stage + 1])
+
+
+class Scene:
+    """How far the arm has come, judged by where it is; a grasp or release out of place is tried again."""
+
+    def __init__(self, demonstration: Demonstration) -> None:
+        self._demonstration = demonstration
+        self._ahead_s = np.arange(-0.2, 0.8, 0.01)
+        self._observed_ns = 0
+        self.phase_s = 0.0  # goes on over all cycles
+        self.misses = 0
+
+    @property
+    def cycles(self) -> float:
+        return self.phase_s / self._demonstration.cycle_s
+
+    def observe(self, joints: Joints) -> Observation:
+        """Look at the arm; the picture's one pixel holds the phase in milliseconds."""
+        demonstration = self._demonstration
+        phases_s = np.maximum(self.phase_s + self._ahead_s, 0.0)
+        away_rad = np.linalg.norm(VISIBLE * (demonstration.at(phases_s) - joints.positions_rad), axis=1)
+        # where the path hardly moves, only time tells the phases apart
+        early_s = phases_s - self.phase_s - (joints.stamp_ns - self._observed_ns) / NANOSECONDS
+        found_s = float(phases_s[((away_rad / 0.01) ** 2 + (early_s / 0.1) ** 2).argmin()])
+        self._observed_ns = joints.stamp_ns
+        (before,), _ = demonstration.stage(np.array([self.phase_s]))
+        (after,), _ = demonstration.stage(np.array([found_s]))
+        if after != before and after in CHECKED and found_s > self.phase_s:
+            place = demonstration.at(np.array([demonstration.ends_s[after]]))[0]
+            if np.abs(place - joints.positions_rad)[:-1].max() > TOLERANCE_RAD:
+                self.misses += 1
+                start_s = math.floor(found_s / demonstration.cycle_s) * demonstration.cycle_s
+                found_s = start_s + float(demonstration.ends_s[after - 1])
+        self.phase_s = found_s
+        milliseconds = round(1e3 * (found_s % demonstration.cycle_s))
+        image = np.array([[[milliseconds >> 8, milliseconds & 255, 0]]], np.uint8)
+        return Observation({CAMERA: Frame(CAMERA, joints.stamp_ns, image)}, joints, TASK)
+
+
+class PickAndPlacePolicy:
+    """Knows the cycle, sees the phase, and errs as described above."""
+
+    name = "pick_and_place"
+    cameras = (CAMERA,)
+
+    def __init__(self, robot: RobotSpec, seed: int) -> None:
+        self._demonstration = Demonstration(robot)
+        self._step_s = np.arange(STEPS) / robot.rate_hz
+        self._seed = seed
+        self._count = 0
+
+    def infer(self, observation: Observation, continuation: Continuation | None = None) -> FloatArray:
+        red, green, _ = (int(value) for value in observation.frames[CAMERA].image[0, 0])
+        phase_s = (256 * red + green) / 1e3
+        away = observation.joints.positions_rad - self._demonstration.at(np.array([phase_s]))[0]
+        back = np.exp(-np.arange(STEPS) / 10.0)[:, None]
+        chunk = self.chunk(phase_s) + back * away
+        return chunk if continuation is None else continue_plan(chunk, continuation)
+
+    def chunk(self, phase_s: float) -> FloatArray:
+        """What it wants from a phase on, if the arm is where it should be."""
+        self._count += 1
+        random = np.random.default_rng([self._seed, self._count])
+        phases_s = phase_s + LEAD_S + self._step_s
+        way = random.choice([-1.0, 1.0]) * WAY_ROUND_RAD
+        bulge = np.sin(np.pi * self._demonstration.stage(phases_s)[1])[:, None] ** 2
+        error = random.normal(size=6) * (ERROR_RAD + ERROR_PER_STEP_RAD * np.arange(STEPS))[:, None]
+        tremble = random.normal(scale=TREMBLE_RAD, size=(STEPS, 6))
+        return np.asarray(self._demonstration.at(phases_s) + bulge * way + error + tremble)
+
+    def check_pose(self, positions_rad: FloatArray, max_sigma: float) -> Finding | None:
+        return None
+
+    def reset(self) -> None:
+        self._count = 0
+
+
+def continue_plan(chunk: FloatArray, continuation: Continuation) -> FloatArray:
+    """As real-time chunking would at best: exactly the leftover where it is followed fully, schedule "exp" after."""
+    delay = continuation.inference_delay
+    end = min(continuation.execution_horizon, len(continuation.positions))
+    falling = np.linspace(1.0, 0.0, max(end - delay, 0) + 2)[1:-1]
+    weight = np.concatenate([np.ones(min(delay, end)), falling * np.expm1(falling) / np.expm1(1.0)])[:, None]
+    continued = chunk.copy()
+    continued[: len(weight)] = (1.0 - weight) * chunk[: len(weight)] + weight * continuation.positions[
+        : len(weight)
+    ]
+    return continued

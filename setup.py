@@ -36,6 +36,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{name}"]),
         (f"share/{name}", ["package.xml"]),
         shared("config"),
+        shared("config/rviz"),
         shared("launch"),
         shared("urdf"),
     ],
@@ -47,6 +48,7 @@ setup(
     install_requires=["numpy", "opencv-python-headless", "PyYAML"],
     extras_require={
         "arm": ["feetech-servo-sdk", "pyserial"],
+        "dataset": ["av", "pyarrow", "rosbags"],
         "policy": ["huggingface-hub", "safetensors", "tokenizers", "torch"],
     },
 )

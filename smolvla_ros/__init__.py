@@ -8,6 +8,7 @@ chunk -> wire             actions anchored in time; ROS messages -> these values
 camera/ arm/ scene/       where frames and joints come from: devices, and stand-ins that speak the same wire
 policy/                   Observation -> ActionChunk: SmolVLA checkpoints (the torch room)
 execution/                ActionChunk -> a safe joint command every tick: queue, fusion, limits, arming
+dataset/                  episodes on disk: recording, rosbags <-> LeRobot datasets, what is wrong with them
 nodes/                    the same on ROS topics (the rclpy room); their settings are checked by settings.py
 suite -> tools/           which programs make up the whole, for launch/ and the demo; command lines
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class NodeSpec:
     log_level: str = ""
     after: str = ""  # start when the program of this name has printed its first line
     respawn: bool = False  # worth starting again after a crash; otherwise its end is the end of the suite
+    optional: bool = False  # its end is nobody's business
 
     @property
     def full_name(self) -> str:
@@ -72,11 +73,27 @@ class NodeSpec:
 
 
 def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The arm, its cameras and the robot's description; with `sim` the emulated arm before them."""
+    """The arm, its cameras and the robot's description, perhaps shown; with `sim` the emulated arm before them."""
     robot = load_robot(options)
     arm = _arm(options)
     cameras = tuple(_camera(options, camera) for camera in selected_cameras(options, robot))
-    return (*simulation_programs(options), arm, *cameras, _robot_state_publisher(options, robot))
+    shown = (_rviz(options),) if options.rviz else ()
+    return (*simulation_programs(options), arm, *cameras, _robot_state_publisher(options, robot), *shown)
+
+
+def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The robot, a leader arm in the namespace `leader`, and what makes the one follow the other."""
+    emulated = _emulated_arm(options, "emulated_leader", _leader(options)) if options.sim else ()
+    calibrations = {
+        "calibration": _calibration(options),
+        "leader_calibration": _calibration(_leader(options)),
+    }
+    return (
+        *robot_nodes(options),
+        *emulated,
+        _leader_arm(options),
+        _node(options, "teleop", calibrations),
+    )
 
 
 def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
@@ -116,6 +133,11 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     return policy, executor
 
 
+def recorder_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The recorder of episodes."""
+    return (_node(options, "recorder", {"output": options.output, "task": options.task}),)
+
+
 def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """Everything, in the order in which it is to be started."""
     return (*robot_nodes(options), *policy_nodes(options))
@@ -123,17 +145,7 @@ def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """With `sim` the emulated servo bus, else nothing."""
-    if not options.sim:
-        return ()
-    arguments = (
-        "--calibration",
-        _calibration(options),
-        "--link",
-        emulated_port(options),
-        "--seed",
-        str(options.seed),
-    )
-    return (NodeSpec("emulated_arm", "emulated_arm", arguments=arguments, is_ros=False),)
+    return _emulated_arm(options, "emulated_arm", options) if options.sim else ()
 
 
 def has_policy(options: SuiteOptions) -> bool:
@@ -233,16 +245,49 @@ def _node(
     )
 
 
+def _emulated_arm(options: SuiteOptions, name: str, of: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """An emulated servo bus at the port and with the calibration of the given options."""
+    arguments = (
+        "--calibration",
+        _calibration(of),
+        "--link",
+        emulated_port(of),
+        "--seed",
+        str(options.seed),
+    )
+    return (NodeSpec("emulated_arm", name, arguments=arguments, is_ros=False),)
+
+
 def _arm(options: SuiteOptions) -> NodeSpec:
     if options.sim:
         parameters = {"port": emulated_port(options), "calibration": _calibration(options)}
         return _node(options, "arm", parameters, after="emulated_arm")
-    for name, example in (("port", "/dev/serial/by-id/..."), ("calibration", "my_arm.json")):
+    _check_given(options, port="/dev/serial/by-id/...", calibration="my_arm.json")
+    return _node(options, "arm", {"port": options.port, "calibration": _calibration(options)})
+
+
+def _leader_arm(options: SuiteOptions) -> NodeSpec:
+    if not options.sim:
+        _check_given(options, leader_port="/dev/serial/by-id/...", leader_calibration="my_leader.json")
+    leader = _leader(options)
+    parameters = {"port": leader.port, "calibration": _calibration(leader), "role": "leader"}
+    namespace = f"{options.absolute_namespace.rstrip('/')}/leader"
+    return _node(options, "arm", parameters, namespace=namespace, after="emulated_leader")
+
+
+def _leader(options: SuiteOptions) -> SuiteOptions:
+    """The options as they are for the leader."""
+    port = options.leader_port or (f"{emulated_port(options)}_leader" if options.sim else "")
+    return replace(options, port=port, calibration=options.leader_calibration)
+
+
+def _check_given(options: SuiteOptions, **examples: str) -> None:
+    """The arguments are given, or there is a params_file that may say them; raises SuiteError."""
+    for name, example in examples.items():
         if not getattr(options, name) and not options.params_file:
             raise SuiteError(
                 f"{name} is not given; {name}:={example} names that of your arm, sim:=true needs none"
             )
-    return _node(options, "arm", {"port": options.port, "calibration": _calibration(options)})
 
 
 def _camera(options: SuiteOptions, camera: CameraOption) -> NodeSpec:
@@ -271,6 +316,18 @@ def _robot_state_publisher(options: SuiteOptions, robot: RobotSpec) -> NodeSpec:
         package="robot_state_publisher",
         log_level=options.log_level,
         respawn=True,
+    )
+
+
+def _rviz(options: SuiteOptions) -> NodeSpec:
+    return NodeSpec(
+        executable="rviz2",
+        name="rviz",
+        namespace=options.absolute_namespace,
+        parameters={"use_sim_time": True} if options.use_sim_time else {},
+        arguments=("-d", str(share_folder() / "config" / "rviz" / "so100.rviz")),
+        package="rviz2",
+        optional=True,
     )
 
 

@@ -41,9 +41,13 @@ class SuiteOptions:
     sim: bool = setting(
         False, "emulated arm and rendered cameras in place of hardware, same nodes and topics"
     )
-    robot: str = setting("", "robot file: joints, limits, cameras; empty: the package's so100.yaml")
+    robot: str = setting(
+        "", "so100, so101, or a robot file of your own: joints, limits, cameras; empty: so100"
+    )
     port: str = setting("", "serial port of the servo bus, best as /dev/serial/by-id/...")
     calibration: str = setting("", "LeRobot calibration JSON of this arm")
+    leader_port: str = setting("", "teleoperation: serial port of the leader arm's servo bus")
+    leader_calibration: str = setting("", "teleoperation: LeRobot calibration JSON of the leader arm")
     cameras: str = setting(
         "",
         "cameras to start and where each comes from, such as top=/dev/video0,wrist=/dev/video2; also a "
@@ -79,11 +83,13 @@ class SuiteOptions:
         choices=("", "disarmed", "shadow", "armed"),
     )
     task: str = setting("", "instruction to start with; later ones come on the topic task")
+    output: str = setting("", "folder for recorded episodes; empty: ./episodes")
     params_file: str = setting(
         "", "YAML file with parameters of any of the nodes; arguments given here win over it"
     )
     namespace: str = setting("", "namespace of all nodes and topics, such as left_arm")
     use_sim_time: bool = setting(False, "take time from /clock, as when a bag is played")
+    rviz: bool = setting(False, "show the arm in RViz, where it is installed")
     seed: int = setting(0, "sim: seed of sensor noise", minimum=0)
     log_level: str = setting(
         "", "log level of all nodes; empty: info", choices=("", "debug", "info", "warn", "error", "fatal")
@@ -111,7 +117,7 @@ class SuiteOptions:
 
     @property
     def robot_file(self) -> Path:
-        return Path(self.robot) if self.robot else share_folder() / "config" / "so100.yaml"
+        return find_robot_file(self.robot)
 
     @property
     def absolute_namespace(self) -> str:
@@ -129,6 +135,11 @@ def parse_cameras(text: str) -> tuple[CameraOption, ...]:
             raise SuiteError(f"cameras: '{name}' stands twice in '{text}'")
         cameras.append(_camera_option(name, os.path.expanduser(device)))
     return tuple(cameras)
+
+
+def find_robot_file(robot: str) -> Path:
+    """A robot file by its path, or one of the package by its name, such as so101; without any, so100."""
+    return Path(robot) if Path(robot).suffix else share_folder() / "config" / f"{robot or 'so100'}.yaml"
 
 
 def share_folder() -> Path:

@@ -123,3 +123,22 @@ def test_the_executor_benchmark_compares_all_fusions(tmp_path: Path) -> None:
     assert traced["smooth"]["command_seam_jerk_rms"] < traced["replace"]["command_seam_jerk_rms"] / 3.0
     assert traced["smooth"]["command_seam_jerk_rms"] < traced["LeRobot"]["command_seam_jerk_rms"] / 5.0
     assert traced["smooth"]["tracking_rms"] < traced["LeRobot"]["tracking_rms"]
+
+
+def test_the_bus_benchmark_finds_nothing_wrong_on_a_bad_line() -> None:
+    pytest.importorskip("rclpy", reason="it runs the arm node")
+    result = subprocess.run(
+        [sys.executable, str(BENCH / "bus.py"), "--seconds", "1", "--rate", "50", "--shares", "0.05"],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = rows(result.stdout)
+    for fault in ("lost", "corrupt", "truncated", "late", "echoed"):
+        _, complete, wrong, goals, lost, *_ = map(float, found[f"5 % {fault}"])
+        assert complete > 50 and wrong == 0
+        assert goals > 0 and lost == 0
+    for line in ("all good", "2.5 % lost, 2.5 % corrupt"):
+        rate_hz, *_, wrong = map(float, found[line])
+        assert rate_hz > 5 and wrong == 0

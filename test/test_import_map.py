@@ -19,7 +19,7 @@ FLOORS = (
     {"robot"},
     {"observation", "chunk"},
     {"wire"},
-    {"camera", "policy", "execution", "arm", "scene"},
+    {"camera", "policy", "execution", "arm", "scene", "dataset"},
     {"nodes", "suite_options"},
     {"suite"},
     {"tools"},
@@ -29,7 +29,7 @@ MESSAGES = ("builtin_interfaces", "rcl_interfaces", "std_srvs", "smolvla_ros.msg
 HEAVY = {  # what: (its packages, where alone they may be imported)
     "rclpy and messages": (
         ("rclpy", "cv_bridge", "message_filters", "*_msgs", *MESSAGES),
-        ("nodes/", "tools/demo_observer.py", "tools/watch.py"),
+        ("nodes/", "tools/demo_observer.py", "tools/watch.py", "tools/jog.py", "tools/record_keys.py"),
     ),
     "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "tools/launching.py")),
     "torch": (
@@ -42,6 +42,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         ("time", "threading", "asyncio", "concurrent", "multiprocessing", "sched", "queue"),
         ("nodes/", "camera/", "arm/", "tools/"),
     ),
+    "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
     "drawing": (("matplotlib",), ("tools/",)),
 }
 WITHOUT_TORCH = (

@@ -62,6 +62,44 @@ def test_the_arm_opens_the_port_that_the_emulated_arm_links() -> None:
     assert nodes["arm"].after == "emulated_arm"
 
 
+def test_teleoperation_adds_a_leader_in_a_namespace_of_its_own() -> None:
+    leader = str(ROOT / "config" / "so100.yaml")  # any file that exists
+    options = dataclasses.replace(HARDWARE, leader_port="/dev/leader", leader_calibration=leader)
+    nodes = {spec.label: spec for spec in suite.teleop_nodes(options)}
+    assert set(nodes) == {spec.label for spec in suite.robot_nodes(HARDWARE)} | {"leader_arm", "teleop"}
+    assert {"port": "/dev/leader", "calibration": leader, "role": "leader"}.items() <= nodes[
+        "leader_arm"
+    ].parameters.items()
+    assert nodes["leader_arm"].full_name == "/leader/arm" and "role" not in nodes["arm"].parameters
+    assert (nodes["teleop"].parameters["calibration"], nodes["teleop"].parameters["leader_calibration"]) == (
+        CALIBRATION,
+        leader,
+    )
+    for missing in ("leader_port", "leader_calibration"):
+        with pytest.raises(SuiteError, match=f"{missing} is not given"):
+            suite.teleop_nodes(dataclasses.replace(options, **{missing: ""}))
+
+
+def test_simulated_teleoperation_has_two_buses() -> None:
+    nodes = {spec.label: spec for spec in suite.teleop_nodes(SIMULATION)}
+    for arm, bus in (("arm", "emulated_arm"), ("leader_arm", "emulated_leader")):
+        arguments = nodes[bus].arguments
+        assert nodes[arm].parameters["port"] == arguments[arguments.index("--link") + 1]
+        assert nodes[arm].after == bus and nodes[bus].executable == "emulated_arm"
+    assert nodes["arm"].parameters["port"] != nodes["leader_arm"].parameters["port"]
+
+
+def test_rviz_comes_when_asked_for_with_a_config_of_the_urdfs_frames() -> None:
+    assert "rviz" not in by_label(SIMULATION)
+    rviz = by_label(dataclasses.replace(SIMULATION, rviz=True))["rviz"]
+    assert rviz.optional and rviz.package == "rviz2"
+    config = yaml.safe_load(Path(rviz.arguments[1]).read_text())["Visualization Manager"]
+    displays = {display["Class"].split("/")[1]: display for display in config["Displays"]}
+    assert displays["RobotModel"]["Description Topic"]["Value"] == "robot_description"
+    urdf = suite.load_robot(SIMULATION).urdf_path.read_text()
+    assert f'<link name="{config["Global Options"]["Fixed Frame"]}"' in urdf
+
+
 def test_suites_of_other_namespaces_and_domains_have_ports_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -183,6 +221,13 @@ def test_options_are_read_from_text() -> None:
     assert options.calibration == str(Path.home() / "a.json")
 
 
+def test_a_robot_of_the_package_is_known_by_its_name() -> None:
+    for name, robot in (("", "so100"), ("so100", "so100"), ("so101", "so101")):
+        assert suite.load_robot(SuiteOptions(robot=name)).name == robot
+    with pytest.raises(SuiteError, match="so102.yaml"):
+        suite.load_robot(SuiteOptions(robot="so102"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -212,6 +257,12 @@ def test_every_topic_of_the_suite_is_recorded_where_it_is_published() -> None:
     names = {entry.name for entry in vars(table).values() if isinstance(entry, table.Topic)}
     of_cameras = {table.IMAGE_RAW.name, table.IMAGE_COMPRESSED.name, table.CAMERA_INFO.name}
     assert set(suite.TOPICS) == names - of_cameras - {table.DIAGNOSTICS.name}
+
+
+def test_the_recorder_takes_its_folder_and_task_from_the_arguments() -> None:
+    [recorder] = suite.recorder_nodes(SuiteOptions(output="here", task="pick up the red cube"))
+    assert recorder.full_name == "/recorder"
+    assert {"output": "here", "task": "pick up the red cube"}.items() <= recorder.parameters.items()
 
 
 def test_everything_a_command_line_names_exists(tmp_path: Path) -> None:
@@ -249,16 +300,27 @@ def test_an_argument_wins_over_the_params_file_and_that_over_the_package(key: st
     assert result.stdout.split() == ["/executor", "shadow", "replace", "0.7"], result.stderr
 
 
-@pytest.mark.parametrize("name", ["camera", "arm", "policy", "executor"])
+@pytest.mark.parametrize("name", ["camera", "arm", "policy", "executor", "recorder", "teleop"])
 def test_parameter_files_say_what_the_nodes_take_by_default(name: str) -> None:
     pytest.importorskip("rclpy", reason="the nodes need ROS 2")
     module = __import__(f"smolvla_ros.nodes.{name}_node", fromlist=["_"])
     [config] = [
         value
         for key, value in vars(module).items()
-        if key in ("CameraConfig", "ArmConfig", "PolicyConfig", "ExecutorNodeConfig")
+        if key
+        in (
+            "CameraConfig",
+            "ArmConfig",
+            "PolicyConfig",
+            "ExecutorNodeConfig",
+            "RecorderConfig",
+            "TeleopConfig",
+        )
     ]
-    defaults = {entry.name: entry.default for entry in dataclasses.fields(config)}
+    defaults = {
+        entry.name: list(entry.default) if isinstance(entry.default, tuple) else entry.default
+        for entry in dataclasses.fields(config)
+    }
     said = yaml.safe_load((share_folder() / "config" / f"{name}.yaml").read_text())["/**"]["ros__parameters"]
     assert said == {key: defaults.get(key, "no such parameter") for key in said}
 

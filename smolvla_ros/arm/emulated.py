@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emulated SO-100 on a pseudo-terminal: six servos that answer real packets on a port like the real one's.
 
-The driver, the node and Feetech's own SDK talk to it unchanged. Not modelled: the time bytes take on a real
-bus (1.3 ms for the telemetry of six servos) and the Return_Delay_Time of the servos.
+The driver, the node and Feetech's own SDK talk to it unchanged. It fails on request: packets on the line
+(`emulated_faults.py`), the servos (public fields of `emulated_servo.py`), the plug and the power (methods of
+EmulatedArm). Not modelled: the Return_Delay_Time of the servos.
 
     python -m smolvla_ros.arm.emulated --calibration config/emulated_calibration.json --link /tmp/so100
 """
@@ -11,6 +12,7 @@ bus (1.3 ms for the telemetry of six servos) and the Return_Delay_Time of the se
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import select
 import signal
@@ -20,22 +22,33 @@ import time
 import tty
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 
 from smolvla_ros.arm import packets
+from smolvla_ros.arm.emulated_bus import answering_ids, execute
+from smolvla_ros.arm.emulated_faults import LineFaults
+from smolvla_ros.arm.emulated_files import EmulatedMemory, make_link, remove_link
 from smolvla_ros.arm.emulated_servo import EmulatedServo
+from smolvla_ros.arm.registers import BAUD_RATES
+from smolvla_ros.settings import SettingError
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 
 ADVANCE_S = 0.02  # how often a moving arm is advanced when nobody asks
 STALE_REQUEST_S = 0.05  # a packet that stops in its middle is forgotten after this
+# Linux: a pseudo-terminal keeps the baud rate it was opened with, as the last word of struct termios2.
+TCGETS2, TERMIOS2_BYTES = 0x802C542A, 44
 
 
 class EmulatedArm:
     """Servos with the calibration in their EEPROM, answering on `port` from construction until `close`.
 
     `start_ticks` gives start positions by joint, as the servo reports them (default: middle of the range).
-    `clock_ns` drives the motion; telemetry noise follows from `seed`. One thread of its own.
+    `link` is a symbolic link to the port, as udev makes them, and stays the same over `unplug` and `plug_in`.
+    `memory` is a file in which EEPROM outlasts the process. `baudrate` is the pace of the bytes, 0: they take no
+    time. `clock_ns` drives the motion; telemetry noise follows from `seed`. One thread of its own.
     """
 
     def __init__(
@@ -44,6 +57,11 @@ class EmulatedArm:
         start_ticks: Mapping[str, int] | None = None,
         seed: int = 0,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        *,
+        faults: LineFaults | None = None,
+        link: Path | None = None,
+        memory: Path | None = None,
+        baudrate: int = 0,
     ) -> None:
         start = dict(start_ticks or {})
         unknown = [name for name in start if name not in calibration]
@@ -55,33 +73,52 @@ class EmulatedArm:
             name: EmulatedServo(motor, start.get(name, round(motor.mid_tick)), seed)
             for name, motor in calibration.items()
         }
+        self.faults = faults or LineFaults()
+        self._byte_s = 10 / baudrate if baudrate else 0.0  # start bit, eight bits, stop bit
+        self._link = link
+        self._memory = EmulatedMemory(memory, self.servos) if memory else None
         self._clock_ns = clock_ns
         self._now_ns = clock_ns()
         self._lock = threading.Lock()
         self._heard_s = 0.0
-        self._closed = False
+        self._thread: threading.Thread | None = None
+        self.plug_in()
+
+    @property
+    def port(self) -> str:
+        """Path of the serial port to open."""
+        return str(self._link) if self._link else self._port
+
+    def plug_in(self) -> None:
+        """Put the plug in again after `unplug`: another port, the same link."""
+        if self._thread is not None:
+            return
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self._port = os.ttyname(self._slave)
         self._wake_read, self._wake_write = os.pipe()
+        try:
+            make_link(self._link, self._port)
+        except OSError:
+            self._close_descriptors()
+            raise
         self._thread = threading.Thread(target=self._run, name="emulated_arm", daemon=True)
         self._thread.start()
 
-    @property
-    def port(self) -> str:
-        """Path of the serial port to open."""
-        return self._port
-
-    def close(self) -> None:
-        """Pull the plug: who has the port open loses it."""
-        if self._closed:
+    def unplug(self) -> None:
+        """Pull the plug of the port: who has it open loses it. The servos keep their power."""
+        if self._thread is None:
             return
-        self._closed = True
         os.write(self._wake_write, b"x")
         self._thread.join()
-        for descriptor in (self._master, self._slave, self._wake_read, self._wake_write):
-            os.close(descriptor)
+        self._thread = None
+        remove_link(self._link, self._port)
+        self._close_descriptors()
+
+    def close(self) -> None:
+        """End it."""
+        self.unplug()
 
     def __enter__(self) -> EmulatedArm:
         return self
@@ -97,41 +134,61 @@ class EmulatedArm:
         while (now_s := time.monotonic()) < deadline_s and now_s - self._heard_s < quiet_s:
             time.sleep(0.02)
 
-    def power_cycle(self) -> None:
-        """Take the power away from all servos and give it back; the port stays."""
+    def power_cycle(self, *names: str) -> None:
+        """Take the power away from the named servos, or all, and give it back, as in a brown-out; the port stays."""
         with self._lock:
             self._advance()
-            for servo in self.servos.values():
-                servo.power_cycle()
+            for name in names or self.servos:
+                self.servos[name].power_cycle()
 
     def inject(self, data: bytes) -> None:
         """Put bytes on the line that nobody asked for, as noise or a late answer would."""
         os.write(self._master, data)
 
     def _run(self) -> None:
-        buffer = bytearray()
+        heard = bytearray()
+        outgoing: list[tuple[float, bytes]] = []  # when to send what, soonest first
         while True:
             moving = not all(servo.at_rest for servo in self.servos.values())
-            ready, _, _ = select.select(
-                [self._master, self._wake_read], [], [], ADVANCE_S if moving else None
-            )
+            wait_s = ADVANCE_S if moving else None
+            if outgoing:
+                wait_s = max(0.0, outgoing[0][0] - time.monotonic())
+            ready, _, _ = select.select([self._master, self._wake_read], [], [], wait_s)
             if self._wake_read in ready:
                 return
-            reply = b""
             with self._lock:
                 self._advance()
                 if ready:
                     now_s = time.monotonic()
                     if now_s - self._heard_s > STALE_REQUEST_S:
-                        buffer.clear()
+                        heard.clear()
                     self._heard_s = now_s
-                    buffer += os.read(self._master, 4096)
-                    requests, _, used = packets.decode(buffer)
-                    del buffer[:used]
-                    reply = b"".join(map(self._execute, requests))
-            if reply:
+                    heard += os.read(self._master, 4096)
+                    requests, _, used = packets.decode(heard)
+                    del heard[:used]
+                    for request in requests:
+                        outgoing += self._answer(request, now_s)
+                    outgoing.sort(key=itemgetter(0))
+                    if self._memory is not None:
+                        self._memory.save_changes()
+            while outgoing and outgoing[0][0] <= time.monotonic():
                 with suppress(BlockingIOError):  # nobody reads, and a bus does not wait
-                    os.write(self._master, reply)
+                    os.write(self._master, outgoing.pop(0)[1])
+
+    def _answer(self, request: packets.Packet, now_s: float) -> list[tuple[float, bytes]]:
+        """What is sent back for a request, and when. What arrives together is one piece: a bus has no gaps."""
+        raw = packets.encode(request.id, request.code, request.parameters)
+        pieces = [(0.0, raw)] if self.faults.echo() else []
+        if self.faults.request(answering_ids(request)):
+            pieces += [self.faults.answer(packet) for packet in self._execute(request)]
+        together = b"".join(data for late_s, data in pieces if not late_s)
+        done_s = now_s + (len(raw) + len(together)) * self._byte_s
+        late = [(done_s + late_s, data) for late_s, data in pieces if late_s]
+        return [(done_s, together), *late] if together else late
+
+    def _close_descriptors(self) -> None:
+        for descriptor in (self._master, self._slave, self._wake_read, self._wake_write):
+            os.close(descriptor)
 
     def _advance(self) -> None:
         now_ns = self._clock_ns()
@@ -140,56 +197,12 @@ class EmulatedArm:
         for servo in self.servos.values():
             servo.advance(duration_s)
 
-    def _execute(self, request: packets.Packet) -> bytes:
-        """Carry out one instruction; the status packets that answer it."""
-        parameters = request.parameters
-        if request.code == packets.SYNC_READ and len(parameters) >= 2:
-            address, length, *ids = parameters
-            asked = [servo for servo_id in ids for servo in self._addressed(servo_id)]
-            return b"".join(_status(servo, servo.read(address, length)) for servo in asked)
-        if request.code == packets.SYNC_WRITE and len(parameters) >= 2:
-            address, length = parameters[0], parameters[1]
-            for at in range(2, len(parameters) - length, length + 1):
-                for servo in self._addressed(parameters[at]):
-                    servo.write(address, parameters[at + 1 : at + 1 + length])
-            return b""
-        reply = b""
-        for servo in self._addressed(request.id):
-            reply += _instruct(servo, request.code, parameters)
-        return b"" if request.id == packets.BROADCAST_ID else reply
-
-    def _addressed(self, servo_id: int) -> list[EmulatedServo]:
-        everyone = servo_id == packets.BROADCAST_ID
-        return [
-            servo
-            for servo in self.servos.values()
-            if not servo.silent and (everyone or servo.value("ID") == servo_id)
-        ]
-
-
-def _instruct(servo: EmulatedServo, instruction: int, parameters: bytes) -> bytes:
-    """Carry out an instruction to one servo; its status packet, if it gives one."""
-    if instruction == packets.PING:
-        return _status(servo)
-    if instruction == packets.READ and len(parameters) == 2:
-        return _status(servo, servo.read(*parameters))
-    if instruction == packets.WRITE and parameters:
-        servo.write(parameters[0], parameters[1:])
-    elif instruction == packets.REG_WRITE and parameters:
-        servo.prepare(parameters[0], parameters[1:])
-    elif instruction == packets.ACTION:
-        servo.act()
-    else:
-        return b""
-    return _status(servo) if servo.value("Response_Status_Level") else b""
-
-
-def _status(servo: EmulatedServo, data: bytes = b"") -> bytes:
-    packet = packets.encode(servo.value("ID"), servo.fault_bits, data)
-    if servo.corrupt_replies > 0:
-        servo.corrupt_replies -= 1
-        return packet[:-1] + bytes((packet[-1] ^ 0xFF,))
-    return packet
+    def _execute(self, request: packets.Packet) -> list[bytes]:
+        """A servo hears nothing at another baud rate than its own."""
+        settings = fcntl.ioctl(self._slave, TCGETS2, bytes(TERMIOS2_BYTES))
+        baudrate = int.from_bytes(settings[-4:], sys.byteorder)
+        setting = BAUD_RATES.index(baudrate) if baudrate in BAUD_RATES else None
+        return execute([s for s in self.servos.values() if s.value("Baud_Rate") == setting], request)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -197,47 +210,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="An emulated SO-100 on a pseudo-terminal.")
     parser.add_argument("--calibration", required=True, help="LeRobot calibration file the servos hold")
     parser.add_argument("--link", type=Path, help="symbolic link to the port, made at start, removed at exit")
-    parser.add_argument("--seed", type=int, default=0, help="of the telemetry noise")
+    parser.add_argument("--memory", type=Path, help="file in which the servos' EEPROM outlasts this program")
+    parser.add_argument("--baudrate", type=int, default=0, help="pace of the bytes; 0: they take no time")
+    parser.add_argument("--seed", type=int, default=0, help="of the telemetry noise and the faults")
+    for entry in fields(LineFaults):
+        if "description" in entry.metadata:
+            parser.add_argument(
+                f"--{entry.name.replace('_', '-')}",
+                type=float,
+                default=entry.default,
+                help=f"{entry.metadata['description']}, at most {entry.metadata['maximum']:g}",
+            )
     arguments = parser.parse_args(argv)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
+        names = [entry.name for entry in fields(LineFaults) if hasattr(arguments, entry.name)]
+        faults = LineFaults(**{name: getattr(arguments, name) for name in names})
         calibration = load_calibration(arguments.calibration)
-    except CalibrationError as error:
+        arm = EmulatedArm(
+            calibration,
+            seed=arguments.seed,
+            faults=faults,
+            link=arguments.link,
+            memory=arguments.memory,
+            baudrate=arguments.baudrate,
+        )
+    except (CalibrationError, SettingError, OSError) as error:
         print(f"emulated arm: {error}", file=sys.stderr)
         return 2
-    with EmulatedArm(calibration, seed=arguments.seed) as arm:
-        try:
-            _link(arguments.link, arm.port)
-        except OSError as error:
-            print(f"emulated arm: --link {arguments.link} cannot be made: {error}", file=sys.stderr)
-            return 2
-        print(f"emulated arm on {arguments.link or arm.port}", flush=True)
+    with arm:
+        print(f"emulated arm on {arm.port}", flush=True)
         stop.wait()
         arm.wait_until_quiet()
-        _unlink(arguments.link, arm.port)
     for number in (signal.SIGINT, signal.SIGTERM):
         # ros2 launch repeats the terminal's Ctrl-C, see nodes/running.py
         signal.signal(number, signal.SIG_IGN)
     return 0
-
-
-def _link(path: Path | None, port: str) -> None:
-    """Point `path` at the port, replacing an older link but nothing else."""
-    if path is None:
-        return
-    if path.exists() and not path.is_symlink():
-        raise FileExistsError(f"{path} exists and is not a symbolic link")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.symlink_to(port)
-    temporary.replace(path)
-
-
-def _unlink(path: Path | None, port: str) -> None:
-    """Remove the link unless another arm has taken it over."""
-    if path is not None and path.is_symlink() and os.readlink(path) == port:
-        path.unlink()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One emulated STS3215: its memory as the bus sees it, and a shaft that moves as the registers ask.
 
-The memory knows what lasts without power. The shaft is a first-order lag with limited speed and acceleration;
-there is no gravity and there are no end stops, so without torque it stays where it is. Time is an argument.
+The memory knows what lasts without power. The shaft is a first-order lag with limited speed and acceleration.
+Gravity and end stops are there for the asking; without them it stays where it is when torque goes off. Time is
+an argument.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import math
 import random
 import struct
 
+from smolvla_ros.arm.emulated_protection import Protection
 from smolvla_ros.arm.registers import (
+    CURRENT_UNIT_A,
     REGISTERS,
     STS3215_MODEL_NUMBER,
     TABLE_SIZE,
@@ -25,12 +28,13 @@ MAX_SPEED_TICKS_S = 4.0 / (2 * math.pi) * TICKS_PER_TURN  # about 4 rad/s: an ST
 ACCELERATION_UNIT = 100.0  # ticks/s^2
 LAG_S = 0.04  # how far the shaft trails a moving goal
 STEP_S = 0.002
+FALL_TICKS_S = 1500.0  # gearbox and gravity, torque off
+DRIVE_PER_TICK = 1e-3  # drive for each tick of error and unit of P_Coefficient
 SUPPLY_V = 7.4
 ROOM_C = 28.0
 HEATING_C = 45.0  # above the room, at full drive for long
 HEATING_TIME_S = 300.0
 STALL_CURRENT_A = 2.0
-CURRENT_UNIT_A = 0.0065
 
 _FACTORY_SETTINGS = {
     "Firmware_Major_Version": 3,
@@ -77,13 +81,17 @@ def _approach_speed(distance: float, braking: float) -> float:
 class EmulatedServo:
     """A servo set up as `motor` says, its shaft at `position_ticks` as the servo reports it.
 
-    `silent`, `corrupt_replies` and `fault_bits` are the ways in which it can be made to fail.
+    What is public and no register can be set at any time: to let it fail, to load it, to heat it.
     """
 
     def __init__(self, motor: MotorCalibration, position_ticks: float, seed: int = 0) -> None:
         self.silent = False  # hears nothing and says nothing, as with its cable pulled
         self.corrupt_replies = 0  # how many of its next status packets arrive with a wrong checksum
-        self.fault_bits = 0  # ServoFault bits it reports
+        self.fault_bits = 0  # ServoFault bits it reports beside those it has reason to
+        self.gravity = 0.0  # share of full drive that pulls at the shaft, towards growing ticks
+        self.stops = (-math.inf, math.inf)  # ticks between which the shaft can turn
+        self.supply_v = SUPPLY_V
+        self.room_c = ROOM_C
         self.position_ticks = float(position_ticks)
         self.velocity_ticks_s = 0.0
         self.temperature_c = ROOM_C
@@ -91,6 +99,7 @@ class EmulatedServo:
         self._noise = random.Random(1000 * seed + motor.id)
         self._memory = bytearray(TABLE_SIZE)
         self._pending: tuple[int, bytes] | None = None
+        self._protection = Protection(self.value)
         settings = _FACTORY_SETTINGS | {
             "ID": motor.id,
             "Min_Position_Limit": motor.range_min,
@@ -110,6 +119,7 @@ class EmulatedServo:
         self._set("Torque_Limit", self.value("Max_Torque_Limit"))
         self._set("Lock", 1)
         self._pending = None
+        self._protection.reset()
         self._shift(offset)
 
     def value(self, name: str) -> int:
@@ -118,11 +128,25 @@ class EmulatedServo:
         return entry.decode(bytes(self._memory[entry.address : entry.end]))
 
     @property
+    def lasting(self) -> bytes:
+        """The memory as it will be after the power was off."""
+        return self._lasting
+
+    @lasting.setter
+    def lasting(self, memory: bytes) -> None:
+        self._lasting = memory
+        self.power_cycle()
+
+    @property
+    def error_bits(self) -> int:
+        """ServoFault bits of its status packets."""
+        return self.fault_bits | self._protection.bits
+
+    @property
     def at_rest(self) -> bool:
         """Nothing moves until a register is written."""
-        if self.velocity_ticks_s != 0.0:
-            return False
-        return not self.value("Torque_Enable") or self._goal_ticks() == self.position_ticks
+        aim = self._aim_ticks()
+        return self.velocity_ticks_s == 0.0 and aim in (None, self.position_ticks)
 
     def read(self, address: int, length: int) -> bytes:
         """A block of the control table; addresses behind its end read as zero."""
@@ -142,6 +166,8 @@ class EmulatedServo:
             if at in _LASTING and not self.value("Lock"):
                 lasting[at] = byte
         self._lasting = bytes(lasting)
+        if not self.value("Torque_Enable"):
+            self._protection.reset()
         self._shift(offset)
 
     def prepare(self, address: int, data: bytes) -> None:
@@ -157,36 +183,69 @@ class EmulatedServo:
     def advance(self, duration_s: float) -> None:
         """Let time pass."""
         if not self.at_rest:
-            goal = self._goal_ticks() if self.value("Torque_Enable") else None
-            speed = self._limit("Goal_Velocity", 1.0, MAX_SPEED_TICKS_S)
+            aim = self._aim_ticks()
+            most_ticks_s = MAX_SPEED_TICKS_S if self._holds else FALL_TICKS_S
+            speed = self._limit("Goal_Velocity", 1.0, most_ticks_s)
             most = self.value("Maximum_Acceleration") * ACCELERATION_UNIT
             acceleration = self._limit("Acceleration", ACCELERATION_UNIT, most)
             remaining_s = duration_s
             while remaining_s > 0 and not self.at_rest:
-                self._step(min(STEP_S, remaining_s), goal, speed, acceleration)
+                self._step(min(STEP_S, remaining_s), aim, speed, acceleration)
                 remaining_s -= STEP_S
-        elif self._drive:
-            self._drive = 0.0
-        settled_c = ROOM_C + HEATING_C * self._drive**2
+        else:
+            self._drive = self._standing_drive()
+        settled_c = self.room_c + HEATING_C * self._drive**2
         self.temperature_c += (settled_c - self.temperature_c) * -math.expm1(-duration_s / HEATING_TIME_S)
+        self._protection.advance(duration_s, self._drive, self.temperature_c, self.supply_v)
 
-    def _step(self, dt: float, goal: float | None, speed: float, acceleration: float) -> None:
+    def _step(self, dt: float, aim: float | None, speed: float, acceleration: float) -> None:
         wanted = 0.0
-        if goal is not None:
-            error = goal - self.position_ticks
+        if aim is not None:
+            error = aim - self.position_ticks
             if abs(error) < 0.5 and abs(self.velocity_ticks_s) < 20.0:
-                self.position_ticks, self.velocity_ticks_s, self._drive = goal, 0.0, 0.0
+                self.position_ticks, self.velocity_ticks_s = aim, 0.0
+                self._drive = self._standing_drive()
                 return
             wanted = math.copysign(min(_approach_speed(abs(error), 0.9 * acceleration), speed), error)
         change = max(-acceleration * dt, min(acceleration * dt, wanted - self.velocity_ticks_s))
         self.velocity_ticks_s += change
         self.position_ticks += self.velocity_ticks_s * dt
-        if goal is None:
-            self._drive = 0.0
-        else:
+        if self._holds:
             drive = 0.3 * self.velocity_ticks_s / MAX_SPEED_TICKS_S + 0.5 * change / (acceleration * dt)
-            most = self.value("Torque_Limit") / 1000
-            self._drive = max(-most, min(most, drive))
+            self._drive = self._within_limit(drive - self.gravity)
+        else:
+            self._drive = 0.0
+
+    @property
+    def _holds(self) -> bool:
+        """Torque is on and enough to bear the load."""
+        most = self._protection.most_drive()
+        return bool(self.value("Torque_Enable")) and most > 0 and most >= abs(self.gravity)
+
+    def _aim_ticks(self) -> float | None:
+        """Where the shaft is bound for; None if it stays where it is."""
+        if self._holds:
+            return min(max(self._sagging_ticks(), self.stops[0]), self.stops[1])
+        if not self.gravity:
+            return None
+        end = self.stops[1] if self.gravity > 0 else self.stops[0]
+        return end if math.isfinite(end) else None
+
+    def _sagging_ticks(self) -> float:
+        """Where the shaft would stand if nothing stopped it: a proportional controller gives way to the load."""
+        gain = max(1, self.value("P_Coefficient")) * DRIVE_PER_TICK
+        return self._goal_ticks() + self.gravity / gain
+
+    def _standing_drive(self) -> float:
+        """Against gravity, and against a stop that keeps the shaft from its goal."""
+        if not self._holds:
+            return 0.0
+        gain = max(1, self.value("P_Coefficient")) * DRIVE_PER_TICK
+        return self._within_limit(gain * (self._sagging_ticks() - self.position_ticks) - self.gravity)
+
+    def _within_limit(self, drive: float) -> float:
+        most = self._protection.most_drive()
+        return max(-most, min(most, drive))
 
     def _goal_ticks(self) -> float:
         goal = float(self.value("Goal_Position"))
@@ -213,9 +272,9 @@ class EmulatedServo:
             encode_sign_magnitude(round(self.position_ticks), 15),
             encode_sign_magnitude(round(self.velocity_ticks_s), 15),
             encode_sign_magnitude(round(drive * 1000), 10),
-            round((SUPPLY_V - 0.4 * abs(drive) + self._noise.gauss(0.0, 0.02)) * 10),
+            round((self.supply_v - 0.4 * abs(drive) + self._noise.gauss(0.0, 0.02)) * 10),
             round(self.temperature_c),
-            self.fault_bits,
+            self.error_bits,
             not self.at_rest,
             round(abs(drive) * STALL_CURRENT_A / CURRENT_UNIT_A),
         )

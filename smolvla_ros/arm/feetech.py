@@ -5,8 +5,15 @@
 Feetech's SDK opens the port; the transactions are our own, because the SDK's never clear the input (an answer
 that came too late is taken for the next one), spin at full CPU while they wait, drop the servos' error bits,
 give up a whole group at its first silent servo and then report zeros. Here a transaction clears the input
-first, waits in a blocking read with a deadline, and tells for each servo what it answered or why there is
+first, sleeps until bytes or the deadline are there, and tells for each servo what it answered or why there is
 nothing.
+
+The protocol does not number its packets, so an answer can be taken for that to another request:
+
+- One that comes after its time-out. Reads after a failure ask for a block of another length, which tells the
+  old answer from the new one.
+- The request itself, where an adapter echoes it. It is dropped.
+- Two packets grown together where bytes were lost between them: see `packets.decode`.
 
 Only this file imports serial. Not thread-safe: one thread owns a bus. The port handling is for Linux and
 macOS.
@@ -15,8 +22,11 @@ macOS.
 from __future__ import annotations
 
 import errno
+import os
+import select
 import termios
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,8 +35,10 @@ import serial
 from scservo_sdk import PortHandler
 
 from smolvla_ros.arm import packets
-from smolvla_ros.arm.registers import Register, RegisterError, block, register
+from smolvla_ros.arm.registers import TABLE_SIZE, Register, RegisterError, block, register
 
+WRITE_TIMEOUT_S = 0.5  # a port that takes nothing for so long is gone; a busy computer takes less
+LATE_READS = 4  # for so many failed reads a late answer is told from one in time
 _PORT_ERRORS = (serial.SerialException, OSError, termios.error)
 _REMEDIES = {
     errno.ENOENT: "is the arm plugged in and the path right? See /dev/serial/by-id",
@@ -54,7 +66,10 @@ class CorruptReplyError(BusError):
 
 @dataclass
 class ServoCounters:
-    """What the bus remembers of one servo since it was opened."""
+    """What the bus remembers of one servo, from its first transaction on; closing the bus forgets nothing.
+
+    Every answer that did not come, or came damaged, counts as one retry or as one communication error.
+    """
 
     retries: int = 0  # transactions repeated
     communication_errors: int = 0  # transactions given up
@@ -72,27 +87,40 @@ class SyncReply:
 class FeetechBus:
     """STS servos on one serial port. Names are those of `registers.py`, values signed where the register is.
 
-    `timeout_s` is the wait for a whole answer; it covers what a USB adapter may hold back (16 ms for FTDI)
-    and a busy computer, and costs nothing while servos answer. `retries` is how often a transaction without a
-    good answer is repeated before it is given up.
+    `timeout_s` is the wait for an answer to begin, `gap_s` the longest silence within one; an FTDI adapter may
+    hold bytes back for 16 ms. Neither costs anything while servos answer.
+    `retries` is how often what is missing is asked for again, as long as the transaction has not taken
+    `budget_s` already. A servo that has been given up gets no retries until it answers: one dead servo does
+    not slow down the others.
     """
 
     def __init__(
-        self, port: str, baudrate: int = 1_000_000, *, timeout_s: float = 0.05, retries: int = 1
+        self,
+        port: str,
+        baudrate: int = 1_000_000,
+        *,
+        timeout_s: float = 0.03,
+        gap_s: float = 0.02,
+        retries: int = 3,
+        budget_s: float = 0.15,
     ) -> None:
         self.port = port
         self.baudrate = baudrate
         self.timeout_s = timeout_s
+        self.gap_s = gap_s
         self.retries = retries
+        self.budget_s = budget_s
         self.counters: dict[int, ServoCounters] = {}
         self._serial: serial.Serial | None = None
+        self._given_up: set[int] = set()
+        self._failed_lengths: deque[int] = deque(maxlen=LATE_READS)
 
     @property
     def is_open(self) -> bool:
         return self._serial is not None
 
     def open(self) -> None:
-        """Open the port for this program alone and reset the counters. Raises PortError with the remedy."""
+        """Open the port for this program alone. Raises PortError with the remedy."""
         if self.is_open:
             return
         handler = PortHandler(self.port)
@@ -100,14 +128,13 @@ class FeetechBus:
             if not handler.setBaudRate(self.baudrate):
                 raise PortError(f"port {self.port}: {self.baudrate} baud is not one that these servos have")
             handler.ser.exclusive = True
-            handler.ser.timeout = self.timeout_s
-            handler.ser.write_timeout = self.timeout_s
+            handler.ser.write_timeout = WRITE_TIMEOUT_S
         except _PORT_ERRORS as error:
             if handler.ser is not None:
                 handler.closePort()
             remedy = _REMEDIES.get(getattr(error, "errno", None) or 0, "is it a serial port?")
             raise PortError(f"port {self.port} cannot be opened: {error}; {remedy}") from error
-        self.counters = {}
+        self._given_up.clear()
         self._serial = handler.ser
 
     def close(self) -> None:
@@ -119,45 +146,47 @@ class FeetechBus:
 
     def ping(self, servo_id: int) -> int:
         """Error bits of a servo that is there; raises BusError if it is not."""
-        return self._ask(servo_id, packets.encode(servo_id, packets.PING), 0).code
+        bits = self._ask(servo_id, packets.encode(servo_id, packets.PING)).code
+        if bits == packets.PING:  # the voltage bit, or the adapter's echo: the same bytes
+            return self.read(servo_id, "Status")
+        return bits
 
     def read(self, servo_id: int, name: str) -> int:
         """The value of one register; raises BusError."""
-        entry = register(name)
-        request = packets.encode_read(servo_id, entry.address, entry.length)
-        return entry.decode(self._ask(servo_id, request, entry.length).parameters)
+        reply = self.sync_read((servo_id,), (name,))
+        if servo_id in reply.failures:
+            raise reply.failures[servo_id]
+        return reply.values[servo_id][name]
 
     def write(self, servo_id: int, name: str, value: int) -> int:
         """Write one register and wait for the servo's acknowledgement: its error bits. Raises BusError."""
         entry = _writable(name)
-        request = packets.encode_write(servo_id, entry.address, entry.encode(value))
-        return self._ask(servo_id, request, 0).code
+        return self._ask(servo_id, packets.encode_write(servo_id, entry.address, entry.encode(value))).code
 
     def sync_read(self, ids: Sequence[int], names: Sequence[str]) -> SyncReply:
         """The named registers of many servos in one transaction, as the block of addresses that holds them.
 
-        Good servos survive a bad one: what is missing is asked for again one by one, and what is still
-        missing is in `failures`. Raises PortError if the port is gone.
+        Good servos survive a bad one: what is missing is asked for again, and what is still missing is in
+        `failures`. Raises PortError if the port is gone.
         """
         address, length = block(names)
         entries = [register(name) for name in names]
-        answers = self._transact(packets.encode_sync_read(ids, address, length), ids, length)
+        late_s = time.monotonic() + self.budget_s
+        answers = self._read_block(ids, address, length)
         for _ in range(self.retries):
-            missing = [servo_id for servo_id in ids if isinstance(answers[servo_id], BusError)]
+            missing = [i for i in ids if isinstance(answers[i], BusError) and i not in self._given_up]
+            if not missing or time.monotonic() > late_s:
+                break
             self._count_retries(missing)
-            if len(missing) == len(ids):  # nobody heard the question
-                answers = self._transact(packets.encode_sync_read(ids, address, length), ids, length)
-            else:
-                for servo_id in missing:
-                    request = packets.encode_read(servo_id, address, length)
-                    answers.update(self._transact(request, (servo_id,), length))
+            answers.update(self._read_block(missing, address, length))
         reply = SyncReply()
         for servo_id, answer in answers.items():
             if isinstance(answer, BusError):
-                self._counter(servo_id).communication_errors += 1
+                self._give_up(servo_id)
                 reply.failures[servo_id] = answer
             else:
-                reply.values[servo_id] = _decode_block(entries, address, answer.parameters)
+                self._given_up.discard(servo_id)
+                reply.values[servo_id] = _decode_block(entries, address, answer)
         return reply
 
     def sync_write(self, name: str, values: Mapping[int, int]) -> None:
@@ -169,17 +198,40 @@ class FeetechBus:
         with self._port() as port:
             port.write(packets.encode_sync_write(entry.address, data))
 
-    def _ask(self, servo_id: int, request: bytes, parameter_bytes: int) -> packets.Packet:
-        answer = self._transact(request, (servo_id,), parameter_bytes)[servo_id]
+    def _ask(self, servo_id: int, request: bytes) -> packets.Packet:
+        """What a servo answers to a request that asks for no data."""
+        late_s = time.monotonic() + self.budget_s
+        answer = self._transact(request, (servo_id,), 0)[servo_id]
         for _ in range(self.retries):
-            if not isinstance(answer, BusError):
+            if not isinstance(answer, BusError) or time.monotonic() > late_s:
                 break
             self._count_retries((servo_id,))
-            answer = self._transact(request, (servo_id,), parameter_bytes)[servo_id]
+            answer = self._transact(request, (servo_id,), 0)[servo_id]
         if isinstance(answer, BusError):
-            self._counter(servo_id).communication_errors += 1
+            self._give_up(servo_id)
             raise answer
+        self._given_up.discard(servo_id)
         return answer
+
+    def _read_block(self, ids: Sequence[int], address: int, length: int) -> dict[int, bytes | BusError]:
+        """`length` bytes from `address` on of each servo, or why there are none."""
+        asked = length
+        while asked in self._failed_lengths:  # its answer may still be on the way
+            asked += 1
+        start = min(address, TABLE_SIZE - asked)
+        if len(ids) == 1:
+            request = packets.encode_read(ids[0], start, asked)
+        else:
+            request = packets.encode_sync_read(ids, start, asked)
+        blocks: dict[int, bytes | BusError] = {}
+        for servo_id, answer in self._transact(request, ids, asked).items():
+            if isinstance(answer, BusError):
+                blocks[servo_id] = answer
+            else:
+                blocks[servo_id] = answer.parameters[address - start : address - start + length]
+        if any(isinstance(answer, BusError) for answer in blocks.values()):
+            self._failed_lengths.append(asked)
+        return blocks
 
     def _transact(
         self, request: bytes, ids: Sequence[int], parameter_bytes: int
@@ -188,7 +240,7 @@ class FeetechBus:
         with self._port() as port:
             port.reset_input_buffer()
             port.write(request)
-            found, damaged = self._collect(port, ids, parameter_bytes)
+            found, damaged = self._collect(port.fileno(), request, ids, parameter_bytes)
         answers: dict[int, packets.Packet | BusError] = {}
         for servo_id in ids:
             if servo_id in found:
@@ -207,24 +259,35 @@ class FeetechBus:
         return answers
 
     def _collect(
-        self, port: serial.Serial, ids: Sequence[int], parameter_bytes: int
+        self, descriptor: int, request: bytes, ids: Sequence[int], parameter_bytes: int
     ) -> tuple[dict[int, packets.Packet], set[int]]:
         """Read until every servo of `ids` has answered or time is up: good packets, ids of damaged ones."""
-        deadline_s = time.monotonic() + self.timeout_s
+        echo = request if parameter_bytes else b""
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        deadline_s = quiet_s = time.monotonic() + self.timeout_s
         found: dict[int, packets.Packet] = {}
         damaged: set[int] = set()
         buffer = bytearray()
-        while True:
-            missing = len(ids) - len(found)
-            wanted = max(1, missing * (packets.OVERHEAD + parameter_bytes) - len(buffer))
-            chunk = port.read(wanted)  # sleeps until all of it is there, or timeout_s
+        while len(found) < len(ids):
+            left_s = min(deadline_s, quiet_s) - time.monotonic()
+            if not poll.poll(max(0.0, left_s * 1e3)):
+                break
+            chunk = os.read(descriptor, 4096)
+            if not chunk:
+                raise OSError(errno.EIO, "it has no bytes to give any more")
+            quiet_s = time.monotonic() + self.gap_s
             buffer += chunk
+            if echo and len(buffer) < len(echo) and echo.startswith(buffer):
+                continue
+            if echo and buffer.startswith(echo):
+                del buffer[: len(echo)]
+                echo = b""
             arrived, corrupt, used = packets.decode(buffer, parameter_bytes)
             del buffer[:used]
             found.update((packet.id, packet) for packet in arrived if packet.id in ids)
             damaged.update(corrupt)
-            if len(found) == len(ids) or len(chunk) < wanted or time.monotonic() > deadline_s:
-                return found, damaged
+        return found, damaged
 
     @contextmanager
     def _port(self) -> Iterator[serial.Serial]:
@@ -242,6 +305,10 @@ class FeetechBus:
     def _count_retries(self, ids: Sequence[int]) -> None:
         for servo_id in ids:
             self._counter(servo_id).retries += 1
+
+    def _give_up(self, servo_id: int) -> None:
+        self._counter(servo_id).communication_errors += 1
+        self._given_up.add(servo_id)
 
 
 def _writable(name: str) -> Register:

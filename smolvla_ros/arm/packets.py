@@ -68,7 +68,8 @@ def decode(
 
     Noise between packets is skipped. What is left behind the used bytes may be the beginning of another
     packet. Who knows how many `parameter_bytes` the packets must have says so: then one with a damaged length
-    byte is skipped at once and cannot swallow the good packets behind it.
+    byte is skipped at once and cannot swallow the good packets behind it, and one with a header inside, which
+    is the rest of a packet and the beginning of the next, does not pass for whole by a lucky checksum.
     """
     packets: list[Packet] = []
     corrupt: list[int] = []
@@ -91,7 +92,8 @@ def decode(
         end = start + 4 + length
         if len(buffer) < end:
             return packets, corrupt, start
-        if checksum(buffer[start + 2 : end - 1]) == buffer[end - 1]:
+        torn = parameter_bytes is not None and buffer.find(HEADER, start + 2, end) >= 0
+        if not torn and checksum(buffer[start + 2 : end - 1]) == buffer[end - 1]:
             packets.append(Packet(servo_id, buffer[start + 4], bytes(buffer[start + 5 : end - 1])))
             position = end
         else:

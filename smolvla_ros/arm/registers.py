@@ -19,6 +19,8 @@ from typing import Literal
 Area = Literal["eeprom", "sram", "factory"]
 
 STS3215_MODEL_NUMBER = 777
+BAUD_RATES = (1_000_000, 500_000, 250_000, 128_000, 115_200, 57_600, 38_400, 19_200)  # by value of Baud_Rate
+CURRENT_UNIT_A = 0.0065  # of Present_Current and Protection_Current
 TABLE_SIZE = 87  # bytes, addresses 0 .. 86
 
 
@@ -86,7 +88,7 @@ _TABLE = (
     Register("Firmware_Minor_Version", 1, 1, "eeprom", read_only=True),
     Register("Model_Number", 3, 2, "eeprom", read_only=True),
     Register("ID", 5, 1, "eeprom"),
-    Register("Baud_Rate", 6, 1, "eeprom"),  # 0: 1 Mbit/s
+    Register("Baud_Rate", 6, 1, "eeprom"),  # index into BAUD_RATES
     Register("Return_Delay_Time", 7, 1, "eeprom"),  # 2 us
     Register("Response_Status_Level", 8, 1, "eeprom"),  # 0: answers reads and pings, 1: everything
     Register("Min_Position_Limit", 9, 2, "eeprom"),
@@ -139,8 +141,15 @@ _TABLE = (
 )
 REGISTERS: dict[str, Register] = {entry.name: entry for entry in _TABLE}
 
-# Contiguous, addresses 56 .. 70: one sync read of 15 bytes tells everything about a servo.
+# Contiguous, addresses 40 .. 70: one sync read of 31 bytes tells what a servo was told and how it fares.
 TELEMETRY = (
+    "Torque_Enable",
+    "Acceleration",
+    "Goal_Position",
+    "Goal_Time",
+    "Goal_Velocity",
+    "Torque_Limit",
+    "Lock",
     "Present_Position",
     "Present_Velocity",
     "Present_Load",
@@ -150,6 +159,16 @@ TELEMETRY = (
     "Moving",
     "Present_Current",
 )
+
+
+_REMEDIES = {
+    ServoFault.VOLTAGE: "its supply is outside its limits; 12 V servos need 12 V, the others 5 to 7.4 V",
+    ServoFault.ANGLE: "its position sensor fails; the servo is broken",
+    ServoFault.OVERHEAT: "it is too hot and lets go; take the load off and let it cool",
+    ServoFault.OVERCURRENT: "it draws too much current; free what blocks it",
+    ServoFault.OVERLOAD: "it pushed for too long and keeps only little torque until that is switched off and on; "
+    "free what blocks it, then deactivate and activate the arm, or power it off and on",
+}
 
 
 def register(name: str) -> Register:
@@ -175,3 +194,14 @@ def fault_names(bits: int) -> tuple[str, ...]:
     """Names of the set bits, lowest first; a bit without a known meaning is called by its number."""
     known = {fault.value: fault.name.lower() for fault in ServoFault if fault.name}
     return tuple(known.get(1 << n, f"bit {n}") for n in range(8) if bits & (1 << n))
+
+
+def fault_remedies(bits: int) -> str:
+    """What the set bits mean and what to do, for people."""
+    known = {fault.value: remedy for fault, remedy in _REMEDIES.items()}
+    return "; ".join(
+        f"{name}: {known.get(1 << n, 'its meaning is not documented')}"
+        for n in range(8)
+        if bits & (1 << n)
+        for name in fault_names(1 << n)
+    )

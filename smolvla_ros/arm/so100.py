@@ -3,29 +3,39 @@
 """The SO-100 arm on its bus: radians in, radians out, and refusals where the arm and its papers disagree.
 
 It connects without moving or loosening anything that is set up already, holds where it stands when torque
-comes on, and clamps every goal to the calibrated range. Pace, ramps and limits of speed are not its business
-(`execution/safety.py`); it keeps no time and starts no thread.
+comes on, and clamps every goal to the calibrated range and to a step from where the joint was measured. Pace,
+ramps and limits of speed are not its business (`execution/safety.py`); it keeps no time and starts no thread.
+
+Goals go out in a broadcast that no servo acknowledges. But each reading tells what the servos hold: what they
+have missed, or have forgotten when their power dipped, `restore` writes again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.arm.arm_reading import ArmReading, BoolArray, FloatArray, IntArray
 from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError, SyncReply
-from smolvla_ros.arm.registers import STS3215_MODEL_NUMBER, TELEMETRY, fault_names, register
-from smolvla_ros.settings import check_settings, setting
+from smolvla_ros.arm.registers import (
+    CURRENT_UNIT_A,
+    STS3215_MODEL_NUMBER,
+    TELEMETRY,
+    fault_names,
+    fault_remedies,
+    register,
+)
+from smolvla_ros.arm.so100_config import So100Config
+from smolvla_ros.settings import check_settings
 from smolvla_ros.units import RAD_PER_TICK, CalibrationError, JointUnits, MotorCalibration
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-
-CURRENT_UNIT_A = 0.0065  # registers Present_Current and Protection_Current
+HOLD_TOLERANCE_RAD = 0.1  # a joint this near its goal keeps it: it holds against its load already
+REPEATS = 3  # so often in a row a servo may miss what it is told before that is called a failure
+SEARCHES = 5  # for servos that do not answer at first: a computer that starts many programs may be too busy
 _IDENTITY = ("Firmware_Major_Version", "Firmware_Minor_Version", "Model_Number")
 _CALIBRATED = ("Homing_Offset", "Min_Position_Limit", "Max_Position_Limit")
 
@@ -35,77 +45,12 @@ class ArmError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class So100Config:
-    """How the servos are set up. Defaults are what LeRobot sets, so that a policy meets the arm it knows."""
-
-    p_coefficient: int = setting(16, "position gain of the servos", minimum=0, maximum=254)
-    i_coefficient: int = setting(0, "integral gain of the servos", minimum=0, maximum=254)
-    d_coefficient: int = setting(32, "derivative gain of the servos", minimum=0, maximum=254)
-    acceleration: int = setting(254, "acceleration of the servos, 100 ticks/s^2", minimum=1, maximum=254)
-    gripper: str = setting("gripper", "joint that may be stalled on an object and gets the limits below")
-    gripper_max_torque: float = setting(0.5, "share of stall torque", minimum=0.0, maximum=1.0)
-    gripper_max_current_a: float = setting(
-        1.625, "current at which it protects itself", minimum=0.1, maximum=3.2
-    )
-    gripper_overload_torque: float = setting(
-        0.25, "share of stall torque that counts as overload", minimum=0, maximum=1
-    )
-    outside_range_rad: float = setting(
-        0.1, "how far outside its range a joint may stand when torque comes on", minimum=0.0, maximum=1.0
-    )
-
-    def eeprom(self, joint_name: str) -> dict[str, int]:
-        """Lasting registers of a joint's servo; written only where they differ."""
-        registers = {
-            "Return_Delay_Time": 0,
-            "Operating_Mode": 0,
-            "P_Coefficient": self.p_coefficient,
-            "I_Coefficient": self.i_coefficient,
-            "D_Coefficient": self.d_coefficient,
-            "Maximum_Acceleration": 254,
-        }
-        if joint_name == self.gripper:
-            registers["Max_Torque_Limit"] = round(self.gripper_max_torque * 1000)
-            registers["Protection_Current"] = round(self.gripper_max_current_a / CURRENT_UNIT_A)
-            registers["Overload_Torque"] = round(self.gripper_overload_torque * 100)
-        return registers
-
-
-@dataclass(frozen=True)
 class ConnectReport:
     """What connecting found and did, for the log."""
 
     firmware: tuple[str, ...]  # by joint
     changes: tuple[str, ...]  # EEPROM registers that were written
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class ArmReading:
-    """One look at all servos: arrays of shape (joints,) in the order of the arm's joints.
-
-    Where `valid` is false the servo did not answer: its floats are NaN, its ticks -1, and `failures` says
-    why.
-    """
-
-    valid: BoolArray
-    positions_rad: FloatArray
-    velocities_rad_s: FloatArray
-    load: FloatArray  # share of the motor's full drive, -1 .. 1, signed along the URDF axis
-    voltage_v: FloatArray
-    temperature_c: FloatArray
-    current_a: FloatArray
-    moving: BoolArray
-    position_ticks: IntArray
-    error_bits: IntArray  # ServoFault bits of the latest answer
-    retries: IntArray  # transactions repeated since the bus was opened
-    communication_errors: IntArray  # transactions given up since the bus was opened
-    failures: dict[str, str] = field(default_factory=dict)  # joint -> why it is not valid
-
-    def faults(self, joint_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Names of the hardware faults by joint, for the joints that report any."""
-        pairs = zip(joint_names, self.error_bits, strict=True)
-        return {name: fault_names(int(bits)) for name, bits in pairs if bits}
 
 
 class So100Arm:
@@ -127,6 +72,11 @@ class So100Arm:
         pairs = zip(self.joint_names, self.servo_ids, strict=True)
         self._labels = tuple(f"{name} (servo {servo_id})" for name, servo_id in pairs)
         self._torque_enabled = False
+        self._full_limits: dict[int, int] = {}  # servo id -> Torque_Limit of a servo that is not hot
+        self._wanted: dict[str, dict[int, int]] = {}  # register -> what every servo should hold
+        self._measured: dict[int, int] = {}  # servo id -> its latest position in ticks
+        self._repeated = dict.fromkeys(self.servo_ids, 0)
+        self._missed_in_a_row = dict.fromkeys(self.servo_ids, 0)
 
     @property
     def torque_enabled(self) -> bool:
@@ -150,32 +100,35 @@ class So100Arm:
     def enable_torque(self) -> None:
         """Hold where the arm stands: goals are set to the present positions before torque comes on.
 
+        A servo that holds already, because only its driver was gone, keeps its goal.
+
         Raises ArmError if a servo is silent, reports a fault, or stands outside its range (it would jump
         back).
         """
         reading = self.read()
         refusals = list(reading.failures.values())
         refusals += [f"{name} reports {', '.join(f)}" for name, f in reading.faults(self.joint_names).items()]
-        goals: dict[int, int] = {}
         margin_ticks = self.config.outside_range_rad / RAD_PER_TICK
         for index, motor in enumerate(self._motors):
             tick = int(reading.position_ticks[index])
-            goals[motor.id] = min(max(tick, motor.range_min), motor.range_max)
-            if reading.valid[index] and abs(tick - goals[motor.id]) > margin_ticks:
+            if reading.valid[index] and abs(tick - self._within_range(motor, tick)) > margin_ticks:
                 refusals.append(
                     f"{self._labels[index]} stands at {tick}, outside its calibrated range {motor.range_min} "
                     f".. {motor.range_max}; move it by hand into the range or calibrate again"
                 )
         if refusals:
             raise ArmError(f"torque stays off: {'; '.join(refusals)}")
+        goals = self._holding_goals(reading)
+        was_on = dict(zip(self.servo_ids, reading.torque, strict=True))  # and stays on, whatever happens
         try:
             self._write_all("Goal_Position", goals)
             self._write_all("Torque_Enable", dict.fromkeys(self.servo_ids, 1))
         except (ArmError, BusError):
             with suppress(ArmError, BusError):  # the first error says what is wrong
-                self.release()
+                self._write_all("Torque_Enable", {i: 0 for i, on in was_on.items() if not on})
             raise
         self._torque_enabled = True
+        self._wanted = {"Goal_Position": goals, "Torque_Limit": dict(self._full_limits)}
 
     def release(self) -> None:
         """Torque off, confirmed by every servo: the arm drops. Raises ArmError naming those that did not."""
@@ -197,6 +150,7 @@ class So100Arm:
         def measured(values: npt.NDArray[np.generic]) -> FloatArray:
             return np.where(valid, values, np.nan)
 
+        self._measured |= {servo_id: values["Present_Position"] for servo_id, values in reply.values.items()}
         ticks = column("Present_Position")
         positions = [joint.ticks_to_rad(float(tick)) for joint, tick in zip(self.units, ticks, strict=True)]
         return ArmReading(
@@ -208,16 +162,21 @@ class So100Arm:
             temperature_c=measured(column("Present_Temperature")),
             current_a=measured(column("Present_Current") * CURRENT_UNIT_A),
             moving=column("Moving") != 0,
+            torque=column("Torque_Enable") != 0,
             position_ticks=np.where(valid, ticks, -1),
+            goal_ticks=np.where(valid, column("Goal_Position"), -1),
+            torque_limits=np.where(valid, column("Torque_Limit"), -1),
             error_bits=column("Status") | np.array([counter.error_bits for counter in counters]),
             retries=np.array([counter.retries for counter in counters]),
             communication_errors=np.array([counter.communication_errors for counter in counters]),
+            repeated_writes=np.array(list(self._repeated.values())),
             failures=self._failures(reply),
         )
 
     def write(self, goal_rad: FloatArray) -> BoolArray:
-        """Send goals, shape (joints,), clamped to the calibrated ranges: which of them were clamped.
+        """Send goals, shape (joints,), clamped to range and step: which of them were clamped.
 
+        The step counts from the latest measured position, so a joint that no longer answers is not led on.
         Raises ArmError for a goal that is not finite, and while torque is off: some firmware turns torque on
         by itself when it receives a goal.
         """
@@ -229,23 +188,113 @@ class So100Arm:
                 raise ArmError(f"goal of {name} is {goal}; nothing was sent")
         if not self.torque_enabled:
             raise ArmError("goal refused, torque is off; call enable_torque first")
+        step_ticks = int(self.config.max_step_rad / RAD_PER_TICK)
         clamped = np.zeros(len(self.units), dtype=np.bool_)
         goals: dict[int, int] = {}
         for index, (joint, motor) in enumerate(zip(self.units, self._motors, strict=True)):
             wanted = joint.rad_to_ticks(float(goal_rad[index]))
-            goals[motor.id] = min(max(wanted, motor.range_min), motor.range_max)
+            measured = self._measured[motor.id]
+            near = min(max(wanted, measured - step_ticks), measured + step_ticks)
+            goals[motor.id] = self._within_range(motor, near)
             clamped[index] = goals[motor.id] != wanted
-        self.bus.sync_write("Goal_Position", goals)
+        self._tell("Goal_Position", goals)
         return clamped
+
+    def hold(self, reading: ArmReading) -> None:
+        """Stop where the arm stands, with torque. A gripper goes on gripping."""
+        if self.torque_enabled:
+            self._tell("Goal_Position", self._holding_goals(reading))
+
+    def limit_torque(self, shares: FloatArray) -> None:
+        """Let each joint use only this share of its torque, shape (joints,), 0 .. 1."""
+        if not self.torque_enabled:
+            return
+        limits = {
+            servo_id: round(float(share) * self._full_limits[servo_id])
+            for servo_id, share in zip(self.servo_ids, shares, strict=True)
+        }
+        if limits != self._wanted["Torque_Limit"]:
+            self._tell("Torque_Limit", limits)
+
+    def restore(self, reading: ArmReading) -> dict[str, str]:
+        """Write again what servos did not get or have forgotten: by joint, what is out of order.
+
+        Servos whose power dipped hold again where they stand. One that reports a fault is left alone.
+        """
+        if not self.torque_enabled:
+            return {}
+        complaints: dict[str, str] = {}
+        for index, name in enumerate(self.joint_names):
+            if reading.valid[index] and not reading.torque[index]:
+                complaints[name] = self._regain(index, reading)
+        heard = reading.valid & reading.torque
+        missed_ids: set[int] = set()
+        columns = {"Goal_Position": reading.goal_ticks, "Torque_Limit": reading.torque_limits}
+        for register_name, found in columns.items():
+            wanted = self._wanted[register_name]
+            missed = {
+                servo_id: wanted[servo_id]
+                for servo_id, valid, value in zip(self.servo_ids, heard, found, strict=True)
+                if valid and value != wanted[servo_id]
+            }
+            self.bus.sync_write(register_name, missed)
+            missed_ids |= set(missed)
+        for name, label, servo_id in zip(self.joint_names, self._labels, self.servo_ids, strict=True):
+            missed_it = servo_id in missed_ids
+            self._repeated[servo_id] += missed_it
+            self._missed_in_a_row[servo_id] = self._missed_in_a_row[servo_id] + 1 if missed_it else 0
+            if self._missed_in_a_row[servo_id] > REPEATS:
+                complaints[name] = f"{label} does not take its goal; check its cable"
+        return complaints
 
     def close(self) -> None:
         """Close the port. Torque stays as it is: `release` first if the arm shall go limp."""
         self._torque_enabled = False
         self.bus.close()
 
+    def _regain(self, index: int, reading: ArmReading) -> str:
+        """Torque on again, where it stands, at a servo that has lost it: what has happened."""
+        servo_id, label = self.servo_ids[index], self._labels[index]
+        if bits := int(reading.error_bits[index]):
+            return f"{label} has let go: {fault_remedies(bits)}"
+        motor = self._motors[index]
+        goal = self._within_range(motor, int(reading.position_ticks[index]))
+        self._wanted["Goal_Position"][servo_id] = goal
+        try:
+            self._write_all("Acceleration", {servo_id: self.config.acceleration})
+            self._write_all("Torque_Limit", {servo_id: self._wanted["Torque_Limit"][servo_id]})
+            self._write_all("Goal_Position", {servo_id: goal})
+            self._write_all("Torque_Enable", {servo_id: 1})
+        except ArmError as error:
+            return f"{label} has lost its torque, and does not take it again: {error}"
+        return f"{label} had lost its torque, holds again where it stands; did its power dip? Check cable and supply"
+
+    def _tell(self, name: str, values: dict[int, int]) -> None:
+        """Write all servos, unacknowledged, and remember it for `restore`."""
+        self._wanted[name] = values
+        self.bus.sync_write(name, values)
+
+    def _holding_goals(self, reading: ArmReading) -> dict[int, int]:
+        """Goals that stop the arm: the present one where a joint is near it or grips, else where the joint stands."""
+        tolerance_ticks = HOLD_TOLERANCE_RAD / RAD_PER_TICK
+        goals: dict[int, int] = {}
+        for index, motor in enumerate(self._motors):
+            goal, tick = int(reading.goal_ticks[index]), int(reading.position_ticks[index])
+            if not reading.valid[index]:
+                goal = tick = self._wanted["Goal_Position"][motor.id]
+            holds = reading.torque[index] and (
+                self.joint_names[index] == self.config.gripper or abs(goal - tick) <= tolerance_ticks
+            )
+            goals[motor.id] = self._within_range(motor, goal if holds else tick)
+        return goals
+
+    @staticmethod
+    def _within_range(motor: MotorCalibration, tick: int) -> int:
+        return min(max(tick, motor.range_min), motor.range_max)
+
     def _set_up(self) -> ConnectReport:
         warnings = self._find_servos()
-        names = (*_IDENTITY, *_CALIBRATED, *self.config.eeprom(self.config.gripper))
+        names = (*_IDENTITY, *_CALIBRATED, "Max_Torque_Limit", *self.config.eeprom(self.config.gripper))
         lasting = [name for name in dict.fromkeys(names) if register(name).area == "eeprom"]
         factory = [name for name in dict.fromkeys(names) if register(name).area == "factory"]
         found = self._read_all(lasting)
@@ -265,23 +314,34 @@ class So100Arm:
             self._set_up_servo(index, found[self.servo_ids[index]], changes, warnings)
         self._write_all("Lock", dict.fromkeys(self.servo_ids, 1))
         self._write_all("Acceleration", dict.fromkeys(self.servo_ids, self.config.acceleration))
+        # the servo copies it from EEPROM at power-on only, and an earlier run may have lowered it
+        self._full_limits = {
+            servo_id: self.config.eeprom(name).get("Max_Torque_Limit", found[servo_id]["Max_Torque_Limit"])
+            for name, servo_id in zip(self.joint_names, self.servo_ids, strict=True)
+        }
+        self._write_all("Torque_Limit", self._full_limits)
         return ConnectReport(firmware, tuple(changes), tuple(warnings))
 
     def _find_servos(self) -> list[str]:
         """Ping every servo: warnings about their faults. Raises ArmError naming all that are missing."""
-        warnings, missing = [], []
-        for label, servo_id in zip(self._labels, self.servo_ids, strict=True):
-            try:
-                faults = fault_names(self.bus.ping(servo_id))
-            except PortError:
-                raise
-            except BusError as error:
-                missing.append(f"{label}: {error}")
-            else:
-                if faults:
-                    warnings.append(f"{label} reports {', '.join(faults)}")
+        warnings: list[str] = []
+        missing = dict(zip(self.servo_ids, self._labels, strict=True))
+        errors: list[str] = []
+        for _ in range(SEARCHES):
+            errors = []
+            for servo_id, label in tuple(missing.items()):
+                try:
+                    faults = fault_names(self.bus.ping(servo_id))
+                except PortError:
+                    raise
+                except BusError as error:
+                    errors.append(f"{label}: {error}")
+                else:
+                    del missing[servo_id]
+                    if faults:
+                        warnings.append(f"{label} reports {', '.join(faults)}")
         if missing:
-            raise ArmError(f"{len(missing)} of {len(self.units)} servos missing: {'; '.join(missing)}")
+            raise ArmError(f"{len(missing)} of {len(self.units)} servos missing: {'; '.join(errors)}")
         return warnings
 
     def _check_model(self, found: dict[int, dict[str, int]]) -> None:
@@ -326,16 +386,18 @@ class So100Arm:
                 warnings.append(f"{label} keeps {name} at {kept} instead of {value}")
             else:
                 raise ArmError(f"{label} keeps {name} at {kept} instead of {value}; power the arm off and on")
-        if "Max_Torque_Limit" in wanted:  # the servo copies it to Torque_Limit at power-on only
-            self.bus.write(servo_id, "Torque_Limit", wanted["Max_Torque_Limit"])
 
     def _write_all(self, name: str, wanted: dict[int, int]) -> None:
-        """Write all servos at once, which none acknowledges; read back, and repeat for those that missed
+        """Write servos, by id, at once, which none acknowledges; read back, and repeat for those that missed
         it."""
+        if not wanted:
+            return
         self.bus.sync_write(name, wanted)
-        reply = self.bus.sync_read(self.servo_ids, (name,))
+        reply = self.bus.sync_read(tuple(wanted), (name,))
         wrong = []
         for label, servo_id in zip(self._labels, self.servo_ids, strict=True):
+            if servo_id not in wanted:
+                continue
             if servo_id in reply.values and reply.values[servo_id][name] == wanted[servo_id]:
                 continue
             try:

@@ -26,7 +26,7 @@ from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints
 
 if TYPE_CHECKING:  # a machine without an arm needs no serial port
-    from smolvla_ros.arm.so100 import ArmReading
+    from smolvla_ros.arm.arm_reading import ArmReading
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -30,16 +30,14 @@ from smolvla_ros.chunk import ActionChunk, ChunkRequest, steps_until
 from smolvla_ros.image import ImageError
 from smolvla_ros.nodes import parameters, topics
 from smolvla_ros.nodes.messages import action_chunk_msg
+from smolvla_ros.nodes.observing import observation_from, observed_topics, synchronize
 from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
 from smolvla_ros.nodes.running import run
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.observation import NANOSECONDS, Observation, ObservationError, what_keeps_apart
 from smolvla_ros.policy.policy import Continuation, Policy, PolicyError
-from smolvla_ros.wire import WireError, frame_from_msg, joints_from_msg, nanoseconds, request_from_msg
+from smolvla_ros.wire import WireError, nanoseconds, request_from_msg
 
-SYNC_QUEUE_SIZE = (
-    30  # messages kept a stream while waiting for partners: 1 s of camera, 0.6 s of joints at 50 Hz
-)
 COMPLAINT_PERIOD_S = 2.0
 HINT_PERIOD_S = 30.0
 CATCH_UP_S = 1.0  # after loading, during which no message was taken in; until then old ones are no news
@@ -112,19 +110,13 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         with self._changed:
             self._synchronized: tuple[Any, ...] | None = None
             self._newest_ns: dict[str, int | None] = dict.fromkeys((*self._policy.cameras, "joint_states"))
-        image = topics.IMAGE_COMPRESSED if self.config.image_transport == "compressed" else topics.IMAGE_RAW
-        streams = [(image, f"{camera}/{image.name}") for camera in self._policy.cameras]
-        streams.append((topics.JOINT_STATES, topics.JOINT_STATES.name))
         filters = [
             message_filters.Subscriber(self, topic.type, name, qos_profile=topic.subscribe)
-            for topic, name in streams
+            for topic, name in observed_topics(self._policy.cameras, self.config.image_transport)
         ]
         for name, entry in zip(self._newest_ns, filters, strict=True):
             entry.registerCallback(self._note, name)
-        self._synchronizer = message_filters.ApproximateTimeSynchronizer(
-            filters, SYNC_QUEUE_SIZE, self.config.sync_slop_s
-        )
-        self._synchronizer.registerCallback(self._on_synchronized)
+        synchronize(filters, self.config.sync_slop_s, self._on_synchronized)
         request = topics.CHUNK_REQUEST
         self._endpoints = [entry.sub for entry in filters]
         self._endpoints.append(
@@ -228,7 +220,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         max_age_s, slop_s = self.config.max_observation_age_s, self.config.sync_slop_s
         if synchronized is None or now_ns - _stamp_ns(synchronized) > max_age_s * NANOSECONDS:
             raise ObservationError(what_keeps_apart(dict(self._newest_ns), now_ns, max_age_s, slop_s))
-        observation = self._observation(policy, synchronized, request.task)
+        observation = observation_from(synchronized, policy.cameras, self._robot.joint_names, request.task)
         observation.check_times(now_ns, max_age_s, max_skew_s=slop_s)
         self._check_pose(policy, observation)
         step_duration_ns = round(NANOSECONDS / self._robot.rate_hz)
@@ -290,15 +282,6 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         if finding:
             self.get_logger().warning(str(finding))
         self._starts_from_here = policy
-
-    def _observation(self, policy: Policy, synchronized: tuple[Any, ...], task: str) -> Observation:
-        *images, joint_state = synchronized
-        joints = joints_from_msg(joint_state, self._robot.joint_names)
-        frames = {
-            camera: frame_from_msg(image, camera)
-            for camera, image in zip(policy.cameras, images, strict=True)
-        }
-        return Observation(frames, joints, task)
 
     def _complain(self, complaint: str) -> None:
         self.get_logger().warning(

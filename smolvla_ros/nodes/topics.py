@@ -10,6 +10,7 @@ executor accepted is published latched on `active_task`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -59,3 +60,9 @@ POSITION_COMMANDS = Topic("position_commands", Float64MultiArray, RELIABLE, NEWE
 EXECUTOR_PLAN = Topic("executor/plan", JointTrajectory, RELIABLE, RELIABLE)
 EXECUTOR_STATE = Topic("executor/state", msg.ExecutorState, RELIABLE, RELIABLE)
 DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, RELIABLE, RELIABLE)
+
+
+def message_class(msgtype: str) -> Any:
+    """sensor_msgs/msg/Image -> its class; raises ImportError or AttributeError where it is not installed."""
+    module, _, name = msgtype.replace("/", ".").rpartition(".")
+    return getattr(import_module(module), name)

@@ -27,7 +27,7 @@ from smolvla_ros.policy.pose import DEFAULT_MAX_SIGMA
 from smolvla_ros.policy.preflight import Expectations, Report, Setup, preflight
 from smolvla_ros.policy.unit_evidence import CONFIRMABLE
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError, share_folder
+from smolvla_ros.suite_options import SuiteError, find_robot_file
 from smolvla_ros.units import CalibrationError, load_calibration
 
 GUTTER = 12
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("checkpoint", help="folder that LeRobot saved (pretrained_model), or a hub id")
-    add("--robot", type=Path, help="robot file; without: the package's so100.yaml")
+    add("--robot", default="", help="so100 (default), so101, or a robot file")
     add("--calibration", type=Path, help="LeRobot calibration JSON of the arm")
     add(
         "--cameras",
@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
 def check(options: argparse.Namespace) -> Report:
     """The report on what the command line names; raises UsageError."""
     try:
-        robot = RobotSpec.load(options.robot or share_folder() / "config" / "so100.yaml")
+        robot = RobotSpec.load(find_robot_file(options.robot))
         calibration = load_calibration(options.calibration) if options.calibration else None
         robot.select_cameras(options.cameras)
     except (RobotSpecError, CalibrationError, SuiteError) as error:

@@ -110,7 +110,10 @@ def _start(specs: list[NodeSpec]) -> list[Action]:
     for spec in specs:
         if not _is_installed(spec.package):
             ordered.append(
-                LogInfo(msg=f"{spec.name} is not started: package '{spec.package}' is not installed")
+                LogInfo(
+                    msg=f"{spec.name} is not started: package '{spec.package}' is not installed "
+                    f"(apt: ros-jazzy-{spec.package.replace('_', '-')}); the rest works without it"
+                )
             )
             continue
         actions[spec.name] = _node(spec) if spec.is_ros else _program(spec)
@@ -131,6 +134,7 @@ def _node(spec: NodeSpec) -> Action:
         namespace=spec.namespace,
         parameters=parameters,
         remappings=list(spec.remaps),
+        arguments=list(spec.arguments),
         ros_arguments=["--log-level", spec.log_level] if spec.log_level else [],
         output="screen",
         respawn=spec.respawn,
@@ -163,7 +167,7 @@ def _after(first: Action, then: Action) -> Action:
 
 def _when_it_ends(spec: NodeSpec) -> Callable[[Any, LaunchContext], list[Action]]:
     def handle(event: Any, context: LaunchContext) -> list[Action]:
-        if context.is_shutdown:
+        if context.is_shutdown or spec.optional:
             return []
         if spec.respawn and event.returncode != REFUSED:
             return [

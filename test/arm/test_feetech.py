@@ -69,7 +69,7 @@ def wire() -> Iterator[Wire]:
 
 @pytest.fixture
 def bus(wire: Wire) -> Iterator[FeetechBus]:
-    bus = FeetechBus(wire.port, timeout_s=0.3, retries=0)
+    bus = FeetechBus(wire.port, timeout_s=0.3, gap_s=0.3, retries=0, budget_s=10.0)
     bus.open()
     yield bus
     bus.close()
@@ -105,11 +105,11 @@ def test_write_of_a_signed_word(wire: Wire, bus: FeetechBus) -> None:
     assert wire.requests == ["FF FF 02 05 03 1F B3 0B 18"]
 
 
-def test_telemetry_of_six_servos_is_one_request(wire: Wire, bus: FeetechBus) -> None:
+def test_present_state_of_six_servos_is_one_request(wire: Wire, bus: FeetechBus) -> None:
     answer = bytes.fromhex("FF FF 01 11 00 18 05 64 80 2C 04 4A 1E 00 00 01 00 00 0A 00 49")
     others = [_renumbered(answer, servo_id) for servo_id in (2, 3, 4, 5, 6)]
     wire.expect(b"".join([answer, *others]))
-    reply = bus.sync_read((1, 2, 3, 4, 5, 6), TELEMETRY)
+    reply = bus.sync_read((1, 2, 3, 4, 5, 6), TELEMETRY[-8:])
     assert wire.requests == ["FF FF FE 0A 82 38 0F 01 02 03 04 05 06 19"]
     assert reply.failures == {}
     assert list(reply.values) == [1, 2, 3, 4, 5, 6]
@@ -185,11 +185,62 @@ def test_retry_heals_one_lost_answer_and_is_counted(wire: Wire, bus: FeetechBus)
 
 def test_only_the_missing_servo_is_asked_again(wire: Wire, bus: FeetechBus) -> None:
     bus.retries = 1
-    wire.expect("FF FF 01 04 00 18 05 DD FF FF 03 04 00 18 05 DB", "FF FF 02 04 00 18 05 DC")
+    wire.expect("FF FF 01 04 00 18 05 DD FF FF 03 04 00 18 05 DB", "FF FF 02 05 00 18 05 64 77")
     reply = bus.sync_read((1, 2, 3), ("Present_Position",))
-    assert wire.requests == ["FF FF FE 07 82 38 02 01 02 03 38", "FF FF 02 04 02 38 02 BD"]
-    assert set(reply.values) == {1, 2, 3}
+    assert wire.requests == ["FF FF FE 07 82 38 02 01 02 03 38", "FF FF 02 04 02 38 03 BC"]
+    assert [reply.values[servo_id]["Present_Position"] for servo_id in (1, 2, 3)] == [0x0518] * 3
     assert [bus.counters[servo_id].retries for servo_id in (1, 2, 3)] == [0, 1, 0]
+
+
+def test_answer_to_the_first_try_is_not_taken_for_that_to_the_second(wire: Wire, bus: FeetechBus) -> None:
+    bus.retries = 1
+    wire.expect(SILENCE, "FF FF 01 04 00 FF 0F EC FF FF 01 05 00 18 05 00 DC")  # 4095, late, and then 1304
+    assert bus.read(1, "Present_Position") == 0x0518
+    assert wire.requests == ["FF FF 01 04 02 38 02 BE", "FF FF 01 04 02 38 03 BD"]
+
+
+def test_late_answer_about_another_register_is_not_taken_for_this_one(wire: Wire, bus: FeetechBus) -> None:
+    wire.expect(SILENCE, "FF FF 01 04 00 FF 0F EC FF FF 01 03 00 49 B2")
+    with pytest.raises(NoAnswerError):
+        bus.read(1, "Present_Position")
+    assert bus.read(1, "Present_Voltage") == 0x49
+
+
+def test_echo_of_the_request_is_not_taken_for_the_answer(wire: Wire, bus: FeetechBus) -> None:
+    echo = "FF FF 01 04 02 38 02 BE"  # as an answer: position 568 of a servo with a broken sensor
+    wire.expect(echo + "FF FF 01 04 00 18 05 DD", echo)
+    assert bus.read(1, "Present_Position") == 0x0518
+    with pytest.raises(NoAnswerError):
+        bus.read(1, "Present_Position")
+
+
+def test_echo_of_a_ping_is_not_taken_for_a_servo_with_a_bad_supply(wire: Wire, bus: FeetechBus) -> None:
+    echo = "FF FF 01 02 01 FB"
+    wire.expect(echo, "FF FF 01 03 00 00 FB", echo, "FF FF 01 03 01 01 F9", echo, SILENCE)
+    assert bus.ping(1) == 0
+    assert bus.ping(1) == 1
+    with pytest.raises(NoAnswerError):
+        bus.ping(1)
+
+
+def test_servo_given_up_gets_one_try_until_it_answers(wire: Wire, bus: FeetechBus) -> None:
+    bus.retries = 2
+    with pytest.raises(NoAnswerError):
+        bus.read(1, "ID")
+    assert len(wire.requests) == 3
+    with pytest.raises(NoAnswerError):
+        bus.read(1, "ID")
+    assert len(wire.requests) == 4
+    assert (bus.counters[1].retries, bus.counters[1].communication_errors) == (2, 2)
+
+
+def test_retries_end_with_their_budget(wire: Wire) -> None:
+    bus = FeetechBus(wire.port, timeout_s=0.1, retries=100, budget_s=0.25)
+    bus.open()
+    with pytest.raises(NoAnswerError):
+        bus.ping(1)
+    assert 1 <= bus.counters[1].retries <= 3
+    bus.close()
 
 
 def test_waiting_for_a_silent_servo_does_not_spin(wire: Wire) -> None:

@@ -60,3 +60,9 @@ def test_damaged_length_cannot_swallow_the_next_packet() -> None:
     found, damaged, _ = packets.decode(bytes(broken) + POSITION_1304, parameter_bytes=2)
     assert found == [Packet(1, 0, b"\x18\x05")]
     assert damaged == [1]
+
+
+def test_two_packets_grown_together_do_not_pass_for_one() -> None:
+    body = bytes((1, 6, 0, 7, 0xFF, 0xFF, 2))  # a packet of servo 1, cut short, and the header of the next
+    torn = b"\xff\xff" + body + bytes((packets.checksum(body),))
+    assert packets.decode(torn, parameter_bytes=4)[0] == []

@@ -43,8 +43,9 @@ def test_no_two_registers_share_an_address() -> None:
     assert max(taken) == TABLE_SIZE - 1
 
 
-def test_telemetry_is_one_block_of_fifteen_bytes() -> None:
-    assert block(TELEMETRY) == (56, 15)
+def test_telemetry_is_fifteen_registers_in_one_block_together() -> None:
+    assert len(TELEMETRY) == 15
+    assert block(TELEMETRY) == (40, 31)
 
 
 def test_unknown_register_raises_and_names_the_nearest() -> None:

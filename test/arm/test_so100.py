@@ -13,7 +13,8 @@ import pytest
 
 from smolvla_ros.arm.emulated import EmulatedArm
 from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError
-from smolvla_ros.arm.so100 import ArmError, So100Arm, So100Config
+from smolvla_ros.arm.so100 import ArmError, So100Arm
+from smolvla_ros.arm.so100_config import So100Config
 from smolvla_ros.settings import SettingError
 from smolvla_ros.units import RAD_PER_TICK, CalibrationError, JointUnits, MotorCalibration
 
@@ -48,7 +49,7 @@ def requests(emulated: EmulatedArm, monkeypatch: pytest.MonkeyPatch) -> list[Any
     heard: list[Any] = []
     execute = emulated._execute
 
-    def listen(request: Any) -> bytes:
+    def listen(request: Any) -> list[bytes]:
         heard.append(request)
         return execute(request)
 
@@ -296,3 +297,110 @@ def test_unplugged_port_is_a_bus_error_and_says_so(emulated: EmulatedArm, armed:
     with pytest.raises(BusError, match="is not open"):
         armed.read()
     assert not armed.torque_enabled
+
+
+def test_goal_is_at_most_a_step_from_where_the_joint_was_measured(
+    emulated: EmulatedArm, units: tuple[JointUnits, ...]
+) -> None:
+    arm = So100Arm(FeetechBus(emulated.port, timeout_s=0.2), units, So100Config(max_step_rad=0.2))
+    arm.connect()
+    arm.enable_torque()
+    before = arm.read().positions_rad
+    goal = before + np.array([0.1, 0.3, -0.3, 0.0, 0.0, 0.0])
+    assert arm.write(goal).tolist() == [False, True, True, False, False, False]
+    sent = [joint.ticks_to_rad(float(t)) for joint, t in zip(units, arm.read().goal_ticks, strict=True)]
+    np.testing.assert_allclose(sent - before, [0.1, 0.2, -0.2, 0, 0, 0], atol=RAD_PER_TICK)
+    emulated.servos["shoulder_lift"].silent = True
+    for _ in range(3):  # however often it is told: a joint that does not answer is not led on
+        arm.read()
+        arm.write(goal + 1.0)
+    emulated.servos["shoulder_lift"].silent = False
+    arm.write(goal + 1.0)
+    assert abs(units[1].ticks_to_rad(float(arm.read().goal_ticks[1])) - before[1]) < 0.2 + RAD_PER_TICK
+    arm.close()
+
+
+def test_goal_that_a_servo_missed_is_written_again(emulated: EmulatedArm, armed: So100Arm) -> None:
+    emulated.servos["elbow_flex"].silent = True
+    armed.write(np.array([0.3, 1.8, 0.4, 0.0, 0.0, 0.9]))
+    armed.bus.ping(1)  # an answer proves that the broadcast before it has arrived
+    emulated.servos["elbow_flex"].silent = False
+    missed = armed.read()
+    assert armed.restore(missed) == {}
+    reading = armed.read()
+    assert reading.goal_ticks[2] == armed.units[2].rad_to_ticks(0.4) != missed.goal_ticks[2]
+    assert reading.repeated_writes.tolist() == [0, 0, 1, 0, 0, 0]
+
+
+def test_servo_that_never_takes_its_goal_is_told_of(emulated: EmulatedArm, armed: So100Arm) -> None:
+    armed.write(np.array([0.3, 1.8, 0.4, 0.0, 0.0, 0.9]))
+    emulated.servos["elbow_flex"].write = lambda *_: None  # type: ignore[method-assign]
+    armed.write(np.array([0.3, 1.8, 0.2, 0.0, 0.0, 0.9]))
+    complaints = [armed.restore(armed.read()) for _ in range(5)]
+    assert complaints[0] == {}
+    assert complaints[-1] == {"elbow_flex": "elbow_flex (servo 3) does not take its goal; check its cable"}
+
+
+def test_servo_with_a_fault_is_not_forced_to_hold(emulated: EmulatedArm, armed: So100Arm) -> None:
+    emulated.power_cycle("wrist_roll")
+    emulated.servos["wrist_roll"].fault_bits = 4
+    complaints = armed.restore(armed.read())
+    assert complaints["wrist_roll"].startswith("wrist_roll (servo 5) has let go: overheat: it is too hot")
+    assert emulated.servos["wrist_roll"].value("Torque_Enable") == 0
+
+
+def test_hold_stops_what_moves_and_keeps_what_stands_under_load_and_what_grips(
+    emulated: EmulatedArm, armed: So100Arm, clock: Any
+) -> None:
+    emulated.servos["shoulder_lift"].gravity = -0.3  # stands 19 ticks below its goal
+    gripper = emulated.servos["gripper"]
+    gripper.stops = (gripper.position_ticks - 50, gripper.position_ticks + 50)  # on an object
+    armed.write(np.array([0.0, 1.8, 0.0, 0.0, 1.5, 1.5]))
+    armed.read()
+    clock.pass_s(0.15)
+    reading = armed.read()
+    armed.hold(reading)
+    held = armed.read()
+    roll, lift = 4, 1
+    assert held.goal_ticks[roll] == reading.position_ticks[roll] != reading.goal_ticks[roll]
+    assert held.goal_ticks[lift] == reading.goal_ticks[lift]
+    assert held.goal_ticks[5] == reading.goal_ticks[5]
+
+
+def test_torque_limits_are_those_of_each_servo(emulated: EmulatedArm, armed: So100Arm) -> None:
+    armed.limit_torque(np.array([1.0, 0.6, 1.0, 1.0, 1.0, 0.6]))
+    assert armed.read().torque_limits.tolist() == [1000, 600, 1000, 1000, 1000, 300]
+    emulated.servos["shoulder_lift"]._set("Torque_Limit", 1000)
+    armed.restore(armed.read())
+    assert armed.read().torque_limits[1] == 600
+    armed.connect()  # a later run does not inherit the limit
+    assert armed.read().torque_limits.tolist() == [1000, 1000, 1000, 1000, 1000, 500]
+
+
+def test_driver_that_comes_back_leaves_goals_of_a_holding_arm_alone(
+    emulated: EmulatedArm, armed: So100Arm, clock: Any
+) -> None:
+    emulated.servos["shoulder_lift"].gravity = -0.3
+    clock.pass_s(1.0)
+    goals = armed.read().goal_ticks
+    for _ in range(3):  # it would sink a little each time
+        armed.close()
+        armed.connect()
+        armed.enable_torque()
+        clock.pass_s(1.0)
+    np.testing.assert_array_equal(armed.read().goal_ticks, goals)
+
+
+def test_holding_servos_are_not_released_when_another_cannot_be_switched_on(
+    emulated: EmulatedArm, armed: So100Arm, monkeypatch: Any
+) -> None:
+    emulated.power_cycle("wrist_roll")
+    servo = emulated.servos["wrist_roll"]
+    write = servo.write
+    monkeypatch.setattr(servo, "write", lambda address, data: address == 40 or write(address, data))
+    armed.close()
+    armed.connect()
+    with pytest.raises(ArmError, match="wrist_roll .* keeps Torque_Enable at 0 instead of 1"):
+        armed.enable_torque()
+    limp = [name for name, servo in emulated.servos.items() if not servo.value("Torque_Enable")]
+    assert limp == ["wrist_roll"]

@@ -5,14 +5,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from smolvla_ros.policy.unit_evidence import with_units
+from smolvla_ros.robot import RobotSpec
 from smolvla_ros.scene.kinematics import FloatArray, Kinematics, KinematicsError, rotation_from_rpy
+from smolvla_ros.units import load_calibration
 from smolvla_ros.urdf import Urdf
 
+CONFIG = Path(__file__).parents[2] / "config"
+ROBOT_FILES = ("so100.yaml", "so101.yaml")
+ARM_LINKS = ("upper_arm_link", "lower_arm_link", "wrist_link", "gripper_frame_link")
+JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 SO100 = Urdf.load(Path(__file__).parents[2] / "urdf" / "so100.urdf")
 HALF_TURN = math.pi / 2
 # Upper arm upright, forearm level and forward, wrist straight: LeRobot's zero
@@ -69,6 +77,68 @@ def test_the_middle_pose_of_the_so100_is_upright_level_and_straight() -> None:
     for link, position in by_hand.items():
         np.testing.assert_allclose(poses[link][:3, 3], position, atol=1e-9, err_msg=link)
     np.testing.assert_allclose(poses["gripper_frame_link"][:3, 2], [1, 0, 0], atol=1e-9)  # points forward
+
+
+def lerobot_pose(robot_file: str, values: Sequence[float], unit: str = "degrees") -> dict[str, FloatArray]:
+    """Where the links are when LeRobot reports these values of a calibrated arm."""
+    robot = with_units(RobotSpec.load(CONFIG / robot_file), unit)
+    units = robot.units(load_calibration(CONFIG / "emulated_calibration.json"))
+    named = zip(robot.joint_names, units, values, strict=True)
+    positions = {name: float(joint.lerobot_to_rad(float(value))) for name, joint, value in named}
+    return Kinematics(Urdf.load(robot.urdf_path)).link_poses(positions)
+
+
+@pytest.mark.parametrize("robot_file", ROBOT_FILES)
+def test_lerobots_zero_is_upright_level_and_straight(robot_file: str) -> None:
+    for unit, zero in (("degrees", 0.0), ("range_m100_100", 0.0), ("degrees_old_calibration", 90.0)):
+        poses = lerobot_pose(robot_file, (0, zero, zero, 0, 0, 50), unit)
+        shoulder, elbow, wrist, tip = (poses[link][:3, 3] for link in ARM_LINKS)
+        assert elbow[2] - shoulder[2] == pytest.approx(0.1126, abs=0.003)  # upper arm upright
+        assert abs(elbow[0] - shoulder[0]) < 0.035
+        assert wrist[0] - elbow[0] == pytest.approx(0.135, abs=0.003)  # forearm level and forward
+        assert abs(wrist[2] - elbow[2]) < 0.01
+        assert tip[0] - wrist[0] > 0.14 and abs(tip[2] - wrist[2]) < 0.012  # gripper straight ahead
+        assert max(abs(point[1]) for point in (shoulder, elbow, wrist, tip)) < 0.02
+        np.testing.assert_allclose(poses["gripper_frame_link"][:3, 2], [1, 0, 0], atol=0.01)
+
+
+def test_both_arms_go_to_the_same_place_for_the_same_values() -> None:
+    for values in ((20, -30, 40, 10, 50, 80), (-60, 30, -20, 40, -90, 10)):
+        one, other = (lerobot_pose(file, values)["gripper_frame_link"] for file in ROBOT_FILES)
+        np.testing.assert_allclose(one[:3, :3], other[:3, :3], atol=1e-3)
+        assert np.linalg.norm(one[:3, 3] - other[:3, 3]) < 0.015  # the SO-101 is a little shorter
+
+
+@pytest.mark.parametrize("robot_file", ROBOT_FILES)
+def test_lerobots_rest_pose_is_folded_over_the_base_with_the_gripper_down_to_the_table(
+    robot_file: str,
+) -> None:
+    poses = lerobot_pose(robot_file, (0, -100, 92, 70, 0, 3))
+    shoulder, elbow, wrist, tip = (poses[link][:3, 3] for link in ARM_LINKS)
+    assert elbow[0] < shoulder[0] - 0.08  # the upper arm leans back
+    assert np.linalg.norm(wrist - shoulder) < 0.06  # the forearm lies on it
+    assert tip[0] > wrist[0] and -0.02 < tip[2] < 0.04
+    assert poses["gripper_frame_link"][2, 2] < -0.7  # points down
+    assert min(pose[2, 3] for pose in poses.values()) > -0.02  # nothing is inside the table
+
+
+@pytest.mark.parametrize("robot_file", ROBOT_FILES)
+@pytest.mark.parametrize(
+    ("joint", "link", "axis", "sign"),
+    [
+        ("shoulder_pan", "gripper_frame_link", 1, -1),  # to the right
+        ("shoulder_lift", "wrist_link", 0, 1),  # forward
+        ("elbow_flex", "wrist_link", 2, -1),  # down
+        ("wrist_flex", "gripper_frame_link", 2, -1),  # down
+    ],
+)
+def test_lerobots_positive_values_move_the_arm_as_lerobots_arm(
+    robot_file: str, joint: str, link: str, axis: int, sign: int
+) -> None:
+    zero = [0.0, 0, 0, 0, 0, 50]
+    more = [value + 20 * (name == joint) for name, value in zip(JOINTS, zero, strict=True)]
+    change = lerobot_pose(robot_file, more)[link][axis, 3] - lerobot_pose(robot_file, zero)[link][axis, 3]
+    assert sign * change > 0.01
 
 
 @pytest.mark.parametrize(

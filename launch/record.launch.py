@@ -1,0 +1,20 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The recorder, beside a robot that runs: one rosbag an episode. Drive it by keys or by its services.
+
+Usage:
+    ros2 launch smolvla_ros record.launch.py output:=~/episodes task:="pick up the red cube"
+    ros2 run smolvla_ros record_keys
+    ros2 service call recorder/start std_srvs/srv/Trigger
+"""
+
+from launch import LaunchDescription
+
+from smolvla_ros import suite
+from smolvla_ros.tools import launching
+
+ARGUMENTS = "robot output task params_file namespace use_sim_time log_level"
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*launching.declare(*ARGUMENTS.split()), *launching.run(suite.recorder_nodes)])

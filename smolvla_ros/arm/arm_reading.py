@@ -1,0 +1,49 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the servos of an arm report at one look, as arrays in ROS units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.arm.registers import fault_names
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class ArmReading:
+    """One look at all servos: arrays of shape (joints,) in the order of the arm's joints.
+
+    Where `valid` is false the servo did not answer: its floats are NaN, its ticks -1, and `failures` says
+    why.
+    """
+
+    valid: BoolArray
+    positions_rad: FloatArray
+    velocities_rad_s: FloatArray
+    load: FloatArray  # share of the motor's full drive, -1 .. 1, signed along the URDF axis
+    voltage_v: FloatArray
+    temperature_c: FloatArray
+    current_a: FloatArray
+    moving: BoolArray
+    torque: BoolArray  # whether the servo has its torque on
+    position_ticks: IntArray
+    goal_ticks: IntArray  # what the servo was told last, as far as it heard it
+    torque_limits: IntArray  # 0.1 % of stall torque
+    error_bits: IntArray  # ServoFault bits of the latest answer
+    retries: IntArray  # transactions repeated
+    communication_errors: IntArray  # transactions given up
+    repeated_writes: IntArray  # goals and limits that the servo had missed
+    failures: dict[str, str] = field(default_factory=dict)  # joint -> why it is not valid
+
+    def faults(self, joint_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Names of the hardware faults by joint, for the joints that report any."""
+        pairs = zip(joint_names, self.error_bits, strict=True)
+        return {name: fault_names(int(bits)) for name, bits in pairs if bits}

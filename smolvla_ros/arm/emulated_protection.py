@@ -1,0 +1,47 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How an emulated STS3215 protects itself: it reports overload, heat and a bad supply, and lets go where it must."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smolvla_ros.arm.registers import ServoFault
+
+
+class Protection:
+    """Watches one servo; `setting` gives the value of one of its registers."""
+
+    def __init__(self, setting: Callable[[str], int]) -> None:
+        self.bits = 0  # ServoFault bits
+        self._setting = setting
+        self._overloaded_s = 0.0
+
+    def reset(self) -> None:
+        """Torque or power went off and on: the latch opens."""
+        self.bits &= ~ServoFault.OVERLOAD
+        self._overloaded_s = 0.0
+
+    def advance(self, duration_s: float, drive: float, temperature_c: float, supply_v: float) -> None:
+        """Let time pass at this drive (share of full drive), temperature and supply."""
+        too_much = abs(drive) * 100 > self._setting("Overload_Torque")
+        self._overloaded_s = self._overloaded_s + duration_s if too_much else 0.0
+        if self._overloaded_s > self._setting("Protection_Time") * 0.01:
+            self.bits |= ServoFault.OVERLOAD
+        decivolts = supply_v * 10
+        self._report(
+            ServoFault.VOLTAGE,
+            not self._setting("Min_Voltage_Limit") <= decivolts <= self._setting("Max_Voltage_Limit"),
+        )
+        self._report(ServoFault.OVERHEAT, temperature_c > self._setting("Max_Temperature_Limit"))
+
+    def most_drive(self) -> float:
+        """The largest share of full drive that is left: little after an overload, none when too hot."""
+        if self.bits & ServoFault.OVERHEAT & self._setting("Unloading_Condition"):
+            return 0.0
+        if self.bits & ServoFault.OVERLOAD:
+            return self._setting("Protective_Torque") / 100
+        return self._setting("Torque_Limit") / 1000
+
+    def _report(self, fault: ServoFault, present: bool) -> None:
+        self.bits = self.bits | fault if present else self.bits & ~fault

@@ -1,0 +1,56 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How the servos of an SO-100 are set up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smolvla_ros.arm.registers import CURRENT_UNIT_A
+from smolvla_ros.settings import setting
+
+
+@dataclass(frozen=True)
+class So100Config:
+    """How the servos are set up. Defaults are what LeRobot sets, so that a policy meets the arm it knows."""
+
+    p_coefficient: int = setting(16, "position gain of the servos", minimum=0, maximum=254)
+    i_coefficient: int = setting(0, "integral gain of the servos", minimum=0, maximum=254)
+    d_coefficient: int = setting(32, "derivative gain of the servos", minimum=0, maximum=254)
+    acceleration: int = setting(254, "acceleration of the servos, 100 ticks/s^2", minimum=1, maximum=254)
+    gripper: str = setting("gripper", "joint that may be stalled on an object and gets the limits below")
+    gripper_max_torque: float = setting(0.5, "share of stall torque", minimum=0.0, maximum=1.0)
+    gripper_max_current_a: float = setting(
+        1.625, "current at which it protects itself", minimum=0.1, maximum=3.2
+    )
+    gripper_overload_torque: float = setting(
+        0.25, "share of stall torque that counts as overload", minimum=0, maximum=1
+    )
+    outside_range_rad: float = setting(
+        0.1, "how far outside its range a joint may stand when torque comes on", minimum=0.0, maximum=1.0
+    )
+
+    max_step_rad: float = setting(
+        2 * np.pi,
+        "how far from its measured position a joint may be sent at once",
+        minimum=0.01,
+        maximum=2 * np.pi,
+    )
+
+    def eeprom(self, joint_name: str) -> dict[str, int]:
+        """Lasting registers of a joint's servo; written only where they differ."""
+        registers = {
+            "Return_Delay_Time": 0,
+            "Operating_Mode": 0,
+            "P_Coefficient": self.p_coefficient,
+            "I_Coefficient": self.i_coefficient,
+            "D_Coefficient": self.d_coefficient,
+            "Maximum_Acceleration": 254,
+        }
+        if joint_name == self.gripper:
+            registers["Max_Torque_Limit"] = round(self.gripper_max_torque * 1000)
+            registers["Protection_Current"] = round(self.gripper_max_current_a / CURRENT_UNIT_A)
+            registers["Overload_Torque"] = round(self.gripper_overload_torque * 100)
+        return registers

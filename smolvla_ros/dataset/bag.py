@@ -1,0 +1,233 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rosbags without ROS: mcap and sqlite3, compressed with zstd or not, read and written by the rosbags library.
+
+Messages come out with the fields of their ROS class, so `wire.py` reads them as it reads live ones. A type is decoded
+with the definition that the bag carries, or with Jazzy's where a bag carries none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+METADATA = "metadata.yaml"
+STORAGES = (".mcap", ".db3")
+IDL_SECTION = "=" * 80 + "\nIDL: "  # a schema of several IDL files joins them with such lines
+
+
+class BagError(ValueError):
+    """A bag cannot be read or written; the message names the file, what is wrong with it, and the remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A message as it lies in the bag; decoding waits until somebody wants to know."""
+
+    topic: str
+    type: str  # such as sensor_msgs/msg/JointState
+    receive_ns: int  # when the recorder got it
+    ordinal: int  # how many of its topic came before it
+    raw: bytes = field(repr=False)
+    _decode: Callable[[bytes, str], Any] = field(repr=False)
+
+    def decode(self) -> Any:
+        """The message; its fields are those of the ROS class. Raises BagError."""
+        try:
+            return self._decode(self.raw, self.type)
+        except BagError:
+            raise
+        except Exception as error:  # damaged bytes fail in the decoder's own ways
+            raise BagError(
+                f"{self.topic}: message {self.ordinal} is no {self.type}: {_words(error)}; the recording is damaged"
+            ) from error
+
+
+class Bag:
+    """A recording, opened with `with`: a rosbag2 folder, or a storage file that lost its folder."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = self.path.stem if self.path.is_file() else self.path.name
+        self.topics: dict[str, str] = {}  # topic -> type
+        self.counts: dict[str, int] = {}  # topic -> messages
+        self.custom_data: dict[str, str] = {}  # what the recorder noted beside the messages
+        self._readers: list[Reader] = []
+        self._stores: dict[str, Typestore] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Bag:
+        try:
+            with damage(self.path):
+                for file in _storages(self.path):
+                    reader = self._stack.enter_context(Reader(file))
+                    self._readers.append(reader)
+                    self.custom_data |= reader.storage.metadata.custom or {}
+                    for connection in reader.connections:
+                        self._add(connection)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _add(self, connection: Connection) -> None:
+        topic, kind = connection.topic, connection.msgtype
+        if self.topics.setdefault(topic, kind) != kind:
+            raise BagError(
+                f"bag '{self.path}': {topic} carries both {self.topics[topic]} and {kind}; record them under two names"
+            )
+        self.counts[topic] = self.counts.get(topic, 0) + connection.msgcount
+
+    def find(self, name: str) -> str | None:
+        """The topic called `name`, or the only one that ends in it under a namespace; None: there is none.
+
+        Raises BagError when several end in it.
+        """
+        name = name.strip("/")
+        if f"/{name}" in self.topics:
+            return f"/{name}"
+        found = [topic for topic in self.topics if topic.endswith(f"/{name}")]
+        if len(found) > 1:
+            raise BagError(f"bag '{self.path}': {name} is any of {', '.join(found)}; give the whole topic")
+        return found[0] if found else None
+
+    def messages(self, topics: Iterable[str]) -> Iterator[Recorded]:
+        """The messages of these topics in the order of their arrival; raises BagError where the bag is damaged."""
+        wanted, ordinals = set(topics), dict.fromkeys(topics, 0)
+        for reader in self._readers:
+            connections = [c for c in reader.connections if c.topic in wanted]
+            if not connections:
+                continue
+            with damage(self.path):
+                for connection, receive_ns, raw in reader.messages(connections):
+                    topic = connection.topic
+                    yield Recorded(topic, connection.msgtype, receive_ns, ordinals[topic], raw, self._decode)
+                    ordinals[topic] += 1
+
+    def _decode(self, raw: bytes, kind: str) -> Any:
+        if kind not in self._stores:
+            self._stores[kind] = self._store(kind)
+        return self._stores[kind].deserialize_cdr(raw, kind)
+
+    def _store(self, kind: str) -> Typestore:
+        """The definitions that one type needs; each has its own, so that an odd type harms no other."""
+        for connection in (c for reader in self._readers for c in reader.connections if c.msgtype == kind):
+            definition = connection.msgdef
+            if definition.format == MessageDefinitionFormat.NONE:
+                continue
+            store = get_typestore(Stores.EMPTY)
+            if definition.format == MessageDefinitionFormat.MSG:
+                store.register(get_types_from_msg(definition.data, kind))
+            else:
+                for section in definition.data.split(IDL_SECTION):
+                    store.register(get_types_from_idl(section.partition("\n")[2] or section))
+            return store
+        store = get_typestore(Stores.ROS2_JAZZY)
+        if kind not in store.fielddefs:
+            raise BagError(
+                f"bag '{self.path}': it does not carry the definition of {kind}, and ROS 2 Jazzy has no such type; "
+                "record to mcap, which keeps the definitions"
+            )
+        return store
+
+
+class BagWriter:
+    """Writes an mcap bag in rosbag2's layout, message definitions included; opened with `with`."""
+
+    def __init__(self, path: str | Path, custom_data: Mapping[str, str] | None = None) -> None:
+        self.path = Path(path)
+        if self.path.exists():
+            raise BagError(f"bag '{self.path}' exists already; remove it or give another name")
+        self._store = get_typestore(Stores.ROS2_JAZZY)
+        self._connections: dict[str, Connection] = {}
+        self._writer = Writer(self.path, version=9, storage_plugin=StoragePlugin.MCAP)
+        for key, value in (custom_data or {}).items():
+            self._writer.set_custom_data(key, value)
+
+    def __enter__(self) -> BagWriter:
+        self._writer.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+    def message(self, kind: str, **fields: Any) -> Any:
+        """A message of a type that ROS 2 Jazzy has, such as `std_msgs/msg/String`."""
+        return self._store.types[kind](**fields)
+
+    def write(self, topic: str, message: Any, receive_ns: int) -> None:
+        """Add a message of `message` to `topic`."""
+        kind: str = message.__msgtype__
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._store)
+        self._writer.write(
+            self._connections[topic], receive_ns, bytes(self._store.serialize_cdr(message, kind))
+        )
+
+
+def find_bags(paths: Iterable[str | Path]) -> list[Path]:
+    """The bags among `paths`; a folder that is none itself gives those in it, by name. Raises BagError."""
+    bags: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise BagError(f"bag '{path}' does not exist")
+        if path.is_file() or _is_bag(path):
+            bags.append(path)
+            continue
+        inside = sorted(folder for folder in path.rglob("*") if folder.is_dir() and _is_bag(folder))
+        if not inside:
+            raise BagError(
+                f"'{path}' is no bag and holds none: neither {METADATA} nor {' or '.join(STORAGES)} files"
+            )
+        bags += inside
+    return bags
+
+
+def _is_bag(folder: Path) -> bool:
+    return any(entry.name == METADATA or entry.suffix in STORAGES for entry in folder.iterdir())
+
+
+def _storages(path: Path) -> list[Path]:
+    """What rosbags opens: the folder, or the storage files of one whose recorder died before it wrote metadata."""
+    if not path.exists():
+        raise BagError(f"bag '{path}' does not exist")
+    if path.is_file() or (path / METADATA).exists():
+        return [path]
+    files = sorted(entry for entry in path.iterdir() if entry.suffix in STORAGES)
+    if not files:
+        raise BagError(f"'{path}' is no bag: neither {METADATA} nor {' or '.join(STORAGES)} files")
+    return files
+
+
+@contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """Say which bag it was; what a damaged one does to rosbags has no common type."""
+    try:
+        yield
+    except (BagError, OSError, MemoryError, GeneratorExit):
+        raise
+    except Exception as error:
+        raise BagError(
+            f"bag '{path}' cannot be read: {_words(error)} It is cut short or damaged; the recorder mends "
+            "its own when it starts, `ros2 bag reindex` or `mcap recover` may save what is left of others"
+        ) from error
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,287 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The streams of a bag on one grid of times: what was known at each tick, never a sample from the future.
+
+Tick k is at start + k / fps. Each stream gives its newest sample stamped at or before the tick, so a slower camera
+repeats its image and a faster one skips some, as a policy on the robot would have met them. The episode begins where
+every stream has begun and ends where the first one ends.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.image import ImageError
+from smolvla_ros.observation import NANOSECONDS, Frame
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.wire import WireError, frame_from_msg, joints_from_msg, nanoseconds
+
+Times = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.float64]
+Clock = Literal["header", "receive"]
+
+MAX_CLOCK_CHANGE_S = 1.0  # how much header and receive time of one stream may drift apart within an episode
+
+
+class EpisodeError(ValueError):
+    """A bag cannot become an episode; the message names bag, topic, what is wrong, and the remedy."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How samples are put on the grid."""
+
+    fps: int
+    clock: Clock = (
+        "header"  # stamps by the drivers, or times of arrival; tasks have no header and always arrive
+    )
+    max_camera_age_s: float = 0.2  # a stream that is silent for longer has a hole, and the bag is refused
+    max_state_age_s: float = 0.2
+    max_action_age_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.fps < 1:
+            raise EpisodeError(f"fps must be a whole number above 0, got {self.fps}")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Which topics of a bag are what."""
+
+    cameras: Mapping[str, str]  # robot camera -> topic
+    state: str
+    action: str
+    task: str | None
+
+    @classmethod
+    def find(
+        cls,
+        bag: Bag,
+        robot: RobotSpec,
+        cameras: Mapping[str, str | None] | None = None,
+        state: str = "joint_states",
+        action: str = "joint_commands",
+    ) -> Sources:
+        """The topics of this package's names in `bag`, under any namespace; raises EpisodeError, BagError.
+
+        `cameras` maps those wanted to their topics (None: the usual one); without it, all of the robot's that are in
+        the bag. A compressed topic goes before a raw one.
+        """
+        found: dict[str, str] = {}
+        for camera in robot.cameras if cameras is None else robot.select_cameras(cameras):
+            named = (cameras or {}).get(camera.name)
+            names = [named] if named else [f"{camera.name}/image_raw/compressed", f"{camera.name}/image_raw"]
+            topic = next((topic for topic in map(bag.find, names) if topic is not None), None)
+            if topic is not None:
+                found[camera.name] = topic
+            elif cameras is not None:
+                raise _missing(bag, f"camera '{camera.name}'", names, "--cameras NAME=TOPIC")
+        if not found:
+            names = [f"{camera.name}/image_raw[/compressed]" for camera in robot.cameras]
+            raise _missing(bag, "any camera of the robot file", names, "--cameras NAME=TOPIC")
+        asked = [topic for topic in map(bag.find, ("active_task", "task")) if topic and bag.counts[topic]]
+        return cls(
+            cameras=found,
+            state=_required(bag, "the state", state, "--state TOPIC"),
+            action=_required(bag, "the action", action, "--action TOPIC, such as leader/joint_states"),
+            task=next(iter(asked), None),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """What was known at each of n ticks; images are named by their ordinal in the bag, for `frames`."""
+
+    stamps_ns: Times  # (n,)
+    state_rad: Positions  # (n, joints), in the robot's order
+    action_rad: Positions  # (n, joints)
+    tasks: list[str]  # n
+    ordinals: Mapping[str, Times]  # camera -> (n,)
+
+
+@dataclass(eq=False)
+class _Stream:
+    """The samples of one topic as they arrive: their times, and their values where these are small."""
+
+    what: str
+    topic: str
+    max_age_s: float
+    stamps: array[int] = field(default_factory=lambda: array("q"))
+    arrivals: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    texts: list[str] = field(default_factory=list)
+
+    def sorted(self, bag: Bag, clock: Clock) -> tuple[Times, Times]:
+        """Stamps in order of time and the ordinals that they belong to; checks that they can be one clock's."""
+        if not self.stamps:
+            raise EpisodeError(
+                f"bag '{bag.path}': {self.topic} ({self.what}) has no messages; was its node running?"
+            )
+        stamps, arrivals = np.array(self.stamps), np.array(self.arrivals)
+        if clock == "header" and (stamps <= 0).any():
+            raise EpisodeError(
+                f"bag '{bag.path}': {self.topic} ({self.what}) has empty header stamps; use --time receive"
+            )
+        lags = arrivals - stamps
+        change_s = float(lags.max() - lags.min()) / NANOSECONDS
+        if change_s > MAX_CLOCK_CHANGE_S:
+            raise EpisodeError(
+                f"bag '{bag.path}': {self.topic} ({self.what}): header stamps and times of arrival drift "
+                f"{change_s:.2f} s apart, so a clock jumped or the stamps are shuffled; use --time receive, if the "
+                "arrivals can be trusted"
+            )
+        order = np.argsort(stamps, kind="stable")
+        return stamps[order], order
+
+
+def align(
+    bag: Bag, robot: RobotSpec, sources: Sources, alignment: Alignment, task: str | None = None
+) -> Episode:
+    """Read a bag once and put its streams on the grid; `task` goes before the bag's own.
+
+    Raises EpisodeError on holes, streams that do not meet, jumping clocks and values that are none, BagError on damage.
+    """
+    if task is None and sources.task is None:
+        raise EpisodeError(
+            f"bag '{bag.path}' has no task: neither active_task nor task was recorded; use --task TEXT"
+        )
+    cameras = {
+        name: _Stream(f"camera '{name}'", topic, alignment.max_camera_age_s)
+        for name, topic in sources.cameras.items()
+    }
+    state = _Stream("state", sources.state, alignment.max_state_age_s)
+    action = _Stream("action", sources.action, alignment.max_action_age_s)
+    asked = _Stream("task", sources.task or "", np.inf)
+    streams = [*cameras.values(), state, action, *([asked] if task is None else [])]
+    for recorded in bag.messages({stream.topic for stream in streams}):
+        message = recorded.decode()
+        for stream in streams:
+            if stream.topic == recorded.topic:
+                stamped = alignment.clock == "header" and stream is not asked
+                stream.stamps.append(_stamp(bag, stream, message) if stamped else recorded.receive_ns)
+                stream.arrivals.append(recorded.receive_ns)
+                if stream is asked:
+                    stream.texts.append(str(message.data))
+                elif stream is state or stream is action:
+                    stream.values.extend(
+                        _positions(bag, recorded.ordinal, stream, message, robot.joint_names)
+                    )
+    times = {id(stream): stream.sorted(bag, alignment.clock) for stream in streams}
+    start = max(int(stamps[0]) for stamps, _ in times.values())
+    end = min(int(times[id(stream)][0][-1]) for stream in streams if stream is not asked)
+    if end < start:
+        raise EpisodeError(
+            f"bag '{bag.path}': its streams do not meet, one begins {(start - end) / NANOSECONDS:.2f} s after another "
+            "ends: " + ", ".join(f"{stream.topic} {_span(times[id(stream)][0])}" for stream in streams)
+        )
+    count = ((end - start + 1) * alignment.fps - 1) // NANOSECONDS + 1
+    ticks = start + np.arange(count, dtype=np.int64) * NANOSECONDS // alignment.fps
+    chosen = {id(stream): _as_of(bag, stream, *times[id(stream)], ticks) for stream in streams}
+    width = len(robot.joints)
+    return Episode(
+        stamps_ns=ticks,
+        state_rad=np.array(state.values).reshape(-1, width)[chosen[id(state)]],
+        action_rad=np.array(action.values).reshape(-1, width)[chosen[id(action)]],
+        tasks=[asked.texts[i] for i in chosen[id(asked)]] if task is None else [task] * int(count),
+        ordinals={name: chosen[id(stream)] for name, stream in cameras.items()},
+    )
+
+
+def frames(bag: Bag, topic: str, camera: str, ordinals: Times) -> Iterator[Frame]:
+    """The frame of every tick, given its ordinal on `topic`; each is decoded once and only the newest one is kept.
+
+    Raises EpisodeError on images that cannot be read or change their size.
+    """
+    needed, waiting, done = set(ordinals.tolist()), {}, 0
+    frame: Frame | None = None
+    newest = -1
+    for recorded in bag.messages([topic]):
+        if recorded.ordinal in needed:
+            waiting[recorded.ordinal] = recorded
+        while done < len(ordinals) and (ordinals[done] == newest or ordinals[done] in waiting):
+            if ordinals[done] != newest:
+                newest = int(ordinals[done])
+                try:
+                    image = frame_from_msg(waiting.pop(newest).decode(), camera)
+                except ImageError as error:
+                    raise EpisodeError(f"bag '{bag.path}': {topic}, image {newest}: {error}") from error
+                if frame is not None and frame.image.shape != image.image.shape:
+                    raise EpisodeError(
+                        f"bag '{bag.path}': {topic} changes its size at image {newest}, from {_size(frame)} to "
+                        f"{_size(image)}; a dataset has one size per camera"
+                    )
+                frame = image
+            assert frame is not None
+            yield frame
+            done += 1
+    if done < len(ordinals):
+        raise EpisodeError(
+            f"bag '{bag.path}': {topic} gave {done} of {len(ordinals)} frames; did it change meanwhile?"
+        )
+
+
+def _as_of(bag: Bag, stream: _Stream, stamps: Times, ordinals: Times, ticks: Times) -> Times:
+    newest = np.searchsorted(stamps, ticks, side="right") - 1
+    ages_s = (ticks - stamps[newest]) / NANOSECONDS
+    worst = int(np.argmax(ages_s))
+    if ages_s[worst] > stream.max_age_s:
+        raise EpisodeError(
+            f"bag '{bag.path}': {stream.topic} ({stream.what}) is silent for {ages_s[worst]:.2f} s, up to "
+            f"{(ticks[worst] - ticks[0]) / NANOSECONDS:.2f} s into the episode; at most {stream.max_age_s} s are "
+            "allowed. Cut the bag there, or allow more with --max-age"
+        )
+    return np.asarray(ordinals[newest])
+
+
+def _stamp(bag: Bag, stream: _Stream, message: Any) -> int:
+    if not hasattr(message, "header"):
+        raise EpisodeError(
+            f"bag '{bag.path}': {stream.topic} ({stream.what}) is a {message.__msgtype__} without a header; "
+            "use --time receive, or another topic"
+        )
+    return nanoseconds(message.header.stamp)
+
+
+def _positions(
+    bag: Bag, ordinal: int, stream: _Stream, message: Any, joint_names: tuple[str, ...]
+) -> Positions:
+    try:
+        return joints_from_msg(message, joint_names).positions_rad
+    except AttributeError as error:
+        raise EpisodeError(
+            f"bag '{bag.path}': {stream.topic} ({stream.what}) is a {message.__msgtype__}, not a JointState"
+        ) from error
+    except WireError as error:
+        raise EpisodeError(
+            f"bag '{bag.path}': {stream.topic} ({stream.what}), message {ordinal}: {error}"
+        ) from error
+
+
+def _required(bag: Bag, what: str, name: str, option: str) -> str:
+    topic = bag.find(name)
+    if topic is None:
+        raise _missing(bag, what, [name], option)
+    return topic
+
+
+def _missing(bag: Bag, what: str, names: list[str], option: str) -> EpisodeError:
+    known = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(bag.topics.items())) or "no topics"
+    return EpisodeError(
+        f"bag '{bag.path}' has no topic for {what}, expected {' or '.join(names)}; it has {known}. Name it with "
+        f"{option}"
+    )
+
+
+def _span(stamps: Times) -> str:
+    return f"{stamps[0] / NANOSECONDS:.2f} .. {stamps[-1] / NANOSECONDS:.2f} s"
+
+
+def _size(frame: Frame) -> str:
+    return f"{frame.image.shape[1]}x{frame.image.shape[0]}"

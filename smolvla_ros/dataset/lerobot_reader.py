@@ -1,0 +1,208 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""LeRobotDataset v3.0 folders, read with neither LeRobot nor pandas.
+
+A dataset is a few large files: the rows of many episodes in parquet, their images in mp4, and tables in meta/ that say
+where each episode lies in them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
+
+from smolvla_ros.dataset.video import decode
+from smolvla_ros.image import bgr_to_rgb
+
+VERSION = "v3.0"
+STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
+INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
+EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+TASK_COLUMN = "__index_level_0__"  # the unnamed index of a pandas frame: LeRobot looks tasks up by their text
+
+
+class DatasetError(ValueError):
+    """A dataset cannot be read or written; the message names file, key, value and remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeFrames:
+    """The n rows of an episode but for its images; state and action in LeRobot's units."""
+
+    state: npt.NDArray[np.float32]  # (n, joints)
+    action: npt.NDArray[np.float32]  # (n, joints)
+    timestamp: npt.NDArray[np.float32]  # (n,) s since the episode began
+    frame_index: npt.NDArray[np.int64]  # (n,)
+    index: npt.NDArray[np.int64]  # (n,) in the whole dataset
+    task_index: npt.NDArray[np.int64]  # (n,)
+    tasks: list[str]  # n
+
+
+@dataclass(frozen=True, eq=False)
+class LeRobotDataset:
+    """The tables of a dataset; rows and images are read when they are asked for."""
+
+    root: Path
+    info: Mapping[str, Any]
+    tasks: tuple[str, ...]  # by task_index
+    episodes: tuple[Mapping[str, Any], ...]  # rows of meta/episodes, without statistics
+    stats: Mapping[str, Any]  # of all episodes together; empty where the dataset has none
+
+    @property
+    def fps(self) -> int:
+        return int(self.info["fps"])
+
+    @property
+    def features(self) -> Mapping[str, Any]:
+        return dict(self.info["features"])
+
+    @property
+    def image_keys(self) -> tuple[str, ...]:
+        """The cameras, without `observation.images.`."""
+        return tuple(name[len(IMAGES) :] for name in self.features if name.startswith(IMAGES))
+
+    @classmethod
+    def load(cls, root: str | Path) -> LeRobotDataset:
+        """Read the tables of the dataset at `root`; raises DatasetError."""
+        root = Path(root)
+        info = _json(root / INFO)
+        version = info.get("codebase_version")
+        if version != VERSION:
+            raise DatasetError(
+                f"dataset '{root}' is of version {version}, expected {VERSION}; LeRobot converts older ones: "
+                "python -m lerobot.datasets.v30.convert_dataset_v21_to_v30"
+            )
+        for key in ("fps", "features", "total_episodes", "total_frames", "data_path"):
+            if key not in info:
+                raise DatasetError(f"dataset '{root}': {INFO} has no '{key}'; fetch the dataset again")
+        total = int(info["total_episodes"])
+        rows: list[Mapping[str, Any]] = []
+        for file in sorted(root.glob("meta/episodes/*/*.parquet")):
+            columns = [name for name in _schema(file).names if not name.startswith("stats/")]
+            rows += _table(file, columns).to_pylist()
+        # rows beyond the total belong to episodes whose appending was cut off
+        episodes = sorted(
+            (r for r in rows if r["episode_index"] < total), key=lambda row: row["episode_index"]
+        )
+        if [row["episode_index"] for row in episodes] != list(range(total)):
+            raise DatasetError(
+                f"dataset '{root}': {INFO} has {total} episodes, meta/episodes {len(episodes)} of them; fetch it again"
+            )
+        stats = _json(root / STATS) if (root / STATS).exists() else {}
+        return cls(root, info, _tasks(root / TASKS), tuple(episodes), stats)
+
+    def frames(self, episode: int) -> EpisodeFrames:
+        """The rows of an episode; raises DatasetError."""
+        row = self._row(episode)
+        path = self.root / self.info["data_path"].format(
+            chunk_index=row.get("data/chunk_index", 0), file_index=row.get("data/file_index", 0)
+        )
+        names = [STATE, ACTION, "timestamp", "frame_index", "index", "task_index"]
+        table = _table(path, names, [("episode_index", "=", episode)])
+        expected = row["dataset_to_index"] - row["dataset_from_index"]
+        if len(table) != expected:
+            raise DatasetError(f"'{path}' has {len(table)} rows of episode {episode}, expected {expected}")
+        columns = {name: _array(table.column(name)) for name in names}
+        task_index = columns["task_index"].astype(np.int64)
+        if len(task_index) and not 0 <= task_index.min() <= task_index.max() < len(self.tasks):
+            raise DatasetError(
+                f"'{path}': task_index {task_index.max()}, but there are {len(self.tasks)} tasks"
+            )
+        return EpisodeFrames(
+            state=columns[STATE].astype(np.float32),
+            action=columns[ACTION].astype(np.float32),
+            timestamp=columns["timestamp"].astype(np.float32),
+            frame_index=columns["frame_index"].astype(np.int64),
+            index=columns["index"].astype(np.int64),
+            task_index=task_index,
+            tasks=[self.tasks[i] for i in task_index],
+        )
+
+    def images(self, episode: int, image_key: str) -> Iterator[npt.NDArray[np.uint8]]:
+        """The RGB images (height, width, 3) of a camera; raises DatasetError, VideoError."""
+        row, name = self._row(episode), IMAGES + image_key
+        count = row["dataset_to_index"] - row["dataset_from_index"]
+        if self.features.get(name, {}).get("dtype") == "video":
+            where = f"videos/{name}/"
+            path = self.root / self.info["video_path"].format(
+                video_key=name,
+                chunk_index=row[f"{where}chunk_index"],
+                file_index=row[f"{where}file_index"],
+            )
+            yield from decode(path, row[f"{where}from_timestamp"], count, self.fps)
+            return
+        if name not in self.features:
+            raise DatasetError(f"dataset '{self.root}' has no camera {image_key}, it has {self.image_keys}")
+        path = self.root / self.info["data_path"].format(
+            chunk_index=row.get("data/chunk_index", 0), file_index=row.get("data/file_index", 0)
+        )
+        for cell in _table(path, [name], [("episode_index", "=", episode)]).column(name):
+            picture = cv2.imdecode(np.frombuffer(cell["bytes"].as_py(), np.uint8), cv2.IMREAD_COLOR)
+            if picture is None:
+                raise DatasetError(f"'{path}': an image of {name} in episode {episode} is damaged")
+            yield bgr_to_rgb(picture)
+
+    def _row(self, episode: int) -> Mapping[str, Any]:
+        if not 0 <= episode < len(self.episodes):
+            raise DatasetError(
+                f"dataset '{self.root}' has no episode {episode}, it has {len(self.episodes)} from 0"
+            )
+        return self.episodes[episode]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(
+            f"'{path}' cannot be read: {error.strerror}; is this a LeRobot dataset?"
+        ) from error
+    except ValueError as error:
+        raise DatasetError(f"'{path}' is not valid JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise DatasetError(f"'{path}' must hold a mapping, it holds {data!r:.80}")
+    return data
+
+
+def _tasks(path: Path) -> tuple[str, ...]:
+    table = _table(path)
+    column = TASK_COLUMN if TASK_COLUMN in table.column_names else "task"
+    if column not in table.column_names or "task_index" not in table.column_names:
+        raise DatasetError(f"'{path}' has columns {table.column_names}, expected task_index and the task")
+    rows = sorted(zip(table.column("task_index").to_pylist(), table.column(column).to_pylist(), strict=True))
+    if [index for index, _ in rows] != list(range(len(rows))):
+        raise DatasetError(f"'{path}': task_index must count from 0, it is {[index for index, _ in rows]}")
+    return tuple(str(task) for _, task in rows)
+
+
+def _schema(path: Path) -> pyarrow.Schema:
+    try:
+        return pyarrow.parquet.read_schema(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DatasetError(f"'{path}' cannot be read: {error}") from error
+
+
+def _table(path: Path, columns: list[str] | None = None, filters: Any = None) -> pyarrow.Table:
+    try:
+        return pyarrow.parquet.read_table(path, columns=columns, filters=filters, partitioning=None)
+    except (OSError, KeyError, pyarrow.ArrowException) as error:
+        raise DatasetError(f"'{path}' cannot be read: {error}; fetch the dataset again") from error
+
+
+def _array(column: pyarrow.ChunkedArray) -> npt.NDArray[Any]:
+    """A column of numbers as (n,), of lists of one length as (n, width)."""
+    kind = column.type
+    if pyarrow.types.is_list(kind) or pyarrow.types.is_fixed_size_list(kind):
+        flat = pyarrow.compute.list_flatten(column).to_numpy()
+        return np.asarray(flat).reshape(len(column), -1)
+    return np.asarray(column.to_numpy())

@@ -1,0 +1,97 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The statistics that a LeRobot dataset keeps of each feature: of an episode, and of several together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Statistics = dict[str, Any]  # name -> nested lists of numbers, as in stats.json
+
+QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+MIN_SAMPLES, MAX_SAMPLES, SAMPLES_POWER = 100, 10_000, 0.75  # LeRobot looks at this many images of an episode
+MAX_SIDE = 150  # and at about this many pixels a side
+
+
+def of_values(values: npt.NDArray[Any]) -> Statistics:
+    """Statistics over the rows of (n,) or (n, width), one entry per column."""
+    rows = values.reshape(len(values), -1)
+    wide = rows.astype(np.float64)
+    return {
+        "min": rows.min(axis=0).tolist(),
+        "max": rows.max(axis=0).tolist(),
+        "mean": wide.mean(axis=0).tolist(),
+        "std": wide.std(axis=0).tolist(),
+        "count": [len(rows)],
+        **{name: np.quantile(wide, share, axis=0).tolist() for name, share in QUANTILES.items()},
+    }
+
+
+def image_samples(count: int) -> set[int]:
+    """The indices of the images to look at, of `count`; evenly spaced, as many as LeRobot takes."""
+    samples = max(min(count, MIN_SAMPLES), min(int(count**SAMPLES_POWER), MAX_SAMPLES))
+    return set(np.round(np.linspace(0, count - 1, samples)).astype(int).tolist())
+
+
+class ImageTally:
+    """Counts how often each channel has each of the 256 values, which is all that image statistics need."""
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._counts = np.zeros((3, 256), np.int64)
+
+    def add(self, image: npt.NDArray[np.uint8]) -> None:
+        """Count the pixels of an RGB image (height, width, 3), of a large one every few."""
+        step = max(1, max(image.shape[:2]) // MAX_SIDE)
+        small = image[::step, ::step]
+        for channel in range(3):
+            self._counts[channel] += np.bincount(small[..., channel].ravel(), minlength=256)
+        self._images += 1
+
+    def statistics(self) -> Statistics:
+        """Per channel, shape (3, 1, 1), in 0 .. 1."""
+        values = np.arange(256) / 255.0
+        total = self._counts[0].sum()
+        mean = self._counts @ values / total
+        variance = self._counts @ values**2 / total - mean**2
+        present = [np.flatnonzero(counts) for counts in self._counts]
+        below = np.cumsum(self._counts, axis=1)
+        columns = {
+            "min": values[[where[0] for where in present]],
+            "max": values[[where[-1] for where in present]],
+            "mean": mean,
+            "std": np.sqrt(np.maximum(variance, 0.0)),
+            **{
+                name: values[[int(np.searchsorted(counts, share * total)) for counts in below]]
+                for name, share in QUANTILES.items()
+            },
+        }
+        nested = {name: column.reshape(3, 1, 1).tolist() for name, column in columns.items()}
+        return {**nested, "count": [self._images]}
+
+
+def combined(parts: Sequence[Statistics]) -> Statistics:
+    """The statistics of several sets of samples together.
+
+    Exact but for the quantiles: these are averaged, weighted by the number of samples, as LeRobot does.
+    """
+    counts = np.array([part["count"][0] for part in parts], np.float64)
+
+    def weighted(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.tensordot(counts / counts.sum(), values, axes=1)
+
+    arrays = {name: np.array([part[name] for part in parts]) for name in parts[0] if name != "count"}
+    mean = weighted(arrays["mean"])
+    variance = weighted(arrays["std"] ** 2 + (arrays["mean"] - mean) ** 2)
+    return {
+        "min": arrays["min"].min(axis=0).tolist(),
+        "max": arrays["max"].max(axis=0).tolist(),
+        "mean": mean.tolist(),
+        "std": np.sqrt(variance).tolist(),
+        "count": [int(counts.sum())],
+        **{name: weighted(arrays[name]).tolist() for name in QUANTILES if name in arrays},
+    }

@@ -1,0 +1,86 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a task tells what to do: what the SmolVLA paper (2506.01844, section 3.2) cleaned its data of.
+
+It had tasks as "task desc", "Hold" or "Up", and rewrote them as short sentences that begin with an action verb and have
+at most 30 characters, such as "Pick up the cube" or "Open the drawer".
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_CHARACTERS = 30
+PLACEHOLDERS = re.compile(
+    r"task[ _]?(desc(ription)?|name|\d+)?|test\w*|todo|none|n/?a|unknown|dummy|default|single task|\W*", re.I
+)
+VERBS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+align arrange assemble assist attach bring build carry catch charge clean clear close collect
+connect cover cut deliver detach dip discard disconnect draw drag drop dry empty erase fetch fill
+find fit flip fold follow gather give grab grasp grip group hand hang hit hold insert invert join
+kick knock lay lift load lower make match mix mount move nudge open organize pack paint park pass
+peel pick place plug point poke pour press pull push put raise reach release remove replace retrieve
+return rotate scoop scrape screw separate set shake shift shut sit slice slide sort spin spread
+squeeze stack stand stick stir stop store straighten stretch strike sweep swap switch take tap throw
+tie tilt tip toss touch track transfer transport tug turn twist unfold unlock unload unplug unscrew
+unstack untie use walk wash water wave weigh wipe wrap write zip
+""",
+    )
+)
+LEAD = re.compile(
+    r"^(please|now|the (robot|arm) (should|must|will)|robot,?|(you )?(should|must)|(i want you )?to|try to)\s+",
+    re.I,
+)
+SECONDARY = re.compile(
+    r",?\s(?:and then|and|then|so|while|using|with|from|until)\s"
+)  # how, why and what next
+ARTICLES = re.compile(r"\b(?:the|an?|its)\s")
+GERUND = re.compile(r"^(\w+?)(ing|s|ed)$")
+
+
+def what_is_vague(task: str) -> str:
+    """What is wrong with a task string, in words; empty: nothing is."""
+    words = task.split()
+    if PLACEHOLDERS.fullmatch(task.strip()):
+        return "says nothing"
+    if len(words) == 1:
+        return "does not say what with"
+    if words[0].lower().strip(",.") not in VERBS:
+        return "does not begin with a verb"
+    if len(task.strip()) > MAX_CHARACTERS:
+        return f"has {len(task.strip())} characters, more than {MAX_CHARACTERS}"
+    return ""
+
+
+def suggestion(task: str) -> str:
+    """The same task in the paper's style, as far as that can be told from its words; empty: only a person can tell."""
+    text = LEAD.sub("", re.sub(r"[\s_]+", " ", task).strip(" .!"))
+    words = text.split()
+    if len(words) < 2:
+        return ""
+    verb = _verb(words[0].lower().strip(","))
+    if not verb:
+        return ""
+    words[0] = verb.capitalize()
+    short = " ".join(words)
+    if len(short) > MAX_CHARACTERS:
+        short = SECONDARY.split(short)[0].rstrip(",")
+    if len(short) > MAX_CHARACTERS:
+        short = ARTICLES.sub("", short)
+    is_better = len(short.split()) > 1 and short != task and not what_is_vague(short)
+    return short if is_better else ""
+
+
+def _verb(word: str) -> str:
+    """picking, picks, picked -> pick; empty if it is none that is known."""
+    if word in VERBS:
+        return word
+    inflected = GERUND.match(word)
+    if not inflected:
+        return ""
+    stem = inflected[1]
+    forms = (stem, stem + "e", stem[:-1] if stem[-1:] == stem[-2:-1] else "")
+    return next((form for form in forms if form in VERBS), "")

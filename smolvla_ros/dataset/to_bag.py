@@ -1,0 +1,113 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""An episode of a LeRobot dataset -> a rosbag with this package's topics, for `ros2 bag play` or the converter.
+
+Frame k is stamped start + k / fps, its task is announced where it changes. Converted back, it gives the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.dataset.bag import BagWriter
+from smolvla_ros.dataset.lerobot_reader import ACTION, STATE, DatasetError, LeRobotDataset
+from smolvla_ros.image import encode_jpeg
+from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.units import MotorCalibration
+
+JPEG_QUALITY = 95
+
+
+def write_bag(
+    dataset: LeRobotDataset,
+    episode: int,
+    path: Path,
+    robot: RobotSpec,
+    calibration: Mapping[str, MotorCalibration] | None,
+    start_ns: int,
+) -> int:
+    """Write one episode to the bag `path`; returns how many frames it has.
+
+    A camera whose key the robot file does not know is named by that key. Raises DatasetError, VideoError, BagError and,
+    where units need a calibration, CalibrationError.
+    """
+    frames = dataset.frames(episode)
+    state = _to_rad(dataset, STATE, frames.state, robot, calibration)
+    action = _to_rad(dataset, ACTION, frames.action, robot, calibration)
+    names = {camera.image_key: camera.name for camera in robot.cameras}
+    cameras = {names.get(key, key): dataset.images(episode, key) for key in dataset.image_keys}
+    source = {"dataset": str(dataset.root.name), "episode": str(episode)}
+    with BagWriter(path, source) as bag:
+        task = None
+        for k in range(len(state)):
+            stamp_ns = start_ns + k * NANOSECONDS // dataset.fps
+            stamp = bag.message(
+                "builtin_interfaces/msg/Time",
+                sec=stamp_ns // NANOSECONDS,
+                nanosec=stamp_ns % NANOSECONDS,
+            )
+            header = bag.message("std_msgs/msg/Header", stamp=stamp, frame_id="")
+            if frames.tasks[k] != task:
+                task = frames.tasks[k]
+                bag.write("/active_task", bag.message("std_msgs/msg/String", data=task), stamp_ns)
+            for camera, images in cameras.items():
+                header_of_image = bag.message(
+                    "std_msgs/msg/Header", stamp=stamp, frame_id=f"{camera}_camera_optical_frame"
+                )
+                image = bag.message(
+                    "sensor_msgs/msg/CompressedImage",
+                    header=header_of_image,
+                    format="rgb8; jpeg compressed bgr8",
+                    data=np.frombuffer(encode_jpeg(next(images), JPEG_QUALITY), np.uint8),
+                )
+                bag.write(f"/{camera}/image_raw/compressed", image, stamp_ns)
+            for topic, positions in (("/joint_states", state[k]), ("/joint_commands", action[k])):
+                joints = bag.message(
+                    "sensor_msgs/msg/JointState",
+                    header=header,
+                    name=list(robot.joint_names),
+                    position=positions,
+                    velocity=np.zeros(0),
+                    effort=np.zeros(0),
+                )
+                bag.write(topic, joints, stamp_ns)
+    return len(state)
+
+
+def _to_rad(
+    dataset: LeRobotDataset,
+    feature: str,
+    values: npt.NDArray[np.float32],
+    robot: RobotSpec,
+    calibration: Mapping[str, MotorCalibration] | None,
+) -> npt.NDArray[np.float64]:
+    """Rows of a feature in LeRobot's units as radians, in the order of the robot's joints."""
+    columns = [_joint(name) for name in _names(dataset.features[feature])]
+    missing = [name for name in robot.joint_names if name not in columns]
+    if missing:
+        raise DatasetError(
+            f"dataset '{dataset.root}': {feature} has no {', '.join(missing)}, it has {', '.join(columns)}; "
+            f"is it of a {robot.name}?"
+        )
+    rad = [
+        unit.lerobot_to_rad(values[:, columns.index(unit.name)].astype(np.float64))
+        for unit in robot.units(calibration)
+    ]
+    return np.stack(rad, axis=1)
+
+
+def _names(feature: Mapping[str, Any]) -> list[str]:
+    names = feature.get("names") or []
+    if isinstance(names, Mapping):  # {"motors": [...]} in datasets that were converted from v2
+        names = [name for part in names.values() for name in part]
+    return [str(name) for name in names]
+
+
+def _joint(name: str) -> str:
+    return name.removesuffix(".pos").removeprefix("main_")

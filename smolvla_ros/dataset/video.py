@@ -1,0 +1,108 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""mp4 files whose frame k is shown at exactly k / fps: encoding, joining without encoding again, and decoding.
+
+Every second frame is a whole one, so that training can jump anywhere, and none refers to a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.image import ImageArray
+
+Codec = Literal["h264", "av1"]
+
+# what dataset and ffmpeg call it, and how: quick, hardly any loss, and the same bytes each time (one thread)
+CODECS: dict[str, tuple[str, dict[str, str]]] = {
+    "h264": ("libx264", {"preset": "ultrafast", "crf": "20", "bf": "0", "threads": "1"}),
+    "av1": ("libsvtav1", {"preset": "10", "crf": "30", "svtav1-params": "lp=1:pred-struct=1"}),
+}
+WHOLE_FRAME_EVERY = 2
+PIXELS = "yuv420p"
+
+
+class VideoError(ValueError):
+    """A video cannot be written or read; the message names the file, what is wrong, and the remedy."""
+
+
+def encode(path: Path, images: Iterable[ImageArray], fps: int, codec: Codec) -> None:
+    """Write RGB images (height, width, 3) of one size as an mp4; raises VideoError."""
+    encoder, options = CODECS[codec]
+    with av.open(str(path), "w", format="mp4") as container:
+        stream: Any = None
+        for index, image in enumerate(images):
+            if stream is None:
+                height, width = image.shape[:2]
+                if height % 2 or width % 2:
+                    raise VideoError(
+                        f"images of {width}x{height} cannot be {PIXELS} video: width and height must be even; "
+                        "let the camera driver publish another size"
+                    )
+                stream = container.add_stream(encoder, rate=fps, options=options)
+                stream.width, stream.height, stream.pix_fmt = width, height, PIXELS
+                stream.codec_context.gop_size = WHOLE_FRAME_EVERY
+                stream.codec_context.time_base = Fraction(1, fps)
+            pixels = np.asarray(
+                cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8
+            )  # 7 times swscale's speed
+            frame = av.VideoFrame.from_ndarray(pixels, format=PIXELS)
+            frame.pts, frame.time_base = index, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        if stream is None:
+            raise VideoError(f"video '{path}' would have no frames")
+        container.mux(stream.encode())
+
+
+def join(path: Path, parts: Iterable[tuple[Path, int]], fps: int) -> None:
+    """Put videos one behind the other; `parts` are their files and numbers of frames."""
+    with av.open(str(path), "w", format="mp4") as container:
+        joined: Any = None
+        before = 0
+        for part, count in parts:
+            with av.open(str(part)) as source:
+                stream = source.streams.video[0]
+                if joined is None:
+                    joined = container.add_stream_from_template(stream, opaque=True)
+                for packet in source.demux(stream):
+                    if packet.pts is None or packet.dts is None:
+                        continue  # the end of the file
+                    shift = int(Fraction(before, fps) / packet.time_base)
+                    packet.pts += shift
+                    packet.dts += shift
+                    packet.stream = joined
+                    container.mux(packet)
+            before += count
+
+
+def decode(path: Path, first_s: float, count: int, fps: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """`count` RGB images of an mp4, beginning with the one at `first_s`; raises VideoError."""
+    start = round(first_s * fps)
+    done = 0
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            assert stream.time_base is not None
+            container.seek(int(Fraction(start, fps) / stream.time_base), stream=stream)
+            for frame in container.decode(stream):
+                assert frame.time is not None
+                if done == count:
+                    break
+                if round(frame.time * fps) < start:
+                    continue  # between the whole frame before it and the one that is wanted
+                yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+                done += 1
+    except av.FFmpegError as error:
+        raise VideoError(f"video '{path}' cannot be read: {error}; fetch the dataset again") from error
+    if done < count:
+        raise VideoError(
+            f"video '{path}' ends after {done} of {count} frames from {first_s:.3f} s; fetch it again"
+        )

@@ -1,0 +1,114 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the servos report, judged for /diagnostics: values, and what is beyond its thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.arm.registers import fault_remedies
+from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health
+from smolvla_ros.settings import SettingError, check_settings, setting
+
+if TYPE_CHECKING:
+    from smolvla_ros.arm.arm_reading import ArmReading
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ServoThresholds:
+    """When a servo's state is worth a warning, and when it is an error."""
+
+    temperature_warn_c: float = setting(
+        50.0, "servo temperature for a warning", minimum=0.0, maximum=100.0, live=True
+    )
+    temperature_derate_c: float = setting(
+        55.0, "from here on a servo gets less torque, half of it in the end", minimum=0.0, maximum=100.0
+    )
+    temperature_stop_c: float = setting(
+        65.0,
+        "from here on the arm holds and obeys no command, until below temperature_derate_c; the servo itself "
+        "lets go at 70",
+        minimum=0.0,
+        maximum=100.0,
+    )
+    voltage_warn_v: float = setting(
+        4.8, "lowest supply without a warning; 10.5 suits 12 V servos", minimum=0.0, maximum=30.0, live=True
+    )
+    voltage_error_v: float = setting(
+        4.3, "lowest supply without an error; 9.5 suits 12 V servos", minimum=0.0, maximum=30.0, live=True
+    )
+    current_warn_a: float = setting(
+        1.5, "current of one servo for a warning", minimum=0.0, maximum=10.0, live=True
+    )
+    current_error_a: float = setting(
+        2.5, "current of one servo for an error", minimum=0.0, maximum=10.0, live=True
+    )
+    load_warn: float = setting(
+        0.8,
+        "share of its full drive for a warning; most overload themselves at 0.8",
+        minimum=0.0,
+        maximum=1.1,
+        live=True,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.temperature_derate_c < self.temperature_stop_c:
+            raise SettingError(
+                f"temperature_derate_c: {self.temperature_derate_c} must be below temperature_stop_c: "
+                f"{self.temperature_stop_c}"
+            )
+
+
+def judge(
+    joint_names: Sequence[str], reading: ArmReading, limits: ServoThresholds, message: str = "fine"
+) -> Health:
+    """The health of the servos at one reading; `message` when nothing is amiss."""
+    errors = [
+        f"{name}: {fault_remedies(int(bits))}"
+        for name, bits in zip(joint_names, reading.error_bits, strict=True)
+        if bits
+    ]
+    warnings = list(reading.failures.values())
+    for unit, quantity, values, warn, error in (
+        ("degC", "temperature", reading.temperature_c, limits.temperature_warn_c, limits.temperature_stop_c),
+        ("A", "current", reading.current_a, limits.current_warn_a, limits.current_error_a),
+        ("of full drive", "load", np.abs(reading.load), limits.load_warn, np.inf),
+        ("V", "voltage", -reading.voltage_v, -limits.voltage_warn_v, -limits.voltage_error_v),
+    ):
+        errors += _beyond(joint_names, quantity, unit, values, error)
+        warnings += _beyond(joint_names, quantity, unit, np.where(values >= error, np.nan, values), warn)
+    level = ERROR if errors else WARN if warnings else OK
+    return Health(level, "; ".join(errors + warnings) or message, _values(joint_names, reading))
+
+
+def _beyond(
+    joint_names: Sequence[str], quantity: str, unit: str, values: FloatArray, limit: float
+) -> list[str]:
+    return [
+        f"{name}: {quantity} {abs(value):.3g} {unit} (limit {abs(limit):g})"
+        for name, value in zip(joint_names, values, strict=True)
+        if value >= limit
+    ]
+
+
+def _values(joint_names: Sequence[str], reading: ArmReading) -> dict[str, str]:
+    totals = {
+        "retries": str(int(reading.retries.sum())),
+        "communication errors": str(int(reading.communication_errors.sum())),
+        "repeated writes": str(int(reading.repeated_writes.sum())),
+    }
+    columns = zip(
+        joint_names, reading.temperature_c, reading.voltage_v, reading.current_a, reading.load, strict=True
+    )
+    return totals | {
+        name: f"{temperature_c:.0f} degC, {voltage_v:.1f} V, {current_a:.2f} A, load {load:.2f}"
+        for name, temperature_c, voltage_v, current_a, load in columns
+    }

@@ -1,0 +1,42 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Messages -> Observation, in one way for the policy node and for bags that are replayed to a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import message_filters
+
+from smolvla_ros.nodes import topics
+from smolvla_ros.observation import Observation
+from smolvla_ros.wire import frame_from_msg, joints_from_msg
+
+SYNC_QUEUE_SIZE = (
+    30  # messages kept a stream while waiting for partners: 1 s of camera, 0.6 s of joints at 50 Hz
+)
+
+
+def observed_topics(cameras: Sequence[str], image_transport: str) -> list[tuple[topics.Topic, str]]:
+    """What a policy looks at: one image topic a camera, then the joint states; each with its name."""
+    image = topics.IMAGE_COMPRESSED if image_transport == "compressed" else topics.IMAGE_RAW
+    streams = [(image, f"{camera}/{image.name}") for camera in cameras]
+    return [*streams, (topics.JOINT_STATES, topics.JOINT_STATES.name)]
+
+
+def synchronize(
+    filters: Sequence[message_filters.SimpleFilter], slop_s: float, callback: Callable[..., None]
+) -> None:
+    """Call back with one message of each filter, in their order, whenever they are at most `slop_s` apart."""
+    message_filters.ApproximateTimeSynchronizer(filters, SYNC_QUEUE_SIZE, slop_s).registerCallback(callback)
+
+
+def observation_from(
+    synchronized: Sequence[Any], cameras: Sequence[str], joint_names: tuple[str, ...], task: str
+) -> Observation:
+    """A set of messages in the order of `observed_topics`; raises ImageError and WireError."""
+    *images, joint_state = synchronized
+    joints = joints_from_msg(joint_state, joint_names)
+    frames = {camera: frame_from_msg(image, camera) for camera, image in zip(cameras, images, strict=True)}
+    return Observation(frames, joints, task)

@@ -1,0 +1,296 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Records episodes: one MCAP rosbag each, of all the suite's topics or of those listed, as they are on the wire.
+
+`recorder/start` begins an episode; `stop`, `success` and `failure` end it (or mark the last one, if it has ended),
+`discard` deletes the present or the last one, `rerecord` deletes it and begins anew. An episode needs a task: the
+parameter `task`, or what was last said on `task` or `active_task`. It is repeated as the first message of every bag,
+on `task` and, where somebody publishes that, on `active_task`: each episode is complete in itself.
+
+Topics are listened to all the time, with the quality of service that their publishers offer: nothing has to be found
+when an episode begins. What a crash cut off is recovered when the node is configured.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rclpy.serialization import serialize_message
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from smolvla_ros.dataset.recording import (
+    EpisodeWriter,
+    RecordingError,
+    StreamType,
+    mark,
+    recover,
+    unfinished,
+)
+from smolvla_ros.dataset.stream_counter import StreamReport
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.listening import Listener
+from smolvla_ros.nodes.recording import Recording
+from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, load_robot
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.settings import check_settings, setting
+
+LOOK_PERIOD_S = 0.5  # how soon a new publisher is listened to
+MEGABYTE = 1_000_000
+OF_CAMERAS = (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
+EPISODE = re.compile(r"episode_(\d+)")
+
+
+@dataclass(frozen=True)
+class RecorderConfig:
+    """Parameters of the recorder node."""
+
+    robot: str = setting("", "robot file (config/so100.yaml): which cameras there are")
+    output: str = setting("episodes", "folder in which every episode becomes a folder")
+    topics: tuple[str, ...] = setting((), "what to record; empty: all topics of the suite")
+    image_transport: str = setting(
+        "compressed",
+        "which images to record when no topics are listed",
+        choices=("compressed", "raw", "both"),
+    )
+    task: str = setting(
+        "", "what the episodes show; empty: what was last said on task or active_task", live=True
+    )
+    flush_s: float = setting(
+        0.5, "what a crash may cost: everything older is on disk (s)", minimum=0.05, maximum=60.0
+    )
+    min_free_mb: float = setting(
+        500.0, "stop the episode when the disk has less left (MB)", minimum=0.0, maximum=1e9
+    )
+    max_queue_mb: float = setting(
+        500.0, "memory for what the disk has not taken yet (MB); more is dropped", minimum=1.0, maximum=1e6
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+class RecorderNode(SuiteNode[RecorderConfig]):
+    """Episodes by service, one bag folder each."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("recorder", RecorderConfig, **options)
+        self._recording: Recording | None = None
+        self._ends: list[Callable[[], Any]] = []  # undo what activate has made
+
+    def configure(self) -> None:
+        robot = load_robot(self.config.robot)
+        self._robot_name = robot.name
+        wanted = [self.resolve_topic_name(name) for name in self._names(robot)]
+        self._listener = Listener(self, wanted, self._take, self._lose)
+        self._output = Path(self.config.output).expanduser()
+        self._output.mkdir(parents=True, exist_ok=True)
+        self._last: Path | None = None
+        self._heard_task = ""
+        self._finished = 0
+        for folder in unfinished(self._output):
+            count = recover(folder)
+            self.get_logger().warning(
+                f"'{folder}' was cut off: {f'{count} messages recovered' if count else 'it was empty and is gone'}"
+            )
+
+    def _names(self, robot: RobotSpec) -> list[str]:
+        """What is recorded: as listed, or all topics of the table, with the images asked for."""
+        if self.config.topics:
+            return list(dict.fromkeys(self.config.topics))
+        left_out = {"compressed": topics.IMAGE_RAW, "raw": topics.IMAGE_COMPRESSED}.get(
+            self.config.image_transport
+        )
+        table = [entry for entry in vars(topics).values() if isinstance(entry, topics.Topic)]
+        of_cameras = [entry for entry in OF_CAMERAS if entry is not left_out]
+        return [
+            *(f"{camera.name}/{entry.name}" for camera in robot.cameras for entry in of_cameras),
+            *(entry.name for entry in table if entry not in OF_CAMERAS),
+        ]
+
+    def activate(self) -> None:
+        verbs: dict[str, Callable[[], str]] = {
+            "start": self._start,
+            "stop": self._close,
+            "success": partial(self._end_as, "success"),
+            "failure": partial(self._end_as, "failure"),
+            "discard": self._discard,
+            "rerecord": self._rerecord,
+        }
+        for verb, action in verbs.items():
+            service = self.create_service(Trigger, f"recorder/{verb}", partial(self._answer, action))
+            self._ends.append(partial(self.destroy_service, service))
+        for topic in (topics.TASK, topics.ACTIVE_TASK):
+            subscription = self.create_subscription(topic.type, topic.name, self._hear_task, topic.subscribe)
+            self._ends.append(partial(self.destroy_subscription, subscription))
+        timer = self.create_timer(LOOK_PERIOD_S, self._look)
+        self._ends.append(partial(self.destroy_timer, timer))
+        self._look()
+
+    def deactivate(self) -> None:
+        if self._recording is not None:
+            self._close_and_tell()
+        while self._ends:
+            self._ends.pop()()
+        self._listener.close()
+
+    def diagnose(self) -> Health:
+        values = {
+            "output": str(self._output),
+            "task": self._task,
+            "episodes": str(self._finished),
+            "silent topics": ", ".join(self._listener.silent),
+        }
+        recording = self._recording
+        if recording is None:
+            return Health(OK, "ready", values)
+        values["messages"] = str(recording.messages)
+        doing = f"recording {recording.folder.name}, {recording.duration_s:.1f} s"
+        if recording.failure:
+            return Health(ERROR, f"{doing}: {recording.failure}", values)
+        if recording.lost:
+            return Health(WARN, f"{doing}: {recording.lost} messages lost", values)
+        return Health(OK, doing, values)
+
+    # Listening.
+
+    def _look(self) -> None:
+        self._listener.look()
+        recording = self._recording
+        if recording is not None and recording.failure:
+            self.get_logger().error(f"recording ends: {recording.failure}")
+            self._close_and_tell()
+
+    def _take(self, name: str, kind: StreamType, data: bytes) -> None:
+        if self._recording is not None:
+            self._recording.put(name, kind, self.now_ns(), data)
+
+    def _lose(self, name: str, kind: StreamType, count: int) -> None:
+        if self._recording is not None:
+            self._recording.note_lost(name, kind, count)
+
+    def _hear_task(self, message: String) -> None:
+        self._heard_task = message.data or self._heard_task
+
+    @property
+    def _task(self) -> str:
+        return self.config.task or self._heard_task
+
+    # Services.
+
+    def _answer(
+        self, action: Callable[[], str], _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        try:
+            response.message = action()
+            response.success = True
+            self.get_logger().info(response.message)
+        except (RecordingError, OSError) as error:
+            response.message = str(error)
+            self.get_logger().error(response.message)
+        return response
+
+    def _start(self) -> str:
+        if self._recording is not None:
+            raise RecordingError(
+                f"{self._recording.folder.name} is being recorded; stop, discard or rerecord it"
+            )
+        task = self._task
+        if not task:
+            raise RecordingError("there is no task; publish it on `task`, or set the parameter `task`")
+        free_mb = shutil.disk_usage(self._output).free / MEGABYTE
+        if free_mb < self.config.min_free_mb:
+            raise RecordingError(
+                f"'{self._output}' has {free_mb:.0f} MB left, min_free_mb={self.config.min_free_mb:.0f}; make room"
+            )
+        taken = [int(found[1]) for path in self._output.iterdir() if (found := EPISODE.match(path.name))]
+        folder = self._output / f"episode_{max(taken, default=-1) + 1:06d}"
+        self._last = None  # to discard an episode is not to mark the one before it
+        self._recording = Recording(
+            EpisodeWriter(folder, self._listener.types),
+            task,
+            self.config.flush_s,
+            round(self.config.min_free_mb * MEGABYTE),
+            round(self.config.max_queue_mb * MEGABYTE),
+        )
+        silent = self._listener.silent
+        kind = StreamType("std_msgs/msg/String", stamped=False)
+        said = serialize_message(String(data=task))
+        for topic in (topics.TASK, topics.ACTIVE_TASK):
+            name = self.resolve_topic_name(topic.name)
+            if topic is topics.TASK or self._listener.hears(name):  # what follows there is a change of task
+                self._recording.put(name, kind, self.now_ns(), said)
+        note = f"; nobody publishes {', '.join(silent)}" if silent else ""
+        return f"recording {folder.name}: '{task}'{note}"
+
+    def _end_as(self, outcome: str) -> str:
+        if self._recording is not None:
+            return self._close(outcome=outcome)
+        if self._last is None:
+            raise RecordingError(f"there is no episode to mark as {outcome}")
+        mark(self._last, {"outcome": outcome})
+        return f"{self._last.name} is marked as {outcome}"
+
+    def _discard(self) -> str:
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.discard()
+            return f"{recording.folder.name} is discarded"
+        if self._last is None:
+            raise RecordingError("there is no episode to discard")
+        folder, self._last = self._last, None
+        shutil.rmtree(folder)
+        self._finished -= 1
+        return f"{folder.name} is discarded"
+
+    def _rerecord(self) -> str:
+        return f"{self._discard()}; {self._start()}"
+
+    def _close(self, **notes: str) -> str:
+        """End the present episode and tell how it went."""
+        recording, self._recording = self._recording, None
+        if recording is None:
+            raise RecordingError("nothing is being recorded")
+        duration_s = recording.duration_s
+        notes["robot"] = self._robot_name
+        if recording.failure:
+            notes["ended"] = recording.failure
+        reports = recording.finish(notes)
+        self._last, self._finished = recording.folder, self._finished + 1
+        for report in reports:
+            if report.is_whole:
+                self.get_logger().info(str(report))
+            else:  # on a line of its own: rclpy ties a line to its severity
+                self.get_logger().warning(str(report))
+        return f"{recording.folder.name}: {_summary(reports, duration_s)}"
+
+    def _close_and_tell(self) -> None:
+        try:
+            self.get_logger().info(self._close())
+        except RecordingError as error:
+            self.get_logger().error(str(error))
+
+
+def _summary(reports: list[StreamReport], duration_s: float) -> str:
+    messages, size = sum(r.messages for r in reports), sum(r.bytes for r in reports)
+    faults = [str(report) for report in reports if not report.is_whole]
+    return (
+        f"{duration_s:.1f} s, {messages} messages on {len(reports)} topics, {size / MEGABYTE:.1f} MB, "
+        f"{'; '.join(faults) if faults else 'nothing lost'}"
+    )
+
+
+def main() -> int:
+    return run(RecorderNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

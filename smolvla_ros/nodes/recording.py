@@ -1,0 +1,154 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One episode while it is recorded: callbacks put messages in a queue, one thread writes them.
+
+Nothing here waits for the disk but that thread, so a slow one costs memory first; beyond `max_queue_bytes`
+messages are dropped and counted. What was written is flushed every `flush_s`: that much a crash can cost.
+"""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import threading
+import time
+from contextlib import suppress
+
+from smolvla_ros.dataset.recording import EpisodeWriter, RecordingError, StreamType
+from smolvla_ros.dataset.stream_counter import StreamCounter, StreamReport
+
+FINISH_S = 60.0  # to write what is queued; a disk that needs longer has failed
+
+
+class Recording:
+    """An episode being written; `failure` says why it could not go on."""
+
+    def __init__(
+        self,
+        writer: EpisodeWriter,
+        task: str,
+        flush_s: float,
+        min_free_bytes: int,
+        max_queue_bytes: int,
+    ) -> None:
+        self.folder = writer.folder
+        self.task = task
+        self.failure = ""
+        self._broken = False  # the file cannot even be closed
+        self.started_s = time.monotonic()
+        self._writer = writer
+        self._flush_s = flush_s
+        self._min_free_bytes = min_free_bytes
+        self._max_queue_bytes = max_queue_bytes
+        self._queued_bytes = 0
+        self._counters: dict[str, StreamCounter] = {}
+        self._queue: queue.SimpleQueue[tuple[str, StreamType, int, bytes] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # of the count of queued bytes, which both sides change
+        self._thread = threading.Thread(target=self._write_all, name="recording", daemon=True)
+        self._thread.start()
+
+    @property
+    def duration_s(self) -> float:
+        return time.monotonic() - self.started_s
+
+    @property
+    def messages(self) -> int:
+        return sum(counter.messages for counter in self._counters.values())
+
+    @property
+    def lost(self) -> int:
+        """Messages that will be missing, as far as is known."""
+        return sum(counter.lost + counter.dropped for counter in self._counters.values())
+
+    def put(self, topic: str, kind: StreamType, receive_ns: int, data: bytes) -> None:
+        """Have a serialized message written."""
+        counter = self._counter(topic, kind)
+        if self.failure or self._queued_bytes + len(data) > self._max_queue_bytes:
+            counter.dropped += 1
+            return
+        with self._lock:
+            self._queued_bytes += len(data)
+        counter.add(receive_ns, data)
+        self._queue.put((topic, kind, receive_ns, data))
+
+    def note_lost(self, topic: str, kind: StreamType, count: int) -> None:
+        """The middleware lost messages of a topic."""
+        self._counter(topic, kind).lost += count
+
+    def finish(self, notes: dict[str, str]) -> list[StreamReport]:
+        """Write what is queued and close the bag; raises RecordingError if something is missing at its end."""
+        self._stop_thread()
+        if self._broken:
+            raise RecordingError(
+                f"'{self.folder}' has no end, it is recovered at the next start: {self.failure}"
+            )
+        try:
+            self._writer.finish({"task": self.task, **notes})
+        except OSError as error:
+            self._writer.abort()
+            raise RecordingError(
+                f"'{self.folder}' has no index, it is recovered at the next start: {error}"
+            ) from error
+        return self.report()
+
+    def discard(self) -> None:
+        """Stop and delete the episode."""
+        self._stop_thread()
+        self._writer.remove()
+
+    def report(self) -> list[StreamReport]:
+        return [counter.report() for _, counter in sorted(self._counters.items())]
+
+    def _counter(self, topic: str, kind: StreamType) -> StreamCounter:
+        if topic not in self._counters:
+            self._counters[topic] = StreamCounter(topic, kind.stamped)
+        return self._counters[topic]
+
+    def _stop_thread(self) -> None:
+        """Have what is queued written; what a failed disk leaves over counts as dropped."""
+        self._queue.put(None)
+        self._thread.join(FINISH_S)
+        if self._thread.is_alive():
+            self.failure, self._broken = f"the disk took nothing for {FINISH_S:.0f} s", True
+        with suppress(queue.Empty):
+            while True:
+                entry = self._queue.get_nowait()
+                if entry is not None:
+                    self._counters[entry[0]].dropped += 1
+
+    def _write_all(self) -> None:
+        try:
+            self._write_until_told()
+        except Exception as error:  # whatever it is, the node has to hear of it
+            self.failure, self._broken = f"{type(error).__name__}: {error}", True
+            with suppress(OSError):
+                self._writer.abort()
+
+    def _write_until_told(self) -> None:
+        flush_due_s = time.monotonic() + self._flush_s
+        while not self.failure:
+            try:
+                entry = self._queue.get(timeout=max(0.0, flush_due_s - time.monotonic()))
+                if entry is None:
+                    return
+                self._write(*entry)
+            except queue.Empty:
+                pass
+            if time.monotonic() >= flush_due_s:
+                self._writer.flush()
+                self._check_space()
+                flush_due_s = time.monotonic() + self._flush_s
+
+    def _write(self, topic: str, kind: StreamType, receive_ns: int, data: bytes) -> None:
+        self._writer.add_topic(topic, kind)
+        self._writer.write(topic, receive_ns, data)
+        with self._lock:
+            self._queued_bytes -= len(data)
+
+    def _check_space(self) -> None:
+        """Stop while there is room for the index."""
+        free = shutil.disk_usage(self.folder).free
+        if free < self._min_free_bytes:
+            self.failure = (
+                f"{free / 1e6:.0f} MB of disk are left, min_free_mb={self._min_free_bytes / 1e6:.0f}"
+            )

@@ -1,0 +1,131 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Teleoperation on ROS: the joint states of a leader arm in, joint commands of a follower out, at a steady rate.
+
+It shares `joint_commands` with the executor. Two that command one arm tear at it, so while there is another publisher
+the follower is held.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.executors import Executor
+
+from smolvla_ros.execution.safety import SafetyError
+from smolvla_ros.execution.teleoperation import Teleoperation, TeleoperationConfig
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import joint_command_msg
+from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot, next_deadline_s
+from smolvla_ros.settings import setting
+from smolvla_ros.units import CalibrationError, load_calibration
+from smolvla_ros.wire import WireError, joints_from_msg
+
+LOG_PERIOD_S = 2.0
+
+
+@dataclass(frozen=True)
+class TeleopConfig(TeleoperationConfig):
+    """Parameters of the teleop node."""
+
+    robot: str = setting("", "robot file (config/so100.yaml) of both arms: joints, limits and units")
+    calibration: str = setting("", "LeRobot calibration JSON of the follower")
+    leader_calibration: str = setting("", "LeRobot calibration JSON of the leader")
+
+
+class TeleopNode(SuiteNode[TeleopConfig]):
+    """Listens to `leader/joint_states` and `joint_states`, publishes `joint_commands`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("teleop", TeleopConfig, **options)
+        self._deadline_s: float | None = None  # of the next command (monotonic); None while not active
+        self._subscriptions_of_joints: list[Any] = []
+        self._commands: Any = None
+        self._pause = ""
+
+    def configure(self) -> None:
+        config = self.config
+        self._robot = load_robot(config.robot)
+        for name in ("calibration", "leader_calibration"):
+            if not getattr(config, name):
+                raise CalibrationError(
+                    f"parameter `{name}` is empty; both arms need LeRobot's calibration file"
+                )
+        leader, follower = (
+            self._robot.units(load_calibration(file))
+            for file in (config.leader_calibration, config.calibration)
+        )
+        self.teleoperation = Teleoperation(config, self._robot, leader, follower)
+        topic = topics.JOINT_COMMANDS
+        self._commands = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
+        self._subscriptions_of_joints = [
+            self.create_subscription(topic.type, topic.name, self._keep(role), topic.subscribe)
+            for topic, role in ((topics.LEADER_JOINT_STATES, "leader"), (topics.JOINT_STATES, "follower"))
+        ]
+
+    def activate(self) -> None:
+        self._deadline_s = time.monotonic()
+
+    def deactivate(self) -> None:
+        self._deadline_s = None
+
+    def cleanup(self) -> None:
+        for subscription in self._subscriptions_of_joints:
+            self.destroy_subscription(subscription)
+        self._subscriptions_of_joints = []
+        if self._commands is not None:
+            self.destroy_lifecycle_publisher(self._commands)
+            self._commands = None
+
+    def diagnose(self) -> Health:
+        return Health(WARN, f"holding: {self._pause}") if self._pause else Health(OK, "following")
+
+    def turn(self, executor: Executor) -> None:
+        """Handle what comes in until the next command is due, then send it."""
+        if self._deadline_s is None:
+            super().turn(executor)
+            return
+        self.turn_until(executor, self._deadline_s)
+        if self._deadline_s is None:  # deactivated meanwhile
+            return
+        self._step()
+        self._deadline_s = next_deadline_s(self._deadline_s, 1.0 / self.config.rate_hz)
+
+    def _step(self) -> None:
+        others = self.count_publishers(self._commands.topic_name) - 1
+        doubt = f"{others} other publishers on {self._commands.topic_name}; stop them" if others > 0 else ""
+        stamp_ns = self.now_ns()
+        try:
+            command = self.teleoperation.step(stamp_ns, doubt)
+        except SafetyError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=LOG_PERIOD_S)
+            return
+        if self.teleoperation.pause != self._pause:
+            self._pause = self.teleoperation.pause
+            self.get_logger().info(f"holding: {self._pause}" if self._pause else "the follower follows")
+        if command is not None:
+            self._commands.publish(joint_command_msg(self._robot.joint_names, stamp_ns, command))
+
+    def _keep(self, role: str) -> Callable[[Any], None]:
+        """A callback that keeps the newest joints of one of the two arms."""
+
+        def keep(message: Any) -> None:
+            try:
+                setattr(self.teleoperation, role, joints_from_msg(message, self._robot.joint_names))
+            except WireError as error:
+                self.get_logger().warning(f"{role}: {error}", throttle_duration_sec=LOG_PERIOD_S)
+
+        return keep
+
+
+def main() -> int:
+    return run(TeleopNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

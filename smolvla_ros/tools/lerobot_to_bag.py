@@ -1,0 +1,59 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Turns the episodes of a LeRobot dataset (v3.0) into rosbags with this package's topics; needs no ROS.
+
+lerobot_to_bag my_dataset --output bags --calibration my_arm.json
+ros2 bag play bags/episode_000000
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.to_bag import write_bag
+from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.suite_options import share_folder
+from smolvla_ros.tools.bag_to_lerobot import plain_errors
+from smolvla_ros.units import load_calibration
+
+START_NS = (
+    1_000_000_000 * NANOSECONDS
+)  # datasets do not say when they were recorded; any time but zero will do
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lerobot_to_bag",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="Exit code: 0 done, 1 the dataset is unfit, 2 the command line is wrong.",
+    )
+    add = parser.add_argument
+    add("dataset", type=Path, help="folder of the dataset")
+    add("--output", type=Path, required=True, help="folder for the bags, named episode_NNNNNN")
+    add("--episodes", type=int, nargs="+", metavar="N", help="which, from 0; without: all")
+    add("--config", type=Path, help="robot file; without: the package's so100.yaml")
+    add("--calibration", type=Path, help="LeRobot calibration JSON of the arm")
+    return parser
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+    with plain_errors("lerobot_to_bag"):
+        robot = RobotSpec.load(arguments.config or share_folder() / "config" / "so100.yaml")
+        calibration = (
+            load_calibration(arguments.calibration, robot.joint_names) if arguments.calibration else None
+        )
+        dataset = LeRobotDataset.load(arguments.dataset)
+        start_ns = START_NS
+        for episode in arguments.episodes or range(len(dataset.episodes)):
+            path = arguments.output / f"episode_{episode:06d}"
+            frames = write_bag(dataset, episode, path, robot, calibration, start_ns)
+            start_ns += (frames // dataset.fps + 2) * NANOSECONDS
+            print(f"{path}: {frames} frames at {dataset.fps} fps")
+
+
+if __name__ == "__main__":
+    main()

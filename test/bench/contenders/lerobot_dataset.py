@@ -1,0 +1,52 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Opens a dataset with LeRobot 0.4.4, in LeRobot's own environment, and saves what it gives for every frame.
+
+torchvision, which LeRobot imports and does not call here, is an empty stand-in. Images need torchcodec, with an FFmpeg
+that it finds; without, they are left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import numpy as np
+
+if importlib.util.find_spec("torchvision") is None:
+    for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.v2"):
+        sys.modules[name] = MagicMock(__path__=[], __spec__=ModuleSpec(name, None))
+
+from lerobot.datasets.lerobot_dataset import LeRobotDataset  # noqa: E402
+
+
+def has_decoder() -> bool:
+    try:
+        import torchcodec.decoders  # noqa: F401
+    except (ImportError, OSError, RuntimeError):
+        return False
+    return True
+
+
+def main() -> None:
+    root, output = Path(sys.argv[1]), Path(sys.argv[2])
+    dataset = LeRobotDataset("local/check", root=root, video_backend="torchcodec")
+    images = has_decoder()
+    items = [dataset[i] if images else dataset.hf_dataset[i] for i in range(len(dataset))]
+    columns = {
+        key: np.stack([np.asarray(item[key]) for item in items])
+        for key in items[0]
+        if not isinstance(items[0][key], str)
+    }
+    tasks = [dataset.meta.tasks.iloc[int(item["task_index"])].name for item in items]
+    np.savez(output, **columns)
+    stats = {name: sorted(values) for name, values in dataset.meta.stats.items()}
+    print(json.dumps({"frames": len(dataset), "images": images, "tasks": tasks, "stats": stats}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How fast bag_to_lerobot is: two cameras of 640x480 at 30 Hz as JPEG, joints and commands at 100 Hz, one bag.
+
+Prints how many times faster than the recording it is, and the memory that its largest process takes; and how long
+LeRobot's own writer takes for the same frames, if it is there (`make lerobot`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from smolvla_ros.dataset.bag import BagWriter
+from smolvla_ros.dataset.convert import Conversion
+from smolvla_ros.dataset.episode import Alignment
+from smolvla_ros.image import encode_jpeg
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.tools.bag_to_lerobot import convert
+from smolvla_ros.units import load_calibration
+
+ROOT = Path(__file__).parents[2]
+CALIBRATION = ROOT / "config" / "emulated_calibration.json"
+FPS, JOINTS_HZ, SIZE = 30, 100, (480, 640)
+NOISE = 4.0  # grey levels: what a webcam's sensor leaves
+DIFFERENT = 60  # images before they repeat, so that making the bag takes little
+
+
+def pictures(seed: int, noise: float = NOISE) -> list[bytes]:
+    """JPEGs of a blurred scene in which something moves, with a sensor's noise."""
+    random = np.random.default_rng(seed)
+    scene = cv2.GaussianBlur(random.integers(0, 256, (*SIZE, 3), dtype=np.uint8), (0, 0), 9)
+    scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
+    made = []
+    for k in range(DIFFERENT):
+        image = scene.astype(np.float32) + random.normal(0, noise, scene.shape)
+        image = np.clip(image, 0, 255).astype(np.uint8)
+        cv2.circle(image, (60 + 8 * k, 240), 50, (200, 30, 30), -1)
+        made.append(encode_jpeg(image))
+    return made
+
+
+def record(path: Path, robot: RobotSpec, seconds: float, noise: float = NOISE) -> None:
+    """Write the bag."""
+    cameras = {"top": pictures(0, noise), "wrist": pictures(1, noise)}
+    middle = np.array([joint.middle_rad for joint in robot.joints])
+    start = 1_700_000_000 * 10**9
+    with BagWriter(path) as bag:
+
+        def header(stamp_ns: int) -> object:
+            stamp = bag.message(
+                "builtin_interfaces/msg/Time", sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9
+            )
+            return bag.message("std_msgs/msg/Header", stamp=stamp, frame_id="")
+
+        bag.write("/active_task", bag.message("std_msgs/msg/String", data="Pick up the cube"), start)
+        for k in range(int(seconds * FPS)):
+            for camera, made in cameras.items():
+                stamp = start + k * 10**9 // FPS
+                data = np.frombuffer(made[k % DIFFERENT], np.uint8)
+                image = bag.message(
+                    "sensor_msgs/msg/CompressedImage", header=header(stamp), format="jpeg", data=data
+                )
+                bag.write(f"/{camera}/image_raw/compressed", image, stamp)
+        for k in range(int(seconds * JOINTS_HZ)):
+            stamp = start + k * 10**9 // JOINTS_HZ
+            for topic in ("/joint_states", "/joint_commands"):
+                joints = bag.message(
+                    "sensor_msgs/msg/JointState",
+                    header=header(stamp),
+                    name=list(robot.joint_names),
+                    position=middle + 0.1 * np.sin(k / JOINTS_HZ),
+                    velocity=np.zeros(0),
+                    effort=np.zeros(0),
+                )
+                bag.write(topic, joints, stamp)
+
+
+def write_with_lerobot(python: Path, folder: Path, seconds: float) -> float:
+    """How many seconds LeRobot takes for the same frames."""
+    for seed, camera in enumerate(("top", "wrist")):
+        (folder / "pictures" / camera).mkdir(parents=True)
+        for k, picture in enumerate(pictures(seed)):
+            (folder / "pictures" / camera / f"{k:03d}.jpg").write_bytes(picture)
+    arguments = [folder / "pictures", folder / "lerobot", str(int(seconds * FPS)), str(FPS)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [python, ROOT / "test" / "bench" / "contenders" / "lerobot_writer.py", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return float(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--seconds", type=float, default=20.0, help="of the recording; %(default)s")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; %(default)s")
+    parser.add_argument("--codec", choices=("h264", "av1"), default="h264")
+    options = parser.parse_args()
+    robot = RobotSpec.load(ROOT / "config" / "so100.yaml")
+    calibration = load_calibration(CALIBRATION)
+    with tempfile.TemporaryDirectory() as folder:
+        bag, output = Path(folder) / "bag", Path(folder) / "dataset"
+        record(bag, robot, options.seconds)
+        size_mb = sum(path.stat().st_size for path in bag.iterdir()) / 1e6
+        work = Conversion((bag,), output, robot, Alignment(FPS), calibration, codec=options.codec)
+        began = time.monotonic()
+        convert(work, append=False, jobs=options.jobs)
+        took = time.monotonic() - began
+        memory_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        video_mb = sum(path.stat().st_size for path in output.rglob("*.mp4")) / 1e6
+        print(
+            f"{options.seconds:.0f} s of 2 x 640x480 at 30 Hz ({size_mb:.0f} MB) in {took:.1f} s with {options.jobs} "
+            f"processes: {options.seconds / took:.1f} times real time; "
+            f"video {video_mb:.0f} MB, memory {memory_mb:.0f} MB"
+        )
+        python = ROOT / "build" / "lerobot" / "bin" / "python"
+        if python.exists():
+            theirs = write_with_lerobot(python, Path(folder), options.seconds)
+            print(f"LeRobot's writer, h264: {theirs:.1f} s, {options.seconds / theirs:.1f} times real time")
+        else:
+            print("LeRobot is not there to be compared with: make lerobot")
+
+
+if __name__ == "__main__":
+    main()

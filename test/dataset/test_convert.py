@@ -1,0 +1,258 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bags become datasets: which sample stands where, in which units, and what survives being killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+from smolvla_ros.dataset.bag import BagError, BagWriter
+from smolvla_ros.dataset.convert import WORK
+from smolvla_ros.dataset.episode import Alignment, EpisodeError
+from smolvla_ros.dataset.lerobot_reader import DatasetError, LeRobotDataset
+from smolvla_ros.dataset.to_bag import write_bag
+from smolvla_ros.tools.bag_to_lerobot import conversion as command
+from smolvla_ros.tools.bag_to_lerobot import parser
+from smolvla_ros.units import CalibrationError
+
+from .conftest import CALIBRATION, ROBOT, START_NS, conversion, positions, record, run
+
+
+def lerobot(rad):
+    """Positions in rad as the float32 that a dataset holds."""
+    units = ROBOT.units(CALIBRATION)
+    return np.array([unit.rad_to_lerobot(value) for unit, value in zip(units, rad, strict=True)], np.float32)
+
+
+def parquet_bytes(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
+
+
+def test_each_row_holds_the_newest_samples_at_its_tick_in_lerobot_units(bag, tmp_path):
+    dataset = run(conversion([bag], tmp_path / "data", fps=20))
+    frames = dataset.frames(0)
+    assert len(frames.state) == 21 and frames.tasks == ["Pick up the red cube"] * 21
+    for k in range(21):
+        newest = np.floor(k / 20 * 50 + 1e-6) / 50  # joints come at 50 Hz
+        assert np.array_equal(frames.state[k], lerobot(positions(newest)))
+        assert np.array_equal(frames.action[k], lerobot(positions(newest + 0.1)))
+    assert np.allclose(frames.timestamp, np.arange(21) / 20, atol=1e-6)
+
+
+def test_no_sample_comes_from_the_future(tmp_path):
+    late = record(tmp_path / "bag", cameras={"top": 7.0}, seconds=2.0)
+    dataset = run(conversion([late], tmp_path / "data", fps=30))
+    greys = [round(float(image.mean())) for image in dataset.images(0, "camera1")]
+    expected = [int(np.floor(k / 30 * 7 + 1e-6)) for k in range(len(greys))]
+    assert max(abs(grey - now) for grey, now in zip(greys, expected, strict=True)) <= 1  # codec
+    assert len(greys) == 61
+
+
+def test_receive_time_counts_arrivals(tmp_path):
+    def delay_states(bag, entries):
+        return [(t, m, at + 200_000_000 if t == "/joint_states" else at) for t, m, at in entries]
+
+    bag = record(tmp_path / "bag", seconds=2.0, edit=delay_states)
+    header, receive = (
+        run(conversion([bag], tmp_path / clock, alignment=Alignment(30, clock))).frames(0).state
+        for clock in ("header", "receive")
+    )
+    # at the same moment of arrival the joints are 0.2 s behind the images, and the episode begins 0.2 s later
+    assert len(header) == 61 and len(receive) == 55
+    assert np.array_equal(receive[0], header[0])
+
+
+def test_several_bags_and_tasks_become_episodes(tmp_path):
+    bags = [
+        record(tmp_path / f"bag{i}", task=task)
+        for i, task in enumerate(["Put it down", "キューブを取る", "Put it down"])
+    ]
+    dataset = run(conversion(bags, tmp_path / "data"))
+    assert dataset.tasks == ("Put it down", "キューブを取る")
+    assert [dataset.frames(i).task_index[0] for i in range(3)] == [0, 1, 0]
+    assert [row["dataset_from_index"] for row in dataset.episodes] == [0, 31, 62]
+    assert [
+        round(row["videos/observation.images.camera1/to_timestamp"] * 30) for row in dataset.episodes
+    ] == [31, 62, 93]
+    for episode in range(3):
+        greys = [round(float(image.mean())) for image in dataset.images(episode, "camera2")]
+        assert max(abs(grey - k) for k, grey in enumerate(greys)) <= 2  # codec
+
+
+def test_a_task_may_change_within_an_episode(tmp_path):
+    def change(bag, entries):
+        return [
+            *entries,
+            ("/active_task", bag.message("std_msgs/msg/String", data="Open it"), START_NS + 500_000_000),
+        ]
+
+    frames = run(conversion([record(tmp_path / "bag", edit=change)], tmp_path / "data")).frames(0)
+    assert frames.tasks == ["Pick up the red cube"] * 15 + ["Open it"] * 16
+
+
+def test_appending_gives_the_rows_of_converting_at_once(tmp_path):
+    bags = [record(tmp_path / f"bag{i}", seconds=0.5 + i / 4, task=f"Do {i}") for i in range(3)]
+    at_once = run(conversion(bags, tmp_path / "once"))
+    run(conversion(bags[:1], tmp_path / "data"))
+    before = (tmp_path / "data" / "data" / "chunk-000" / "file-000.parquet").read_bytes()
+    dataset = run(conversion(bags[1:], tmp_path / "data"), append=True)
+    assert (tmp_path / "data" / "data" / "chunk-000" / "file-000.parquet").read_bytes() == before
+    assert dataset.tasks == at_once.tasks and dataset.info["splits"] == {"train": "0:3"}
+    for i in range(3):
+        one, other = at_once.frames(i), dataset.frames(i)
+        assert all(
+            np.array_equal(getattr(one, name), getattr(other, name)) for name in ("state", "action", "index")
+        )
+        assert one.tasks == other.tasks
+        images = zip(at_once.images(i, "camera1"), dataset.images(i, "camera1"), strict=True)
+        assert all(np.array_equal(a, b) for a, b in images)
+    for name, values in at_once.stats.items():
+        for key in ("min", "max", "mean", "std", "count"):
+            assert np.allclose(values[key], dataset.stats[name][key]), (name, key)
+
+
+def test_an_existing_dataset_is_touched_only_when_asked(bag, tmp_path):
+    work = conversion([bag], tmp_path / "data")
+    run(work)
+    with pytest.raises(DatasetError, match="exists; use --append"):
+        work.begin()
+    with pytest.raises(DatasetError, match="has 30 fps, these episodes 10"):
+        run(conversion([bag], tmp_path / "data", fps=10), append=True)
+
+
+def test_a_gripper_needs_a_calibration(bag, tmp_path):
+    with pytest.raises(CalibrationError, match="gripper"):
+        conversion([bag], tmp_path / "data", calibration=None).begin()
+
+
+def test_there_and_back_gives_the_same_rows(tmp_path):
+    bags = [record(tmp_path / f"bag{i}", task=f"Do {i}", seconds=0.7) for i in range(2)]
+    first = run(conversion(bags, tmp_path / "first"))
+    again = [tmp_path / "again" / str(i) for i in range(2)]
+    for i in range(2):
+        write_bag(first, i, again[i], ROBOT, CALIBRATION, START_NS)
+    second = run(conversion(again, tmp_path / "second"))
+    assert first.tasks == second.tasks
+    for i in range(2):
+        one, other = first.frames(i), second.frames(i)
+        for name in ("state", "action", "timestamp", "frame_index", "index", "task_index", "tasks"):
+            assert np.array_equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_tables_are_laid_out_as_lerobot_lays_them_out(bag, tmp_path):
+    run(conversion([bag], tmp_path / "data"))
+    theirs = Path(__file__).parents[1] / "data" / "lerobot" / "video"
+    for table in (
+        "data/chunk-000/file-000.parquet",
+        "meta/tasks.parquet",
+        "meta/episodes/chunk-000/file-000.parquet",
+    ):
+        our, their = (parquet.read_schema(root / table) for root in (tmp_path / "data", theirs))
+        for name in their.names:
+            ours = name.replace("images.front", "images.camera1")
+            expected = str(their.field(name).type).replace("large_string", "string")
+            assert str(our.field(ours).type) == expected, (table, name)
+    assert parquet.read_schema(tmp_path / "data" / "meta" / "tasks.parquet").metadata[b"pandas"]
+    ours, expected = (
+        json.loads((root / "meta" / "info.json").read_text()) for root in (tmp_path / "data", theirs)
+    )
+    assert sorted(ours) == sorted(expected)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from conftest import conversion, run
+import smolvla_ros.dataset.convert, smolvla_ros.dataset.lerobot_writer
+left = int(sys.argv[2])
+whole = os.replace
+def replace(*paths):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    whole(*paths)
+os.replace = replace
+run(conversion([Path(p) for p in sys.argv[4:]], Path(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 7, 10, 12, 15])  # files that get their place before the kill
+def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(tmp_path, steps):
+    bags = [record(tmp_path / f"bag{i}", seconds=0.4, task=f"Do {i}") for i in range(2)]
+    run(conversion(bags, tmp_path / "whole"))
+    arguments = [str(Path(__file__).parent), str(steps), str(tmp_path / "data"), *map(str, bags)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=60)
+    assert killed.returncode == -9
+    assert (tmp_path / "data" / WORK).exists()
+    work = conversion(bags, tmp_path / "data")
+    finished = sorted((tmp_path / "data" / WORK).glob("episode-*/*.parquet"))
+    times = [path.stat().st_mtime_ns for path in finished]
+    assert work.begin()
+    assert [path.stat().st_mtime_ns for path in finished] == times
+    run(work)
+    assert parquet_bytes(tmp_path / "data") == parquet_bytes(tmp_path / "whole")
+    assert not (tmp_path / "data" / WORK).exists()
+
+
+def test_a_conversion_that_was_cut_off_is_not_mixed_with_another(tmp_path):
+    bags = [record(tmp_path / f"bag{i}", seconds=0.4) for i in range(2)]
+    work = conversion(bags, tmp_path / "data")
+    work.begin()
+    for index in range(2):
+        work.align(index)
+    work.encode(*work.videos()[0])
+    with pytest.raises(DatasetError, match="another conversion that was cut off, of 2 bags"):
+        conversion(bags[:1], tmp_path / "data").begin()
+
+
+def test_after_a_refusal_other_options_may_be_given(bag, tmp_path):
+    work = conversion([bag], tmp_path / "data", alignment=Alignment(30, max_state_age_s=0.001))
+    with pytest.raises(EpisodeError, match="is silent"):
+        run(work)
+    assert len(run(conversion([bag], tmp_path / "data")).frames(0).state) == 31
+
+
+def test_only_bags_with_the_outcome_that_is_asked_for(tmp_path):
+    for name, notes in (("a", {"outcome": "failure"}), ("b", {"outcome": "success"}), ("c", {})):
+        with BagWriter(tmp_path / "bags" / name, notes):
+            pass
+    options = [str(tmp_path / "bags"), "--output", str(tmp_path / "data"), "--outcome"]
+    assert command(parser().parse_args([*options, "success"])).bags == (tmp_path / "bags" / "b",)
+    with pytest.raises(BagError, match="no bag is marked 'good'; the marks are"):
+        command(parser().parse_args([*options, "good"]))
+
+
+def test_the_command_line_makes_a_dataset_and_bags_of_it(tmp_path):
+    record(tmp_path / "bags" / "one", seconds=0.4)
+    calibration = ["--calibration", "config/emulated_calibration.json"]
+    there = [
+        "bag_to_lerobot",
+        str(tmp_path / "bags"),
+        "--output",
+        str(tmp_path / "data"),
+        "--jobs",
+        "1",
+        *calibration,
+    ]
+    back = ["lerobot_to_bag", str(tmp_path / "data"), "--output", str(tmp_path / "again"), *calibration]
+    for program, *arguments in (there, back):
+        done = subprocess.run(
+            [sys.executable, "-m", f"smolvla_ros.tools.{program}", *arguments],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr
+    assert len(LeRobotDataset.load(tmp_path / "data").frames(0).state) == 13
+    assert (tmp_path / "again" / "episode_000000" / "metadata.yaml").exists()

@@ -1,0 +1,360 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bags as they come: each is converted right, or refused with words that name what is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smolvla_ros.dataset.bag import Bag, BagError, BagWriter, find_bags
+from smolvla_ros.dataset.episode import Alignment, EpisodeError
+from smolvla_ros.dataset.lerobot_reader import DatasetError
+from smolvla_ros.dataset.video import VideoError
+from smolvla_ros.observation import NANOSECONDS
+
+from .conftest import LAG_NS, ROBOT, START_NS, conversion, header, image, joint_state, record, run
+
+
+def shifted(bag, message, topic, by_ns):
+    """The message with another header stamp."""
+    stamp = message.header.stamp.sec * NANOSECONDS + message.header.stamp.nanosec + by_ns
+    if topic == "/joint_states":
+        return joint_state(bag, stamp, message.position)
+    return bag.message(message.__msgtype__, header=header(bag, stamp), format="jpeg", data=message.data)
+
+
+def refuse(path, words, error=EpisodeError, **changes):
+    with pytest.raises(error, match=words):
+        run(conversion([path], path.parent / "data", **changes))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.97])
+def test_truncated(bag, tmp_path, share):
+    [file] = bag.glob("*.mcap")
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+    refuse(bag, "bag '.*' cannot be read: .* cut short or damaged", BagError)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_flipped_bytes_never_end_in_a_foreign_error(bag, tmp_path, seed):
+    [file] = bag.glob("*.mcap")
+    content, random = bytearray(file.read_bytes()), np.random.default_rng(seed)
+    for place in random.integers(0, len(content), 40):
+        content[place] ^= int(random.integers(1, 256))
+    file.write_bytes(content)
+    with pytest.raises((BagError, EpisodeError)):
+        run(conversion([bag], tmp_path / "data"))
+
+
+def test_without_metadata_the_storage_file_is_read(bag, tmp_path):
+    (bag / "metadata.yaml").unlink()
+    assert len(run(conversion([bag], tmp_path / "data")).frames(0).state) == 31
+
+
+def test_empty(tmp_path):
+    refuse(
+        record(tmp_path / "bag", edit=lambda bag, entries: []),
+        "no topic for any camera of the robot file.*no topics",
+    )
+
+
+def test_no_task(tmp_path):
+    refuse(
+        record(tmp_path / "bag", edit=lambda _, entries: [e for e in entries if e[0] != "/active_task"]),
+        "has no task: .*use --task TEXT",
+    )
+
+
+def test_a_task_that_the_executor_never_announced(tmp_path):
+    def rename(bag, entries):
+        bag._writer.add_connection(
+            "/active_task", "std_msgs/msg/String", typestore=bag._store
+        )  # and nothing on it
+        return [("/task" if t == "/active_task" else t, m, at) for t, m, at in entries]
+
+    dataset = run(conversion([record(tmp_path / "bag", edit=rename)], tmp_path / "data"))
+    assert dataset.tasks == ("Pick up the red cube",)
+
+
+@pytest.mark.parametrize("topic, what", [("/joint_states", "the state"), ("/joint_commands", "the action")])
+def test_missing_topic(tmp_path, topic, what):
+    path = record(tmp_path / "bag", edit=lambda _, entries: [e for e in entries if e[0] != topic])
+    refuse(
+        path, f"no topic for {what}, expected {topic[1:]}; it has /active_task .*--{what.split()[1]} TOPIC"
+    )
+
+
+def test_missing_camera_that_was_asked_for(bag):
+    refuse(bag, "no topic for camera 'side', expected side/image_raw/compressed", cameras={"side": None})
+
+
+def test_leader_instead_of_commands(tmp_path):
+    def rename(_, entries):
+        return [("/leader/joint_states" if t == "/joint_commands" else t, m, at) for t, m, at in entries]
+
+    path = record(tmp_path / "bag", edit=rename)
+    dataset = run(conversion([path], tmp_path / "data", action="leader/joint_states"))
+    assert (dataset.frames(0).action[:, 0] != dataset.frames(0).state[:, 0]).all()
+
+
+def test_stamps_out_of_order_by_little_are_sorted(tmp_path):
+    def swap(_, entries):
+        """Neighbouring messages of a topic change their places, not their stamps."""
+        for topic in {entry[0] for entry in entries}:
+            places = [i for i, entry in enumerate(entries) if entry[0] == topic]
+            for a, b in zip(places[::2], places[1::2], strict=False):
+                entries[a], entries[b] = (
+                    (topic, entries[b][1], entries[a][2]),
+                    (topic, entries[a][1], entries[b][2]),
+                )
+        return entries
+
+    straight = run(conversion([record(tmp_path / "straight")], tmp_path / "data")).frames(0)
+    dataset = run(conversion([record(tmp_path / "swapped", edit=swap)], tmp_path / "other"))
+    assert np.array_equal(dataset.frames(0).state, straight.state)
+    greys = [round(float(picture.mean())) for picture in dataset.images(0, "camera1")]
+    assert max(abs(grey - k) for k, grey in enumerate(greys)) <= 2
+
+
+def test_shuffled_stamps(tmp_path):
+    def shuffle(bag, entries):
+        random = np.random.default_rng(0)
+        return [
+            (t, shifted(bag, m, t, int(random.integers(-3, 3) * 1e9)) if t == "/joint_states" else m, at)
+            for t, m, at in entries
+        ]
+
+    refuse(
+        record(tmp_path / "bag", edit=shuffle),
+        "/joint_states .*a clock jumped or the stamps are shuffled.*receive",
+    )
+
+
+@pytest.mark.parametrize("jump_s", [-5, 5])
+def test_clock_jump(tmp_path, jump_s):
+    def jump(bag, entries):
+        middle = START_NS + 500_000_000
+        return [
+            (
+                t,
+                shifted(bag, m, t, jump_s * NANOSECONDS)
+                if t == "/top/image_raw/compressed" and at > middle
+                else m,
+                at,
+            )
+            for t, m, at in entries
+        ]
+
+    path = record(tmp_path / "bag", edit=jump)
+    refuse(path, "/top/image_raw/compressed .*a clock jumped")
+    assert (
+        len(run(conversion([path], tmp_path / "other", alignment=Alignment(30, "receive"))).frames(0).state)
+        == 31
+    )
+
+
+def test_empty_header_stamps(tmp_path):
+    def unset(bag, entries):
+        return [
+            (t, joint_state(bag, 0, m.position) if t == "/joint_states" else m, at) for t, m, at in entries
+        ]
+
+    refuse(record(tmp_path / "bag", edit=unset), "/joint_states .*empty header stamps; use --time receive")
+
+
+def test_two_cameras_at_different_rates(tmp_path):
+    dataset = run(
+        conversion([record(tmp_path / "bag", cameras={"top": 30.0, "wrist": 10.0})], tmp_path / "data")
+    )
+    for key, rate_hz in (("camera1", 30), ("camera2", 10)):
+        greys = [round(float(picture.mean())) for picture in dataset.images(0, key)]
+        expected = [int(np.floor(k / 30 * rate_hz + 1e-6)) for k in range(31)]
+        assert max(abs(grey - now) for grey, now in zip(greys, expected, strict=True)) <= 2
+
+
+def test_a_hole_in_a_stream(tmp_path):
+    def hole(_, entries):
+        begin, end = START_NS + 300_000_000, START_NS + 800_000_000
+        return [e for e in entries if e[0] != "/wrist/image_raw/compressed" or not begin < e[2] < end]
+
+    path = record(tmp_path / "bag", edit=hole)
+    refuse(path, "/wrist/image_raw/compressed .* is silent for 0.50 s, up to 0.77 s into .*--max-age")
+    patient = Alignment(30, max_camera_age_s=1.0)
+    assert len(run(conversion([path], tmp_path / "other", alignment=patient)).frames(0).state) == 31
+
+
+def test_streams_that_do_not_meet(tmp_path):
+    def early(bag, entries):
+        return [
+            (t, joint_state(bag, START_NS - 10**10 + i, m.position), START_NS - 10**10 + i)
+            if t == "/joint_states"
+            else (t, m, at)
+            for i, (t, m, at) in enumerate(entries)
+        ]
+
+    refuse(record(tmp_path / "bag", edit=early), "its streams do not meet, .*/joint_states")
+
+
+def test_changing_image_size(tmp_path):
+    def grow(bag, entries):
+        big = START_NS + 500_000_000
+        return [
+            (t, image(bag, at - LAG_NS, 9, (48, 64)) if "top" in t and at > big else m, at)
+            for t, m, at in entries
+        ]
+
+    refuse(record(tmp_path / "bag", edit=grow), "/top/.* changes its size at image 15, from 32x24 to 64x48")
+
+
+def test_bags_of_different_image_sizes(tmp_path):
+    def big(bag, entries):
+        return [(t, image(bag, at - LAG_NS, 9, (48, 64)) if "image" in t else m, at) for t, m, at in entries]
+
+    bags = [record(tmp_path / "small"), record(tmp_path / "big", edit=big)]
+    with pytest.raises(DatasetError, match="one size per camera"):
+        run(conversion(bags, tmp_path / "data"))
+
+
+def test_bags_of_different_cameras(tmp_path):
+    bags = [record(tmp_path / "two"), record(tmp_path / "one", cameras={"top": 30.0})]
+    with pytest.raises(
+        DatasetError, match="'.*one' has the cameras top, bag '.*two' top, wrist; say with --cameras"
+    ):
+        run(conversion(bags, tmp_path / "data"))
+
+
+def test_odd_image_size(tmp_path):
+    def odd(bag, entries):
+        return [(t, image(bag, at - LAG_NS, 9, (25, 32)) if "image" in t else m, at) for t, m, at in entries]
+
+    refuse(record(tmp_path / "bag", edit=odd), "32x25 .* must be even", VideoError)
+
+
+def test_an_image_that_was_cut_short(tmp_path):
+    def cut(bag, entries):
+        return [
+            (
+                t,
+                bag.message(m.__msgtype__, header=m.header, format="jpeg", data=m.data[:100])
+                if "top" in t
+                else m,
+                at,
+            )
+            for t, m, at in entries
+        ]
+
+    refuse(record(tmp_path / "bag", edit=cut), "/top/.*, image 0: JPEG image is truncated")
+
+
+@pytest.mark.parametrize(
+    "positions, words", [([0.0] * 5, "6 names and 5 values"), ([np.nan] + [0.0] * 5, "not finite")]
+)
+def test_joint_states_that_are_none(tmp_path, positions, words):
+    def spoil(bag, entries):
+        return [
+            (t, joint_state(bag, at, positions) if t == "/joint_states" else m, at) for t, m, at in entries
+        ]
+
+    refuse(record(tmp_path / "bag", edit=spoil), f"/joint_states .*message 0: .*{words}")
+
+
+def test_a_topic_of_another_type(tmp_path):
+    def text(bag, entries):
+        return [
+            (t, bag.message("std_msgs/msg/String", data="?") if t == "/joint_states" else m, at)
+            for t, m, at in entries
+        ]
+
+    path = record(tmp_path / "bag", edit=text)
+    refuse(path, "/joint_states .*is a std_msgs/msg/String without a header")
+    refuse(
+        path, "/joint_states .*is a std_msgs/msg/String, not a JointState", alignment=Alignment(30, "receive")
+    )
+
+
+def test_unknown_message_types_beside_ours_do_no_harm(tmp_path):
+    path = tmp_path / "bag"
+    definition = "float64 x\nacme_msgs/Odd[] odd\n" + "=" * 80 + "\nMSG: acme_msgs/Odd\nuint8[3] y\n"
+
+    def strange(bag, entries):
+        writer = bag._writer
+        connection = writer.add_connection(
+            "/strange", "acme_msgs/msg/Strange", msgdef=definition, rihs01="RIHS01_0"
+        )
+        writer.write(connection, START_NS, b"\x00\x01\x00\x00nonsense")
+        return entries
+
+    record(path, edit=strange)
+    assert len(run(conversion([path], tmp_path / "data")).frames(0).state) == 31
+    with Bag(path) as bag, pytest.raises(BagError, match="/strange: message 0 is no acme_msgs/msg/Strange"):
+        next(bag.messages(["/strange"])).decode()
+
+
+def test_a_hundred_thousand_messages(tmp_path):
+    dataset = run(
+        conversion(
+            [record(tmp_path / "bag", cameras={"top": 10.0}, joints_hz=50_000)], tmp_path / "data", fps=10
+        )
+    )
+    assert len(dataset.frames(0).state) == 11
+
+
+def test_a_namespace_is_found_and_two_are_asked_about(tmp_path):
+    def name(_, entries):
+        return [(f"/left{t}", m, at) for t, m, at in entries]
+
+    def both(_, entries):
+        return [(f"/{side}{t}", m, at) for t, m, at in entries for side in ("left", "right")]
+
+    path = record(tmp_path / "bag", edit=name)
+    assert len(run(conversion([path], tmp_path / "data")).frames(0).state) == 31
+    work = conversion([record(tmp_path / "two", edit=both)], tmp_path / "other")
+    with pytest.raises(BagError, match="is any of /left/.*, /right/.*; give the whole topic"):
+        run(work)
+
+
+def test_raw_images_and_a_task_from_the_command_line(tmp_path):
+    def raw(bag, entries):
+        out = []
+        for topic, message, at in entries:
+            if topic == "/top/image_raw/compressed":
+                pixels = np.full((24, 32, 3), 77, np.uint8)
+                fields = {"height": 24, "width": 32, "encoding": "bgr8", "is_bigendian": 0, "step": 96}
+                message = bag.message(
+                    "sensor_msgs/msg/Image", header=message.header, **fields, data=pixels.ravel()
+                )
+                topic = "/top/image_raw"
+            if topic != "/active_task":
+                out.append((topic, message, at))
+        return out
+
+    path = record(tmp_path / "bag", edit=raw)
+    dataset = run(conversion([path], tmp_path / "data", task="Wipe the table"))
+    assert dataset.tasks == ("Wipe the table",)
+    assert abs(next(dataset.images(0, "camera1")).mean() - 77) < 3
+
+
+def test_find_bags_opens_folders_up(tmp_path):
+    for name in ("b", "a"):
+        with BagWriter(tmp_path / "day" / name):
+            pass
+    assert find_bags([tmp_path]) == [tmp_path / "day" / "a", tmp_path / "day" / "b"]
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(BagError, match="is no bag and holds none"):
+        find_bags([tmp_path / "nothing"])
+    with pytest.raises(BagError, match="does not exist"):
+        find_bags([tmp_path / "never"])
+
+
+def test_joints_of_the_robot_file_are_required(tmp_path):
+    def rename(bag, entries):
+        for topic, message, _ in entries:
+            if topic == "/joint_states":
+                message.name[0] = "waist"
+        return entries
+
+    refuse(
+        record(tmp_path / "bag", edit=rename), f"joint states lack {ROBOT.joint_names[0]}; they have waist"
+    )

@@ -1,0 +1,185 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""An episode survives its recorder: what was finished is whole, what was cut off is recovered up to its last flush."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.recording import (
+    EpisodeWriter,
+    MessageTypes,
+    RecordingError,
+    StreamType,
+    mark,
+    offered_qos,
+    recover,
+    unfinished,
+)
+
+ROOT = Path(__file__).parents[2]
+STRING = StreamType("std_msgs/msg/String", stamped=False, qos=offered_qos(1, 10, 1, 2))
+CHUNK = StreamType("smolvla_ros/msg/ActionChunk", stamped=True)
+WRITE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "test/dataset")
+from test_recording import STRING, TYPES, text
+from smolvla_ros.dataset.recording import EpisodeWriter
+for episode in range(1000):
+    writer = EpisodeWriter(Path(sys.argv[1]) / f"episode_{episode:06d}", TYPES)
+    writer.add_topic("/said", STRING)
+    for index in range(200):
+        writer.write("/said", index + 1, text(f"{index} {'x' * 5000}"))
+        if index % 20 == 19:
+            writer.flush()
+            print(f"{episode} {index + 1}", flush=True)
+    writer.finish({"task": "pick up the red cube"})
+    print(f"{episode} finished", flush=True)
+"""
+
+
+def definition(msgtype: str) -> str:
+    return (ROOT / "msg" / f"{msgtype.rsplit('/', 1)[-1]}.msg").read_text()
+
+
+TYPES = MessageTypes(definition)
+
+
+def text(words: str) -> bytes:
+    """A serialized std_msgs/String."""
+    data = words.encode() + b"\0"
+    return b"\0\1\0\0" + len(data).to_bytes(4, "little") + data
+
+
+def write(folder: Path, count: int = 50) -> EpisodeWriter:
+    writer = EpisodeWriter(folder, TYPES)
+    writer.add_topic("/said", STRING)
+    for index in range(count):
+        writer.write("/said", 1_000 + index, text(f"würfel {index}"))
+    return writer
+
+
+def said(folder: Path) -> list[str]:
+    with Bag(folder) as bag:
+        return [message.decode().data for message in bag.messages(["/said"])]
+
+
+def test_a_finished_episode_is_a_rosbag_with_definitions_notes_and_qos(tmp_path: Path) -> None:
+    writer = write(tmp_path / "episode_000000")
+    writer.add_topic("/action_chunk", CHUNK)
+    writer.finish({"task": "Würfel aufheben"})
+    mark(tmp_path / "episode_000000", {"outcome": "success"})
+    assert said(tmp_path / "episode_000000") == [f"würfel {index}" for index in range(50)]
+    with Bag(tmp_path / "episode_000000") as bag:
+        assert bag.custom_data == {"task": "Würfel aufheben", "outcome": "success"}
+        assert bag.topics == {
+            "/said": "std_msgs/msg/String",
+            "/action_chunk": "smolvla_ros/msg/ActionChunk",
+        }
+    metadata = (tmp_path / "episode_000000" / "metadata.yaml").read_text()
+    assert "reliability: reliable" in metadata and "storage_identifier: mcap" in metadata
+    assert b"float64[] positions" in (tmp_path / "episode_000000" / "episode_000000.mcap").read_bytes()
+    assert unfinished(tmp_path) == []
+
+
+def test_an_episode_without_messages_leaves_nothing(tmp_path: Path) -> None:
+    writer = write(tmp_path / "episode_000000", count=0)
+    with pytest.raises(RecordingError, match="no message"):
+        writer.finish({})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_cut_anywhere_is_recovered_up_to_a_flush(tmp_path: Path) -> None:
+    writer = EpisodeWriter(tmp_path / "whole", TYPES)
+    writer.add_topic("/said", STRING)
+    flushed = [writer._storage.bio.tell()]
+    for index in range(40):
+        writer.write("/said", 1_000 + index, text(f"{index}"))
+        if index % 10 == 9:
+            writer.flush()
+            flushed.append(writer._storage.bio.tell())
+    writer.finish({})
+    whole = (tmp_path / "whole" / "whole.mcap").read_bytes()
+    rng = random.Random(0)
+    for cut in (0, 5, 8, flushed[1] - 1, flushed[1], *rng.sample(range(len(whole)), 20)):
+        folder = tmp_path / "cut"
+        folder.mkdir()
+        (folder / "cut.mcap").write_bytes(whole[:cut])
+        assert unfinished(tmp_path) == [folder]
+        at_least = 10 * sum(end <= cut for end in flushed[1:])
+        count = recover(folder)
+        assert count >= at_least
+        if count:
+            assert said(folder) == [str(index) for index in range(count)]
+            with Bag(folder) as bag:
+                assert json.loads(bag.custom_data["recovered"])["messages"] == count
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+        assert not folder.exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_a_recovery_that_is_cut_off_itself_can_be_repeated(tmp_path: Path) -> None:
+    folder = tmp_path / "episode_000000"
+    write(folder).flush()
+    leftover = tmp_path / "episode_000000.recovering"
+    leftover.mkdir()
+    (leftover / "episode_000000.recovering.mcap").write_bytes(b"half")
+    assert unfinished(tmp_path) == [folder]
+    assert recover(folder) == 50
+    assert said(folder)[-1] == "würfel 49" and not leftover.exists()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kill_9_costs_no_finished_episode_and_nothing_that_was_flushed(tmp_path: Path, seed: int) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen([sys.executable, "-c", WRITE, str(tmp_path)], stdout=output, cwd=ROOT)
+        while not log.read_text() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(random.Random(seed).uniform(0.0, 0.4))
+        process.kill()
+        process.wait()
+    progress = [line.split() for line in log.read_text().splitlines()]
+    finished = [int(episode) for episode, what in progress if what == "finished"]
+    for episode in finished:
+        assert len(said(tmp_path / f"episode_{episode:06d}")) == 200
+    last = tmp_path / f"episode_{len(finished):06d}"
+    flushed = max((int(what) for episode, what in progress if episode == str(len(finished))), default=0)
+    if last in unfinished(tmp_path):
+        count = recover(last)
+        assert count >= flushed
+        assert not count or said(last)[-1].split()[0] == str(count - 1)
+    assert unfinished(tmp_path) == []
+
+
+def test_a_full_disk_costs_only_what_did_not_fit(tmp_path: Path) -> None:
+    """The limit on a file's size stands in for the end of the disk: writing fails in its midst."""
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+    result = subprocess.run(
+        [sys.executable, "-c", WRITE, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+    )
+    assert result.returncode == 1 and "OSError" in result.stderr
+    flushed = max(int(line.split()[1]) for line in result.stdout.splitlines())
+    [folder] = unfinished(tmp_path)
+    assert 0 < flushed <= recover(folder) < 200

@@ -1,0 +1,47 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Task strings that teach nothing are told, and rewritten where their words allow it."""
+
+from __future__ import annotations
+
+import pytest
+
+from smolvla_ros.dataset.task_text import suggestion, what_is_vague
+
+
+@pytest.mark.parametrize(
+    ("task", "fault"),
+    [
+        ("task desc", "says nothing"),
+        ("task_1", "says nothing"),
+        ("", "says nothing"),
+        ("Move", "does not say what with"),
+        ("the red cube", "does not begin with a verb"),
+        ("Pick up the red cube and place it in the box", "has 44 characters"),
+    ],
+)
+def test_what_is_vague_is_named(task: str, fault: str) -> None:
+    assert fault in what_is_vague(task)
+
+
+@pytest.mark.parametrize("task", ["Pick up the cube", "Open the drawer", "put the cube in the box"])
+def test_the_papers_style_is_left_alone(task: str) -> None:
+    assert what_is_vague(task) == "" and suggestion(task).lower() in ("", task.lower())
+
+
+@pytest.mark.parametrize(
+    ("task", "better"),
+    [
+        ("Pick up the red cube and place it in the box", "Pick up the red cube"),
+        ("picking up the cube", "Pick up the cube"),
+        ("The robot should grasp a block.", "Grasp a block"),
+        ("please place the yellow block in the bin", "Place yellow block in bin"),
+        ("stacks the blocks", "Stack the blocks"),
+        ("Move", ""),
+        ("task desc", ""),
+        ("würfel aufheben", ""),
+    ],
+)
+def test_a_suggestion_is_made_only_of_the_tasks_own_words(task: str, better: str) -> None:
+    assert suggestion(task) == better
+    assert not better or what_is_vague(better) == ""

@@ -1,0 +1,219 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The recorder keeps every message of an episode as it was sent, and says when it did not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="node tests need ROS 2")
+
+import smolvla_ros.msg as msg
+from rclpy.serialization import deserialize_message
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.recording import unfinished
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import compressed_image_msg, joint_state_msg
+from smolvla_ros.observation import Frame
+from smolvla_ros.robot import Joints, RobotSpec
+
+ROBOT_FILE = "config/so100.yaml"
+TASK = "pick up the red cube"
+IMAGE = "top/image_raw/compressed"
+
+
+class Studio:
+    """A recorder node and what it records: one camera, the joints, a chunk now and then."""
+
+    def __init__(self, observer: Any, start: Callable[..., Any], output: Path, **parameters: Any) -> None:
+        self.observer = observer
+        self.output = output
+        self.spec = RobotSpec.load(ROBOT_FILE)
+        self.program = start(
+            "nodes.recorder_node", robot=ROBOT_FILE, output=output, min_free_mb=1.0, **parameters
+        )
+        self._listened = [
+            f"/{name}" for name in parameters.get("topics", (IMAGE, "joint_states", "action_chunk"))
+        ]
+        self.sent: dict[str, list[Any]] = {}
+        self._ends = {
+            f"/{name}": observer.publisher(topic, name)
+            for topic, name in (
+                (topics.IMAGE_COMPRESSED, IMAGE),
+                (topics.JOINT_STATES, "joint_states"),
+                (topics.ACTION_CHUNK, "action_chunk"),
+            )
+        }
+
+    def connect(self) -> None:
+        ends = [end for name, end in self._ends.items() if name in self._listened]
+        self.observer.until(
+            lambda: all(end.get_subscription_count() for end in ends), "the recorder to listen"
+        )
+
+    def call(self, verb: str) -> Any:
+        return self.observer.call(Trigger, f"recorder/{verb}", Trigger.Request())
+
+    def play(self, count: int) -> None:
+        """Publish so many sets of messages."""
+        rng = np.random.default_rng(0)
+        for index in range(count):
+            stamp_ns = self.observer.now_ns()
+            picture = Frame("top", stamp_ns, rng.integers(0, 255, (48, 64, 3), np.uint8))
+            joints = Joints(stamp_ns, np.full(6, index / 100), np.zeros(6), np.zeros(6))
+            self._send(IMAGE, compressed_image_msg(picture, "top_camera_optical_frame", 90))
+            self._send("joint_states", joint_state_msg(self.spec.joint_names, joints))
+            if index % 10 == 0:
+                self._send(
+                    "action_chunk", msg.ActionChunk(chunk_id=index, task="würfel", positions=[0.5] * 12)
+                )
+            self.observer.spin(0.02)
+
+    def _send(self, name: str, message: Any) -> None:
+        self.sent.setdefault(f"/{name}", []).append(message)
+        self._ends[f"/{name}"].publish(message)
+
+
+@pytest.fixture
+def studio(observer: Any, start: Callable[..., Any], tmp_path: Path) -> Callable[..., Studio]:
+    def make(**parameters: Any) -> Studio:
+        studio = Studio(observer, start, tmp_path / "episodes", **parameters)
+        studio.connect()
+        return studio
+
+    return make
+
+
+def recorded(folder: Path) -> dict[str, list[bytes]]:
+    with Bag(folder) as bag:
+        found: dict[str, list[bytes]] = {topic: [] for topic in bag.topics}
+        for message in bag.messages(bag.topics):
+            found[message.topic].append(message.raw)
+    return found
+
+
+def same(received: list[bytes], sent: list[Any]) -> bool:
+    """Equal in every field; the bytes between fields are filled anew by whoever serializes."""
+    return len(received) == len(sent) and all(
+        deserialize_message(raw, type(message)) == message
+        for raw, message in zip(received, sent, strict=True)
+    )
+
+
+def test_every_message_of_an_episode_is_kept_and_none_around_it(studio: Callable[..., Studio]) -> None:
+    studio_ = studio(task=TASK)
+    studio_.play(5)  # before the episode
+    studio_.observer.spin(0.2)
+    studio_.sent.clear()
+    answer = studio_.call("start")
+    assert answer.success and TASK in answer.message and "nobody publishes" in answer.message
+    studio_.play(50)
+    studio_.observer.spin(0.2)
+    answer = studio_.call("success")
+    assert answer.success and "nothing lost" in answer.message, answer.message
+    folder = studio_.output / "episode_000000"
+    found = recorded(folder)
+    for topic, messages in studio_.sent.items():
+        assert same(found[topic], messages), topic
+    with Bag(folder) as bag:
+        assert bag.custom_data == {"task": TASK, "robot": "so100", "outcome": "success"}
+        [task] = bag.messages(["/task"])
+        assert task.decode().data == TASK
+        chunks = [message.decode() for message in bag.messages(["/action_chunk"])]
+    assert [chunk.chunk_id for chunk in chunks] == [0, 10, 20, 30, 40] and chunks[0].task == "würfel"
+
+
+def test_episodes_are_marked_discarded_and_recorded_again(studio: Callable[..., Studio]) -> None:
+    studio_ = studio()
+    refused = studio_.call("start")
+    assert not refused.success and "there is no task" in refused.message
+    said = studio_.observer.publisher(topics.TASK)
+    studio_.observer.until(said.get_subscription_count, "the recorder to hear the task")
+    said.publish(String(data=TASK))
+    studio_.observer.until(lambda: studio_.call("start").success, "the episode to begin")
+    assert "is being recorded" in studio_.call("start").message
+    studio_.play(5)
+    assert studio_.call("stop").success
+    assert "episode_000000 is marked as failure" in studio_.call("failure").message
+    assert studio_.call("start").success
+    studio_.play(5)
+    assert "episode_000001 is discarded; recording episode_000001" in studio_.call("rerecord").message
+    assert "episode_000001 is discarded" in studio_.call("discard").message
+    assert sorted(path.name for path in studio_.output.iterdir()) == ["episode_000000"]
+    with Bag(studio_.output / "episode_000000") as bag:
+        assert bag.custom_data["outcome"] == "failure" and bag.custom_data["task"] == TASK
+
+
+def test_the_accepted_task_is_in_every_episode_and_its_change_too(studio: Callable[..., Studio]) -> None:
+    studio_ = studio()
+    accepted = studio_.observer.publisher(topics.ACTIVE_TASK)
+    accepted.publish(String(data=TASK))  # long before the episode
+    studio_.observer.until(lambda: accepted.get_subscription_count() == 2, "the recorder to hear the task")
+    studio_.observer.until(lambda: studio_.call("start").success, "the episode to begin")
+    studio_.play(5)
+    accepted.publish(String(data="wipe the table"))
+    studio_.play(5)
+    assert studio_.call("stop").success
+    with Bag(studio_.output / "episode_000000") as bag:
+        for topic, tasks in (("/task", [TASK]), ("/active_task", [TASK, "wipe the table"])):
+            said = [message.decode().data for message in bag.messages([topic])]
+            assert list(dict.fromkeys(said)) == tasks  # the latched one may come once more
+
+
+def test_a_gap_is_told_at_the_end_of_its_episode(studio: Callable[..., Studio]) -> None:
+    studio_ = studio(task=TASK, topics=["joint_states"])
+    for gaps in (0, 1):
+        studio_.call("start")
+        studio_.play(30)
+        studio_.observer.spin(0.5 * gaps)
+        studio_.play(30)
+        studio_.observer.spin(0.1)
+        message = studio_.call("stop").message
+        assert ("/joint_states: 60 at" in message and "1 gaps" in message) == bool(gaps), message
+
+
+def test_a_killed_recorder_loses_no_finished_episode_and_the_next_one_recovers_the_last(
+    studio: Callable[..., Studio], start: Callable[..., Any]
+) -> None:
+    studio_ = studio(task=TASK, flush_s=0.1)
+    studio_.call("start")
+    studio_.play(10)
+    studio_.call("stop")
+    studio_.call("start")
+    studio_.play(30)
+    studio_.observer.spin(0.4)
+    studio_.program.kill()
+    [cut_off] = unfinished(studio_.output)
+    start("nodes.recorder_node", robot=ROBOT_FILE, output=studio_.output)
+    studio_.observer.until(lambda: not unfinished(studio_.output), "the recovery")
+    assert cut_off.name == "episode_000001"
+    assert same(recorded(cut_off)["/joint_states"], studio_.sent["/joint_states"][10:])
+    first = recorded(studio_.output / "episode_000000")
+    assert same(first["/joint_states"], studio_.sent["/joint_states"][:10])
+
+
+def test_an_episode_is_finished_when_the_node_is_told_to_end(studio: Callable[..., Studio]) -> None:
+    studio_ = studio(task=TASK, topics=["joint_states"])
+    studio_.call("start")
+    studio_.play(10)
+    studio_.observer.spin(0.2)
+    assert studio_.program.stop() == 0
+    assert unfinished(studio_.output) == []
+    assert set(recorded(studio_.output / "episode_000000")) == {"/task", "/joint_states"}
+
+
+def test_nothing_is_begun_on_a_disk_without_room(
+    observer: Any, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    start("nodes.recorder_node", robot=ROBOT_FILE, output=tmp_path, task=TASK, min_free_mb=1e9)
+    answer = observer.call(Trigger, "recorder/start", Trigger.Request())
+    assert not answer.success and "min_free_mb=1000000000; make room" in answer.message
+    assert list(tmp_path.glob("episode*")) == []

@@ -1,0 +1,96 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that writes an episode: what a slow, full or broken disk costs, and that it is said."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.recording import (
+    EpisodeWriter,
+    MessageTypes,
+    RecordingError,
+    StreamType,
+    recover,
+    unfinished,
+)
+from smolvla_ros.nodes.recording import Recording
+
+STRING = StreamType("std_msgs/msg/String", stamped=False)
+TYPES = MessageTypes(lambda name: "")
+
+
+def text(words: str) -> bytes:
+    data = words.encode() + b"\0"
+    return b"\0\1\0\0" + len(data).to_bytes(4, "little") + data
+
+
+def start(folder: Path, writer: type[EpisodeWriter] = EpisodeWriter, **limits: float) -> Recording:
+    values = {"flush_s": 0.02, "min_free_bytes": 0, "max_queue_bytes": 10**9, **limits}
+    return Recording(writer(folder, TYPES), "Pick up the cube", **values)  # type: ignore[arg-type]
+
+
+def wait_for_failure(recording: Recording) -> None:
+    deadline_s = time.monotonic() + 5.0
+    while not recording.failure and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+
+
+def test_all_that_was_put_is_written_in_its_order(tmp_path: Path) -> None:
+    recording = start(tmp_path / "episode")
+    for index in range(2000):
+        recording.put("/said", STRING, index + 1, text(str(index)))
+    [report] = recording.finish({"outcome": "success"})
+    assert report.messages == 2000 and report.is_whole
+    with Bag(tmp_path / "episode") as bag:
+        assert [m.decode().data for m in bag.messages(["/said"])] == [str(i) for i in range(2000)]
+        assert bag.custom_data == {"task": "Pick up the cube", "outcome": "success"}
+
+
+class Slow(EpisodeWriter):
+    def write(self, topic: str, receive_ns: int, data: bytes) -> None:
+        time.sleep(0.05)
+        super().write(topic, receive_ns, data)
+
+
+def test_what_a_slow_disk_does_not_take_is_counted(tmp_path: Path) -> None:
+    recording = start(tmp_path / "episode", Slow, max_queue_bytes=5000)
+    for index in range(20):
+        recording.put("/said", STRING, index + 1, text("x" * 980))
+    [report] = recording.finish({})
+    assert 5 <= report.messages < 20 and report.messages + report.dropped == 20
+    assert "dropped, the disk is too slow" in str(report)
+
+
+def test_an_episode_ends_readable_before_the_disk_is_full(tmp_path: Path) -> None:
+    recording = start(tmp_path / "episode", min_free_bytes=10**18)
+    recording.put("/said", STRING, 1, text("first"))
+    wait_for_failure(recording)
+    recording.put("/said", STRING, 2, text("too late"))
+    [report] = recording.finish({})
+    assert "MB of disk are left" in recording.failure
+    assert (report.messages, report.dropped) == (1, 1)
+    assert unfinished(tmp_path) == []
+
+
+class Broken(EpisodeWriter):
+    def flush(self) -> None:
+        if self.messages >= 5:
+            raise OSError(28, "No space left on device")
+        super().flush()
+
+
+def test_a_disk_that_refuses_is_said_and_what_it_took_is_recovered(tmp_path: Path) -> None:
+    recording = start(tmp_path / "episode", Broken)
+    for index in range(5):
+        recording.put("/said", STRING, index + 1, text(str(index)))
+    wait_for_failure(recording)
+    with pytest.raises(RecordingError, match="recovered at the next start.*No space left"):
+        recording.finish({})
+    assert unfinished(tmp_path) == [tmp_path / "episode"]
+    recover(tmp_path / "episode")
+    assert unfinished(tmp_path) == []

@@ -1,0 +1,157 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Two emulated arms: a leader that a hand moves, and a follower that goes where it goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+
+from smolvla_ros.arm.emulated import EmulatedArm
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import joint_command_msg
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.units import load_calibration
+from smolvla_ros.wire import joints_from_msg, nanoseconds
+
+ROBOT_FILE = "config/so100.yaml"
+ROBOT = RobotSpec.load(ROBOT_FILE)
+FOLLOWER = "config/emulated_calibration.json"
+MOVES_TICKS = {
+    "shoulder_pan": 300,
+    "shoulder_lift": -250,
+    "elbow_flex": 200,
+    "wrist_flex": -300,
+    "wrist_roll": 400,
+}
+
+
+@pytest.fixture
+def leader(tmp_path: Path) -> Iterator[tuple[EmulatedArm, Path]]:
+    """An emulated leader in the test's own process, so that the test can be the hand, and its calibration."""
+    entries = json.loads(Path(FOLLOWER).read_text())
+    entries["gripper"] |= {"range_min": 1500, "range_max": 2300}  # a handle goes less far than a jaw
+    file = tmp_path / "leader.json"
+    file.write_text(json.dumps(entries))
+    with EmulatedArm(load_calibration(file)) as arm:
+        for servo in arm.servos.values():
+            servo.write(42, round(servo.position_ticks).to_bytes(2, "little"))
+            servo.write(40, b"\x01")  # torque was left on by whoever was here before
+        yield arm, file
+
+
+@pytest.fixture
+def teleop(
+    observer: Any, start: Callable[..., Any], emulated_arm: Any, leader: tuple[EmulatedArm, Path]
+) -> Any:
+    """Both arm nodes and the teleop node, following: its program, joint states of leader and follower."""
+    arm, file = leader
+    led, leading = observer.collect(topics.JOINT_STATES), observer.collect(topics.LEADER_JOINT_STATES)
+    start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=FOLLOWER)
+    namespace = ("--ros-args", "-r", "__ns:=/leader")
+    start("nodes.arm_node", *namespace, robot=ROBOT_FILE, port=arm.port, calibration=file, role="leader")
+    program = start("nodes.teleop_node", robot=ROBOT_FILE, calibration=FOLLOWER, leader_calibration=file)
+    observer.until(lambda: led and leading, "joint states of both arms")
+    observer.until(lambda: "the follower follows" in program.output, "the follower to follow")
+    return program, leading, led
+
+
+def positions(messages: list[Any]) -> np.ndarray:
+    return joints_from_msg(messages[-1], ROBOT.joint_names).positions_rad
+
+
+def move_by_hand(arm: EmulatedArm) -> None:
+    for name, ticks in MOVES_TICKS.items():
+        arm.servos[name].position_ticks += ticks
+    arm.servos["gripper"].position_ticks = 1700  # a quarter open
+
+
+def test_the_follower_follows_the_leader_softly(observer: Any, teleop: Any, leader: Any) -> None:
+    _, leading, led = teleop
+    commands = observer.collect(topics.JOINT_COMMANDS)
+    observer.until(lambda: commands, "commands")
+    assert not any(servo.value("Torque_Enable") for servo in leader[0].servos.values())
+    before = positions(led)
+    move_by_hand(leader[0])
+    seen = len(commands)
+    observer.until(
+        lambda: np.abs(positions(led) - positions(leading))[:5].max() < 0.02 and len(commands) > seen + 50,
+        "the follower to arrive",
+    )
+    moved = positions(led) - before
+    directions = [joint.direction for joint in ROBOT.joints[:5]]
+    assert moved[:5] == pytest.approx(
+        np.array(directions) * list(MOVES_TICKS.values()) * 2 * np.pi / 4096, abs=0.02
+    )
+    gripper = ROBOT.units(load_calibration(FOLLOWER))[5]
+    assert gripper.rad_to_lerobot(float(positions(led)[5])) == pytest.approx(25.0, abs=1.0)
+    goals = np.array([joints_from_msg(message, ROBOT.joint_names).positions_rad for message in commands])
+    assert np.abs(np.diff(goals, axis=0)).max() <= 0.07 + 1e-6
+    stamps = [nanoseconds(message.header.stamp) for message in commands]
+    assert 1e9 / np.median(np.diff(stamps)) == pytest.approx(50.0, rel=0.05)
+
+
+def test_it_holds_while_the_leader_is_away_and_goes_on_when_it_is_back(
+    observer: Any, teleop: Any, leader: Any
+) -> None:
+    program, _, led = teleop
+    for servo in leader[0].servos.values():
+        servo.silent = True
+    observer.until(lambda: "holding: no joint states of the leader" in program.output, "it to hold")
+    before = positions(led)
+    move_by_hand(leader[0])
+    observer.spin(0.5)
+    assert np.abs(positions(led) - before).max() < 0.02
+    for servo in leader[0].servos.values():
+        servo.silent = False
+    observer.until(lambda: np.abs(positions(led) - before)[:5].max() > 0.2, "it to go on")
+
+
+def test_it_holds_while_another_program_commands_the_arm(observer: Any, teleop: Any, leader: Any) -> None:
+    program, _, led = teleop
+    other = observer.publisher(topics.JOINT_COMMANDS)
+    observer.until(lambda: "1 other publishers on /joint_commands" in program.output, "it to hold")
+    goal = positions(led) + [0.3, 0, 0, 0, 0, 0]
+    for _ in range(20):
+        other.publish(joint_command_msg(ROBOT.joint_names, observer.now_ns(), goal))
+        observer.spin(0.05)
+    assert np.abs(positions(led) - goal).max() < 0.05
+    observer.node.destroy_publisher(other)
+    observer.until(lambda: abs(positions(led)[0] - goal[0]) > 0.2, "the leader to lead again")
+
+
+def test_an_arm_without_torque_is_guided_by_hand_and_holds_again_where_it_was_left(
+    observer: Any, start: Callable[..., Any], leader: tuple[EmulatedArm, Path]
+) -> None:
+    arm, file = leader
+    states = observer.collect(topics.JOINT_STATES)
+    start("nodes.arm_node", robot=ROBOT_FILE, port=arm.port, calibration=file)
+    observer.until(lambda: states, "joint states")
+
+    def torque(on: bool) -> None:
+        request = SetParameters.Request(parameters=[Parameter("torque", value=on).to_parameter_msg()])
+        assert observer.call(SetParameters, "arm/set_parameters", request).results[0].successful
+        servos = arm.servos.values()
+        observer.until(lambda: all(s.value("Torque_Enable") == on for s in servos), f"torque {on}")
+
+    before = positions(states)
+    torque(False)
+    move_by_hand(arm)
+    observer.until(lambda: np.abs(positions(states) - before).min() > 0.2, "joint states to follow the hand")
+    left = {name: servo.position_ticks for name, servo in arm.servos.items()}
+    torque(True)
+    observer.spin(0.5)
+    assert {name: servo.position_ticks for name, servo in arm.servos.items()} == pytest.approx(left, abs=10)
+
+
+def test_without_both_calibrations_it_says_so(start: Callable[..., Any]) -> None:
+    program = start("nodes.teleop_node", robot=ROBOT_FILE, calibration=FOLLOWER)
+    assert program.wait() == 1
+    assert "parameter `leader_calibration` is empty" in program.output

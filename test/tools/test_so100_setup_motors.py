@@ -1,0 +1,119 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Servos from the factory become the servos of an arm, one at a time, over the emulated bus."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from smolvla_ros.arm.emulated import EmulatedArm
+from smolvla_ros.arm.emulated_servo import EmulatedServo
+from smolvla_ros.arm.feetech import FeetechBus
+from smolvla_ros.units import load_calibration
+
+ROOT = Path(__file__).parents[2]
+CALIBRATION = load_calibration(ROOT / "config" / "emulated_calibration.json")
+FACTORY_ID = 1
+
+
+@pytest.fixture
+def bus() -> Iterator[EmulatedArm]:
+    """Six servos as they come, all with one id; none is connected."""
+    new = {name: replace(motor, id=FACTORY_ID) for name, motor in CALIBRATION.items()}
+    with EmulatedArm(new) as arm:
+        connect(arm)
+        yield arm
+
+
+def connect(arm: EmulatedArm, *names: str) -> None:
+    for name, servo in arm.servos.items():
+        servo.silent = name not in names
+
+
+def put_in(arm: EmulatedArm, name: str, **values: int) -> EmulatedServo:
+    """Connect one servo alone, with these registers in its EEPROM."""
+    connect(arm, name)
+    servo_bus = FeetechBus(arm.port)
+    servo_bus.open()
+    servo_bus.write(FACTORY_ID, "Lock", 0)
+    for register, value in values.items():
+        servo_bus.write(FACTORY_ID, register, value)
+    servo_bus.close()
+    return arm.servos[name]
+
+
+def set_up(arm: EmulatedArm, *arguments: str, typed: str = "\ny\n") -> tuple[int, str]:
+    command = [sys.executable, "-m", "smolvla_ros.tools.so100_setup_motors", "--port", arm.port]
+    done = subprocess.run(
+        [*command, "--highest-id", "3", *arguments],
+        input=typed,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("rate", [0, 1, 4], ids=["1 Mbit/s", "500 kbit/s", "115200"])
+def test_a_servo_is_found_at_any_baud_rate_and_keeps_its_new_id_without_power(
+    bus: EmulatedArm, rate: int
+) -> None:
+    servo = put_in(bus, "elbow_flex", Baud_Rate=rate)
+    code, output = set_up(bus, "--joint", "elbow_flex")
+    assert code == 0, output
+    assert "elbow_flex is servo 3" in output
+    bus.power_cycle()
+    assert (servo.value("ID"), servo.value("Baud_Rate"), servo.value("Lock")) == (3, 0, 1)
+
+
+def test_all_six_are_set_up_from_the_gripper_down(bus: EmulatedArm) -> None:
+    command = [sys.executable, "-m", "smolvla_ros.tools.so100_setup_motors", "--port", bus.port]
+    program = subprocess.Popen(
+        [*command, "--highest-id", "6", "--yes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert program.stdin is not None and program.stdout is not None
+    order = list(reversed(bus.servos))
+    for name in order:
+        connect(bus, name)
+        program.stdin.write("\n")
+        program.stdin.flush()
+        while not (line := program.stdout.readline()).startswith(f"{name} is servo"):
+            assert line, f"ended before {name}"
+    program.stdin.close()
+    assert program.wait(20) == 0
+    assert [bus.servos[name].value("ID") for name in order] == [6, 5, 4, 3, 2, 1]
+
+
+def test_more_than_one_servo_is_refused_and_nothing_is_written(bus: EmulatedArm) -> None:
+    connect(bus, "gripper")
+    assert set_up(bus, "--joint", "elbow_flex")[0] == 0  # the wrong one, which makes it servo 3
+    connect(bus, "gripper", "wrist_roll")
+    code, output = set_up(bus, "--joint", "wrist_roll")
+    assert code == 1 and "servos 1, 3 answer; connect that of wrist_roll alone" in output
+    assert [bus.servos[name].value("ID") for name in ("gripper", "wrist_roll")] == [3, 1]
+
+
+@pytest.mark.parametrize("typed", ["\nn\n", "\n", ""], ids=["no", "hung up", "at once"])
+def test_without_a_yes_the_servo_stays_as_it_is(bus: EmulatedArm, typed: str) -> None:
+    servo = put_in(bus, "gripper")
+    assert set_up(bus, "--joint", "gripper", typed=typed)[0] == 1
+    assert servo.value("ID") == FACTORY_ID
+
+
+def test_an_empty_bus_and_an_unknown_joint_are_said(bus: EmulatedArm) -> None:
+    code, output = set_up(bus, "--joint", "gripper")
+    assert code == 1 and "no servo answers" in output and "any baud rate" in output
+    code, output = set_up(bus, "--joint", "elbow")
+    assert code == 1 and "no joint 'elbow'" in output and "elbow_flex" in output

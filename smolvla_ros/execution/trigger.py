@@ -22,6 +22,9 @@ from smolvla_ros.observation import NANOSECONDS
 MEASURED = 5  # so many latencies say something of the next one
 MOST_DOUBLINGS = 2  # of the time-out
 FIRST_PAUSE_S = 0.1  # before asking again after two unusable answers in a row
+# A request to a policy that has just appeared, or its answer, may be lost: the two ends of a topic do not discover each
+# other at the same moment.
+MEETING_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,7 @@ class ChunkTrigger:
         self.timeouts = 0  # requests that nobody answered in time
         self._count = 0
         self._answered_id = 0
+        self._is_met = True  # False while a policy has appeared and no chunk has come since
         self.start_over()
 
     def start_over(self) -> None:
@@ -55,7 +59,7 @@ class ChunkTrigger:
         self._first_reason: RequestReason | None = RequestReason.START
         self._chunk_duration_ns = 0
         self._answered_rad: FloatArray | None = None  # where the arm was when the newest answer was asked for
-        self.policy_changed()
+        self._expect_late_answer()
 
     def change_task(self) -> None:
         """What is in flight answers a task that is no more; ask for the new one at once."""
@@ -64,7 +68,11 @@ class ChunkTrigger:
         self._wait_for_nothing()
 
     def policy_changed(self) -> None:
-        """Somebody else listens from now on: what is in flight is asked again, and that answer may take longer."""
+        """Somebody else listens from now on: what is in flight is asked again, soon again until a chunk comes."""
+        self._expect_late_answer()
+        self._is_met = False
+
+    def _expect_late_answer(self) -> None:
         self._wait_for_nothing()
         self._is_cold = True
 
@@ -122,7 +130,7 @@ class ChunkTrigger:
         """A request goes out; returns its id, counted from 1."""
         if self._asked is not None:  # it timed out
             self._unanswered += 1
-            self.timeouts += 1
+            self.timeouts += self._is_met
             self._is_cold = True
         self._count += 1
         self._asked = _Asked(self._count, now_ns, self._is_cold, positions_rad)
@@ -140,6 +148,7 @@ class ChunkTrigger:
     def accept(self, chunk: ActionChunk, now_ns: int) -> None:
         """A chunk was taken into the plan, be it asked for or not."""
         asked, self._answered_rad = self._asked, None
+        self._is_met = True
         if 0 < chunk.request_id <= self._count:
             self._answered_id = chunk.request_id
         if asked is not None and chunk.request_id == asked.request_id:
@@ -162,7 +171,10 @@ class ChunkTrigger:
         self._refused += 1
 
     def _timeout_ns(self) -> float:
-        return self.config.request_timeout_s * 2.0 ** min(self._unanswered, MOST_DOUBLINGS) * NANOSECONDS
+        patience_s = self.config.request_timeout_s
+        if not self._is_met:
+            patience_s = min(patience_s, MEETING_S)
+        return patience_s * 2.0 ** min(self._unanswered, MOST_DOUBLINGS) * NANOSECONDS
 
     def _cover_ns(self) -> float | None:
         """How much plan covers an answer well enough; None while too little is known."""

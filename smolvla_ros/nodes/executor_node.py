@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.executors import Executor
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -74,7 +75,6 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._deadline_s: float | None = None  # of the next control step (monotonic); None while not active
         self._state_due_s = 0.0
         self._missed_periods = 0  # because something else took too long
-        self._listeners = 0  # of the requests
         self._is_stopped = False  # outlives the lifecycle's ups and downs: only a reset takes it back
         self._endpoints: list[tuple[Any, Any]] = []  # (how to destroy it, what)
 
@@ -91,7 +91,9 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             self.config.publish_position_commands,
         )
         self._preview = PlanPreview(self._publisher, self._robot.joint_names)
-        self._requests = self._publisher(topics.CHUNK_REQUEST)
+        self._requests = self._publisher(
+            topics.CHUNK_REQUEST, event_callbacks=PublisherEventCallbacks(matched=self._on_listeners)
+        )
         self._active_task = self._publisher(topics.ACTIVE_TASK)
         self._states = self._publisher(topics.EXECUTOR_STATE)
         self._subscribe(topics.TASK, self._on_task)
@@ -113,8 +115,8 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._endpoints.append((self.destroy_subscription, subscription))
         return subscription
 
-    def _publisher(self, topic: topics.Topic) -> Any:
-        publisher = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
+    def _publisher(self, topic: topics.Topic, **options: Any) -> Any:
+        publisher = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish, **options)
         self._endpoints.append((self.destroy_lifecycle_publisher, publisher))
         return publisher
 
@@ -205,10 +207,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     def _request(self, now_ns: int) -> None:
         """Ask for the next chunk if it is time; a request that nobody hears is not made."""
-        before, self._listeners = self._listeners, self._requests.get_subscription_count()
-        if self._listeners > before:
-            self.chunk_executor.policy_changed()
-        request = self.chunk_executor.request(now_ns) if self._listeners else None
+        request = self.chunk_executor.request(now_ns) if self._requests.get_subscription_count() else None
         if request is not None:
             self._requests.publish(chunk_request_msg(request))
 
@@ -219,6 +218,11 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._preview.publish(self.chunk_executor.plan(now_ns), now_ns)
 
     # Callbacks.
+
+    def _on_listeners(self, event: Any) -> None:
+        """A policy begins to listen to the requests, or one is gone."""
+        if event.total_count_change > 0:
+            self.chunk_executor.policy_changed()
 
     def _on_joint_states(self, message: Any) -> None:
         try:

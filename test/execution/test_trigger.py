@@ -167,6 +167,20 @@ def test_the_first_answer_of_a_new_policy_does_not_count(started: ChunkTrigger, 
     assert started.latencies.percentile(50.0) == pytest.approx(0.2)
 
 
+def test_a_policy_that_just_appeared_is_asked_until_it_answers(
+    started: ChunkTrigger, make_chunk: Any
+) -> None:
+    started.policy_changed()
+    for asked_s in (6, 7, 9):
+        assert started.due(asked_s * SECOND - 1, 0, MOVED) is (RequestReason.EMPTY if asked_s == 6 else None)
+        assert started.due(asked_s * SECOND, 0, MOVED) is RequestReason.EMPTY
+        request_id = started.ask(asked_s * SECOND, POSE)
+    assert started.timeouts == 0
+    answer(started, make_chunk, request_id, 9.2)
+    started.ask(10 * SECOND, POSE)
+    assert started.due(13 * SECOND, 0, MOVED) is None
+
+
 def test_starting_over_forgets_the_plan_but_counts_on(started: ChunkTrigger) -> None:
     started.start_over()
     assert started.due(6 * SECOND, SECOND, MOVED) is RequestReason.START

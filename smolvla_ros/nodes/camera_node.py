@@ -189,7 +189,7 @@ class CameraNode(SuiteNode[CameraConfig]):
 
 
 def main() -> int:
-    return run(CameraNode)
+    return run(CameraNode, raw_images=True)
 
 
 if __name__ == "__main__":

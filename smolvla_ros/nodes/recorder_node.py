@@ -289,7 +289,7 @@ def _summary(reports: list[StreamReport], duration_s: float) -> str:
 
 
 def main() -> int:
-    return run(RecorderNode)
+    return run(RecorderNode, raw_images=True)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ while everything still works.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -28,6 +30,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from smolvla_ros.nodes.suite_node import SuiteNode
 
+FAST_DDS_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 PARAMETER_ERRORS = (
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -35,8 +38,15 @@ PARAMETER_ERRORS = (
 )
 
 
-def run(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = None) -> int:
-    """Run a node until it is asked to end; returns the exit code of its process."""
+def run(
+    make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = None, raw_images: bool = False
+) -> int:
+    """Run a node until it is asked to end; returns the exit code of its process.
+
+    `raw_images`: it exchanges images that are too large for anything but shared memory.
+    """
+    if not raw_images:
+        _leave_shared_memory()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -54,6 +64,14 @@ def run(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = N
         # signal, so a second one there would end the process with a failure that is none.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+
+
+def _leave_shared_memory() -> None:
+    """Take the suite's Fast DDS settings for UDP in place of those for images; a user's own stay."""
+    profile = Path(os.environ.get(FAST_DDS_PROFILE, ""))
+    udp = profile.with_name("fastdds_udp.xml") if profile.name == "fastdds.xml" else profile
+    if udp.is_file():
+        os.environ[FAST_DDS_PROFILE] = str(udp)
 
 
 def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:

@@ -4,7 +4,9 @@
 
 Tick k is at start + k / fps. Each stream gives its newest sample stamped at or before the tick, so a slower camera
 repeats its image and a faster one skips some, as a policy on the robot would have met them. The episode begins where
-every stream has begun and ends where the first one ends.
+every stream has begun and ends where the first one ends. A camera of the grid's own rate whose images come just about
+at the ticks would show some twice and others never; so the start is put off, by less than a period, to where most
+images are shown.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ Times = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.float64]
 Clock = Literal["header", "receive"]
 
+START_CHOICES = 16  # moments within a period at which the grid may begin
 MAX_CLOCK_CHANGE_S = 1.0  # how much header and receive time of one stream may drift apart within an episode
 
 
@@ -181,15 +184,15 @@ def align(
             f"bag '{bag.path}': its streams do not meet, one begins {(start - end) / NANOSECONDS:.2f} s after another "
             "ends: " + ", ".join(f"{stream.topic} {_span(times[id(stream)][0])}" for stream in streams)
         )
-    count = ((end - start + 1) * alignment.fps - 1) // NANOSECONDS + 1
-    ticks = start + np.arange(count, dtype=np.int64) * NANOSECONDS // alignment.fps
+    images = [times[id(stream)][0] for stream in cameras.values()]
+    ticks = _grid(start, end, alignment.fps, images)
     chosen = {id(stream): _as_of(bag, stream, *times[id(stream)], ticks) for stream in streams}
     width = len(robot.joints)
     return Episode(
         stamps_ns=ticks,
         state_rad=np.array(state.values).reshape(-1, width)[chosen[id(state)]],
         action_rad=np.array(action.values).reshape(-1, width)[chosen[id(action)]],
-        tasks=[asked.texts[i] for i in chosen[id(asked)]] if task is None else [task] * int(count),
+        tasks=[asked.texts[i] for i in chosen[id(asked)]] if task is None else [task] * len(ticks),
         ordinals={name: chosen[id(stream)] for name, stream in cameras.items()},
     )
 
@@ -225,6 +228,24 @@ def frames(bag: Bag, topic: str, camera: str, ordinals: Times) -> Iterator[Frame
         raise EpisodeError(
             f"bag '{bag.path}': {topic} gave {done} of {len(ordinals)} frames; did it change meanwhile?"
         )
+
+
+def _grid(start: int, end: int, fps: int, images: list[Times]) -> Times:
+    """The ticks from about `start` to `end`: those that show most of the images, then those that show the youngest."""
+
+    def ticks(first: int) -> Times:
+        count = max((end - first + 1) * fps - 1, 0) // NANOSECONDS + 1
+        return first + np.arange(count, dtype=np.int64) * NANOSECONDS // fps
+
+    def cost(grid: Times) -> tuple[int, int]:
+        newest = [np.searchsorted(stamps, grid, side="right") - 1 for stamps in images]
+        shown = sum(len(np.unique(chosen)) for chosen in newest)
+        age = sum(int((grid - stamps[chosen]).sum()) for stamps, chosen in zip(images, newest, strict=True))
+        return -shown, age // len(grid)
+
+    period = NANOSECONDS // fps
+    firsts = [start + i * period // START_CHOICES for i in range(START_CHOICES)]
+    return min((ticks(first) for first in firsts if first <= end), key=cost)
 
 
 def _as_of(bag: Bag, stream: _Stream, stamps: Times, ordinals: Times, ticks: Times) -> Times:

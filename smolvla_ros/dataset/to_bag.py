@@ -7,7 +7,7 @@ Frame k is stamped start + k / fps, its task is announced where it changes. Conv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,9 @@ def write_bag(
     where units need a calibration, CalibrationError.
     """
     frames = dataset.frames(episode)
-    state = _to_rad(dataset, STATE, frames.state, robot, calibration)
-    action = _to_rad(dataset, ACTION, frames.action, robot, calibration)
-    names = {camera.image_key: camera.name for camera in robot.cameras}
-    cameras = {names.get(key, key): dataset.images(episode, key) for key in dataset.image_keys}
+    state = positions_rad(dataset, STATE, frames.state, robot, calibration)
+    action = positions_rad(dataset, ACTION, frames.action, robot, calibration)
+    cameras = images_by_camera(dataset, episode, robot)
     source = {"dataset": str(dataset.root.name), "episode": str(episode)}
     with BagWriter(path, source) as bag:
         task = None
@@ -80,14 +79,25 @@ def write_bag(
     return len(state)
 
 
-def _to_rad(
+def images_by_camera(
+    dataset: LeRobotDataset, episode: int, robot: RobotSpec
+) -> dict[str, Iterator[npt.NDArray[np.uint8]]]:
+    """The RGB images of an episode under the names of the robot's cameras, or, unknown there, under their keys."""
+    names = {camera.image_key: camera.name for camera in robot.cameras}
+    return {names.get(key, key): dataset.images(episode, key) for key in dataset.image_keys}
+
+
+def positions_rad(
     dataset: LeRobotDataset,
     feature: str,
     values: npt.NDArray[np.float32],
     robot: RobotSpec,
     calibration: Mapping[str, MotorCalibration] | None,
 ) -> npt.NDArray[np.float64]:
-    """Rows of a feature in LeRobot's units as radians, in the order of the robot's joints."""
+    """Rows of a feature in LeRobot's units as radians, (n, joints) in the order of the robot's joints.
+
+    Raises DatasetError for another robot's, CalibrationError where units need a calibration.
+    """
     columns = [_joint(name) for name in _names(dataset.features[feature])]
     missing = [name for name in robot.joint_names if name not in columns]
     if missing:

@@ -5,24 +5,28 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
-from smolvla_ros.dataset.bag import BagError, BagWriter
+from smolvla_ros.dataset.bag import Bag, BagError, BagWriter
 from smolvla_ros.dataset.convert import WORK
-from smolvla_ros.dataset.episode import Alignment, EpisodeError
+from smolvla_ros.dataset.episode import Alignment, EpisodeError, Sources, align
 from smolvla_ros.dataset.lerobot_reader import DatasetError, LeRobotDataset
 from smolvla_ros.dataset.to_bag import write_bag
 from smolvla_ros.tools.bag_to_lerobot import conversion as command
 from smolvla_ros.tools.bag_to_lerobot import parser
 from smolvla_ros.units import CalibrationError
 
-from .conftest import CALIBRATION, ROBOT, START_NS, conversion, positions, record, run
+from .conftest import CALIBRATION, ROBOT, ROOT, START_NS, conversion, positions, record, run
 
 
 def lerobot(rad):
@@ -53,6 +57,21 @@ def test_no_sample_comes_from_the_future(tmp_path):
     expected = [int(np.floor(k / 30 * 7 + 1e-6)) for k in range(len(greys))]
     assert max(abs(grey - now) for grey, now in zip(greys, expected, strict=True)) <= 1  # codec
     assert len(greys) == 61
+
+
+def test_images_that_come_just_about_at_the_ticks_are_each_shown_once(tmp_path):
+    def tremble(bag, entries):
+        jitter = np.random.default_rng(0)
+        for _, message, _ in entries:
+            if hasattr(message, "format"):
+                message.header.stamp.nanosec += int(jitter.uniform(0.0, 4e6))
+        return entries
+
+    shaky = record(tmp_path / "bag", cameras={"top": 30.0, "wrist": 30.0}, seconds=3.0, edit=tremble)
+    with Bag(shaky) as bag:
+        episode = align(bag, ROBOT, Sources.find(bag, ROBOT), Alignment(30))
+    for ordinals in episode.ordinals.values():
+        assert len(ordinals) >= 89 and (np.diff(ordinals) == 1).all()
 
 
 def test_receive_time_counts_arrivals(tmp_path):
@@ -200,6 +219,38 @@ def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(tmp_path, st
     assert [path.stat().st_mtime_ns for path in finished] == times
     run(work)
     assert parquet_bytes(tmp_path / "data") == parquet_bytes(tmp_path / "whole")
+    assert not (tmp_path / "data" / WORK).exists()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """Two bags, the dataset that the command makes of them, and how long that takes."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for i in range(2):
+        record(folder / "bags" / str(i), seconds=1.0, task=f"Do {i}")
+    began = time.monotonic()
+    subprocess.run(command_line(folder / "bags", folder / "data"), check=True)
+    return folder, time.monotonic() - began
+
+
+def command_line(bags: Path, output: Path) -> list[str]:
+    calibration = ROOT / "config" / "emulated_calibration.json"
+    arguments = ("--output", output, "--calibration", calibration, "--jobs", "2")
+    program = (sys.executable, "-m", "smolvla_ros.tools.bag_to_lerobot")
+    return [str(argument) for argument in (*program, bags, *arguments)]
+
+
+def test_kill_9_of_the_command_and_its_helpers_costs_only_time(undisturbed, tmp_path, kill):
+    folder, duration_s = undisturbed
+    again = command_line(folder / "bags", tmp_path / "data")
+    killed = subprocess.Popen(again, start_new_session=True)
+    time.sleep(random.Random(kill).uniform(0.0, duration_s))
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    done = subprocess.run(again, check=False, capture_output=True, text=True)
+    complete = done.returncode == 1 and "exists; use --append" in done.stderr
+    assert done.returncode == 0 or complete, done.stderr  # killed after its last step
+    assert parquet_bytes(tmp_path / "data") == parquet_bytes(folder / "data")
     assert not (tmp_path / "data" / WORK).exists()
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,16 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.recording import unfinished
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import compressed_image_msg, joint_state_msg
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.units import load_calibration
 
 ROBOT_FILE = "config/so100.yaml"
+CALIBRATION = "config/emulated_calibration.json"
 TASK = "pick up the red cube"
 IMAGE = "top/image_raw/compressed"
 
@@ -129,6 +134,29 @@ def test_every_message_of_an_episode_is_kept_and_none_around_it(studio: Callable
         assert task.decode().data == TASK
         chunks = [message.decode() for message in bag.messages(["/action_chunk"])]
     assert [chunk.chunk_id for chunk in chunks] == [0, 10, 20, 30, 40] and chunks[0].task == "würfel"
+
+
+def test_successful_episodes_become_a_lerobot_dataset(studio: Callable[..., Studio], tmp_path: Path) -> None:
+    studio_ = studio(task=TASK)
+    for verb in ("failure", "success"):
+        assert studio_.call("start").success
+        studio_.sent.clear()
+        studio_.play(60)
+        assert studio_.call(verb).success
+    program = [sys.executable, "-m", "smolvla_ros.tools.bag_to_lerobot"]
+    options = {"output": tmp_path / "data", "calibration": CALIBRATION, "fps": 30, "outcome": "success"}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    subprocess.run([*program, str(studio_.output), *arguments, "--action=joint_states"], check=True)
+    dataset = LeRobotDataset.load(tmp_path / "data")
+    assert len(dataset.episodes) == 1 and dataset.tasks == (TASK,)
+    units = studio_.spec.units(load_calibration(CALIBRATION))
+    rad = np.array([np.asarray(joints.position) for joints in studio_.sent["/joint_states"]])
+    sent = np.stack([unit.rad_to_lerobot(rad[:, i]) for i, unit in enumerate(units)], axis=1)
+    frames = dataset.frames(0)
+    assert len(frames.state) >= 30
+    rows = [sent.astype(np.float32).tolist().index(row) for row in frames.state.tolist()]
+    assert (np.diff(rows) > 0).all()
+    assert sum(1 for _ in dataset.images(0, "camera1")) == len(rows)
 
 
 def test_episodes_are_marked_discarded_and_recorded_again(studio: Callable[..., Studio]) -> None:

@@ -1,0 +1,100 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`play_dataset`: an episode of a LeRobot dataset drives the nodes, and the arm repeats what was done in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import smolvla_ros.msg as msg
+from std_srvs.srv import SetBool
+
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.nodes import topics
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.units import load_calibration
+from smolvla_ros.wire import frame_from_msg, joints_from_msg, nanoseconds
+
+from ..dataset.conftest import conversion, record, run
+
+ROBOT_FILE = "config/so100.yaml"
+ROBOT = RobotSpec.load(ROBOT_FILE)
+CALIBRATION = "config/emulated_calibration.json"
+TASK = "Pick up the red cube"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> LeRobotDataset:
+    """One episode of 2 s at 30 fps."""
+    bag = record(tmp_path / "bag", seconds=2.0, task=TASK)
+    return run(conversion([bag], tmp_path / "dataset"))
+
+
+def play(start: Any, dataset: LeRobotDataset, *arguments: str) -> Any:
+    return start("tools.play_dataset", str(dataset.root), "--calibration", CALIBRATION, *arguments)
+
+
+def in_rad(values: np.ndarray) -> np.ndarray:
+    units = ROBOT.units(load_calibration(CALIBRATION))
+    return np.stack([unit.lerobot_to_rad(values[:, i]) for i, unit in enumerate(units)], axis=1)
+
+
+def test_what_was_observed_comes_on_the_topics_at_its_own_pace(
+    observer: Any, start: Any, dataset: LeRobotDataset
+) -> None:
+    states, tasks = observer.collect(topics.JOINT_STATES), observer.collect(topics.TASK)
+    images = {
+        name: observer.collect(topics.IMAGE_COMPRESSED, f"{name}/image_raw/compressed")
+        for name in ("top", "wrist")
+    }
+    player = play(start, dataset)
+    frames = dataset.frames(0)
+    observer.until(lambda: len(states) >= len(frames.state), "all joint states")
+    assert player.wait() == 0 and f"{len(frames.state)} frames at 30 fps" in player.output
+    joints = [joints_from_msg(state, ROBOT.joint_names) for state in states]
+    assert np.array([j.positions_rad for j in joints]) == pytest.approx(in_rad(frames.state), abs=1e-6)
+    stamps = np.array([j.stamp_ns for j in joints])
+    assert np.abs(stamps - stamps[0] - np.arange(len(stamps)) * 10**9 // 30).max() <= 1
+    assert [task.data for task in tasks] == [TASK]
+    for name, key in (("top", "camera1"), ("wrist", "camera2")):
+        assert len(images[name]) >= 0.9 * len(stamps)  # heard with best effort
+        sent = {stamp: image for stamp, image in zip(stamps, dataset.images(0, key), strict=True)}
+        for message in images[name][::10]:
+            image = frame_from_msg(message, name).image
+            assert np.abs(image.astype(int) - sent[nanoseconds(message.header.stamp)]).max() <= 4
+
+
+def test_the_arm_repeats_what_was_done(
+    observer: Any, start: Any, emulated_arm: Any, dataset: LeRobotDataset
+) -> None:
+    states, measured = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.JOINT_STATES)
+    start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION)
+    start("nodes.executor_node", robot=ROBOT_FILE)
+    observer.until(lambda: states and measured, "arm and executor")
+    refused = play(start, dataset, "--actions")
+    assert refused.wait() == 1
+    assert "the executor follows nothing" in refused.output and "/executor/arm" in refused.output
+    assert observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
+    player = play(start, dataset, "--actions")
+    actions = in_rad(dataset.frames(0).action)
+    observer.until(lambda: "actions at 30 fps" in player.output, "the end of the episode")
+    assert player.wait() == 0
+    observer.until(lambda: states[-1].state == msg.ExecutorState.HOLDING, "the arm to hold again")
+    observer.spin(0.5)
+    assert states[-1].chunks_accepted >= 3 and states[-1].task == TASK
+    arrived = joints_from_msg(measured[-1], ROBOT.joint_names).positions_rad
+    assert arrived == pytest.approx(actions[-1], abs=0.03)
+
+
+def test_it_does_not_play_against_an_arm(
+    observer: Any, start: Any, emulated_arm: Any, dataset: LeRobotDataset
+) -> None:
+    measured = observer.collect(topics.JOINT_STATES)
+    start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION)
+    observer.until(lambda: measured, "the arm")
+    player = play(start, dataset)
+    assert player.wait() == 1
+    assert "somebody else publishes on /joint_states" in player.output and "--actions" in player.output

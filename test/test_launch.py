@@ -209,6 +209,32 @@ def test_what_is_wrong_is_said_and_nothing_stays(
     assert "Traceback" not in suite.output
 
 
+def said(suite: Launched, words: str) -> None:
+    deadline_s = time.monotonic() + 30.0
+    while words not in suite.output:
+        assert time.monotonic() < deadline_s, suite.output
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("file", "arguments", "words"),
+    [
+        ("teleop.launch.py", ["sim:=true"], "the follower follows"),
+        ("record.launch.py", ["task:=wave"], "episodes go to"),
+    ],
+)
+def test_the_other_launch_files_start_and_end_on_ctrl_c(
+    launch: Callable[..., Launched], tmp_path: Path, file: str, arguments: list[str], words: str
+) -> None:
+    if file == "record.launch.py":
+        arguments = [*arguments, f"output:={tmp_path / 'episodes'}"]
+    suite = launch(file, *arguments)
+    said(suite, words)
+    suite.interrupt()
+    assert suite.wait() == 0, suite.output
+    assert "Traceback" not in suite.output
+
+
 def test_the_end_of_the_executor_is_the_end_of_all(launch: Callable[..., Launched]) -> None:
     suite = launch("policy.launch.py", "mode:=shadow")
     deadline_s = time.monotonic() + 20.0

@@ -93,6 +93,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self._listener = Listener(self, wanted, self._take, self._lose)
         self._output = Path(self.config.output).expanduser()
         self._output.mkdir(parents=True, exist_ok=True)
+        self.get_logger().info(f"episodes go to {self._output}")
         self._last: Path | None = None
         self._heard_task = ""
         self._finished = 0

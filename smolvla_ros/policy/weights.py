@@ -9,6 +9,7 @@ holds the model once.
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Weights:
                 self._fill(network, file, names, device, dtype)
                 if block in blocks:
                     accelerate(blocks[block], device, dtype)
+                    _return_freed_memory()
         network.eval()
 
     def _fill(
@@ -93,6 +95,13 @@ class Weights:
             else:
                 file.copy(key, tensor)
             setattr(module, leaf, nn.Parameter(tensor, requires_grad=False))
+
+
+def _return_freed_memory() -> None:
+    """Have glibc give back what a block was rearranged in: it keeps freed memory, up to an eighth of the weights."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _block(name: str) -> str:

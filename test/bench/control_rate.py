@@ -23,6 +23,7 @@ import numpy as np
 import rclpy
 import yaml
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
@@ -34,6 +35,7 @@ from smolvla_ros.tools.demo_plan import free_domain
 from smolvla_ros.tools.processes import Processes
 
 SPIN_S = 0.001  # of each period that the spinning baseline does not sleep
+EVERY_ONE = QoSProfile(depth=1000)  # reliable: what is missed here would count as a late command
 SETTLE_S = 10.0  # the processes beside the suite load torch and the checkpoint meanwhile
 
 
@@ -90,7 +92,7 @@ class Watch:
     def _note(self, topic: topics.Topic) -> list[int]:
         stamps: list[int] = []
         self.node.create_subscription(
-            topic.type, topic.name, lambda _, info: stamps.append(info["source_timestamp"]), topic.subscribe
+            topic.type, topic.name, lambda _, info: stamps.append(info["source_timestamp"]), EVERY_ONE
         )
         return stamps
 

@@ -9,6 +9,7 @@ without ROS and says what the nodes did, not how late the observer heard of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.wire import joints_from_msg, nanoseconds
+from smolvla_ros.wire import WireError, joints_from_msg, nanoseconds
 
 FloatArray = npt.NDArray[np.float64]
 RECENT_NS = 2 * NANOSECONDS
@@ -82,8 +83,10 @@ class Recording:
         self.state: Any = None  # the newest ExecutorState
 
     def add_joint_state(self, message: Any) -> None:
-        joints = joints_from_msg(message, self.joint_names)
-        self.measured.add(joints.stamp_ns, joints.positions_rad)
+        """A message without all joints, as the arm node sends it while a servo is silent, is left out."""
+        with suppress(WireError):
+            joints = joints_from_msg(message, self.joint_names)
+            self.measured.add(joints.stamp_ns, joints.positions_rad)
 
     def add_command(self, message: Any) -> None:
         joints = joints_from_msg(message, self.joint_names)

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.demo_recording import (
     ImageCount,
     Recording,
@@ -18,6 +19,8 @@ from smolvla_ros.tools.demo_recording import (
     rate_hz,
     recent_rate_hz,
 )
+
+from .conftest import joint_state
 
 SECOND = 1_000_000_000
 STAMPS_30_HZ = [k * SECOND // 30 for k in range(91)]  # 3 s
@@ -79,3 +82,10 @@ def test_a_recording_keeps_joints_in_the_order_of_the_robot(recording: Recording
     assert recording.commanded.positions_rad[-1] == pytest.approx(np.full(6, 0.2))
     assert [chunk.steps for chunk in recording.chunks] == [50] * 4
     assert recording.images("wrist", 3 * SECOND).dropped == 3
+
+
+def test_joint_states_without_a_silent_servo_are_left_out(recording: Recording, robot: RobotSpec) -> None:
+    partial = joint_state(robot, 5 * SECOND, [0.0] * 6)
+    partial.name, partial.position = partial.name[:-1], partial.position[:-1]
+    recording.add_joint_state(partial)
+    assert recording.measured.positions_rad.shape == (101, 6)

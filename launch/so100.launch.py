@@ -30,10 +30,10 @@ def generate_launch_description() -> LaunchDescription:
                 "record",
                 default_value="false",
                 choices=["true", "false"],
-                description="record the suite's topics with ros2 bag (MCAP) into a new folder here",
+                description="start the recorder of episodes, to be driven by record_keys or its services",
             ),
             include("robot.launch.py"),
             include("policy.launch.py"),
-            GroupAction([launching.record_bag()], condition=IfCondition(LaunchConfiguration("record"))),
+            GroupAction([include("record.launch.py")], condition=IfCondition(LaunchConfiguration("record"))),
         ]
     )

@@ -28,20 +28,6 @@ from smolvla_ros.suite_options import (
 )
 
 SIMULATED_CAMERAS = 2  # how many of the robot file's cameras are rendered when none is named
-TOPICS = (  # all but the cameras', relative to the namespace
-    "joint_states",
-    "leader/joint_states",
-    "servo_states",
-    "joint_commands",
-    "joint_trajectory",
-    "position_commands",
-    "task",
-    "active_task",
-    "chunk_request",
-    "action_chunk",
-    "executor/plan",
-    "executor/state",
-)
 
 
 @dataclass(frozen=True)
@@ -169,16 +155,6 @@ def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOpt
     for camera in cameras:
         _check_camera(robot, camera.name, "cameras")
     return cameras
-
-
-def recorded_topics(options: SuiteOptions) -> tuple[str, ...]:
-    """Absolute names of the topics worth recording."""
-    base = options.absolute_namespace.rstrip("/")
-    cameras = [camera.name for camera in selected_cameras(options, load_robot(options))]
-    images = [
-        f"{base}/{name}/{topic}" for name in cameras for topic in ("image_raw/compressed", "camera_info")
-    ]
-    return (*images, *(f"{base}/{topic}" for topic in TOPICS), "/diagnostics", "/tf", "/tf_static")
 
 
 def fast_dds_profile() -> Path:

@@ -221,12 +221,13 @@ def said(suite: Launched, words: str) -> None:
     [
         ("teleop.launch.py", ["sim:=true"], "the follower follows"),
         ("record.launch.py", ["task:=wave"], "episodes go to"),
+        ("so100.launch.py", ["sim:=true", "policy:=scripted", "record:=true"], "episodes go to"),
     ],
 )
 def test_the_other_launch_files_start_and_end_on_ctrl_c(
     launch: Callable[..., Launched], tmp_path: Path, file: str, arguments: list[str], words: str
 ) -> None:
-    if file == "record.launch.py":
+    if file != "teleop.launch.py":
         arguments = [*arguments, f"output:={tmp_path / 'episodes'}"]
     suite = launch(file, *arguments)
     said(suite, words)

@@ -242,23 +242,6 @@ def test_text_that_is_no_option_is_refused(arguments: dict[str, str], word: str)
         SuiteOptions.from_text(arguments)
 
 
-def test_every_topic_of_the_suite_is_recorded_where_it_is_published() -> None:
-    topics = suite.recorded_topics(dataclasses.replace(HARDWARE, namespace="left"))
-    assert {
-        "/left/top/image_raw/compressed",
-        "/left/action_chunk",
-        "/left/executor/state",
-        "/diagnostics",
-    } <= set(topics)
-    assert len(topics) == len(set(topics))
-    pytest.importorskip("rclpy", reason="the table of topics needs ROS 2")
-    from smolvla_ros.nodes import topics as table
-
-    names = {entry.name for entry in vars(table).values() if isinstance(entry, table.Topic)}
-    of_cameras = {table.IMAGE_RAW.name, table.IMAGE_COMPRESSED.name, table.CAMERA_INFO.name}
-    assert set(suite.TOPICS) == names - of_cameras - {table.DIAGNOSTICS.name}
-
-
 def test_the_recorder_takes_its_folder_and_task_from_the_arguments() -> None:
     [recorder] = suite.recorder_nodes(SuiteOptions(output="here", task="pick up the red cube"))
     assert recorder.full_name == "/recorder"

@@ -33,7 +33,7 @@ from launch.event_handlers import OnProcessIO
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
-from smolvla_ros.suite import NodeSpec, fast_dds_profile, has_policy, recorded_topics
+from smolvla_ros.suite import NodeSpec, fast_dds_profile, has_policy
 from smolvla_ros.suite_options import BOOLEANS, PACKAGE, SuiteOptions
 
 RESPAWN_DELAY_S = 2.0
@@ -78,22 +78,6 @@ def explain_missing_policy() -> Action:
         return [] if has_policy(options) else [LogInfo(msg=NO_POLICY)]
 
     return OpaqueFunction(function=explain)
-
-
-def record_bag() -> Action:
-    """`ros2 bag record` of the suite's topics, where it is installed."""
-
-    def start(context: LaunchContext) -> list[Action]:
-        missing = [name for name in ("ros2bag", "rosbag2_storage_mcap") if not _is_installed(name)]
-        if missing:
-            return [
-                LogInfo(msg=f"nothing is recorded: {' and '.join(missing)} missing (apt: ros-jazzy-rosbag2)")
-            ]
-        topics = recorded_topics(SuiteOptions.from_text(context.launch_configurations))
-        command = ["ros2", "bag", "record", "--storage", "mcap", "--topics", *topics]
-        return [ExecuteProcess(cmd=command, name="recorder", output="screen")]
-
-    return OpaqueFunction(function=start)
 
 
 def _set_environment() -> list[Action]:

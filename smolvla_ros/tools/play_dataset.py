@@ -35,6 +35,7 @@ from smolvla_ros.units import MotorCalibration, load_calibration
 
 CHUNK = 50  # actions, as a policy's; the next one is sent when half of it is left
 PATIENCE_S = 10.0
+FAREWELL_S = 0.3  # the last messages are on their way when the publishers go
 FOLLOWING = (msg.ExecutorState.SHADOW, msg.ExecutorState.ARMED, msg.ExecutorState.HOLDING)
 ARM = "ros2 service call /executor/arm std_srvs/srv/SetBool '{data: true}'"
 
@@ -88,6 +89,7 @@ class Player:
                 cameras[frame.camera][0].publish(compressed_image_msg(frame, optical_frame, JPEG_QUALITY))
             still = state * 0.0
             joints.publish(joint_state_msg(self._robot.joint_names, Joints(due_ns, state, still, still)))
+        self._spin(FAREWELL_S)
         return len(self._state_rad)
 
     def play_actions(self) -> int:

@@ -35,7 +35,9 @@ from smolvla_ros.units import RAD_PER_TICK, CalibrationError, JointUnits, MotorC
 
 HOLD_TOLERANCE_RAD = 0.1  # a joint this near its goal keeps it: it holds against its load already
 REPEATS = 3  # so often in a row a servo may miss what it is told before that is called a failure
-SEARCHES = 5  # for servos that do not answer at first: a computer that starts many programs may be too busy
+# For servos that do not answer at first: a computer that starts many programs may be too busy to hear them.
+SEARCHES = 5  # while connecting
+READINGS = 20  # before torque comes on
 _IDENTITY = ("Firmware_Major_Version", "Firmware_Minor_Version", "Model_Number")
 _CALIBRATED = ("Homing_Offset", "Min_Position_Limit", "Max_Position_Limit")
 
@@ -105,7 +107,10 @@ class So100Arm:
         Raises ArmError if a servo is silent, reports a fault, or stands outside its range (it would jump
         back).
         """
-        reading = self.read()
+        for _ in range(READINGS):
+            reading = self.read()
+            if reading.valid.all():
+                break
         refusals = list(reading.failures.values())
         refusals += [f"{name} reports {', '.join(f)}" for name, f in reading.faults(self.joint_names).items()]
         margin_ticks = self.config.outside_range_rad / RAD_PER_TICK
@@ -414,10 +419,11 @@ class So100Arm:
             raise ArmError("; ".join(wrong))
 
     def _read_all(self, names: Sequence[str]) -> dict[int, dict[str, int]]:
-        reply = self.bus.sync_read(self.servo_ids, names)
-        if reply.failures:
-            raise ArmError("; ".join(self._failures(reply).values()))
-        return reply.values
+        for _ in range(SEARCHES):
+            reply = self.bus.sync_read(self.servo_ids, names)
+            if not reply.failures:
+                return reply.values
+        raise ArmError("; ".join(self._failures(reply).values()))
 
     def _failures(self, reply: SyncReply) -> dict[str, str]:
         joints = zip(self.joint_names, self._labels, self.servo_ids, strict=True)

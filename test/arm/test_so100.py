@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -198,6 +199,20 @@ def test_goal_that_is_not_finite_is_refused_and_nothing_is_sent(
 def test_goal_of_the_wrong_shape_is_refused(armed: So100Arm) -> None:
     with pytest.raises(ArmError, match=r"shape \(5,\), the arm has 6"):
         armed.write(np.zeros(5))
+
+
+def test_torque_comes_on_though_the_servos_are_not_heard_at_first(
+    emulated: EmulatedArm, units: tuple[JointUnits, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = So100Arm(FeetechBus(emulated.port), units)
+    arm.connect()
+    execute, heard_s = emulated._execute, time.monotonic() + 0.3  # longer than one reading is repeated
+    monkeypatch.setattr(
+        emulated, "_execute", lambda request: execute(request) if time.monotonic() > heard_s else []
+    )
+    arm.enable_torque()
+    assert arm.torque_enabled
+    arm.close()
 
 
 def test_goal_without_torque_is_refused(armed: So100Arm) -> None:

@@ -99,11 +99,13 @@ def test_a_policy_that_is_killed_and_started_again_goes_on(
     bench.observer.until(bench.state_is(State.HOLDING), "holding when the plan is used up", 4.0)
     assert "the last chunk is used up" in bench.states[-1].reason
     accepted = bench.states[-1].chunks_accepted
-    start_policy(start)
-    bench.observer.until(
-        lambda: bench.states[-1].chunks_accepted > accepted and bench.states[-1].state == State.ARMED,
-        "chunks of the new policy, long before a request times out",
+    again = start_policy(start)
+    went_on = bench.observer.spin_until(
+        lambda: bench.states[-1].chunks_accepted > accepted and bench.states[-1].state == State.ARMED, 30.0
     )
+    if not went_on and "open_and_lock_file failed" in again.output:
+        pytest.xfail("the killed process locked shared memory of Fast DDS: see config/fastdds_udp.xml")
+    assert went_on, f"no chunks of the new policy, long before a request times out\n{again.output}"
     bench.observer.spin(0.5)
     assert_no_jump(bench)
 

@@ -30,7 +30,7 @@ from smolvla_ros.dataset.lerobot_reader import DatasetError
 from smolvla_ros.dataset.video import CODECS, VideoError
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.suite_options import SuiteError, share_folder
-from smolvla_ros.units import CalibrationError, load_calibration
+from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 
 BAR = 30
 
@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
 def conversion(arguments: argparse.Namespace) -> Conversion:
     """What the command line asks for; raises the errors of its parts."""
-    robot = RobotSpec.load(arguments.config or share_folder() / "config" / "so100.yaml")
+    robot, calibration = robot_and_calibration(arguments)
     ages = dict(_pair(text, "--max-age", "camera=0.5") for text in arguments.max_age)
     unknown = [name for name in ages if name not in ("camera", "state", "action")]
     if unknown:
@@ -99,10 +99,7 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
         cameras = {
             name: topic or None for name, _, topic in (text.partition("=") for text in arguments.cameras)
         }
-    calibrations = [
-        load_calibration(path, robot.joint_names) if path else None
-        for path in (arguments.calibration, arguments.action_calibration)
-    ]
+    leader = arguments.action_calibration
     return Conversion(
         bags=_bags(arguments.bags, arguments.outcome),
         output=arguments.output,
@@ -112,8 +109,8 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
             arguments.time,
             **{f"max_{name}_age_s": _seconds(name, value) for name, value in ages.items()},
         ),
-        calibration=calibrations[0],
-        action_calibration=calibrations[1],
+        calibration=calibration,
+        action_calibration=load_calibration(leader, robot.joint_names) if leader else None,
         cameras=cameras,
         state=arguments.state,
         action=arguments.action,
@@ -122,6 +119,15 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
         codec=arguments.codec,
         robot_type=arguments.robot_type or f"{robot.name}_follower",
     )
+
+
+def robot_and_calibration(
+    arguments: argparse.Namespace,
+) -> tuple[RobotSpec, dict[str, MotorCalibration] | None]:
+    """What --config and --calibration name; raises RobotSpecError, CalibrationError."""
+    robot = RobotSpec.load(arguments.config or share_folder() / "config" / "so100.yaml")
+    file = arguments.calibration
+    return robot, load_calibration(file, robot.joint_names) if file else None
 
 
 def _bags(paths: Sequence[Path], outcome: str | None) -> tuple[Path, ...]:

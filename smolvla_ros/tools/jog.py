@@ -11,8 +11,6 @@ stop here, q quit (the arm holds). Nothing is sent before the first step, nor wh
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import sys
 import time
@@ -32,7 +30,7 @@ from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.suite_options import find_robot_file
-from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys
+from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys, typed
 from smolvla_ros.wire import WireError, joints_from_msg
 
 STEPS_RAD = (0.02, 0.1)  # fine, coarse
@@ -112,15 +110,15 @@ def _run(node: Node, jog: Jog, joint_names: tuple[str, ...]) -> None:
             while (left_s := due_s - time.monotonic()) > 0:
                 executor.spin_once(timeout_sec=left_s)
             due_s = max(due_s + period_s, time.monotonic())
-            if select.select([terminal], [], [], 0.0)[0]:
-                typed = os.read(terminal, 1024).decode(errors="replace")
-                for arrow, key in ARROWS.items():
-                    typed = typed.replace(arrow, key)
-                keys = ESCAPE_SEQUENCE.sub("", typed)
-                if not keys and not typed or "q" in keys:  # nothing: the terminal is gone
-                    return
-                for key in keys:
-                    jog.press(key)
+            if (text := typed(terminal)) is None:
+                return
+            for arrow, key in ARROWS.items():
+                text = text.replace(arrow, key)
+            keys = ESCAPE_SEQUENCE.sub("", text)
+            if "q" in keys:
+                return
+            for key in keys:
+                jog.press(key)
             others = node.count_publishers(publisher.topic_name) - 1
             doubt = f"{others} other publishers on {publisher.topic_name}; stop them" if others > 0 else ""
             now_ns = int(node.get_clock().now().nanoseconds)

@@ -14,10 +14,7 @@ from pathlib import Path
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.to_bag import write_bag
 from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.robot import RobotSpec
-from smolvla_ros.suite_options import share_folder
-from smolvla_ros.tools.bag_to_lerobot import plain_errors
-from smolvla_ros.units import load_calibration
+from smolvla_ros.tools.bag_to_lerobot import plain_errors, robot_and_calibration
 
 START_NS = (
     1_000_000_000 * NANOSECONDS
@@ -42,10 +39,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     arguments = parser().parse_args()
     with plain_errors("lerobot_to_bag"):
-        robot = RobotSpec.load(arguments.config or share_folder() / "config" / "so100.yaml")
-        calibration = (
-            load_calibration(arguments.calibration, robot.joint_names) if arguments.calibration else None
-        )
+        robot, calibration = robot_and_calibration(arguments)
         dataset = LeRobotDataset.load(arguments.dataset)
         start_ns = START_NS
         for episode in arguments.episodes or range(len(dataset.episodes)):

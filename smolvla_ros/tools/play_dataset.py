@@ -29,9 +29,8 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import action_chunk_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.suite_options import share_folder
-from smolvla_ros.tools.bag_to_lerobot import plain_errors
-from smolvla_ros.units import MotorCalibration, load_calibration
+from smolvla_ros.tools.bag_to_lerobot import plain_errors, robot_and_calibration
+from smolvla_ros.units import MotorCalibration
 
 CHUNK = 50  # actions, as a policy's; the next one is sent when half of it is left
 PATIENCE_S = 10.0
@@ -179,10 +178,7 @@ def main() -> int:
     rclpy.init()
     arguments = parser().parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
     with plain_errors("play_dataset"):
-        robot = RobotSpec.load(arguments.config or share_folder() / "config" / "so100.yaml")
-        calibration = (
-            load_calibration(arguments.calibration, robot.joint_names) if arguments.calibration else None
-        )
+        robot, calibration = robot_and_calibration(arguments)
         dataset = LeRobotDataset.load(arguments.dataset)
         player = Player(dataset, arguments.episode, robot, calibration)
         try:

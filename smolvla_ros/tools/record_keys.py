@@ -11,8 +11,6 @@ the last one), d discard, r record it again, q quit (what is being recorded goes
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import sys
 
@@ -22,7 +20,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
-from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys
+from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys, typed
 
 SPIN_S = 0.02
 TOGGLE = " \r\n"
@@ -68,13 +66,13 @@ def _run(node: Node) -> None:
     print("space: begin, end; s success, f failure, d discard, r again, q quit", flush=True)
     try:
         while True:
-            if select.select([terminal], [], [], 0.0)[0]:
-                typed = os.read(terminal, 1024).decode(errors="replace")
-                pressed = ESCAPE_SEQUENCE.sub("", typed)
-                for key in pressed:
-                    keys.press(key)
-                if not typed or "q" in pressed:
-                    return
+            if (text := typed(terminal)) is None:
+                return
+            pressed = ESCAPE_SEQUENCE.sub("", text)
+            for key in pressed:
+                keys.press(key)
+            if "q" in pressed:
+                return
             executor.spin_once(timeout_sec=SPIN_S)
     except KeyboardInterrupt:
         return

@@ -44,6 +44,13 @@ class Prompt:
         return self.ask(f"{question} [y/N]").lower() in ("y", "yes")
 
 
+def typed(terminal: int) -> str | None:
+    """What was typed since the last call, escape sequences too; None when the terminal is gone."""
+    if not select.select([terminal], [], [], 0.0)[0]:
+        return ""
+    return os.read(terminal, 1024).decode(errors="replace") or None
+
+
 @contextmanager
 def single_keys(terminal: int) -> Iterator[None]:
     """Every key counts at once, and is not shown."""

@@ -13,7 +13,6 @@ It is no substitute for a switch that cuts the power.
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import signal
 import sys
@@ -29,7 +28,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.nodes import topics
-from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys
+from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys, typed
 from smolvla_ros.tools.watch_view import screen
 
 DRAW_PERIOD_S = 0.1
@@ -114,13 +113,13 @@ def _run(node: Node) -> None:
     threading.Thread(target=_draw_forever, args=(watch, ended), daemon=True).start()
     try:
         while True:
-            if select.select([terminal], [], [], 0.0)[0]:
-                typed = os.read(terminal, 1024).decode(errors="replace")
-                keys = ESCAPE_SEQUENCE.sub("", typed)
-                for key in keys:
-                    watch.press(key)
-                if not typed or ("q" in keys and not watch.stop_is_open):  # nothing: the terminal is gone
-                    return
+            if (text := typed(terminal)) is None:
+                return
+            keys = ESCAPE_SEQUENCE.sub("", text)
+            for key in keys:
+                watch.press(key)
+            if "q" in keys and not watch.stop_is_open:
+                return
             watch.insist()
             executor.spin_once(timeout_sec=SPIN_S)
     except KeyboardInterrupt:

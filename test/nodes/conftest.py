@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -89,6 +91,38 @@ class Program:
         """End it without a chance to say goodbye."""
         self._process.kill()
         self._process.wait()
+
+
+class Terminal:
+    """A program of the suite on a pseudo-terminal of its own."""
+
+    def __init__(self, module: str, environment: dict[str, str]) -> None:
+        self._master, terminal = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"smolvla_ros.{module}"],
+            stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, start_new_session=True,
+            env=os.environ | environment,
+        )  # fmt: skip
+        os.close(terminal)
+        self._shown = ""
+
+    def read(self) -> str:
+        """All that was shown so far."""
+        while select.select([self._master], [], [], 0.0)[0]:
+            try:
+                self._shown += os.read(self._master, 65536).decode()
+            except OSError:  # it has ended
+                break
+        return self._shown
+
+    def press(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._master)
 
 
 class Observer:
@@ -308,6 +342,20 @@ def executor_bench(observer: Observer, start: Callable[..., Program]) -> Callabl
         return bench
 
     return make
+
+
+@pytest.fixture
+def on_terminal() -> Iterator[Callable[..., Terminal]]:
+    """`on_terminal(module, **environment)`: start a program on a terminal; it is gone at the end."""
+    terminals: list[Terminal] = []
+
+    def start_on_terminal(module: str, **environment: str) -> Terminal:
+        terminals.append(Terminal(module, environment))
+        return terminals[-1]
+
+    yield start_on_terminal
+    for terminal in terminals:
+        terminal.close()
 
 
 @pytest.fixture

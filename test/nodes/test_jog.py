@@ -4,12 +4,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,46 +20,19 @@ ROOT = Path(__file__).parents[2]
 ROBOT = RobotSpec.load(ROOT / "config" / "so100.yaml")
 
 
-class Terminal:
-    """`jog` on a pseudo-terminal."""
-
-    def __init__(self) -> None:
-        self._master, terminal = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "smolvla_ros.tools.jog"],
-            stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, start_new_session=True,
-        )  # fmt: skip
-        os.close(terminal)
-        self._shown = ""
-
-    def line(self) -> str:
-        """The newest whole line."""
-        while select.select([self._master], [], [], 0.0)[0]:
-            try:
-                self._shown += os.read(self._master, 65536).decode()
-            except OSError:  # it has ended
-                break
-        return self._shown.rsplit("\r", 2)[-2] if self._shown.count("\r") > 1 else ""
-
-    def press(self, keys: str) -> None:
-        os.write(self._master, keys.encode())
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self._master)
-
-
 @pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    terminal = Terminal()
-    yield terminal
-    terminal.close()
+def terminal(on_terminal: Callable[..., Any]) -> Any:
+    return on_terminal("tools.jog")
+
+
+def line(terminal: Any) -> str:
+    """The newest whole line."""
+    shown = terminal.read()
+    return str(shown.rsplit("\r", 2)[-2]) if shown.count("\r") > 1 else ""
 
 
 def test_keys_move_the_chosen_joint_and_nothing_else(
-    observer: Any, start: Callable[..., Any], emulated_arm: Any, terminal: Terminal
+    observer: Any, start: Callable[..., Any], emulated_arm: Any, terminal: Any
 ) -> None:
     states, commands = observer.collect(topics.JOINT_STATES), observer.collect(topics.JOINT_COMMANDS)
     start(
@@ -73,28 +41,28 @@ def test_keys_move_the_chosen_joint_and_nothing_else(
         port=emulated_arm[0],
         calibration="config/emulated_calibration.json",
     )
-    observer.until(lambda: states and "the arm is where it was" in terminal.line(), "jog to hear the arm")
+    observer.until(lambda: states and "the arm is where it was" in line(terminal), "jog to hear the arm")
     before = positions(states)
     assert not commands
     terminal.press("3f+\x1b[C-+")  # two coarse steps of the elbow
     wanted = before + 2 * STEPS_RAD[1] * np.eye(6)[2]
     observer.until(lambda: np.abs(positions(states) - wanted).max() < 0.02, "the elbow to arrive")
-    assert "3 elbow_flex" in terminal.line()
+    assert "3 elbow_flex" in line(terminal)
     steps = np.abs(np.diff([list(command.position) for command in commands], axis=0))
     assert steps.max() <= 0.01 + 1e-9
     terminal.press("1++++++++++")
     observer.until(lambda: positions(states)[0] - before[0] > 0.05, "the pan to move")
     terminal.press(" ")
-    observer.until(lambda: "there" in terminal.line(), "it to stop")
+    observer.until(lambda: "there" in line(terminal), "it to stop")
     assert positions(states)[0] - before[0] < 9 * STEPS_RAD[1]
     terminal.press("q")
     assert terminal.process.wait(10.0) == 0
 
 
-def test_nothing_is_sent_while_another_program_commands_the_arm(observer: Any, terminal: Terminal) -> None:
+def test_nothing_is_sent_while_another_program_commands_the_arm(observer: Any, terminal: Any) -> None:
     commands = observer.collect(topics.JOINT_COMMANDS)
     observer.publisher(topics.JOINT_COMMANDS)
-    observer.until(lambda: "1 other publishers" in terminal.line(), "jog to see the other")
+    observer.until(lambda: "1 other publishers" in line(terminal), "jog to see the other")
     terminal.press("1+++")
     observer.spin(0.3)
     assert not commands

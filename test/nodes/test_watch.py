@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,51 +20,18 @@ State = msg.ExecutorState
 AT_ONCE_S = 0.5
 
 
-class Terminal:
-    """`watch` on a pseudo-terminal of 100 columns."""
-
-    def __init__(self) -> None:
-        self._master, terminal = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "smolvla_ros.tools.watch"],
-            stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, start_new_session=True,
-            env=os.environ | {"COLUMNS": "100"},
-        )  # fmt: skip
-        os.close(terminal)
-        self.shown = ""
-
-    def read(self) -> str:
-        """All that was shown so far."""
-        while select.select([self._master], [], [], 0.0)[0]:
-            try:
-                self.shown += os.read(self._master, 65536).decode()
-            except OSError:  # it has ended
-                break
-        return self.shown
-
-    def press(self, keys: str) -> None:
-        os.write(self._master, keys.encode())
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self._master)
-
-
 @pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    terminal = Terminal()
-    yield terminal
-    terminal.close()
+def terminal(on_terminal: Callable[..., Any]) -> Any:
+    """`watch` on a pseudo-terminal of 100 columns."""
+    return on_terminal("tools.watch", COLUMNS="100")
 
 
-def shows(terminal: Terminal, words: str) -> Any:
+def shows(terminal: Any, words: str) -> Any:
     """Whether words are on the newest screen."""
     return lambda: words in terminal.read().rsplit("\033[H", 2)[-2:][0]
 
 
-def test_it_shows_the_state_and_its_keys_change_it(executor_bench: Any, terminal: Terminal) -> None:
+def test_it_shows_the_state_and_its_keys_change_it(executor_bench: Any, terminal: Any) -> None:
     bench = executor_bench(task="wave")
     until = bench.observer.until
     until(shows(terminal, "DISARMED"), "the state on the terminal")
@@ -94,9 +58,7 @@ def test_it_shows_the_state_and_its_keys_change_it(executor_bench: Any, terminal
     assert "Traceback" not in terminal.read()
 
 
-def test_the_stop_key_works_while_the_terminal_takes_no_output(
-    executor_bench: Any, terminal: Terminal
-) -> None:
+def test_the_stop_key_works_while_the_terminal_takes_no_output(executor_bench: Any, terminal: Any) -> None:
     bench = executor_bench(mode="armed")
     bench.observer.until(shows(terminal, "HOLDING"), "the state on the terminal")
     bench.observer.spin(2.0)  # nobody reads: the terminal is full, writing to it waits
@@ -105,7 +67,7 @@ def test_the_stop_key_works_while_the_terminal_takes_no_output(
 
 
 def test_a_stop_that_nobody_hears_is_said_and_repeated(
-    observer: Any, executor_bench: Any, terminal: Terminal
+    observer: Any, executor_bench: Any, terminal: Any
 ) -> None:
     observer.until(shows(terminal, "waiting for executor/state"), "the empty view")
     terminal.press("s")
@@ -116,7 +78,7 @@ def test_a_stop_that_nobody_hears_is_said_and_repeated(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it(observer: Any, terminal: Terminal, number: int) -> None:
+def test_a_signal_ends_it(observer: Any, terminal: Any, number: int) -> None:
     observer.until(shows(terminal, "waiting for executor/state"), "the empty view")
     terminal.process.send_signal(number)
     assert terminal.process.wait(5.0) == 0

@@ -222,9 +222,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 help=f"{entry.metadata['description']}, at most {entry.metadata['maximum']:g}",
             )
     arguments = parser.parse_args(argv)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked and waited for, not handled: a handler that sets what its own thread is about to wait for can find the
+    # lock of that held, for ever. Blocked to the end, as ros2 launch repeats the terminal's Ctrl-C.
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     try:
         names = [entry.name for entry in fields(LineFaults) if hasattr(arguments, entry.name)]
         faults = LineFaults(**{name: getattr(arguments, name) for name in names})
@@ -242,11 +243,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     with arm:
         print(f"emulated arm on {arm.port}", flush=True)
-        stop.wait()
+        signal.sigwait(ends)
         arm.wait_until_quiet()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # ros2 launch repeats the terminal's Ctrl-C, see nodes/running.py
-        signal.signal(number, signal.SIG_IGN)
     return 0
 
 

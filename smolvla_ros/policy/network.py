@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig, TransformerConfig, expert_config
 from smolvla_ros.policy.realtime_chunking import Guidance
+from smolvla_ros.policy.side_by_side import side_by_side
 from smolvla_ros.policy.transformer import (
     Layer,
     Layers,
@@ -242,7 +243,14 @@ class Network(nn.Module):
         if self.batches_images:
             tokens: Tensor = self.connector(self.vision(torch.cat(list(images)).to(dtype)))
             return torch.split(tokens, len(images[0]))
-        return [self.connector(self.vision(image.to(dtype))) for image in images]
+
+        def look(image: Tensor) -> Tensor:
+            seen: Tensor = self.connector(self.vision(image.to(dtype)))
+            return seen
+
+        if images[0].device.type == "cpu":
+            return side_by_side(look, images)
+        return [look(image) for image in images]
 
     def _embed_ids(self, ids: Sequence[int], image: Tensor) -> Tensor:
         tokens = torch.tensor(ids, dtype=torch.int64, device=image.device)

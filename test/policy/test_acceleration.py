@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from smolvla_ros.policy import SmolVLA, smolvla
+from smolvla_ros.policy import SmolVLA, network, smolvla
 from smolvla_ros.policy.acceleration import computes_int8, packs
 from smolvla_ros.policy.compilation import Stages
 from smolvla_ros.policy.linear import Int8Linear, Linear, PackedLinear, stack
@@ -60,6 +60,17 @@ def test_every_number_format_stays_near_the_reference(
     error = (normalized(policy, name, tensors) - expected).abs()
     assert error.max() < largest
     assert error.mean() < mean
+
+
+def test_cameras_seen_side_by_side_look_as_they_do_one_after_the_other(
+    load: Load, tensors: Tensors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = load("float32")
+    torch.set_num_threads(2)
+    at_once = normalized(policy, "basic", tensors)
+    monkeypatch.setattr(network, "side_by_side", lambda work, items: [work(item) for item in items])
+    one_by_one = normalized(policy, "basic", tensors)
+    torch.testing.assert_close(at_once, one_by_one, rtol=0, atol=1e-6)
 
 
 def test_native_is_left_as_the_reference_computes_it(load: Load) -> None:

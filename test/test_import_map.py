@@ -47,7 +47,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "terminals": (("termios", "tty"), ("arm/", "tools/terminal.py")),
     "clocks and threads": (
         ("time", "threading", "asyncio", "concurrent", "multiprocessing", "sched", "queue"),
-        ("nodes/", "camera/", "arm/", "tools/"),
+        ("nodes/", "camera/", "arm/", "tools/", "policy/side_by_side.py"),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
     "drawing": (("matplotlib",), ("tools/",)),

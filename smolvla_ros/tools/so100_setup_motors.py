@@ -24,6 +24,7 @@ from smolvla_ros.tools.terminal import Prompt
 
 HIGHEST_ID = 253
 SCAN_TIMEOUT_S = 0.012  # two short packets at the slowest rate, and some time in the USB adapter
+LOOKS = 2  # at every rate and id, before there is no servo: one answer may be lost, or a busy computer hear it late
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
 
 def scan(port: str, highest_id: int) -> tuple[int, list[int]]:
     """The first baud rate at which servos answer and their ids; raises BusError when none or a mixture does."""
-    for baudrate in BAUD_RATES:
+    for baudrate in BAUD_RATES * LOOKS:
         bus = FeetechBus(port, baudrate, timeout_s=SCAN_TIMEOUT_S, retries=0)
         bus.open()
         try:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from smolvla_ros.arm.emulated import EmulatedArm
+from smolvla_ros.arm.emulated_faults import LineFaults
 from smolvla_ros.arm.emulated_servo import EmulatedServo
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.units import load_calibration
@@ -72,6 +75,22 @@ def test_a_servo_is_found_at_any_baud_rate_and_keeps_its_new_id_without_power(
     assert "elbow_flex is servo 3" in output
     bus.power_cycle()
     assert (servo.value("ID"), servo.value("Baud_Rate"), servo.value("Lock")) == (3, 0, 1)
+
+
+def test_servo_whose_first_answer_is_lost_is_found_at_the_second_look(bus: EmulatedArm) -> None:
+    connect(bus, "gripper")
+    bus.faults = nothing_heard = LineFaults(lost=1.0)
+
+    def hear_again_after_the_first_request() -> None:
+        while not nothing_heard.unanswered[FACTORY_ID]:
+            time.sleep(0.001)
+        bus.faults = LineFaults()
+
+    hearing = threading.Thread(target=hear_again_after_the_first_request, daemon=True)
+    hearing.start()
+    code, output = set_up(bus, "--joint", "gripper")
+    hearing.join()
+    assert code == 0 and "gripper is servo 6" in output, output
 
 
 def test_all_six_are_set_up_from_the_gripper_down(bus: EmulatedArm) -> None:

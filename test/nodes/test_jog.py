@@ -16,6 +16,8 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.jog import STEPS_RAD
 from smolvla_ros.wire import joints_from_msg
 
+from .conftest import EVERY_ONE
+
 ROOT = Path(__file__).parents[2]
 ROBOT = RobotSpec.load(ROOT / "config" / "so100.yaml")
 
@@ -34,7 +36,8 @@ def line(terminal: Any) -> str:
 def test_keys_move_the_chosen_joint_and_nothing_else(
     observer: Any, start: Callable[..., Any], emulated_arm: Any, terminal: Any
 ) -> None:
-    states, commands = observer.collect(topics.JOINT_STATES), observer.collect(topics.JOINT_COMMANDS)
+    states = observer.collect(topics.JOINT_STATES)
+    commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
     start(
         "nodes.arm_node",
         robot="config/so100.yaml",

@@ -21,6 +21,8 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import joints_from_msg, nanoseconds
 
+from .conftest import EVERY_ONE
+
 ROBOT_FILE = "config/so100.yaml"
 ROBOT = RobotSpec.load(ROBOT_FILE)
 FOLLOWER = "config/emulated_calibration.json"
@@ -75,7 +77,7 @@ def move_by_hand(arm: EmulatedArm) -> None:
 
 def test_the_follower_follows_the_leader_softly(observer: Any, teleop: Any, leader: Any) -> None:
     _, leading, led = teleop
-    commands = observer.collect(topics.JOINT_COMMANDS)
+    commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
     observer.until(lambda: commands, "commands")
     assert not any(servo.value("Torque_Enable") for servo in leader[0].servos.values())
     before = positions(led)

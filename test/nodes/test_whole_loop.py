@@ -15,6 +15,8 @@ from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
 
+from .conftest import EVERY_ONE
+
 ROBOT_FILE = "config/so100.yaml"
 CALIBRATION = "config/emulated_calibration.json"
 TASK = "pick up the red cube"
@@ -29,7 +31,8 @@ def test_an_instruction_moves_the_arm_by_fused_chunks(
     checkpoint = tmp_path / "checkpoint"
     make_checkpoint([str(checkpoint)])
     states, chunks = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.ACTION_CHUNK)
-    commands, measured = observer.collect(topics.JOINT_COMMANDS), observer.collect(topics.JOINT_STATES)
+    commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
+    measured = observer.collect(topics.JOINT_STATES)
     active_task = observer.collect(topics.ACTIVE_TASK)
     programs = [
         start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION),

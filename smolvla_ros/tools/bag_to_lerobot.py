@@ -29,7 +29,7 @@ from smolvla_ros.dataset.episode import Alignment, EpisodeError
 from smolvla_ros.dataset.lerobot_reader import DatasetError
 from smolvla_ros.dataset.video import CODECS, VideoError
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError, share_folder
+from smolvla_ros.suite_options import SuiteError, find_robot_file
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 
 BAR = 30
@@ -125,7 +125,7 @@ def robot_and_calibration(
     arguments: argparse.Namespace,
 ) -> tuple[RobotSpec, dict[str, MotorCalibration] | None]:
     """What --config and --calibration name; raises RobotSpecError, CalibrationError."""
-    robot = RobotSpec.load(arguments.config or share_folder() / "config" / "so100.yaml")
+    robot = RobotSpec.load(arguments.config or find_robot_file(""))
     file = arguments.calibration
     return robot, load_calibration(file, robot.joint_names) if file else None
 

@@ -26,7 +26,7 @@ from smolvla_ros.dataset.report import Defect, find_defects, lag, rate_hz, skew_
 from smolvla_ros.dataset.video import VideoError
 from smolvla_ros.policy.unit_evidence import CONFIRMABLE, check_units, with_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError, share_folder
+from smolvla_ros.suite_options import SuiteError, find_robot_file
 from smolvla_ros.tools.check_dataset_page import save_page
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 from smolvla_ros.wire import WireError
@@ -114,7 +114,7 @@ def show(defects: Sequence[Defect], measured: Sequence[tuple[str, str]]) -> None
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        robot = RobotSpec.load(options.robot or share_folder() / "config" / "so100.yaml")
+        robot = RobotSpec.load(options.robot or find_robot_file(""))
         robot = with_units(robot, options.units)
         calibration = load_calibration(options.calibration) if options.calibration else None
         units = robot.units(calibration)

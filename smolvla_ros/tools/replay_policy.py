@@ -28,7 +28,7 @@ from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.policy.policy import Policy, PolicyError
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.settings import SettingError
-from smolvla_ros.suite_options import SuiteError, share_folder
+from smolvla_ros.suite_options import SuiteError, find_robot_file
 from smolvla_ros.units import CalibrationError
 from smolvla_ros.wire import WireError
 
@@ -177,7 +177,7 @@ def save_plot(path: Path, answers: list[Answer], actions: Trajectory, robot: Rob
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        robot_file = options.robot or share_folder() / "config" / "so100.yaml"
+        robot_file = options.robot or find_robot_file("")
         robot = RobotSpec.load(robot_file)
         choices: dict[str, Any] = {
             "policy": "scripted" if options.checkpoint == "scripted" else "smolvla",

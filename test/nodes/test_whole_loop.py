@@ -62,7 +62,9 @@ def test_an_instruction_moves_the_arm_by_fused_chunks(
     commanded = np.array([command.position for command in commands])
     assert np.abs(np.diff(commanded, axis=0)).max() <= 0.15 + 1e-9
     assert np.ptp(commanded, axis=0).max() > 0.05
-    moved = np.ptp(np.array([state.position for state in measured]), axis=0)
+    # a servo may be silent for once
+    whole = [state.position for state in measured if len(state.position) == 6]
+    moved = np.ptp(np.array(whole), axis=0)
     assert moved.max() > 0.05
 
     for program in programs:

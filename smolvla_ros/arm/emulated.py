@@ -38,6 +38,8 @@ from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibrati
 
 ADVANCE_S = 0.02  # how often a moving arm is advanced when nobody asks
 STALE_REQUEST_S = 0.05  # a packet that stops in its middle is forgotten after this
+ENDS = (signal.SIGINT, signal.SIGTERM)
+POLL_S = 0.05  # how often the program looks whether it is asked to end
 # Linux: a pseudo-terminal keeps the baud rate it was opened with, as the last word of struct termios2.
 TCGETS2, TERMIOS2_BYTES = 0x802C542A, 44
 
@@ -222,10 +224,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 help=f"{entry.metadata['description']}, at most {entry.metadata['maximum']:g}",
             )
     arguments = parser.parse_args(argv)
-    # Blocked and waited for, not handled: a handler that sets what its own thread is about to wait for can find the
-    # lock of that held, for ever. Blocked to the end, as ros2 launch repeats the terminal's Ctrl-C.
-    ends = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    # A flag and short sleeps: a handler that sets an Event can find the Event's lock held by its own thread, for ever,
+    # and a blocked signal goes to a thread of the numeric libraries, where it ends the process.
+    stopping: list[int] = []
+    for number in ENDS:
+        signal.signal(number, lambda received, _frame: stopping.append(received))
     try:
         names = [entry.name for entry in fields(LineFaults) if hasattr(arguments, entry.name)]
         faults = LineFaults(**{name: getattr(arguments, name) for name in names})
@@ -243,8 +246,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     with arm:
         print(f"emulated arm on {arm.port}", flush=True)
-        signal.sigwait(ends)
+        while not stopping:
+            time.sleep(POLL_S)
         arm.wait_until_quiet()
+    for number in ENDS:
+        signal.signal(number, signal.SIG_IGN)  # ros2 launch repeats the terminal's Ctrl-C
     return 0
 
 

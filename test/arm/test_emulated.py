@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -246,6 +247,19 @@ def test_process_serves_its_link_and_ends_politely(tmp_path: Path, number: int) 
         assert sdk.get(6, 5) == 6
         sdk.handler.closePort()
         process.send_signal(number)
+        assert process.wait(timeout=10) == 0
+    assert not os.path.lexists(link)
+
+
+def test_process_ends_politely_whichever_of_its_threads_a_signal_reaches(tmp_path: Path) -> None:
+    link = tmp_path / "so100"
+    with _process("--calibration", str(CALIBRATION), "--link", str(link)) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        threads = sorted(int(entry.name) for entry in Path(f"/proc/{process.pid}/task").iterdir())
+        assert len(threads) > 1
+        for thread in reversed(threads):
+            ctypes.CDLL(None).tgkill(process.pid, thread, signal.SIGTERM)
         assert process.wait(timeout=10) == 0
     assert not os.path.lexists(link)
 

@@ -35,6 +35,7 @@ from smolvla_ros.nodes import topics  # noqa: E402
 from smolvla_ros.nodes.messages import action_chunk_msg, joint_state_msg, time_msg  # noqa: E402
 from smolvla_ros.robot import Joints, RobotSpec  # noqa: E402
 from smolvla_ros.tools.demo_plan import free_domain  # noqa: E402
+from smolvla_ros.wire import joints_from_msg  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 ROBOT = ROOT / "config" / "so100.yaml"
@@ -43,11 +44,18 @@ DISCOVERY_S = 30.0
 ANSWER_S = 5.0
 EVERY_ONE = QoSProfile(depth=1000)  # reliable
 FEED_S = 0.01
+SO100 = RobotSpec.load(ROBOT)
 
 os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
+
+
+def measured_rad(states: list[Any]) -> np.ndarray:
+    """The six positions of the newest joint states that have them all: a busy computer can miss a servo for once."""
+    whole = next(state for state in reversed(states) if len(state.name) == len(SO100.joint_names))
+    return joints_from_msg(whole, SO100.joint_names).positions_rad
 
 
 class Program:
@@ -190,7 +198,7 @@ class ExecutorBench:
     def __init__(self, observer: Observer, program: Program, sim_time: bool = False) -> None:
         self.observer = observer
         self.program = program
-        self.robot = RobotSpec.load(ROBOT)
+        self.robot = SO100
         self.middle = np.array([joint.middle_rad for joint in self.robot.joints])
         self.pose = self.middle  # until there is a command
         self.follows = True  # the arm its commands

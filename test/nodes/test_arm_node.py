@@ -16,7 +16,9 @@ import pytest
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.wire import joints_from_msg, nanoseconds
+from smolvla_ros.wire import nanoseconds
+
+from .conftest import measured_rad
 
 ROBOT_FILE = "config/so100.yaml"
 CALIBRATION = "config/emulated_calibration.json"
@@ -37,10 +39,8 @@ def test_joint_states_come_at_fifty_hertz_in_radians(observer: Any, start: Any, 
     stamps = [nanoseconds(message.header.stamp) for message in states]
     assert stamps == sorted(set(stamps))
     assert 1e9 / np.median(np.diff(stamps)) == pytest.approx(50.0, rel=0.05)
-    joints = joints_from_msg(states[-1], robot.joint_names)
-    assert (robot.lower_rad - 0.3 < joints.positions_rad).all() and (
-        joints.positions_rad < robot.upper_rad + 0.3
-    ).all()
+    pose = measured_rad(states)
+    assert (robot.lower_rad - 0.3 < pose).all() and (pose < robot.upper_rad + 0.3).all()
 
 
 def test_a_command_moves_the_arm_there(observer: Any, start: Any, emulated_arm: Any) -> None:
@@ -49,14 +49,10 @@ def test_a_command_moves_the_arm_there(observer: Any, start: Any, emulated_arm: 
     commands = observer.publisher(topics.JOINT_COMMANDS)
     start_arm(start, emulated_arm[0])
     observer.until(lambda: states and servos and commands.get_subscription_count(), "the arm")
-    goal = joints_from_msg(states[-1], robot.joint_names).positions_rad + 0.2 * np.eye(6)[0]
+    goal = measured_rad(states) + 0.2 * np.eye(6)[0]
     commands.publish(joint_command_msg(robot.joint_names, observer.now_ns(), goal))
 
-    def there() -> bool:
-        now = joints_from_msg(states[-1], robot.joint_names).positions_rad
-        return bool(np.abs(now - goal).max() < 0.03)
-
-    observer.until(there, "the arm to arrive")
+    observer.until(lambda: np.abs(measured_rad(states) - goal).max() < 0.03, "the arm to arrive")
     assert min(servos[-1].temperature) > 0 and max(servos[-1].temperature) < 60
     assert min(servos[-1].voltage) > 4.0 and max(servos[-1].voltage) < 13.0
     assert not any(servos[-1].error_bits) and not any(servos[-1].communication_errors)
@@ -71,7 +67,7 @@ def test_a_command_that_makes_no_sense_moves_nothing(
     commands = observer.publisher(topics.JOINT_COMMANDS)
     program = start_arm(start, emulated_arm[0])
     observer.until(lambda: states and commands.get_subscription_count(), "the arm")
-    before = joints_from_msg(states[-1], robot.joint_names).positions_rad
+    before = measured_rad(states)
     goal, names = before + 0.3, list(robot.joint_names)
     if bad == "nan":
         goal[2] = math.nan
@@ -80,7 +76,7 @@ def test_a_command_that_makes_no_sense_moves_nothing(
     commands.publish(joint_command_msg(names, observer.now_ns(), goal))
     observer.until(lambda: "joint command refused" in program.output, "the refusal in the log")
     observer.spin(0.3)
-    assert np.abs(joints_from_msg(states[-1], robot.joint_names).positions_rad - before).max() < 0.02
+    assert np.abs(measured_rad(states) - before).max() < 0.02
 
 
 def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(

@@ -20,7 +20,8 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
-from smolvla_ros.wire import joints_from_msg
+
+from .conftest import measured_rad
 
 ROBOT_FILE = "config/so100.yaml"
 CALIBRATION = "config/emulated_calibration.json"
@@ -41,7 +42,7 @@ class Bench:
         observer.until(lambda: self.states and self._commands.get_subscription_count(), "the arm")
 
     def pose(self) -> Any:
-        return joints_from_msg(self.states[-1], self.robot.joint_names).positions_rad
+        return measured_rad(self.states)
 
     def command(self, goal: Any) -> None:
         self._commands.publish(joint_command_msg(self.robot.joint_names, self.observer.now_ns(), goal))

@@ -5,21 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from smolvla_ros.nodes import topics
-from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.jog import STEPS_RAD
-from smolvla_ros.wire import joints_from_msg
 
-from .conftest import EVERY_ONE
-
-ROOT = Path(__file__).parents[2]
-ROBOT = RobotSpec.load(ROOT / "config" / "so100.yaml")
+from .conftest import EVERY_ONE, measured_rad
 
 
 @pytest.fixture
@@ -45,19 +39,19 @@ def test_keys_move_the_chosen_joint_and_nothing_else(
         calibration="config/emulated_calibration.json",
     )
     observer.until(lambda: states and "the arm is where it was" in line(terminal), "jog to hear the arm")
-    before = positions(states)
+    before = measured_rad(states)
     assert not commands
     terminal.press("3f+\x1b[C-+")  # two coarse steps of the elbow
     wanted = before + 2 * STEPS_RAD[1] * np.eye(6)[2]
-    observer.until(lambda: np.abs(positions(states) - wanted).max() < 0.02, "the elbow to arrive")
+    observer.until(lambda: np.abs(measured_rad(states) - wanted).max() < 0.02, "the elbow to arrive")
     assert "3 elbow_flex" in line(terminal)
     steps = np.abs(np.diff([list(command.position) for command in commands], axis=0))
     assert steps.max() <= 0.01 + 1e-9
     terminal.press("1++++++++++")
-    observer.until(lambda: positions(states)[0] - before[0] > 0.05, "the pan to move")
+    observer.until(lambda: measured_rad(states)[0] - before[0] > 0.05, "the pan to move")
     terminal.press(" ")
     observer.until(lambda: "there" in line(terminal), "it to stop")
-    assert positions(states)[0] - before[0] < 9 * STEPS_RAD[1]
+    assert measured_rad(states)[0] - before[0] < 9 * STEPS_RAD[1]
     terminal.press("q")
     assert terminal.process.wait(10.0) == 0
 
@@ -69,7 +63,3 @@ def test_nothing_is_sent_while_another_program_commands_the_arm(observer: Any, t
     terminal.press("1+++")
     observer.spin(0.3)
     assert not commands
-
-
-def positions(states: list[Any]) -> Any:
-    return joints_from_msg(states[-1], ROBOT.joint_names).positions_rad

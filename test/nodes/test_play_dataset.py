@@ -19,7 +19,7 @@ from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import frame_from_msg, joints_from_msg, nanoseconds
 
 from ..dataset.conftest import conversion, record, run
-from .conftest import EVERY_ONE
+from .conftest import EVERY_ONE, measured_rad
 
 ROBOT_FILE = "config/so100.yaml"
 ROBOT = RobotSpec.load(ROBOT_FILE)
@@ -89,7 +89,7 @@ def test_the_arm_repeats_what_was_done(
     observer.until(lambda: states[-1].state == msg.ExecutorState.HOLDING, "the arm to hold again")
     observer.spin(0.5)
     assert states[-1].chunks_accepted >= 3 and states[-1].task == TASK
-    arrived = joints_from_msg(measured[-1], ROBOT.joint_names).positions_rad
+    arrived = measured_rad(measured)
     assert arrived == pytest.approx(actions[-1], abs=0.03)
 
 

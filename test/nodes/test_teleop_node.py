@@ -21,7 +21,7 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import joints_from_msg, nanoseconds
 
-from .conftest import EVERY_ONE
+from .conftest import EVERY_ONE, measured_rad
 
 ROBOT_FILE = "config/so100.yaml"
 ROBOT = RobotSpec.load(ROBOT_FILE)
@@ -65,10 +65,6 @@ def teleop(
     return program, leading, led
 
 
-def positions(messages: list[Any]) -> np.ndarray:
-    return joints_from_msg(messages[-1], ROBOT.joint_names).positions_rad
-
-
 def move_by_hand(arm: EmulatedArm) -> None:
     for name, ticks in MOVES_TICKS.items():
         arm.servos[name].position_ticks += ticks
@@ -80,20 +76,22 @@ def test_the_follower_follows_the_leader_softly(observer: Any, teleop: Any, lead
     commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
     observer.until(lambda: commands, "commands")
     assert not any(servo.value("Torque_Enable") for servo in leader[0].servos.values())
-    before = positions(led)
+    before = measured_rad(led)
     move_by_hand(leader[0])
     seen = len(commands)
     observer.until(
-        lambda: np.abs(positions(led) - positions(leading))[:5].max() < 0.02 and len(commands) > seen + 50,
+        lambda: (
+            np.abs(measured_rad(led) - measured_rad(leading))[:5].max() < 0.02 and len(commands) > seen + 50
+        ),
         "the follower to arrive",
     )
-    moved = positions(led) - before
+    moved = measured_rad(led) - before
     directions = [joint.direction for joint in ROBOT.joints[:5]]
     assert moved[:5] == pytest.approx(
         np.array(directions) * list(MOVES_TICKS.values()) * 2 * np.pi / 4096, abs=0.02
     )
     gripper = ROBOT.units(load_calibration(FOLLOWER))[5]
-    assert gripper.rad_to_lerobot(float(positions(led)[5])) == pytest.approx(25.0, abs=1.0)
+    assert gripper.rad_to_lerobot(float(measured_rad(led)[5])) == pytest.approx(25.0, abs=1.0)
     goals = np.array([joints_from_msg(message, ROBOT.joint_names).positions_rad for message in commands])
     assert np.abs(np.diff(goals, axis=0)).max() <= 0.07 + 1e-6
     stamps = [nanoseconds(message.header.stamp) for message in commands]
@@ -107,26 +105,26 @@ def test_it_holds_while_the_leader_is_away_and_goes_on_when_it_is_back(
     for servo in leader[0].servos.values():
         servo.silent = True
     observer.until(lambda: "holding: no joint states of the leader" in program.output, "it to hold")
-    before = positions(led)
+    before = measured_rad(led)
     move_by_hand(leader[0])
     observer.spin(0.5)
-    assert np.abs(positions(led) - before).max() < 0.02
+    assert np.abs(measured_rad(led) - before).max() < 0.02
     for servo in leader[0].servos.values():
         servo.silent = False
-    observer.until(lambda: np.abs(positions(led) - before)[:5].max() > 0.2, "it to go on")
+    observer.until(lambda: np.abs(measured_rad(led) - before)[:5].max() > 0.2, "it to go on")
 
 
 def test_it_holds_while_another_program_commands_the_arm(observer: Any, teleop: Any, leader: Any) -> None:
     program, _, led = teleop
     other = observer.publisher(topics.JOINT_COMMANDS)
     observer.until(lambda: "1 other publishers on /joint_commands" in program.output, "it to hold")
-    goal = positions(led) + [0.3, 0, 0, 0, 0, 0]
+    goal = measured_rad(led) + [0.3, 0, 0, 0, 0, 0]
     for _ in range(20):
         other.publish(joint_command_msg(ROBOT.joint_names, observer.now_ns(), goal))
         observer.spin(0.05)
-    assert np.abs(positions(led) - goal).max() < 0.05
+    assert np.abs(measured_rad(led) - goal).max() < 0.05
     observer.node.destroy_publisher(other)
-    observer.until(lambda: abs(positions(led)[0] - goal[0]) > 0.2, "the leader to lead again")
+    observer.until(lambda: abs(measured_rad(led)[0] - goal[0]) > 0.2, "the leader to lead again")
 
 
 def test_an_arm_without_torque_is_guided_by_hand_and_holds_again_where_it_was_left(
@@ -143,10 +141,12 @@ def test_an_arm_without_torque_is_guided_by_hand_and_holds_again_where_it_was_le
         servos = arm.servos.values()
         observer.until(lambda: all(s.value("Torque_Enable") == on for s in servos), f"torque {on}")
 
-    before = positions(states)
+    before = measured_rad(states)
     torque(False)
     move_by_hand(arm)
-    observer.until(lambda: np.abs(positions(states) - before).min() > 0.2, "joint states to follow the hand")
+    observer.until(
+        lambda: np.abs(measured_rad(states) - before).min() > 0.2, "joint states to follow the hand"
+    )
     left = {name: servo.position_ticks for name, servo in arm.servos.items()}
     torque(True)
     observer.spin(0.5)

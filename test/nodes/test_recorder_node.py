@@ -33,6 +33,7 @@ ROBOT_FILE = "config/so100.yaml"
 CALIBRATION = "config/emulated_calibration.json"
 TASK = "pick up the red cube"
 IMAGE = "top/image_raw/compressed"
+PERIOD_S = 0.02
 
 
 class Studio:
@@ -68,10 +69,11 @@ class Studio:
         return self.observer.call(Trigger, f"recorder/{verb}", Trigger.Request())
 
     def play(self, count: int) -> None:
-        """Publish so many sets of messages."""
+        """Publish so many sets of messages, stamped as evenly as sources do that no busy computer holds up."""
         rng = np.random.default_rng(0)
+        start_ns = self.observer.now_ns()
         for index in range(count):
-            stamp_ns = self.observer.now_ns()
+            stamp_ns = start_ns + int(index * PERIOD_S * 1e9)
             picture = Frame("top", stamp_ns, rng.integers(0, 255, (48, 64, 3), np.uint8))
             joints = Joints(stamp_ns, np.full(6, index / 100), np.zeros(6), np.zeros(6))
             self._send(IMAGE, compressed_image_msg(picture, "top_camera_optical_frame", 90))
@@ -80,7 +82,7 @@ class Studio:
                 self._send(
                     "action_chunk", msg.ActionChunk(chunk_id=index, task="würfel", positions=[0.5] * 12)
                 )
-            self.observer.spin(0.02)
+            self.observer.spin(PERIOD_S)
 
     def _send(self, name: str, message: Any) -> None:
         self.sent.setdefault(f"/{name}", []).append(message)
@@ -198,14 +200,14 @@ def test_the_accepted_task_is_in_every_episode_and_its_change_too(studio: Callab
 
 def test_a_gap_is_told_at_the_end_of_its_episode(studio: Callable[..., Studio]) -> None:
     studio_ = studio(task=TASK, topics=["joint_states"])
-    for gaps in (0, 1):
+    for parts in ((60,), (30, 30)):
         studio_.call("start")
-        studio_.play(30)
-        studio_.observer.spin(0.5 * gaps)
-        studio_.play(30)
-        studio_.observer.spin(0.1)
+        for count in parts:
+            studio_.play(count)
+            studio_.observer.spin(0.5)
         message = studio_.call("stop").message
-        assert ("/joint_states: 60 at" in message and "1 gaps" in message) == bool(gaps), message
+        assert ("nothing lost" in message) == (len(parts) == 1), message
+    assert "/joint_states: 60 at" in message and "1 gaps" in message
 
 
 def test_a_killed_recorder_loses_no_finished_episode_and_the_next_one_recovers_the_last(

@@ -311,6 +311,11 @@ class FeetechBus:
         self._given_up.add(servo_id)
 
 
+def patient_bus(port: str, baudrate: int) -> FeetechBus:
+    """The bus for a tool that a person waits for: what a busy computer hears late is no failure there."""
+    return FeetechBus(port, baudrate, timeout_s=0.2, budget_s=0.5)
+
+
 def _writable(name: str) -> Register:
     entry = register(name)
     if entry.read_only:

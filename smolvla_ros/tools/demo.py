@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from smolvla_ros.tools.demo_observer import DemoObserver
 
 READY_S = 300.0  # a real checkpoint from a slow disk takes minutes
+ARM_S = 3.0  # joint states may be late for a moment while all else starts
 POLL_S = 0.1
 SCREEN_PERIOD_S, LINE_PERIOD_S = 0.2, 3.0
 CLEAR_SCREEN = "\033[2J"
@@ -120,8 +121,12 @@ class Demo:
             if answer.strip().lower() != "yes":
                 print("The arm stays still (shadow).", flush=True)
                 return
-        if refusal := observer.arm():
-            raise DemoError(f"the executor refuses to arm: {refusal}")
+        deadline_s = time.monotonic() + ARM_S
+        while refusal := observer.arm():
+            self._check()
+            if time.monotonic() > deadline_s:
+                raise DemoError(f"the executor refuses to arm: {refusal}")
+            observer.spin(POLL_S)
 
     def _show(self, observer: DemoObserver) -> tuple[int, int]:
         """The live part; returns when it started and ended."""

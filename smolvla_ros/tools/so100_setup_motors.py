@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from smolvla_ros.arm.feetech import BusError, CorruptReplyError, FeetechBus, NoAnswerError
+from smolvla_ros.arm.feetech import BusError, CorruptReplyError, FeetechBus, NoAnswerError, patient_bus
 from smolvla_ros.arm.registers import BAUD_RATES, STS3215_MODEL_NUMBER
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.suite_options import SuiteError, find_robot_file
@@ -74,7 +74,7 @@ def scan(port: str, highest_id: int) -> tuple[int, list[int]]:
 
 def set_up(port: str, baudrate: int, servo_id: int, new_id: int) -> None:
     """Give the one servo on the bus its id and 1 Mbit/s; raises BusError unless it then answers so."""
-    bus = FeetechBus(port, baudrate)
+    bus = patient_bus(port, baudrate)
     bus.open()
     try:
         model = bus.read(servo_id, "Model_Number")
@@ -88,7 +88,7 @@ def set_up(port: str, baudrate: int, servo_id: int, new_id: int) -> None:
         _change(bus, new_id, "Baud_Rate", 0)
     finally:
         bus.close()
-    bus = FeetechBus(port, BAUD_RATES[0])
+    bus = patient_bus(port, BAUD_RATES[0])
     bus.open()
     try:
         bus.write(new_id, "Lock", 1)

@@ -18,6 +18,7 @@ from smolvla_ros.arm.emulated import EmulatedArm
 from smolvla_ros.arm.emulated_faults import LineFaults
 from smolvla_ros.arm.emulated_servo import EmulatedServo
 from smolvla_ros.arm.feetech import FeetechBus
+from smolvla_ros.tools.so100_setup_motors import set_up as change
 from smolvla_ros.units import load_calibration
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,13 @@ def test_servo_whose_first_answer_is_lost_is_found_at_the_second_look(bus: Emula
     code, output = set_up(bus, "--joint", "gripper")
     hearing.join()
     assert code == 0 and "gripper is servo 6" in output, output
+
+
+def test_answers_that_a_busy_computer_hears_late_leave_no_servo_half_set_up(bus: EmulatedArm) -> None:
+    servo = put_in(bus, "elbow_flex", Baud_Rate=0)
+    bus.faults = LineFaults(late=1.0, late_s=0.1)
+    change(bus.port, 1_000_000, FACTORY_ID, 3)
+    assert (servo.value("ID"), servo.value("Lock")) == (3, 1)
 
 
 def test_all_six_are_set_up_from_the_gripper_down(bus: EmulatedArm) -> None:

@@ -38,6 +38,7 @@ from smolvla_ros.arm import packets
 from smolvla_ros.arm.registers import TABLE_SIZE, Register, RegisterError, block, register
 
 WRITE_TIMEOUT_S = 0.5  # a port that takes nothing for so long is gone; a busy computer takes less
+PATIENT_TIMEOUT_S, PATIENT_BUDGET_S = 0.2, 0.7
 LATE_READS = 4  # for so many failed reads a late answer is told from one in time
 _PORT_ERRORS = (serial.SerialException, OSError, termios.error)
 _REMEDIES = {
@@ -143,6 +144,17 @@ class FeetechBus:
             port, self._serial = self._serial, None
             with suppress(*_PORT_ERRORS):  # a port that was pulled out is closed already
                 port.close()
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """For what is done once and not in time: an answer that a busy computer hears late is no failure here."""
+        usual = self.timeout_s, self.budget_s
+        self.timeout_s = max(self.timeout_s, PATIENT_TIMEOUT_S)
+        self.budget_s = max(self.budget_s, PATIENT_BUDGET_S)
+        try:
+            yield
+        finally:
+            self.timeout_s, self.budget_s = usual
 
     def ping(self, servo_id: int) -> int:
         """Error bits of a servo that is there; raises BusError if it is not."""
@@ -309,11 +321,6 @@ class FeetechBus:
     def _give_up(self, servo_id: int) -> None:
         self._counter(servo_id).communication_errors += 1
         self._given_up.add(servo_id)
-
-
-def patient_bus(port: str, baudrate: int) -> FeetechBus:
-    """The bus for a tool that a person waits for: what a busy computer hears late is no failure there."""
-    return FeetechBus(port, baudrate, timeout_s=0.2, budget_s=0.5)
 
 
 def _writable(name: str) -> Register:

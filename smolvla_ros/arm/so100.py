@@ -94,7 +94,9 @@ class So100Arm:
         self._torque_enabled = False
         self.bus.open()
         try:
-            return self._set_up()
+            warnings = self._find_servos()
+            with self.bus.patient():
+                return self._set_up(warnings)
         except BaseException:
             self.bus.close()
             raise
@@ -125,20 +127,22 @@ class So100Arm:
             raise ArmError(f"torque stays off: {'; '.join(refusals)}")
         goals = self._holding_goals(reading)
         was_on = dict(zip(self.servo_ids, reading.torque, strict=True))  # and stays on, whatever happens
-        try:
-            self._write_all("Goal_Position", goals)
-            self._write_all("Torque_Enable", dict.fromkeys(self.servo_ids, 1))
-        except (ArmError, BusError):
-            with suppress(ArmError, BusError):  # the first error says what is wrong
-                self._write_all("Torque_Enable", {i: 0 for i, on in was_on.items() if not on})
-            raise
+        with self.bus.patient():
+            try:
+                self._write_all("Goal_Position", goals)
+                self._write_all("Torque_Enable", dict.fromkeys(self.servo_ids, 1))
+            except (ArmError, BusError):
+                with suppress(ArmError, BusError):  # the first error says what is wrong
+                    self._write_all("Torque_Enable", {i: 0 for i, on in was_on.items() if not on})
+                raise
         self._torque_enabled = True
         self._wanted = {"Goal_Position": goals, "Torque_Limit": dict(self._full_limits)}
 
     def release(self) -> None:
         """Torque off, confirmed by every servo: the arm drops. Raises ArmError naming those that did not."""
         self._torque_enabled = False
-        self._write_all("Torque_Enable", dict.fromkeys(self.servo_ids, 0))
+        with self.bus.patient():
+            self._write_all("Torque_Enable", dict.fromkeys(self.servo_ids, 0))
 
     def read(self) -> ArmReading:
         """Everything the servos report, in one transaction; silent servos are marked, not raised."""
@@ -297,8 +301,7 @@ class So100Arm:
     def _within_range(motor: MotorCalibration, tick: int) -> int:
         return min(max(tick, motor.range_min), motor.range_max)
 
-    def _set_up(self) -> ConnectReport:
-        warnings = self._find_servos()
+    def _set_up(self, warnings: list[str]) -> ConnectReport:
         names = (*_IDENTITY, *_CALIBRATED, "Max_Torque_Limit", *self.config.eeprom(self.config.gripper))
         lasting = [name for name in dict.fromkeys(names) if register(name).area == "eeprom"]
         factory = [name for name in dict.fromkeys(names) if register(name).area == "factory"]

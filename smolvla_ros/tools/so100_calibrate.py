@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from smolvla_ros.arm import calibration as calibrating
-from smolvla_ros.arm.feetech import BusError, FeetechBus, patient_bus
+from smolvla_ros.arm.feetech import BusError, FeetechBus
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.suite_options import SuiteError, find_robot_file
 from smolvla_ros.tools.terminal import Prompt
@@ -212,10 +212,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         robot = RobotSpec.load(find_robot_file(options.robot))
-        bus = patient_bus(options.port, options.baudrate)
+        bus = FeetechBus(options.port, options.baudrate)
         bus.open()
         try:
-            return Calibrate(options, robot, bus).run()
+            with bus.patient():
+                return Calibrate(options, robot, bus).run()
         finally:
             bus.close()
     except (BusError, CalibrationError, RobotSpecError, SuiteError, OSError) as error:

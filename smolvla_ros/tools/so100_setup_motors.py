@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
-from smolvla_ros.arm.feetech import BusError, CorruptReplyError, FeetechBus, NoAnswerError, patient_bus
+from smolvla_ros.arm.feetech import BusError, CorruptReplyError, FeetechBus, NoAnswerError
 from smolvla_ros.arm.registers import BAUD_RATES, STS3215_MODEL_NUMBER
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.suite_options import SuiteError, find_robot_file
@@ -74,9 +74,8 @@ def scan(port: str, highest_id: int) -> tuple[int, list[int]]:
 
 def set_up(port: str, baudrate: int, servo_id: int, new_id: int) -> None:
     """Give the one servo on the bus its id and 1 Mbit/s; raises BusError unless it then answers so."""
-    bus = patient_bus(port, baudrate)
-    bus.open()
-    try:
+    with closing(FeetechBus(port, baudrate)) as bus, bus.patient():
+        bus.open()
         model = bus.read(servo_id, "Model_Number")
         if model != STS3215_MODEL_NUMBER:
             raise BusError(
@@ -86,14 +85,9 @@ def set_up(port: str, baudrate: int, servo_id: int, new_id: int) -> None:
         bus.write(servo_id, "Lock", 0)
         _change(bus, servo_id, "ID", new_id)
         _change(bus, new_id, "Baud_Rate", 0)
-    finally:
-        bus.close()
-    bus = patient_bus(port, BAUD_RATES[0])
-    bus.open()
-    try:
+    with closing(FeetechBus(port, BAUD_RATES[0])) as bus, bus.patient():
+        bus.open()
         bus.write(new_id, "Lock", 1)
-    finally:
-        bus.close()
 
 
 def _change(bus: FeetechBus, servo_id: int, register: str, value: int) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from smolvla_ros.arm.emulated import EmulatedArm
+from smolvla_ros.arm.emulated_faults import LineFaults
 from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError
 from smolvla_ros.arm.so100 import ArmError, So100Arm
 from smolvla_ros.arm.so100_config import So100Config
@@ -213,6 +215,21 @@ def test_torque_comes_on_though_the_servos_are_not_heard_at_first(
     arm.enable_torque()
     assert arm.torque_enabled
     arm.close()
+
+
+def test_servos_once_found_are_set_up_though_a_busy_computer_hears_them_late(
+    emulated: EmulatedArm, units: tuple[JointUnits, ...]
+) -> None:
+    class LateAfterThePings(LineFaults):
+        def answer(self, packet: bytes) -> tuple[float, bytes]:
+            self.counts["answers"] += 1
+            return (0.1 if self.counts["answers"] > len(units) else 0.0), packet
+
+    emulated.faults = LateAfterThePings()
+    with closing(So100Arm(FeetechBus(emulated.port), units)) as arm:
+        arm.connect()
+    assert emulated.faults.counts["answers"] > len(units)
+    assert all(servo.value("Lock") == 1 for servo in emulated.servos.values())
 
 
 def test_goal_without_torque_is_refused(armed: So100Arm) -> None:

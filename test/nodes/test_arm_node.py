@@ -7,12 +7,14 @@ from __future__ import annotations
 import json
 import math
 import signal
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
@@ -104,12 +106,9 @@ def test_it_lets_go_of_the_arm_when_it_ends(observer: Any, start: Any, emulated_
     assert program.stop(signal.SIGINT) == 0
     assert "Traceback" not in program.output
 
-    from smolvla_ros.arm.feetech import FeetechBus
-
-    bus = FeetechBus(emulated_arm[0], 1_000_000)
-    bus.open()
-    assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [0] * 6
-    bus.close()
+    with closing(FeetechBus(emulated_arm[0])) as bus, bus.patient():
+        bus.open()
+        assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [0] * 6
 
 
 def test_what_cannot_start_says_why_in_one_message(start: Any, emulated_arm: Any, tmp_path: Path) -> None:

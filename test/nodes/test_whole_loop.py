@@ -58,7 +58,9 @@ def test_an_instruction_moves_the_arm_by_fused_chunks(
 
     assert active_task[-1].data == TASK
     assert {chunk.task for chunk in chunks} == {TASK}
-    observer.until(lambda: states[-1].state == msg.ExecutorState.ARMED, "to be armed, not starved, at the end")
+    observer.until(
+        lambda: states[-1].state == msg.ExecutorState.ARMED, "to be armed, not starved, at the end"
+    )
     commanded = np.array([command.position for command in commands])
     assert np.abs(np.diff(commanded, axis=0)).max() <= 0.15 + 1e-9
     assert np.ptp(commanded, axis=0).max() > 0.05

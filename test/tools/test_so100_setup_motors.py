@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,12 +44,11 @@ def connect(arm: EmulatedArm, *names: str) -> None:
 def put_in(arm: EmulatedArm, name: str, **values: int) -> EmulatedServo:
     """Connect one servo alone, with these registers in its EEPROM."""
     connect(arm, name)
-    servo_bus = FeetechBus(arm.port)
-    servo_bus.open()
-    servo_bus.write(FACTORY_ID, "Lock", 0)
-    for register, value in values.items():
-        servo_bus.write(FACTORY_ID, register, value)
-    servo_bus.close()
+    with closing(FeetechBus(arm.port)) as servo_bus, servo_bus.patient():
+        servo_bus.open()
+        servo_bus.write(FACTORY_ID, "Lock", 0)
+        for register, value in values.items():
+            servo_bus.write(FACTORY_ID, register, value)
     return arm.servos[name]
 
 

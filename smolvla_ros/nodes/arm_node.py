@@ -206,6 +206,8 @@ class ArmNode(SuiteNode[ArmConfig]):
         way_rad = np.array(self.config.rest_pose_rad) - start_rad
         duration_s = float(np.abs(way_rad).max()) / self.config.rest_speed_rad_s
         self.get_logger().info(f"to the rest pose, {duration_s:.1f} s")
+        grips = [joint.grips for joint in self._robot.joints]
+        goal_ticks: npt.NDArray[np.int64] = np.full(len(way_rad), -1)
         start_s = due_s = time.monotonic()
         while (since_s := time.monotonic() - start_s) < duration_s + ARRIVAL_S:
             arm.write(start_rad + way_rad * min(1.0, since_s / duration_s if duration_s else 1.0))
@@ -213,8 +215,10 @@ class ArmNode(SuiteNode[ArmConfig]):
             if complaints := arm.restore(reading):
                 raise ArmError(f"stopped on the way to the rest pose: {'; '.join(complaints.values())}")
             behind_rad = np.abs(reading.goal_ticks - reading.position_ticks) * RAD_PER_TICK
-            near = (behind_rad < ARRIVED_RAD) | [joint.grips for joint in self._robot.joints]
-            if since_s >= duration_s and reading.valid.all() and near.all():
+            # A goal that still moves is not the last one: max_step_rad keeps each near the arm.
+            arrived = (behind_rad < ARRIVED_RAD) & (reading.goal_ticks == goal_ticks)
+            goal_ticks = reading.goal_ticks
+            if since_s >= duration_s and reading.valid.all() and (arrived | grips).all():
                 return
             due_s = next_deadline_s(due_s, 1.0 / self.config.rate_hz)
             time.sleep(max(0.0, due_s - time.monotonic()))

@@ -213,10 +213,14 @@ def test_torque_goes_off_and_on_by_parameter(bench: Callable[..., Bench]) -> Non
     node.move_to(node.pose() + shift(pan=0.2))
 
 
-@pytest.mark.parametrize(("mode", "torque"), [("hold", 1), ("rest_pose", 0)])
-def test_when_it_ends_it_does_as_it_is_told(bench: Callable[..., Bench], mode: str, torque: int) -> None:
+@pytest.mark.parametrize(
+    ("mode", "step_rad", "torque"), [("hold", 0.3, 1), ("rest_pose", 0.3, 0), ("rest_pose", 0.08, 0)]
+)
+def test_when_it_ends_it_does_as_it_is_told(
+    bench: Callable[..., Bench], mode: str, step_rad: float, torque: int
+) -> None:
     rest = [0.1, 0.5, -0.5, 0.5, 0.0, 0.9]
-    node = bench(on_deactivate=mode, rest_pose_rad=rest, rest_speed_rad_s=3.0)
+    node = bench(on_deactivate=mode, rest_pose_rad=rest, rest_speed_rad_s=3.0, max_step_rad=step_rad)
     before = node.pose()
     assert node.program.stop(signal.SIGINT) == 0
     assert node.torques() == [torque] * 6

@@ -48,7 +48,7 @@ from smolvla_ros.wire import WireError, joints_from_msg
 SERVO_STATES_PERIOD_S = 0.2
 REOPEN_PERIOD_S = 1.0
 LOG_PERIOD_S = 2.0
-ARRIVAL_S = 1.0  # a joint may come so late to the rest pose,
+ARRIVAL_S = 2.0  # a joint may come so late to the rest pose,
 ARRIVED_RAD = 0.1  # and this near it has come
 
 

@@ -223,7 +223,7 @@ def test_servos_once_found_are_set_up_though_a_busy_computer_hears_them_late(
     class LateAfterThePings(LineFaults):
         def answer(self, packet: bytes) -> tuple[float, bytes]:
             self.counts["answers"] += 1
-            return (0.1 if self.counts["answers"] > len(units) else 0.0), packet
+            return (0.06 if self.counts["answers"] > len(units) else 0.0), packet
 
     emulated.faults = LateAfterThePings()
     with closing(So100Arm(FeetechBus(emulated.port), units)) as arm:

@@ -52,10 +52,14 @@ os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
 
 
+def is_whole(state: Any) -> bool:
+    """Whether joint states have all six: a busy computer can miss a servo for once."""
+    return len(state.name) == len(SO100.joint_names)
+
+
 def measured_rad(states: list[Any]) -> np.ndarray:
-    """The six positions of the newest joint states that have them all: a busy computer can miss a servo for once."""
-    whole = next(state for state in reversed(states) if len(state.name) == len(SO100.joint_names))
-    return joints_from_msg(whole, SO100.joint_names).positions_rad
+    """The positions of the newest joint states that are whole."""
+    return joints_from_msg(next(filter(is_whole, reversed(states))), SO100.joint_names).positions_rad
 
 
 class Program:

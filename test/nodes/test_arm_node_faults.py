@@ -21,7 +21,7 @@ from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
 
-from .conftest import measured_rad
+from .conftest import is_whole, measured_rad
 
 ROBOT_FILE = "config/so100.yaml"
 CALIBRATION = "config/emulated_calibration.json"
@@ -39,7 +39,9 @@ class Bench:
         self._commands = observer.publisher(topics.JOINT_COMMANDS)
         values = {"robot": ROBOT_FILE, "port": arm.port, "calibration": CALIBRATION, **parameters}
         self.program = start("nodes.arm_node", **values)
-        observer.until(lambda: self.states and self._commands.get_subscription_count(), "the arm")
+        observer.until(
+            lambda: any(map(is_whole, self.states)) and self._commands.get_subscription_count(), "the arm"
+        )
 
     def pose(self) -> Any:
         return measured_rad(self.states)

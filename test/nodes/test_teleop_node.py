@@ -21,7 +21,7 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import joints_from_msg, nanoseconds
 
-from .conftest import EVERY_ONE, measured_rad
+from .conftest import EVERY_ONE, is_whole, measured_rad
 
 ROBOT_FILE = "config/so100.yaml"
 ROBOT = RobotSpec.load(ROBOT_FILE)
@@ -60,7 +60,9 @@ def teleop(
     namespace = ("--ros-args", "-r", "__ns:=/leader")
     start("nodes.arm_node", *namespace, robot=ROBOT_FILE, port=arm.port, calibration=file, role="leader")
     program = start("nodes.teleop_node", robot=ROBOT_FILE, calibration=FOLLOWER, leader_calibration=file)
-    observer.until(lambda: led and leading, "joint states of both arms")
+    observer.until(
+        lambda: any(map(is_whole, led)) and any(map(is_whole, leading)), "joint states of both arms"
+    )
     observer.until(lambda: "the follower follows" in program.output, "the follower to follow")
     return program, leading, led
 
@@ -133,7 +135,7 @@ def test_an_arm_without_torque_is_guided_by_hand_and_holds_again_where_it_was_le
     arm, file = leader
     states = observer.collect(topics.JOINT_STATES)
     start("nodes.arm_node", robot=ROBOT_FILE, port=arm.port, calibration=file)
-    observer.until(lambda: states, "joint states")
+    observer.until(lambda: any(map(is_whole, states)), "joint states")
 
     def torque(on: bool) -> None:
         request = SetParameters.Request(parameters=[Parameter("torque", value=on).to_parameter_msg()])

@@ -18,7 +18,7 @@ import pytest
 
 from smolvla_ros.arm.calibration import RangeRecorder, calibration_file, find_calibration_file
 from smolvla_ros.arm.emulated import EmulatedArm
-from smolvla_ros.arm.emulated_servo import EmulatedServo
+from smolvla_ros.arm.emulated_faults import LineFaults
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration, save_calibration
 
 ROOT = Path(__file__).parents[2]
@@ -78,11 +78,26 @@ def eeprom(arm: EmulatedArm) -> dict[str, tuple[int, ...]]:
     }
 
 
-def turn(servo: EmulatedServo, to_ticks: float) -> None:
+class Watched(LineFaults):
+    """A faultless line that counts what the servos answer."""
+
+    answers = 0
+
+    def answer(self, packet: bytes) -> tuple[float, bytes]:
+        self.answers += 1
+        return 0.0, packet
+
+
+def turn(arm: EmulatedArm, name: str, to_ticks: float) -> None:
     """Move a joint by hand, no faster than the program looks."""
+    line, servo = arm.faults, arm.servos[name]
+    assert isinstance(line, Watched)
     while abs(step := to_ticks - servo.position_ticks) > 0.5:
         servo.position_ticks += max(-400.0, min(400.0, step))
-        time.sleep(0.04)
+        seen, deadline_s = line.answers + 2 * len(arm.servos), time.monotonic() + 10.0
+        while line.answers < seen:
+            assert time.monotonic() < deadline_s, "the program does not look"
+            time.sleep(0.002)
 
 
 def file_of(folder: Path) -> Path:
@@ -92,7 +107,7 @@ def file_of(folder: Path) -> Path:
 def test_a_guided_calibration_ends_in_lerobots_file_and_in_the_servos(
     arm: EmulatedArm, tmp_path: Path
 ) -> None:
-    before = eeprom(arm)
+    before, arm.faults = eeprom(arm), Watched()
     for servo in arm.servos.values():
         servo.position_ticks += 40  # the middle pose is set by hand, and never quite that of the last time
     shifted = {name: servo.position_ticks for name, servo in arm.servos.items()}
@@ -103,16 +118,14 @@ def test_a_guided_calibration_ends_in_lerobots_file_and_in_the_servos(
     assert all(servo.value("Torque_Enable") == 0 for servo in arm.servos.values())
     dialogue.say()
     dialogue.hear("stop to stop")
-    for name, servo in arm.servos.items():
+    for name in arm.servos:
         if name not in ("wrist_roll", "gripper"):
-            turn(servo, CALIBRATION[name].range_min)
-            turn(servo, CALIBRATION[name].range_max)
-    time.sleep(0.2)
+            turn(arm, name, CALIBRATION[name].range_min)
+            turn(arm, name, CALIBRATION[name].range_max)
     dialogue.say()
     dialogue.hear("Not far enough yet: gripper 0.00 of about 2.20 rad")
-    turn(arm.servos["gripper"], CALIBRATION["gripper"].range_min)
-    turn(arm.servos["gripper"], CALIBRATION["gripper"].range_max)
-    time.sleep(0.2)
+    turn(arm, "gripper", CALIBRATION["gripper"].range_min)
+    turn(arm, "gripper", CALIBRATION["gripper"].range_max)
     assert eeprom(arm) == before
     dialogue.say()
     dialogue.hear("[y/N]")

@@ -15,7 +15,7 @@ PACKAGE = "smolvla_ros"
 
 # Everything imports only from floors below its own, and a room also from itself.
 FLOORS = (
-    {"units", "image", "urdf", "settings"},
+    {"units", "image", "urdf", "settings", "stop_signals"},
     {"robot"},
     {"observation", "chunk"},
     {"wire"},

@@ -15,7 +15,6 @@ import argparse
 import fcntl
 import os
 import select
-import signal
 import sys
 import threading
 import time
@@ -34,11 +33,11 @@ from smolvla_ros.arm.emulated_files import EmulatedMemory, make_link, remove_lin
 from smolvla_ros.arm.emulated_servo import EmulatedServo
 from smolvla_ros.arm.registers import BAUD_RATES
 from smolvla_ros.settings import SettingError
+from smolvla_ros.stop_signals import noted_stop_signals
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 
 ADVANCE_S = 0.02  # how often a moving arm is advanced when nobody asks
 STALE_REQUEST_S = 0.05  # a packet that stops in its middle is forgotten after this
-ENDS = (signal.SIGINT, signal.SIGTERM)
 POLL_S = 0.05  # how often the program looks whether it is asked to end
 # Linux: a pseudo-terminal keeps the baud rate it was opened with, as the last word of struct termios2.
 TCGETS2, TERMIOS2_BYTES = 0x802C542A, 44
@@ -224,11 +223,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 help=f"{entry.metadata['description']}, at most {entry.metadata['maximum']:g}",
             )
     arguments = parser.parse_args(argv)
-    # A flag and short sleeps: a handler that sets an Event can find the Event's lock held by its own thread, for ever,
-    # and a blocked signal goes to a thread of the numeric libraries, where it ends the process.
-    stopping: list[int] = []
-    for number in ENDS:
-        signal.signal(number, lambda received, _frame: stopping.append(received))
+    with noted_stop_signals() as stopping:
+        return _serve(arguments, stopping)
+
+
+def _serve(arguments: argparse.Namespace, stopping: list[int]) -> int:
+    """The arm until a signal is noted; exit code."""
     try:
         names = [entry.name for entry in fields(LineFaults) if hasattr(arguments, entry.name)]
         faults = LineFaults(**{name: getattr(arguments, name) for name in names})
@@ -249,8 +249,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         while not stopping:
             time.sleep(POLL_S)
         arm.wait_until_quiet()
-    for number in ENDS:
-        signal.signal(number, signal.SIG_IGN)  # ros2 launch repeats the terminal's Ctrl-C
     return 0
 
 

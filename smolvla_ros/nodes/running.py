@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +28,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
 from smolvla_ros.nodes.suite_node import SuiteNode
+from smolvla_ros.stop_signals import noted_stop_signals
 
 FAST_DDS_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 PARAMETER_ERRORS = (
@@ -48,22 +48,16 @@ def run(
     if not raw_images:
         _leave_shared_memory()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: stopping.append(received))
-    try:
+    with noted_stop_signals() as stopping:
         try:
-            node = make_node()
-        except PARAMETER_ERRORS as error:
-            print(f"a parameter does not fit: {error}", file=sys.stderr)
-            return 1
-        return _run_started(node, stopping)
-    finally:
-        rclpy.try_shutdown()
-        # ros2 launch repeats the Ctrl-C of the terminal. The interpreter's own end restores the default action of a
-        # signal, so a second one there would end the process with a failure that is none.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+            try:
+                node = make_node()
+            except PARAMETER_ERRORS as error:
+                print(f"a parameter does not fit: {error}", file=sys.stderr)
+                return 1
+            return _run_started(node, stopping)
+        finally:
+            rclpy.try_shutdown()
 
 
 def _leave_shared_memory() -> None:

@@ -1,0 +1,30 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How a program of the suite is asked to end: SIGINT or SIGTERM, which it may hear in any thread and more than once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def noted_stop_signals() -> Iterator[list[int]]:
+    """The stop signals that have come, to be looked at now and then; from the end on they are ignored.
+
+    Noted, not waited for: a handler that sets an Event can find the Event's lock held by its own thread, for ever, and
+    a blocked signal goes to a thread of the numeric libraries, where it ends the process.
+    """
+    noted: list[int] = []
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda received, _frame: noted.append(received))
+    try:
+        yield noted
+    finally:
+        # ros2 launch repeats the Ctrl-C of the terminal. The interpreter's own end restores the default action of a
+        # signal, so a second one there would end the process with a failure that is none.
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)

@@ -94,6 +94,7 @@ class So100Arm:
         self._torque_enabled = False
         self.bus.open()
         try:
+            # In haste: without power none answers, and that is to be said soon.
             warnings = self._find_servos()
             with self.bus.patient():
                 return self._set_up(warnings)

@@ -62,6 +62,7 @@ class DemoObserver:
                 topic.type, f"{camera}/{topic.name}", self._image_callback(camera), IMAGES, raw=True
             )
         self._task = self._node.create_publisher(String, topics.TASK.name, topics.TASK.publish)
+        self._arming = self._node.create_client(SetBool, "executor/arm")
         return self
 
     def __exit__(
@@ -106,10 +107,9 @@ class DemoObserver:
 
     def arm(self) -> str:
         """Arm the executor; empty, or why it refused."""
-        client = self._node.create_client(SetBool, "executor/arm")
-        if not client.wait_for_service(SERVICE_S):
+        if not self._arming.wait_for_service(SERVICE_S):
             return "there is no service executor/arm"
-        future = client.call_async(SetBool.Request(data=True))
+        future = self._arming.call_async(SetBool.Request(data=True))
         self._spinner.spin_until_future_complete(future, SERVICE_S)
         answer = future.result() if future.done() else None
         if answer is None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from smolvla_ros.arm import calibration as calibrating
@@ -212,13 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         robot = RobotSpec.load(find_robot_file(options.robot))
-        bus = FeetechBus(options.port, options.baudrate)
-        bus.open()
-        try:
-            with bus.patient():
-                return Calibrate(options, robot, bus).run()
-        finally:
-            bus.close()
+        with closing(FeetechBus(options.port, options.baudrate)) as bus, bus.patient():
+            bus.open()
+            return Calibrate(options, robot, bus).run()
     except (BusError, CalibrationError, RobotSpecError, SuiteError, OSError) as error:
         print(f"so100_calibrate: {error}", file=sys.stderr)
         return 1

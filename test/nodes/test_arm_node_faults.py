@@ -54,8 +54,7 @@ class Bench:
 
         def there() -> bool:
             self.command(goal)
-            complete = len(self.states[-1].name) == len(goal)
-            return complete and bool(np.abs(self.pose() - goal).max() < 0.03)
+            return is_whole(self.states[-1]) and bool(np.abs(self.pose() - goal).max() < 0.03)
 
         self.observer.until(there, "the arm to arrive")
 

@@ -167,7 +167,7 @@ def test_a_storm_of_chunks_delays_no_command(bench: Bench) -> None:
     bench.move()
     chunk, accepted, sent = bench.chunk(), bench.states[-1].chunks_accepted, len(bench.commands)
     began_s = time.monotonic()
-    for number in range(3000):
+    for number in range(6000):
         chunk.header.stamp = chunk.observation_stamp = bench.observer.node.get_clock().now().to_msg()
         bench.publish(chunk)
         while time.monotonic() < began_s + number * 1e-3:
@@ -175,7 +175,7 @@ def test_a_storm_of_chunks_delays_no_command(bench: Bench) -> None:
     took_s = time.monotonic() - began_s
     bench.observer.spin(0.2)
     stamps = np.array([c.header.stamp.sec + 1e-9 * c.header.stamp.nanosec for c in bench.commands[sent:]])
-    assert len(stamps) >= 0.8 * took_s * RATE_HZ
+    assert len(stamps) >= 0.9 * took_s * RATE_HZ
     assert np.median(np.diff(stamps)) == pytest.approx(1.0 / RATE_HZ, rel=0.1)
     bench.observer.until(lambda: bench.states[-1].chunks_accepted > accepted, "chunks of the storm")
     assert_no_jump(bench)

@@ -85,6 +85,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             self.chunk_executor.stop(STOPPED)
         self._outputs = CommandOutputs(
             self._publisher,
+            self.get_fully_qualified_name(),
             self._robot.joint_names,
             self.config.rate_hz,
             self.config.publish_joint_trajectory,

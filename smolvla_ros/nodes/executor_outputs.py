@@ -21,16 +21,21 @@ MakePublisher = Callable[[topics.Topic], Any]
 
 
 class CommandOutputs:
-    """Publishes each command as JointState and, where wanted, as JointTrajectory and Float64MultiArray."""
+    """Publishes each command as JointState and, where wanted, as JointTrajectory and Float64MultiArray.
+
+    `commander`: the full name of the node that sends them.
+    """
 
     def __init__(
         self,
         make_publisher: MakePublisher,
+        commander: str,
         joint_names: tuple[str, ...],
         rate_hz: float,
         joint_trajectory: bool,
         position_commands: bool,
     ) -> None:
+        self._commander = commander
         self._joint_names = joint_names
         self._period_ns = round(NANOSECONDS / rate_hz)
         self._commands = make_publisher(topics.JOINT_COMMANDS)
@@ -40,7 +45,9 @@ class CommandOutputs:
     def publish(self, command: Command) -> None:
         """One message each; a trajectory is one point, to be reached when the next command comes."""
         positions_rad = command.positions_rad
-        self._commands.publish(joint_command_msg(self._joint_names, command.stamp_ns, positions_rad))
+        self._commands.publish(
+            joint_command_msg(self._joint_names, command.stamp_ns, positions_rad, self._commander)
+        )
         if self._trajectory is not None:
             self._trajectory.publish(
                 trajectory_msg(self._joint_names, 0, positions_rad[None, :], [self._period_ns])

@@ -95,8 +95,15 @@ def joint_state_msg(joint_names: Sequence[str], joints: Joints) -> JointState:
     )
 
 
-def joint_command_msg(joint_names: Sequence[str], stamp_ns: int, positions_rad: FloatArray) -> JointState:
-    return JointState(header=header(stamp_ns), name=list(joint_names), position=_doubles(positions_rad))
+def joint_command_msg(
+    joint_names: Sequence[str], stamp_ns: int, positions_rad: FloatArray, commander: str = ""
+) -> JointState:
+    """Positions (joints,) rad. `commander` is the full name of the node that sends them, for the arm node to tell
+    commanders apart; it travels as header.frame_id, which joint positions do not need.
+    """
+    return JointState(
+        header=header(stamp_ns, commander), name=list(joint_names), position=_doubles(positions_rad)
+    )
 
 
 def trajectory_msg(

@@ -109,7 +109,8 @@ class TeleopNode(SuiteNode[TeleopConfig]):
             self._pause = self.teleoperation.pause
             self.get_logger().info(f"holding: {self._pause}" if self._pause else "the follower follows")
         if command is not None:
-            self._commands.publish(joint_command_msg(self._robot.joint_names, stamp_ns, command))
+            commander = self.get_fully_qualified_name()
+            self._commands.publish(joint_command_msg(self._robot.joint_names, stamp_ns, command, commander))
 
     def _keep(self, role: str) -> Callable[[Any], None]:
         """A callback that keeps the newest joints of one of the two arms."""

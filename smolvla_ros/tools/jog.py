@@ -124,7 +124,8 @@ def _run(node: Node, jog: Jog, joint_names: tuple[str, ...]) -> None:
             now_ns = int(node.get_clock().now().nanoseconds)
             command, note = jog.command(now_ns, doubt)
             if command is not None:
-                publisher.publish(joint_command_msg(joint_names, now_ns, command))
+                commander = node.get_fully_qualified_name()
+                publisher.publish(joint_command_msg(joint_names, now_ns, command, commander))
             print(f"\r{jog.line(note)}\033[K", end="", flush=True)
     except KeyboardInterrupt:
         return

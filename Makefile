@@ -27,7 +27,6 @@ endif
 
 # For the programs started below. Discovery stays on this machine, so that no other robot is moved by accident; set it to
 # SUBNET to be seen. The pytest plugins of a sourced ROS do not fit every pytest; .pytest.ini names those in use.
-export FASTRTPS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/build/hypothesis
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST

@@ -157,11 +157,6 @@ def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOpt
     return cameras
 
 
-def fast_dds_profile() -> Path:
-    """Fast DDS settings with room for images, for FASTRTPS_DEFAULT_PROFILES_FILE."""
-    return share_folder() / "config" / "fastdds.xml"
-
-
 def emulated_port(options: SuiteOptions) -> str:
     """Where the emulated arm's port is linked: as asked, or a name that no other suite here has."""
     if options.port:

@@ -26,6 +26,7 @@ from smolvla_ros.chunk import ChunkRequest, RequestReason
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.recording import EpisodeWriter, MessageTypes, StreamType
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.nodes.policy_node import PolicyNode
 from smolvla_ros.nodes.replaying import observations
@@ -79,7 +80,8 @@ class KeptPolicy(RobotPolicy):
 
 @pytest.fixture
 def context() -> Iterator[Context]:
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    set_fast_dds()
     context = Context()
     rclpy.init(context=context, domain_id=free_domain())
     yield context

@@ -20,7 +20,8 @@ FLOORS = (
     {"observation", "chunk"},
     {"wire"},
     {"camera", "policy", "execution", "arm", "scene", "dataset"},
-    {"nodes", "suite_options"},
+    {"suite_options"},
+    {"nodes"},
     {"suite"},
     {"tools"},
 )

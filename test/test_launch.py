@@ -256,7 +256,7 @@ def test_a_camera_that_was_killed_is_started_again(launch: Callable[..., Launche
         if killed is None and "camera 'top' from rendered" in suite.output:
             killed = pid_of("camera", suite.output)
             assert killed is not None
-            assert profile_of(killed).endswith("config/fastdds.xml")
+            assert profile_of(killed).endswith("config/fastdds_localhost.xml")
             os.kill(killed, signal.SIGKILL)
         time.sleep(0.02)
     suite.interrupt()

@@ -189,7 +189,7 @@ class CameraNode(SuiteNode[CameraConfig]):
 
 
 def main() -> int:
-    return run(CameraNode, raw_images=True)
+    return run(CameraNode)
 
 
 if __name__ == "__main__":

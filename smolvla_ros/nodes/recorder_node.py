@@ -290,7 +290,7 @@ def _summary(reports: list[StreamReport], duration_s: float) -> str:
 
 
 def main() -> int:
-    return run(RecorderNode, raw_images=True)
+    return run(RecorderNode)
 
 
 if __name__ == "__main__":

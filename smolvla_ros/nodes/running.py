@@ -10,11 +10,9 @@ while everything still works.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -28,10 +26,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
+from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.suite_node import SuiteNode
 from smolvla_ros.stop_signals import noted_stop_signals
 
-FAST_DDS_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 PARAMETER_ERRORS = (
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -39,15 +37,9 @@ PARAMETER_ERRORS = (
 )
 
 
-def run(
-    make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = None, raw_images: bool = False
-) -> int:
-    """Run a node until it is asked to end; returns the exit code of its process.
-
-    `raw_images`: it exchanges images that are too large for anything but shared memory.
-    """
-    if not raw_images:
-        _leave_shared_memory()
+def run(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = None) -> int:
+    """Run a node until it is asked to end; returns the exit code of its process."""
+    set_fast_dds()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     with noted_stop_signals() as stopping:
         try:
@@ -81,14 +73,6 @@ def _end_middleware() -> None:
     """
     gc.unfreeze()
     gc.collect()
-
-
-def _leave_shared_memory() -> None:
-    """Take the suite's Fast DDS settings for UDP in place of those for images; a user's own stay."""
-    profile = Path(os.environ.get(FAST_DDS_PROFILE, ""))
-    udp = profile.with_name("fastdds_udp.xml") if profile.name == "fastdds.xml" else profile
-    if udp.is_file():
-        os.environ[FAST_DDS_PROFILE] = str(udp)
 
 
 def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:

@@ -24,6 +24,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.demo_recording import Recording
@@ -45,6 +46,7 @@ class DemoObserver:
         self.recording = self._new_recording()
 
     def __enter__(self) -> DemoObserver:
+        set_fast_dds()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node("demo")
         self._spinner = SingleThreadedExecutor()

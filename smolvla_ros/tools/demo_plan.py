@@ -20,8 +20,10 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite_options import SuiteError, SuiteOptions
 
 TASK = "pick up the red cube"
-# DDS: a domain's first participant listens at FIRST_PORT + PORTS_PER_DOMAIN * domain + PARTICIPANT_PORT.
+# UDP ports of DDS: all participants of a domain listen at FIRST_PORT + PORTS_PER_DOMAIN * domain, and the first
+# participant also at the port that is PARTICIPANT_PORT higher.
 FIRST_PORT, PORTS_PER_DOMAIN, PARTICIPANT_PORT = 7400, 250, 10
+_reserved: list[socket.socket] = []  # as long as this process lives
 
 
 class DemoError(RuntimeError):
@@ -134,21 +136,35 @@ def make_checkpoint(folder: Path) -> None:
 
 
 def set_environment(folder: Path) -> None:
-    """ROS for this demo: this machine, a domain of its own, room for images; what is set already stays."""
+    """ROS for this demo: this machine, a domain of its own; what is set already stays."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(suite.fast_dds_profile()))
     os.environ.setdefault("ROS_LOG_DIR", str(folder / "logs" / "ros"))
     if "ROS_DOMAIN_ID" not in os.environ:
         os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 
 
 def free_domain() -> int:
-    """A ROS domain, 1 to 100, in which no process of this machine takes part; raises DemoError."""
+    """A ROS domain, 1 to 100, in which no process of this machine takes part; raises DemoError.
+
+    It stays reserved until this process ends: none of this machine gets it from this function again.
+    """
     for domain in random.sample(range(1, 101), 100):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", FIRST_PORT + PORTS_PER_DOMAIN * domain + PARTICIPANT_PORT))
-            except OSError:
-                continue
+        if _reserve(domain):
             return domain
     raise DemoError("every ROS domain from 1 to 100 is in use on this machine; set ROS_DOMAIN_ID yourself")
+
+
+def _reserve(domain: int) -> bool:
+    """Reserve a domain; False when somebody else has it or takes part in it."""
+    port = FIRST_PORT + PORTS_PER_DOMAIN * domain
+    reservation = socket.socket(socket.AF_UNIX)
+    try:
+        reservation.bind(f"\0smolvla_ros/domain_{domain}")  # abstract: no file, and gone with the process
+        for used in (port, port + PARTICIPANT_PORT):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind(("", used))
+    except OSError:
+        reservation.close()
+        return False
+    _reserved.append(reservation)
+    return True

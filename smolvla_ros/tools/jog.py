@@ -26,6 +26,7 @@ from smolvla_ros.execution.follower import Follower
 from smolvla_ros.execution.teleoperation import TeleoperationConfig
 from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
@@ -140,6 +141,7 @@ def main() -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("jog needs a terminal", file=sys.stderr)
         return 1
+    set_fast_dds()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the terminal is put back as after Ctrl-C
     node = Node("jog")

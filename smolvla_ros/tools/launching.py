@@ -33,7 +33,8 @@ from launch.event_handlers import OnProcessIO
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
-from smolvla_ros.suite import NodeSpec, fast_dds_profile, has_policy
+from smolvla_ros.nodes.fast_dds import fast_dds_settings
+from smolvla_ros.suite import NodeSpec, has_policy
 from smolvla_ros.suite_options import BOOLEANS, PACKAGE, SuiteOptions
 
 RESPAWN_DELAY_S = 2.0
@@ -81,10 +82,8 @@ def explain_missing_policy() -> Action:
 
 
 def _set_environment() -> list[Action]:
-    """Room for images in Fast DDS, unless its user has settings of their own."""
-    if os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE"):
-        return []
-    return [SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", str(fast_dds_profile()))]
+    """Fast DDS settings also for the programs of other packages, unless its user has settings of their own."""
+    return [SetEnvironmentVariable(name, value) for name, value in fast_dds_settings(os.environ).items()]
 
 
 def _start(specs: list[NodeSpec]) -> list[Action]:

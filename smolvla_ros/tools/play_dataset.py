@@ -26,6 +26,7 @@ from smolvla_ros.chunk import ActionChunk
 from smolvla_ros.dataset.lerobot_reader import ACTION, STATE, LeRobotDataset
 from smolvla_ros.dataset.to_bag import JPEG_QUALITY, images_by_camera, positions_rad
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import action_chunk_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints, RobotSpec
@@ -175,6 +176,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
+    set_fast_dds()
     rclpy.init()
     arguments = parser().parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
     with plain_errors("play_dataset"):

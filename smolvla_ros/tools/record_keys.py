@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
+from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys, typed
 
 SPIN_S = 0.02
@@ -90,6 +91,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    set_fast_dds()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the terminal is put back as after Ctrl-C
     try:

@@ -28,6 +28,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys, typed
 from smolvla_ros.tools.watch_view import screen
 
@@ -136,6 +137,7 @@ def main() -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("watch needs a terminal; elsewhere: ros2 topic echo executor/state", file=sys.stderr)
         return 1
+    set_fast_dds()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the terminal is put back as after Ctrl-C
     try:

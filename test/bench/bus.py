@@ -37,6 +37,7 @@ from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.arm.registers import TELEMETRY
 from smolvla_ros.arm.so100 import So100Arm
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.demo_plan import free_domain
@@ -214,6 +215,7 @@ def main() -> int:
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=FAULTS, help="rows of the driver")
     options = parser.parse_args()
     os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    set_fast_dds()
 
     print(f"Driver, {options.seconds:g} s a row\n")
     print(

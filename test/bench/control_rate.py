@@ -27,6 +27,7 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.policy_loading import PolicyConfig
 from smolvla_ros.nodes.priority import ask_for_realtime
 from smolvla_ros.suite import PACKAGE, SuiteOptions, suite_nodes
@@ -173,6 +174,7 @@ def main() -> int:
     parser.add_argument("--niceness", type=int, default=PolicyConfig.niceness, help="of the load")
     options = parser.parse_args()
     os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    set_fast_dds()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         checkpoint = str(folder / "checkpoint")

@@ -3,7 +3,8 @@
 """Images lost between processes: three cameras, 640x480 rgb8 at 30 Hz, raw and compressed.
 
 Every picture carries its number as a bar code, so what is missing is counted from the pictures themselves. The
-baseline is the same with Fast DDS's own defaults in place of config/fastdds.xml.
+baseline is the same with Fast DDS's own defaults in place of the profiles of config/. CPU is that of the receiver and
+the cameras, in percent of one core.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from smolvla_ros.nodes.fast_dds import PROFILE, fast_dds_settings
 from smolvla_ros.tools.demo_plan import free_domain
 
 ROOT = Path(__file__).parents[2]
 ROBOT = ROOT / "config" / "so100.yaml"
-PROFILE = ROOT / "config" / "fastdds.xml"
+LOCALHOST = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+NO_SETTINGS = '<dds xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"><profiles/></dds>'
 CAMERAS = ("top", "wrist", "side")
 RATE_HZ = 30.0
 BITS = 8
@@ -54,18 +58,15 @@ def lost(numbers: list[int]) -> int:
     return int((steps - 1).sum())
 
 
-def measure(transport: str, profile: Path | None, seconds: float) -> str:
+def measure(transport: str, reliability: str, settings: dict[str, str], seconds: float) -> str:
     """One row of the table, measured in a process of its own, because Fast DDS reads its profile once."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain())}
-    environment.pop("FASTRTPS_DEFAULT_PROFILES_FILE", None)
-    if profile is not None:
-        environment["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile)
-    command = [sys.executable, __file__, "--seconds", str(seconds), "--receive", transport]
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), **settings}
+    command = [sys.executable, __file__, "--seconds", str(seconds), "--receive", transport, reliability]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def receive(transport: str, seconds: float) -> None:
-    """Start the cameras, count what arrives, print `received lost bytes-per-second`."""
+def receive(transport: str, reliability: str, seconds: float) -> None:
+    """Start the cameras, count what arrives, print `received lost bytes-per-second cpu-percent`."""
     import rclpy
     from rclpy.node import Node
 
@@ -73,6 +74,7 @@ def receive(transport: str, seconds: float) -> None:
     from smolvla_ros.wire import frame_from_msg
 
     topic = topics.IMAGE_RAW if transport == "raw" else topics.IMAGE_COMPRESSED
+    qos = topics.RELIABLE if reliability == "reliable" else topic.subscribe
     numbers: dict[str, list[int]] = {camera: [] for camera in CAMERAS}
     size = 0
 
@@ -90,7 +92,7 @@ def receive(transport: str, seconds: float) -> None:
                 topic.type,
                 f"/{camera}/{topic.name}",
                 lambda message, name=camera: keep(message, name),
-                topic.subscribe,
+                qos,
             )
         cameras = [start_camera(camera, folder) for camera in CAMERAS]
         while not all(len(seen) > RATE_HZ for seen in numbers.values()):  # all matched and running
@@ -98,16 +100,24 @@ def receive(transport: str, seconds: float) -> None:
         for seen in numbers.values():
             seen.clear()
         size = 0
+        used_s = time.process_time() + sum(map(cpu_s, cameras))
         started_s = time.monotonic()
         while time.monotonic() < started_s + seconds:
             rclpy.spin_once(node, timeout_sec=0.1)
+        used_s = time.process_time() + sum(map(cpu_s, cameras)) - used_s
         for process in cameras:
             process.send_signal(signal.SIGINT)
         assert [process.wait(10.0) for process in cameras] == [0] * len(cameras)
         node.destroy_node()
         rclpy.try_shutdown()
     received = sum(map(len, numbers.values()))
-    print(received, sum(map(lost, numbers.values())), size / seconds)
+    print(received, sum(map(lost, numbers.values())), size / seconds, 100 * used_s / seconds)
+
+
+def cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """CPU time of a running process so far (s)."""
+    user, system = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def start_camera(camera: str, folder: str) -> subprocess.Popen[bytes]:
@@ -124,17 +134,28 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--receive", choices=("raw", "compressed"), help=argparse.SUPPRESS)
+    parser.add_argument("--baseline", type=Path, help="a Fast DDS profile in place of its defaults")
+    parser.add_argument("--receive", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.receive:
-        receive(options.receive, options.seconds)
+        receive(*options.receive, options.seconds)
         return 0
-    print("| images | Fast DDS profile | received | lost | MB/s |")
-    print("|---|---|---|---|---|")
-    for transport in ("raw", "compressed"):
-        for name, profile in (("config/fastdds.xml", PROFILE), ("its defaults", None)):
-            received, missing, rate = measure(transport, profile, options.seconds).split()
-            print(f"| {transport} | {name} | {received} | {missing} | {float(rate) / 1e6:.1f} |", flush=True)
+    print("| images | Fast DDS profile | subscribed | received | lost | MB/s | CPU (%) |")
+    print("|---|---|---|--:|--:|--:|--:|")
+    with tempfile.TemporaryDirectory() as folder:
+        defaults = Path(folder) / "defaults.xml"
+        defaults.write_text(NO_SETTINGS)
+        profiles = {
+            "fastdds_localhost.xml": fast_dds_settings(LOCALHOST),
+            "its defaults": LOCALHOST | {PROFILE: str(options.baseline or defaults)},
+        }
+        for transport, profile, reliability in product(
+            ("raw", "compressed"), profiles, ("best effort", "reliable")
+        ):
+            values = measure(transport, reliability, profiles[profile], options.seconds).split()
+            rate, cpu = float(values[2]) / 1e6, float(values[3])
+            row = (transport, profile, reliability, *values[:2], f"{rate:.1f}", f"{cpu:.0f}")
+            print("|", " | ".join(row), "|", flush=True)
     return 0
 
 

@@ -32,6 +32,7 @@ from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
 from smolvla_ros.chunk import ActionChunk  # noqa: E402
 from smolvla_ros.nodes import topics  # noqa: E402
+from smolvla_ros.nodes.fast_dds import set_fast_dds  # noqa: E402
 from smolvla_ros.nodes.messages import action_chunk_msg, joint_state_msg, time_msg  # noqa: E402
 from smolvla_ros.robot import Joints, RobotSpec  # noqa: E402
 from smolvla_ros.tools.demo_plan import free_domain  # noqa: E402
@@ -49,7 +50,7 @@ SO100 = RobotSpec.load(ROBOT)
 os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
-os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
+set_fast_dds()
 
 
 def is_whole(state: Any) -> bool:
@@ -83,6 +84,11 @@ class Program:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether its Fast DDS uses shared memory, which a killed process can lock for others."""
+        return "/dev/shm/fastrtps" in Path(f"/proc/{self.pid}/maps").read_text()
 
     def wait(self, timeout_s: float = 20.0) -> int:
         """Its exit code, once it ends by itself."""
@@ -324,7 +330,10 @@ def observer(ros: None) -> Iterator[Observer]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Start a program of the suite; what still runs at the end must end on SIGINT with exit code 0."""
+    """Start a program of the suite; what still runs at the end must end on SIGINT with exit code 0.
+
+    And its Fast DDS must be without shared memory.
+    """
     programs: list[Program] = []
 
     def start_program(module: str, *arguments: str, **parameters: Any) -> Program:
@@ -338,9 +347,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         return programs[-1]
 
     yield start_program
+    sharing = [program.log.stem for program in programs if program.running and program.shares_memory]
     codes = {program.log.stem: program.stop() for program in reversed(programs) if program.running}
     logs = "\n".join(f"--- {program.log.stem}\n{program.output}" for program in programs)
     assert not any(codes.values()), f"exit codes {codes}\n{logs}"
+    assert not sharing, f"{sharing} can be locked by a killed process: see smolvla_ros/nodes/fast_dds.py"
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from smolvla_ros.suite_options import SuiteError
 from smolvla_ros.tools import demo_plan
 from smolvla_ros.tools.demo_plan import (
     FIRST_PORT,
-    PARTICIPANT_PORT,
     PORTS_PER_DOMAIN,
+    DemoError,
     free_domain,
     make_plan,
     parse,
@@ -75,15 +75,32 @@ def test_a_real_arm_needs_all_that_is_its_own(name: str) -> None:
         make_plan(parse(REAL[:at] + REAL[at + 2 :]))
 
 
-def test_a_domain_in_use_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_domain_in_use_or_reserved_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    domain = free_domain()
+    in_use, reserved, free = (free_domain() for _ in range(3))
+    for reservation in demo_plan._reserved[-3::2]:
+        reservation.close()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("", FIRST_PORT + PORTS_PER_DOMAIN * domain + PARTICIPANT_PORT))
-        others = [other for other in range(1, 101) if other != domain]
-        monkeypatch.setattr(demo_plan.random, "sample", lambda *_: [domain, *others])
-        assert free_domain() != domain
+        taken.bind(("127.0.0.1", FIRST_PORT + PORTS_PER_DOMAIN * in_use))
+        monkeypatch.setattr(demo_plan.random, "sample", lambda *_: [in_use, reserved, free])
+        assert free_domain() == free
+        with pytest.raises(DemoError, match="every ROS domain"):
+            free_domain()
+
+
+def test_processes_that_ask_at_once_get_different_domains() -> None:
+    code = "from smolvla_ros.tools.demo_plan import free_domain; print(free_domain(), flush=True); input()"
+    asking = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    domains = [process.stdout.readline() for process in asking if process.stdout]
+    for process in asking:
+        process.communicate("\n", timeout=10.0)
+    assert len(set(domains)) == len(asking) and "" not in domains
 
 
 @pytest.mark.parametrize("consent", [[], ["--yes"]], ids=["without a yes", "with --yes"])

@@ -1,0 +1,111 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A killed process makes no node unreachable, and everybody on this machine reaches the nodes.
+
+That no program of the suite uses shared memory is checked wherever a test starts one: `start` in conftest.py.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import LOCALHOST_ONLY, PROFILE, RANGE, fast_dds_settings, set_fast_dds
+
+ROOT = Path(__file__).parents[2]
+NETWORK = {PROFILE: str(ROOT / "config" / "fastdds.xml")}
+LOOPBACK = {
+    PROFILE: str(ROOT / "config" / "fastdds_localhost.xml"),
+    RANGE: "SYSTEM_DEFAULT",
+}
+WRITER = """
+import pathlib, sys, time
+import rclpy
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import set_fast_dds
+set_fast_dds()
+rclpy.init()
+topic = topics.ACTION_CHUNK
+node = rclpy.create_node("writer")
+publisher = node.create_publisher(topic.type, topic.name, topic.publish)
+chunk = pathlib.Path(sys.argv[1]).read_bytes()
+while True:
+    publisher.publish(chunk)
+    time.sleep(0.0005)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings"),
+    [
+        ({}, NETWORK),
+        ({RANGE: "SUBNET", "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}, NETWORK),
+        ({RANGE: "LOCALHOST"}, LOOPBACK),
+        ({LOCALHOST_ONLY: "1"}, LOOPBACK | {LOCALHOST_ONLY: ""}),
+        ({RANGE: "LOCALHOST", PROFILE: "/home/me/mine.xml"}, {}),
+        ({RANGE: "LOCALHOST", "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, {}),
+    ],
+)
+def test_fast_dds_is_set_as_the_discovery_range_says_unless_the_user_has_set_it(
+    environment: dict[str, str], settings: dict[str, str]
+) -> None:
+    assert fast_dds_settings(environment) == settings
+    assert fast_dds_settings(environment | settings) == {}  # in a program that another one has started
+
+
+def test_static_peers_that_cannot_be_reached_are_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "environ", {RANGE: "LOCALHOST", "ROS_STATIC_PEERS": "10.0.0.7"})
+    set_fast_dds()
+    assert capfd.readouterr().err.startswith("ROS_STATIC_PEERS=10.0.0.7 has no effect")
+
+
+@pytest.mark.parametrize("profile", [NETWORK, LOOPBACK], ids=["network", "localhost"])
+def test_the_profiles_are_what_this_fast_dds_reads(profile: dict[str, str]) -> None:
+    probe = "import rclpy; rclpy.init(); rclpy.create_node('probe'); print(open('/proc/self/maps').read())"
+    result = subprocess.run(
+        [sys.executable, "-c", probe], env=os.environ | profile, capture_output=True, text=True, timeout=30
+    )
+    assert result.returncode == 0, result.stderr
+    assert "XMLPARSER" not in result.stdout + result.stderr
+    assert "/dev/shm/fastrtps" not in result.stdout
+
+
+def test_nodes_are_reached_after_others_were_killed_while_they_wrote_to_them(
+    executor_bench: Callable[..., Any], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """An executor, and the observer of this test; each writer is killed in the midst of 2000 messages a second."""
+    from rclpy.serialization import serialize_message
+
+    bench = executor_bench(mode="armed")
+    heard = bench.observer.collect(topics.ACTION_CHUNK)
+    refused = {"not_finite": np.full((2, 6), np.nan), "implausible": np.full((2, 6), 1e9)}
+    chunks = {reason: tmp_path / reason for reason in refused}
+    for reason, positions in refused.items():
+        chunks[reason].write_bytes(serialize_message(bench.chunk(positions, task=reason)))
+    for number in range(request.config.getoption("kills")):
+        reason = list(refused)[number % 2]  # so that what arrives is told from what the last one wrote
+        before = bench.rejected().get(reason, 0)
+        heard.clear()
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(chunks[reason])])
+        try:
+            bench.observer.until(
+                lambda reason=reason, before=before: (
+                    bench.rejected().get(reason, 0) > before and any(chunk.task == reason for chunk in heard)
+                ),
+                f"executor and observer to be reached after {number} kills",
+            )
+            time.sleep(np.random.default_rng(number).uniform(0.0, 0.02))
+        finally:
+            writer.kill()
+            writer.wait()

@@ -6,7 +6,7 @@ Usage:
     ros2 launch smolvla_ros so100.launch.py sim:=true checkpoint:=<folder or hub id>
     ros2 launch smolvla_ros so100.launch.py checkpoint:=<folder or hub id> port:=/dev/serial/by-id/... \\
         calibration:=my_arm.json cameras:=top=/dev/video0,wrist=/dev/video2
-    ros2 topic pub --once task std_msgs/msg/String "{data: pick up the red cube}"
+    ros2 topic pub --once -w 1 task std_msgs/msg/String "{data: pick up the red cube}"
 """
 
 from launch import LaunchDescription

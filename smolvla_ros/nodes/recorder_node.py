@@ -8,7 +8,8 @@ parameter `task`, or what was last said on `task` or `active_task`. It is repeat
 on `task` and, where somebody publishes that, on `active_task`: each episode is complete in itself.
 
 Topics are listened to all the time, with the quality of service that their publishers offer: nothing has to be found
-when an episode begins. What a crash cut off is recovered when the node is configured.
+when an episode begins. `task` itself is heard where no executor publishes `active_task` (task_listener.py).
+What a crash cut off is recovered when the node is configured.
 """
 
 from __future__ import annotations
@@ -40,12 +41,14 @@ from smolvla_ros.nodes.listening import Listener
 from smolvla_ros.nodes.recording import Recording
 from smolvla_ros.nodes.running import run
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, load_robot
+from smolvla_ros.nodes.task_listener import TaskListener
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.settings import check_settings, setting
 
 LOOK_PERIOD_S = 0.5  # how soon a new publisher is listened to
 MEGABYTE = 1_000_000
 OF_CAMERAS = (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
+TASK_STREAM = StreamType("std_msgs/msg/String", stamped=False)
 EPISODE = re.compile(r"episode_(\d+)")
 
 
@@ -89,7 +92,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
     def configure(self) -> None:
         robot = load_robot(self.config.robot)
         self._robot_name = robot.name
-        wanted = [self.resolve_topic_name(name) for name in self._names(robot)]
+        wanted = [self.resolve_topic_name(name) for name in self._names(robot) if name != topics.TASK.name]
         self._listener = Listener(self, wanted, self._take, self._lose)
         self._output = Path(self.config.output).expanduser()
         self._output.mkdir(parents=True, exist_ok=True)
@@ -129,9 +132,8 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         for verb, action in verbs.items():
             service = self.create_service(Trigger, f"recorder/{verb}", partial(self._answer, action))
             self._ends.append(partial(self.destroy_service, service))
-        for topic in (topics.TASK, topics.ACTIVE_TASK):
-            subscription = self.create_subscription(topic.type, topic.name, self._hear_task, topic.subscribe)
-            self._ends.append(partial(self.destroy_subscription, subscription))
+        self._task_listener = TaskListener(self, self._hear_task)
+        self._ends.append(self._task_listener.close)
         timer = self.create_timer(LOOK_PERIOD_S, self._look)
         self._ends.append(partial(self.destroy_timer, timer))
         self._look()
@@ -165,6 +167,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
 
     def _look(self) -> None:
         self._listener.look()
+        self._task_listener.look()
         recording = self._recording
         if recording is not None and recording.failure:
             self.get_logger().error(f"recording ends: {recording.failure}")
@@ -178,8 +181,10 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         if self._recording is not None:
             self._recording.note_lost(name, kind, count)
 
-    def _hear_task(self, message: String) -> None:
+    def _hear_task(self, topic: topics.Topic, message: String) -> None:
         self._heard_task = message.data or self._heard_task
+        if topic is topics.TASK:  # the other one comes from the listener
+            self._take(self.resolve_topic_name(topic.name), TASK_STREAM, serialize_message(message))
 
     @property
     def _task(self) -> str:
@@ -223,12 +228,11 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             round(self.config.max_queue_mb * MEGABYTE),
         )
         silent = self._listener.silent
-        kind = StreamType("std_msgs/msg/String", stamped=False)
         said = serialize_message(String(data=task))
         for topic in (topics.TASK, topics.ACTIVE_TASK):
             name = self.resolve_topic_name(topic.name)
             if topic is topics.TASK or self._listener.hears(name):  # what follows there is a change of task
-                self._recording.put(name, kind, self.now_ns(), said)
+                self._recording.put(name, TASK_STREAM, self.now_ns(), said)
         note = f"; nobody publishes {', '.join(silent)}" if silent else ""
         return f"recording {folder.name}: '{task}'{note}"
 

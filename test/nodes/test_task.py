@@ -1,0 +1,71 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A task that is said once is heard by the executor, whoever else listens; the recorder learns it from the executor."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from smolvla_ros.nodes.fast_dds import PROFILE, RANGE
+
+ROBOT_FILE = "config/so100.yaml"
+UTTERANCES = 50
+# What `ros2 topic pub --once -w 1 task std_msgs/msg/String` of Jazzy does: 0.5 s for discovery, a publisher, a look
+# every 0.1 s whether one subscriber is there, the message, 0.1 s for it to leave.
+TOPIC_PUB_ONCE = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from std_msgs.msg import String
+
+def say(number):
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node(f"ros2cli_{number}", context=context, start_parameter_services=False)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    executor.spin_until_future_complete(rclpy.task.Future(), 0.5)
+    publisher = node.create_publisher(String, "task", 10)
+    while publisher.get_subscription_count() < 1:
+        time.sleep(0.1)
+    publisher.publish(String(data=f"task {number}"))
+    time.sleep(0.1)
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+with ThreadPoolExecutor(10) as threads:
+    list(threads.map(say, range(int(sys.argv[1]))))
+"""
+
+
+def test_each_of_fifty_tasks_said_once_is_heard_while_the_recorder_runs(
+    observer: Any, start: Any, tmp_path: Path
+) -> None:
+    """Said by processes with Fast DDS's own settings, as those of a person's shell are."""
+    start("nodes.recorder_node", robot=ROBOT_FILE, output=tmp_path / "episodes", min_free_mb=1.0)
+    executor = start("nodes.executor_node", robot=ROBOT_FILE)
+    observer.until(
+        lambda: observer.node.count_subscribers("active_task") == 2,
+        "the recorder to follow the executor and to record what it accepts",
+    )
+    shell = {name: value for name, value in os.environ.items() if name not in (PROFILE, RANGE)}
+    said = subprocess.run(
+        [sys.executable, "-c", TOPIC_PUB_ONCE, str(UTTERANCES)],
+        env=shell,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.returncode == 0, said.stderr
+    everything = {f"task {number}" for number in range(UTTERANCES)}
+    observer.until(
+        lambda: set(re.findall(r"task: '(task \d+)'", executor.output)) == everything,
+        "all of them to be heard",
+    )

@@ -4,6 +4,7 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+JOBS ?= 2
 
 VENV := $(CURDIR)/.venv
 STEP := wheels/step.sh
@@ -34,7 +35,7 @@ export ROS_LOG_DIR ?= $(CURDIR)/build/log
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench bench-policy bench-executor lerobot clean distclean FORCE
+.PHONY: help setup demo test test-fast lint format bench bench-policy bench-executor lerobot clean distclean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +44,7 @@ help: ## this list
 	@echo "TORCH_INDEX=URL          where torch comes from; the default's is the CUDA build, some GB. PyTorch's installation"
 	@echo "                         page names the address of the one without CUDA"
 	@echo "TORCH=torch==2.13.0      which torch"
+	@echo "JOBS=2                   how many tests run at a time"
 
 setup: build/installed ## .venv with all that is needed, and the package built into it
 
@@ -55,7 +57,10 @@ demo: setup ## the whole loop. CHECKPOINT= PORT= CAMERAS= CALIBRATION= TASK= SEC
 
 test: setup ## pytest, on any machine. ARGS="-k queue -x"
 	@ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_PYTHON_CHECK_FIELDS=1 \
-	  $(RUN) -m pytest $(ARGS)
+	  $(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+test-fast: setup ## of these the tests that need neither ROS nor torch: seconds
+	@$(RUN) -m pytest --fast $(ARGS)
 
 lint: setup ## ruff and mypy
 	@$(RUN) -m ruff check

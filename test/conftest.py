@@ -1,16 +1,77 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How often the tests try what depends on the moment."""
+"""How long a test may take, which tests need neither ROS nor torch, and how often a random moment is tried."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import watchdog  # noqa: E402
+
+WATCHDOG = pytest.StashKey[watchdog.Watchdog]()
+NOT_FAST_MODULES = ("rclpy", "torch", "tokenizers", "transformers")
+NOT_FAST_FOLDERS = ("nodes", "policy")  # their conftest.py imports these
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills", type=int, default=4, help="how many times each program is killed at a random moment"
     )
+    parser.addoption(
+        "--fast", action="store_true", help="only tests that need neither ROS nor torch nor seconds"
+    )
+    parser.addini("test_limit_s", "a test that runs for longer is ended together with its processes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "node: runs nodes or other programs of the suite, for seconds")
+    if config.getoption("fast"):
+        for name in NOT_FAST_MODULES:
+            sys.modules[name] = None  # type: ignore[assignment]  # an import of it raises ImportError
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast leave out the folders in which every test needs ROS or torch."""
+    folders = {Path(__file__).parent / name for name in NOT_FAST_FOLDERS}
+    return True if config.getoption("fast") and collection_path in folders else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --fast leave out the tests that are marked as node tests."""
+    if not config.getoption("fast"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("node")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the watchdog in the process that runs tests: pytest, or with pytest-xdist each of its workers."""
+    config = session.config
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        capture = config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():  # it writes to the terminal
+            config.stash[WATCHDOG] = watchdog.start_for_tests()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if WATCHDOG in session.config.stash:
+        session.config.stash[WATCHDOG].close()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    dog = item.config.stash[WATCHDOG]
+    dog.begin(item.nodeid, float(item.config.getini("test_limit_s")))
+    try:
+        return (yield)
+    finally:
+        dog.end()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,8 +8,6 @@ import ast
 from fnmatch import fnmatch
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PACKAGE = "smolvla_ros"
 
@@ -90,20 +88,9 @@ def floor(name: str) -> int:
     return number
 
 
-FILES = sorted(p for p in (ROOT / PACKAGE).rglob("*.py") if p != ROOT / PACKAGE / "__init__.py")
-each_file = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT / PACKAGE)))
-
-
-def test_every_file_has_a_floor():
-    places = {p.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py") for p in FILES}
-    assert places <= set().union(*FLOORS)
-
-
-@each_file
-def test_imports_point_downwards(path):
-    own = path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
-    known = {place(name) for name in imports(path) if name.startswith(f"{PACKAGE}.")} - {own, "msg"}
-    assert {other for other in known if floor(other) >= floor(own)} == set()
+def room(path: Path) -> str:
+    """The room or top-level file of the package that a file is in."""
+    return path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
 
 
 def belongs(name: str, packages: tuple[str, ...]) -> bool:
@@ -112,10 +99,31 @@ def belongs(name: str, packages: tuple[str, ...]) -> bool:
     return any(fnmatch(".".join(parts[: package.count(".") + 1]), package) for package in packages)
 
 
-@each_file
-@pytest.mark.parametrize("what", HEAVY)
-def test_heavy_things_stay_where_they_belong(path, what):
-    packages, homes = HEAVY[what]
-    file = str(path.relative_to(ROOT / PACKAGE))
-    at_home = file.startswith(homes) and not (what == "torch" and file in WITHOUT_TORCH)
-    assert at_home or {name for name in imports(path) if belongs(name, packages)} == set()
+FILES = sorted(p for p in (ROOT / PACKAGE).rglob("*.py") if p != ROOT / PACKAGE / "__init__.py")
+IMPORTS = {str(p.relative_to(ROOT / PACKAGE)): imports(p) for p in FILES}
+
+
+def test_every_file_has_a_floor():
+    assert set(map(room, FILES)) <= set().union(*FLOORS)
+
+
+def test_imports_point_downwards():
+    assert [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in FILES
+        for name in IMPORTS[str(path.relative_to(ROOT / PACKAGE))]
+        if name.startswith(f"{PACKAGE}.")
+        and place(name) not in (room(path), "msg")
+        and floor(place(name)) >= floor(room(path))
+    ] == []
+
+
+def test_heavy_packages_are_imported_only_where_the_map_says():
+    assert [
+        f"{file} imports {name} ({what})"
+        for what, (packages, homes) in HEAVY.items()
+        for file, names in IMPORTS.items()
+        if not file.startswith(homes) or (what == "torch" and file in WITHOUT_TORCH)
+        for name in names
+        if belongs(name, packages)
+    ] == []

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import watchdog  # noqa: E402
 
+MADE = Path(__file__).parents[1] / "build" / "test"  # what tests make once and then only read
 WATCHDOG = pytest.StashKey[watchdog.Watchdog]()
-NOT_FAST_MODULES = ("rclpy", "torch", "tokenizers", "transformers")
+NOT_FAST_MODULES = ("rclpy", "torch", "transformers")
 NOT_FAST_FOLDERS = ("nodes", "policy")  # their conftest.py imports these
 
 
@@ -78,3 +80,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`kill` counts the random moments at which a test kills something."""
     if "kill" in metafunc.fixturenames:
         metafunc.parametrize("kill", range(metafunc.config.getoption("kills")))
+
+
+@pytest.fixture(scope="session")
+def demo_checkpoint() -> Path:
+    """The folder of the demo's checkpoint, made once for all tests and workers. Tests must not change it."""
+    pytest.importorskip("torch", reason="SmolVLA needs torch")
+    from smolvla_ros.tools.demo_plan import make_checkpoint
+
+    MADE.mkdir(parents=True, exist_ok=True)
+    with (MADE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        make_checkpoint(MADE / "demo_checkpoint")
+    return MADE / "demo_checkpoint"

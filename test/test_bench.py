@@ -23,6 +23,7 @@ GOLDEN = ROOT / "test" / "data" / "golden"
 
 @pytest.fixture
 def full_size(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    pytest.importorskip("torch", reason="the model is a torch module")
     monkeypatch.syspath_prepend(BENCH)
     return importlib.import_module("contenders.full_size")
 
@@ -62,6 +63,7 @@ def test_its_other_files_have_the_published_values(full_size: ModuleType, tmp_pa
     assert tokenizer.decode(tokenizer.encode(task).ids) == task
 
 
+@pytest.mark.node
 def test_the_policy_benchmark_compares_the_types_on_any_checkpoint() -> None:
     options = [
         "--no-lerobot",
@@ -93,6 +95,7 @@ def test_the_policy_benchmark_compares_the_types_on_any_checkpoint() -> None:
     assert 0 < mean <= largest < 0.2  # standard deviations; the tolerance of the golden data
 
 
+@pytest.mark.node
 def test_the_executor_benchmark_compares_all_fusions(tmp_path: Path) -> None:
     options = [
         "--latencies",
@@ -125,6 +128,7 @@ def test_the_executor_benchmark_compares_all_fusions(tmp_path: Path) -> None:
     assert traced["smooth"]["tracking_rms"] < traced["LeRobot"]["tracking_rms"]
 
 
+@pytest.mark.node
 def test_the_bus_benchmark_finds_nothing_wrong_on_a_bad_line() -> None:
     pytest.importorskip("rclpy", reason="it runs the arm node")
     result = subprocess.run(

@@ -183,13 +183,8 @@ def test_a_missing_camera_is_named(robot: Robot, start: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("torch", reason="SmolVLA needs torch")
-    from smolvla_ros.tools.demo_checkpoint import main
-
-    folder = tmp_path_factory.mktemp("checkpoint")
-    main([str(folder)])
-    return folder
+def checkpoint(demo_checkpoint: Path) -> Path:
+    return demo_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import smolvla_ros.msg as msg
 from std_msgs.msg import String
 
@@ -23,13 +22,8 @@ TASK = "pick up the red cube"
 
 
 def test_an_instruction_moves_the_arm_by_fused_chunks(
-    observer: Any, start: Any, emulated_arm: Any, tmp_path: Path
+    observer: Any, start: Any, emulated_arm: Any, demo_checkpoint: Path
 ) -> None:
-    pytest.importorskip("torch", reason="SmolVLA needs torch")
-    from smolvla_ros.tools.demo_checkpoint import main as make_checkpoint
-
-    checkpoint = tmp_path / "checkpoint"
-    make_checkpoint([str(checkpoint)])
     states, chunks = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.ACTION_CHUNK)
     commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
     measured = observer.collect(topics.JOINT_STATES)
@@ -37,7 +31,11 @@ def test_an_instruction_moves_the_arm_by_fused_chunks(
     programs = [
         start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION),
         start(
-            "nodes.policy_node", robot=ROBOT_FILE, checkpoint=checkpoint, calibration=CALIBRATION, threads=1
+            "nodes.policy_node",
+            robot=ROBOT_FILE,
+            checkpoint=demo_checkpoint,
+            calibration=CALIBRATION,
+            threads=1,
         ),
         start("nodes.executor_node", robot=ROBOT_FILE, mode="armed"),
     ]

@@ -231,12 +231,9 @@ def test_missing_statistics_come_from_options(run: Run, fitting: Path) -> None:
     assert (code, findings(output)) == (0, [["warning", "units"]])
 
 
-def test_the_demos_checkpoint_trips_nothing(run: Run, tmp_path: Path) -> None:
-    from smolvla_ros.tools.demo_checkpoint import main as make_checkpoint
-
-    make_checkpoint([str(tmp_path / "demo")])
+def test_the_demos_checkpoint_trips_nothing(run: Run, demo_checkpoint: Path) -> None:
     middle = [f"{name}={rad}" for name, rad in MIDDLE.items()]
-    code, output = run(tmp_path / "demo", "--units", "degrees", "--joint-states", *middle)
+    code, output = run(demo_checkpoint, "--units", "degrees", "--joint-states", *middle)
     assert (code, findings(output)) == (0, [])
 
 

@@ -68,10 +68,18 @@ def make_network(generator: torch.Generator) -> Network:
     randomize(network, generator)
     carry_actions(network)
     show_state(network, generator)
-    for name, parameter in network.named_parameters():  # before the fit, which then makes up for the rounding
-        parameter.data = parameter.to(parameter_dtype(network, name, "native"))
-    fit_read_out(network, generator)
+    round_parameters(network)  # before the fit, which then makes up for the rounding
+    fit_read_out(
+        network.float(), generator
+    )  # in float32: CPUs without bfloat16 arithmetic are ten times slower in it
+    round_parameters(network)
     return network
+
+
+def round_parameters(network: Network) -> None:
+    """Convert the parameters to the types in which they are saved."""
+    for name, parameter in network.named_parameters():
+        parameter.data = parameter.to(parameter_dtype(network, name, "native"))
 
 
 def motion(state: Tensor) -> Tensor:

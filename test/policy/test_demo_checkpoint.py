@@ -13,22 +13,15 @@ import pytest
 import torch
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.tools.demo_checkpoint import CENTRE, main, motion, write_demo_checkpoint
+from smolvla_ros.tools.demo_checkpoint import CENTRE, main, motion
 from smolvla_ros.tools.demo_layout import CHUNK, MEAN, STD
 
 MIDDLE, SPREAD = np.array(MEAN), np.array(STD)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo_checkpoint")
-    write_demo_checkpoint(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def demo(folder: Path) -> SmolVLA:
-    return SmolVLA.from_pretrained(folder, device="cpu", dtype="float32")
+def demo(demo_checkpoint: Path) -> SmolVLA:
+    return SmolVLA.from_pretrained(demo_checkpoint, device="cpu", dtype="float32")
 
 
 def look(seed: int) -> dict[str, Any]:
@@ -50,8 +43,8 @@ def test_it_needs_no_network_and_says_what_it_expects(demo: SmolVLA) -> None:
     assert (demo.state_dim, demo.action_dim, demo.chunk_size) == (6, 6, 50)
 
 
-def test_it_says_that_it_is_not_trained(folder: Path) -> None:
-    assert (folder / "README.md").read_text().startswith("# Not a trained policy")
+def test_it_says_that_it_is_not_trained(demo_checkpoint: Path) -> None:
+    assert (demo_checkpoint / "README.md").read_text().startswith("# Not a trained policy")
 
 
 def test_chunks_are_smooth_and_start_where_the_arm_is(demo: SmolVLA) -> None:
@@ -83,11 +76,11 @@ def test_its_own_motion_carries_on_where_a_chunk_ends() -> None:
 
 
 def test_one_seed_writes_the_same_files(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    demo_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main([str(tmp_path)])
     assert "NOT a trained policy" in capsys.readouterr().out
-    names = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    names = sorted(p.relative_to(demo_checkpoint) for p in demo_checkpoint.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
     for name in names:
-        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes(), name
+        assert (demo_checkpoint / name).read_bytes() == (tmp_path / name).read_bytes(), name

@@ -60,7 +60,7 @@ test: setup ## pytest, on any machine. ARGS="-k queue -x"
 	  $(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-fast: setup ## of these the tests that need neither ROS nor torch: seconds
-	@$(RUN) -m pytest --fast $(ARGS)
+	@$(RUN) -m pytest --fast -n $(JOBS) $(ARGS)
 
 lint: setup ## ruff and mypy
 	@$(RUN) -m ruff check

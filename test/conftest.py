@@ -31,7 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "node: runs nodes or other programs of the suite, for seconds")
+    config.addinivalue_line("markers", "node: starts nodes of the suite")
+    config.addinivalue_line("markers", "slow: takes seconds")
     if config.getoption("fast"):
         for name in NOT_FAST_MODULES:
             sys.modules[name] = None  # type: ignore[assignment]  # an import of it raises ImportError
@@ -44,12 +45,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --fast leave out the tests that are marked as node tests."""
-    if not config.getoption("fast"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("node")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    """Mark what is in nodes/; with --fast leave out what is marked."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent / "nodes"):
+            item.add_marker("node")
+    if config.getoption("fast"):
+        left_out = [item for item in items if any(map(item.get_closest_marker, ("node", "slow")))]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

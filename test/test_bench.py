@@ -63,7 +63,7 @@ def test_its_other_files_have_the_published_values(full_size: ModuleType, tmp_pa
     assert tokenizer.decode(tokenizer.encode(task).ids) == task
 
 
-@pytest.mark.node
+@pytest.mark.slow
 def test_the_policy_benchmark_compares_the_types_on_any_checkpoint() -> None:
     options = [
         "--no-lerobot",
@@ -95,7 +95,7 @@ def test_the_policy_benchmark_compares_the_types_on_any_checkpoint() -> None:
     assert 0 < mean <= largest < 0.2  # standard deviations; the tolerance of the golden data
 
 
-@pytest.mark.node
+@pytest.mark.slow
 def test_the_executor_benchmark_compares_all_fusions(tmp_path: Path) -> None:
     options = [
         "--latencies",
@@ -128,7 +128,7 @@ def test_the_executor_benchmark_compares_all_fusions(tmp_path: Path) -> None:
     assert traced["smooth"]["tracking_rms"] < traced["LeRobot"]["tracking_rms"]
 
 
-@pytest.mark.node
+@pytest.mark.slow
 def test_the_bus_benchmark_finds_nothing_wrong_on_a_bad_line() -> None:
     pytest.importorskip("rclpy", reason="it runs the arm node")
     result = subprocess.run(

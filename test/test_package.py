@@ -42,6 +42,7 @@ def test_messages_and_modules_come_from_one_package(inside, tmp_path):
     assert result.stdout.startswith(str(ROOT)) or not inside
 
 
+@pytest.mark.node
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_program_is_installed_and_has_its_main(program):
     assert callable(importlib.import_module(PROGRAMS[program]).main)

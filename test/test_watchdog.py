@@ -67,6 +67,7 @@ def is_ended(output: str) -> bool:
     return len(pids) >= 2 and not any(map(watchdog.is_running, pids))
 
 
+@pytest.mark.slow
 def test_a_test_that_hangs_in_compiled_code_is_ended_with_its_processes(project: Path) -> None:
     result = run_pytest(project)
     output = result.stdout + result.stderr
@@ -76,6 +77,7 @@ def test_a_test_that_hangs_in_compiled_code_is_ended_with_its_processes(project:
     assert is_ended(output)
 
 
+@pytest.mark.slow
 def test_the_other_tests_go_on_where_pytest_has_workers(project: Path) -> None:
     result = run_pytest(project, "-n", "1")
     assert result.returncode == 1
@@ -83,6 +85,7 @@ def test_the_other_tests_go_on_where_pytest_has_workers(project: Path) -> None:
     assert "crashed while running 'test/test_three.py::test_hangs'" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_command_past_its_limit_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     script = tmp_path / "command.py"
     script.write_text(

@@ -116,6 +116,7 @@ def test_a_task_may_change_within_an_episode(tmp_path):
     assert frames.tasks == ["Pick up the red cube"] * 15 + ["Open it"] * 16
 
 
+@pytest.mark.slow
 def test_appending_gives_the_rows_of_converting_at_once(tmp_path):
     bags = [record(tmp_path / f"bag{i}", seconds=0.5 + i / 4, task=f"Do {i}") for i in range(3)]
     at_once = run(conversion(bags, tmp_path / "once"))
@@ -151,6 +152,7 @@ def test_a_gripper_needs_a_calibration(bag, tmp_path):
         conversion([bag], tmp_path / "data", calibration=None).begin()
 
 
+@pytest.mark.slow
 def test_there_and_back_gives_the_same_rows(tmp_path):
     bags = [record(tmp_path / f"bag{i}", task=f"Do {i}", seconds=0.7) for i in range(2)]
     first = run(conversion(bags, tmp_path / "first"))
@@ -204,6 +206,7 @@ run(conversion([Path(p) for p in sys.argv[4:]], Path(sys.argv[3])))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2, 4, 7, 10, 12, 15])  # files that get their place before the kill
 def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(tmp_path, steps):
     bags = [record(tmp_path / f"bag{i}", seconds=0.4, task=f"Do {i}") for i in range(2)]
@@ -240,6 +243,7 @@ def command_line(bags: Path, output: Path) -> list[str]:
     return [str(argument) for argument in (*program, bags, *arguments)]
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_command_and_its_helpers_costs_only_time(undisturbed, tmp_path, kill):
     folder, duration_s = undisturbed
     again = command_line(folder / "bags", tmp_path / "data")
@@ -282,6 +286,7 @@ def test_only_bags_with_the_outcome_that_is_asked_for(tmp_path):
         command(parser().parse_args([*options, "good"]))
 
 
+@pytest.mark.slow
 def test_the_command_line_makes_a_dataset_and_bags_of_it(tmp_path):
     record(tmp_path / "bags" / "one", seconds=0.4)
     calibration = ["--calibration", "config/emulated_calibration.json"]

@@ -292,6 +292,7 @@ def test_unknown_message_types_beside_ours_do_no_harm(tmp_path):
         next(bag.messages(["/strange"])).decode()
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_messages(tmp_path):
     dataset = run(
         conversion(

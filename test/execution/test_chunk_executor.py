@@ -101,6 +101,7 @@ def test_a_minute_with_random_latency_never_starves(make_bench: Any, fusion: str
     assert np.abs(positions - due)[120:].max() < 0.06
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.3, 0.7])
 def test_ten_minutes_with_latencies_below_the_used_share_of_a_chunk_never_starve(
     make_bench: Any, threshold: float

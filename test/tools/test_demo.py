@@ -103,6 +103,7 @@ def test_processes_that_ask_at_once_get_different_domains() -> None:
     assert len(set(domains)) == len(asking) and "" not in domains
 
 
+@pytest.mark.node
 @pytest.mark.parametrize("consent", [[], ["--yes"]], ids=["without a yes", "with --yes"])
 def test_a_real_arm_moves_only_with_consent(consent: list[str], tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
@@ -120,6 +121,7 @@ def test_a_real_arm_moves_only_with_consent(consent: list[str], tmp_path: Path) 
     assert summary["chunks_accepted"] > 0
 
 
+@pytest.mark.node
 def test_the_demo_moves_the_arm_until_ctrl_c_and_leaves_figures_and_pictures(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--seconds", "0")
@@ -143,6 +145,7 @@ def test_the_demo_moves_the_arm_until_ctrl_c_and_leaves_figures_and_pictures(tmp
     }
 
 
+@pytest.mark.node
 def test_a_program_that_fails_ends_the_demo_with_its_words(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--cameras", "top=/dev/no_such_camera,wrist=rendered")

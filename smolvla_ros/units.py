@@ -22,6 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 Unit = Literal["degrees", "range_m100_100", "range_0_100", "degrees_old_calibration"]
+UNIT_TEXT: dict[Unit, str] = {  # for messages; a test compares the keys with Unit
+    "degrees": "degrees",
+    "range_m100_100": "-100..100",
+    "range_0_100": "0..100",
+    "degrees_old_calibration": "degrees of LeRobot's older calibration",
+}
 
 TICKS_PER_TURN = 4096  # STS3215 magnetic encoder, 12 bit
 MAX_TICK = TICKS_PER_TURN - 1

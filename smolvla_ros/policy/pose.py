@@ -25,7 +25,7 @@ import numpy.typing as npt
 from smolvla_ros.policy.finding import Finding
 from smolvla_ros.policy.unit_evidence import Values, extents
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.units import CalibrationError, MotorCalibration
+from smolvla_ros.units import UNIT_TEXT, CalibrationError, MotorCalibration
 
 DEFAULT_MAX_SIGMA = 6.0
 WARN_SIGMA = 4.0
@@ -33,7 +33,6 @@ LEAST_STD = 5.0  # LeRobot units
 BEYOND_LIMITS_RAD = (
     0.5  # arms are assembled and calibrated by hand; more than this beyond the URDF is no angle of theirs
 )
-UNIT_WORDS = {"degrees": "degrees", "range_m100_100": "of -100..100", "range_0_100": "of 0..100"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class JointPose:
 
     name: str
     value: float  # in the policy's units
-    unit: str
+    unit: str  # its UNIT_TEXT
     mean: float
     std: float
     sigma: float  # |value - mean| / max(std, LEAST_STD)
@@ -50,7 +49,7 @@ class JointPose:
 
     def __str__(self) -> str:
         seen = f"{self.mean:.1f} +- {self.std:.1f}"
-        return f"{self.name} at {self.value:.1f} {self.unit} is {self.sigma:.0f} sigma from {seen}"
+        return f"{self.name} at {self.value:.1f} ({self.unit}) is {self.sigma:.0f} sigma from {seen}"
 
 
 def compare_pose(
@@ -73,7 +72,7 @@ def compare_pose(
         seen = [float(state[name][index]) for name in ("min", "max") if name in state]
         was_there = len(seen) == 2 and seen[0] - LEAST_STD <= value <= seen[1] + LEAST_STD
         sigma = abs(value - extent.mean) / max(extent.std, LEAST_STD)
-        unit = UNIT_WORDS[units.unit]
+        unit = UNIT_TEXT[units.unit]
         poses.append(JointPose(units.name, value + 0.0, unit, extent.mean, extent.std, sigma, was_there))
     return tuple(poses)
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from smolvla_ros.policy.camera_names import match_cameras, match_topics
 from smolvla_ros.policy.finding import Finding
 from smolvla_ros.policy.pose import DEFAULT_MAX_SIGMA, check_pose, compare_pose
-from smolvla_ros.policy.unit_evidence import READINGS, Values, check_units, with_units
+from smolvla_ros.policy.unit_evidence import Values, check_units, with_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.units import MotorCalibration
+from smolvla_ros.units import UNIT_TEXT, MotorCalibration
 
 if TYPE_CHECKING:
     from smolvla_ros.policy.checkpoint_spec import CheckpointSpec
@@ -255,7 +255,7 @@ def _statistics(statistics: Statistics, robot: RobotSpec) -> tuple[str, ...]:
 
 
 def _units(robot: RobotSpec, setup: Setup) -> tuple[str, ...]:
-    words = {joint.name: READINGS.get(joint.unit, "0..100") for joint in robot.joints}
+    words = {joint.name: UNIT_TEXT[joint.unit] for joint in robot.joints}
     usual = max(words.values(), key=list(words.values()).count)
     said = ", ".join([usual, *(f"{name} {word}" for name, word in words.items() if word != usual)])
     source = f"confirmed by units:={setup.units}" if setup.units else "as the robot file says"

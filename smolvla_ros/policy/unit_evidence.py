@@ -16,29 +16,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.policy.finding import Finding, Severity
 from smolvla_ros.robot import JointSpec, RobotSpec
-from smolvla_ros.units import DEGREES_PER_RAD, MAX_TICK, OLD_CALIBRATION, MotorCalibration, Unit
+from smolvla_ros.units import DEGREES_PER_RAD, MAX_TICK, OLD_CALIBRATION, UNIT_TEXT, MotorCalibration, Unit
 
 Values = Mapping[str, npt.NDArray[np.float32]]  # statistic -> (joints,)
 Bounds = tuple[float, float]
 
-CONFIRMABLE: tuple[Unit, ...] = (
-    "degrees",
-    "range_m100_100",
-    "degrees_old_calibration",
-)  # what the parameter `units` can say
 GRIPPER_UNIT: Unit = "range_0_100"
-READINGS = {
-    "degrees": "degrees",
-    "range_m100_100": "-100..100",
-    "degrees_old_calibration": "degrees of LeRobot's older calibration",
-    "radians": "radians",
-}
+CONFIRMABLE: tuple[Unit, ...] = tuple(
+    unit for unit in get_args(Unit) if unit != GRIPPER_UNIT
+)  # by the parameter `units`
+READINGS: dict[str, str] = {unit: UNIT_TEXT[unit] for unit in CONFIRMABLE}
+READINGS["radians"] = "radians"
 
 DEGREES_TOLERANCE = 20.0  # arms are calibrated by hand: the data's may have reached further than this one
 RANGE_TOLERANCE = 1.0  # clamped by LeRobot
@@ -49,14 +44,14 @@ CLAMPED_ENDS = 2  # ... if that is so often; one may lie there by chance
 IMPOSSIBLE, DOUBTFUL, FITS = 0, 1, 2
 SHOWN = 3  # misfits that a message names
 SAID = "said"
-REMEDIES = {
-    "degrees": "If the policy was trained so, set `unit: degrees` of the arm's joints in the robot file",
-    "range_m100_100": "If the policy was trained so, set `unit: range_m100_100` of the arm's joints in the robot file",
-    "degrees_old_calibration": "If the policy was trained so, set `unit: degrees_old_calibration` of the arm's joints "
-    "in the robot file",
-    "radians": "Train on LeRobot's units, or give the `stats` of the data set in them",
-    "": "Give the robot file and the calibration that belong to the data, or fine-tune on data of this arm",
+REMEDIES: dict[str, str] = {
+    unit: f"If the policy was trained so, set `unit: {unit}` of the arm's joints in the robot file"
+    for unit in CONFIRMABLE
 }
+REMEDIES["radians"] = "Train on LeRobot's units, or give the `stats` of the data set in them"
+REMEDIES[""] = (
+    "Give the robot file and the calibration that belong to the data, or fine-tune on data of this arm"
+)
 OVERRULE = f"If you know better, `units` ({' or '.join(CONFIRMABLE)}) overrules this"
 
 
@@ -186,7 +181,8 @@ def _readings(
         (joint, name, of_joints[index]) for index, joint in arm.items() for name, of_joints in found.items()
     ]
     bounds = _bounds(tuple(arm.values()), calibration)
-    bounds[SAID] = {joint.name: bounds[joint.unit][joint.name] for joint in arm.values()}
+    units = {joint.name: joint.unit if joint.unit in bounds else "degrees" for joint in arm.values()}
+    bounds[SAID] = {name: bounds[unit][name] for name, unit in units.items()}
     readings = {unit: _read(observed, of_joints) for unit, of_joints in bounds.items()}
     if readings["radians"].rank == FITS:
         evidence = tuple(f"{joint.name} of {feature} is {extent}" for joint, feature, extent in observed)
@@ -203,9 +199,8 @@ def _readings(
         readings["degrees"] = replace(
             degrees, rank=min(degrees.rank, DOUBTFUL), misfits=degrees.misfits + clamped
         )
-    units = {joint.unit for joint in arm.values()}
-    if len(units) == 1:
-        readings[SAID] = readings.pop(units.pop())
+    if len(said := set(units.values())) == 1:
+        readings[SAID] = readings.pop(said.pop())
     return readings
 
 
@@ -223,7 +218,7 @@ def _bounds(
         "range_m100_100": dict.fromkeys(degrees, (-largest, largest)),
         "radians": dict.fromkeys(degrees, (-LARGEST_RADIANS, LARGEST_RADIANS)),
     }
-    if set(OLD_CALIBRATION) <= set(degrees):  # elsewhere it is the same as degrees
+    if set(OLD_CALIBRATION) & set(degrees):  # elsewhere it is the same as degrees
         bounds["degrees_old_calibration"] = {name: _old(name, *ends) for name, ends in degrees.items()}
     return bounds
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ import yaml
 from smolvla_ros.policy.finding import Finding
 from smolvla_ros.policy.preflight import Expectations, Report, Setup, Statistics, preflight
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.units import load_calibration
+from smolvla_ros.units import UNIT_TEXT, Unit, load_calibration
 
 CONFIG = Path(__file__).parents[2] / "config"
 ROBOT = RobotSpec.load(CONFIG / "so100.yaml")
@@ -254,6 +254,23 @@ def test_a_confirmed_unit_is_used_and_the_evidence_only_warns() -> None:
     )
 
 
+@pytest.mark.parametrize("unit", [unit for unit in get_args(Unit) if unit != "range_0_100"])
+def test_every_unit_of_the_arm_joints_can_be_checked_and_named(unit: Unit) -> None:
+    far = check(expectations(NARROW), robot=in_units(unit), positions_rad=pose(wrist_flex=-85))
+    assert f"({UNIT_TEXT[unit]}) is" in next(f.message for f in far.findings if f.name == "pose")
+    assert far.facts["units"][0].startswith(UNIT_TEXT[unit]) and set(UNIT_TEXT) == set(get_args(Unit))
+    assert check(expectations(), robot=in_units(unit), units=unit, positions_rad=MIDDLE).facts["pose"]
+
+
+def test_the_older_calibration_of_an_arm_with_other_joints_is_read_as_degrees() -> None:
+    joints = tuple(
+        replace(joint, name=f"left_{joint.name}") for joint in in_units("degrees_old_calibration").joints
+    )
+    calibration = {f"left_{name}": motor for name, motor in CALIBRATION.items()}
+    other = replace(ROBOT, joints=joints)
+    assert check(expectations(), robot=other, calibration=calibration).findings == ()
+
+
 def test_units_of_the_older_calibration_can_be_confirmed_or_written_in_the_robot_file() -> None:
     assert "`unit: degrees_old_calibration`" in only(check(expectations(OLD))).remedy
     assert check(expectations(OLD), units="degrees_old_calibration").findings == ()
@@ -299,7 +316,7 @@ def test_a_pose_far_from_the_data_is_refused_and_named() -> None:
     )
     assert (finding.severity, finding.name) == ("error", "pose")
     assert "this pose is 12 sigma from anything the policy saw" in finding.message
-    assert "shoulder_lift at 0.0 degrees is 12 sigma from -60.0 +- 5.0" in finding.message
+    assert "shoulder_lift at 0.0 (degrees) is 12 sigma from -60.0 +- 5.0" in finding.message
     assert "units or calibration?" in finding.remedy
 
 

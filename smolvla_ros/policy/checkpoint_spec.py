@@ -19,8 +19,10 @@ from smolvla_ros.policy.checkpoint import ADAPTER_CONFIG, WEIGHTS_FILE, Checkpoi
 from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig, find_backbone
 from smolvla_ros.policy.lora import Adapter
 from smolvla_ros.policy.network import Network
-from smolvla_ros.policy.processing import POSTPROCESSOR, PREPROCESSOR, Processors, TaskTokenizer
+from smolvla_ros.policy.pipeline_steps import POSTPROCESSOR, PREPROCESSOR
+from smolvla_ros.policy.processing import Processors
 from smolvla_ros.policy.statistics import StatisticsChoice
+from smolvla_ros.policy.tokenization import TaskTokenizer
 from smolvla_ros.policy.weights import Weights
 
 logger = logging.getLogger(__name__)

@@ -50,7 +50,7 @@ class SmolVLAConfig:
     # What checkpoints without processor files say of the steps before and after the network:
     tokenizer_max_length: int
     pad_language_to: str  # "max_length" or "longest"
-    norm_modes: Mapping[str, str]  # feature -> mode of normalisation
+    norm_modes: Mapping[str, str]  # type of a feature (VISUAL, STATE, ACTION) -> mode of normalisation
 
     @classmethod
     def from_json(cls, config: Json) -> SmolVLAConfig:
@@ -107,8 +107,9 @@ class SmolVLAConfig:
             tokenizer_max_length=config.positive("tokenizer_max_length", 48),
             pad_language_to=config.get("pad_language_to", str, "longest"),
             norm_modes={
-                STATE: modes.get("STATE", str, "MEAN_STD"),
-                ACTION: modes.get("ACTION", str, "MEAN_STD"),
+                "VISUAL": modes.get("VISUAL", str, "IDENTITY"),
+                "STATE": modes.get("STATE", str, "MEAN_STD"),
+                "ACTION": modes.get("ACTION", str, "MEAN_STD"),
             },
         )
 
@@ -117,11 +118,14 @@ class SmolVLAConfig:
         return self.self_attn_every_n_layers > 0 and layer % self.self_attn_every_n_layers == 0
 
     @property
+    def camera_keys(self) -> tuple[str, ...]:
+        """Full names of the real cameras, in the checkpoint's order."""
+        return tuple(key for key in self.image_keys if not key.startswith(f"{IMAGES}empty_camera_"))
+
+    @property
     def cameras(self) -> tuple[str, ...]:
         """Short names of the real cameras, in the checkpoint's order."""
-        return tuple(
-            short_name(key) for key in self.image_keys if not key.startswith(f"{IMAGES}empty_camera_")
-        )
+        return tuple(map(short_name, self.camera_keys))
 
 
 def short_name(image_key: str) -> str:

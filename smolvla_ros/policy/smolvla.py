@@ -28,8 +28,9 @@ from smolvla_ros.policy.compilation import Stages
 from smolvla_ros.policy.config import SmolVLAConfig, short_name
 from smolvla_ros.policy.network import Network
 from smolvla_ros.policy.policy import PolicyError
-from smolvla_ros.policy.processing import Processors, TaskTokenizer, fit_image
+from smolvla_ros.policy.processing import Processors, fit_image
 from smolvla_ros.policy.realtime_chunking import Guidance, GuidanceSettings
+from smolvla_ros.policy.tokenization import TaskTokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ DTYPES = ("auto", "float32", "bfloat16", "int8", "native")
 class PreparedInputs:
     """An observation as the network takes it; batch of one."""
 
-    images: list[Tensor]  # each float32 (1, 3, side, side) in -1..1
+    images: list[Tensor]  # each float32 (1, 3, side, side), in -1..1 unless the checkpoint normalises images
     image_valid: list[bool]
     tokens: Tensor  # int64 (1, tokens)
     tokens_valid: Tensor  # bool (1, tokens)
@@ -80,6 +81,9 @@ class SmolVLA:
         self._rename = {short_name(old): short_name(new) for old, new in processors.rename.items()}
         self._tokenizer = tokenizer
         self._device = network.state_proj.weight.device
+        self._image_normalizers = {
+            short_name(key): normalizer.to(self._device) for key, normalizer in processors.images.items()
+        }
         self._stages = stages
         self._keeps_padding = keeps_padding
         self._generator = torch.Generator()
@@ -251,7 +255,8 @@ class SmolVLA:
         present = [key for key in self.image_keys if key in images]
         if not present:
             raise PolicyError(f"no image is given; {self.name} looks at {', '.join(self.image_keys)}")
-        prepared = [fit_image(self._image(key, images[key]), self.config.image_size) for key in present]
+        size, normalizers = self.config.image_size, self._image_normalizers
+        prepared = [fit_image(self._image(key, images[key]), size, normalizers.get(key)) for key in present]
         valid = [bool(masks.get(key, True)) for key in present]
         empty = min(self.config.empty_cameras, len(self.config.image_keys) - len(present))
         return prepared + [torch.full_like(prepared[-1], -1.0)] * empty, valid + [False] * empty

@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The statistics that states and actions are normalised with: wherever LeRobot put them, and a clear order.
+"""The statistics that states, actions and images are normalised with: wherever LeRobot put them, and a clear order.
 
 They lie, by generation, in the state files of the processors (LeRobot 0.4 and later), under the name of a
 dataset there (checkpoints of several datasets that were migrated), among the weights (0.1 to 0.3), there too
-under the name of a dataset, or nowhere; then the user gives the dataset's meta/stats.json. State and action
+under the name of a dataset, or nowhere; then the user gives the dataset's meta/stats.json. Those of each feature
 are looked for separately, in this order:
 
 1. the processors' state files
@@ -29,7 +29,6 @@ import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.policy.checkpoint import CheckpointError, Json, open_tensors
-from smolvla_ros.policy.config import ACTION, STATE
 
 logger = logging.getLogger(__name__)
 
@@ -46,15 +45,15 @@ MODE_STATISTICS = {
 }
 
 BUFFER_MODULES = ("normalize_targets.", "normalize_inputs.", "unnormalize_outputs.")  # a later one wins
-BUFFER = re.compile(
-    r"[a-z_]+\.(?:(?P<dataset>.+)_)?buffer_(?P<feature>observation_state|action)\.(?P<name>\w+)"
-)
-OF_DATASET = re.compile(r"(?P<dataset>.+)\.buffer\.(?P<feature>observation\.state|action)\.(?P<name>\w+)")
+BUFFER = re.compile(r"[a-z_]+\.(?:(?P<dataset>.+)_)?buffer_(?P<feature>[^.]+)\.(?P<name>\w+)")
+OF_DATASET = re.compile(r"(?P<dataset>.+)\.buffer\.(?P<feature>observation\..+|action)\.(?P<name>\w+)")
+IMAGE_SHAPE = (3, 1, 1)  # of the statistics of images, one value a colour; their images are in 0..1
+NOT_NORMALISED = "not normalised"  # as the source of statistics that nobody needs
 
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """The statistics of one feature: those present, by name ("mean", "std", "q01" ...), each (width,)."""
+    """The statistics of one feature: those present, by name ("mean", "std", "q01" ...), in the feature's shape."""
 
     values: Mapping[str, Values]
     source: str  # in words: file and dataset
@@ -100,28 +99,30 @@ class Place:
         return place
 
     @classmethod
-    def buffers(cls, path: Path) -> Place:
-        """What LeRobot 0.1 to 0.3 saved among the weights, `normalize_inputs.buffer_observation_state.mean`."""
-        place = cls(path)
+    def buffers(cls, path: Path, features: Sequence[str]) -> Place:
+        """What LeRobot 0.1 to 0.3 saved of `features` among the weights.
+
+        The keys are `normalize_inputs.buffer_observation_state.mean`: in the feature's name `_` stands for `.`.
+        """
+        place, names = cls(path), {feature.replace(".", "_"): feature for feature in features}
         with open_tensors(path) as file:
             for module in BUFFER_MODULES:
                 for key in (key for key in file.keys if key.startswith(module)):
                     match = BUFFER.fullmatch(key)
-                    if match:
-                        feature = match["feature"].replace("_", ".")
+                    if match and (feature := names.get(match["feature"])):
                         place._keep(file.read(key).numpy(), match["name"], feature, match["dataset"])
         return place
 
     @classmethod
-    def stats_json(cls, path: Path) -> Place:
-        """A LeRobot dataset's meta/stats.json; of its features only state and action are read."""
+    def stats_json(cls, path: Path, features: Sequence[str]) -> Place:
+        """What a LeRobot dataset's meta/stats.json has of `features`."""
         place = cls(path)
         if not path.is_file():
             raise CheckpointError(
                 f"stats={str(path)!r} is not a file; give a LeRobot dataset's meta/stats.json"
             )
         file = Json.load(path)
-        for feature in (feature for feature in (STATE, ACTION) if feature in file.values):
+        for feature in (feature for feature in features if feature in file.values):
             statistics = file.object(feature)
             for name in (name for name in statistics.values if name != "count"):
                 values = statistics.get(name, list)
@@ -146,15 +147,11 @@ class Place:
         source = self.path.name if dataset is None else f"{self.path.name}, dataset {dataset}"
         return FeatureStatistics(features.get(feature, {}), source)
 
-    def __str__(self) -> str:
-        """What it has of state and action, for messages."""
+    def listed(self, wanted: Sequence[str]) -> str:
+        """What it has of the `wanted` features, for messages."""
         owners: dict[str, list[str]] = {}  # what they have -> who has it
         for owner, features in (("", self.features), *sorted(self.datasets.items())):
-            has = [
-                f"{feature} ({', '.join(features[feature])})"
-                for feature in (STATE, ACTION)
-                if feature in features
-            ]
+            has = [f"{feature} ({', '.join(features[feature])})" for feature in wanted if feature in features]
             if has:
                 owners.setdefault(", ".join(has), []).append(owner)
         parts = [f"{has} of {', '.join(names)}" if all(names) else has for has, names in owners.items()]
@@ -166,7 +163,7 @@ class Wanted:
     """A feature whose statistics are looked for."""
 
     feature: str
-    width: int
+    shape: tuple[int, ...]
     mode: str  # of normalisation, a key of MODE_STATISTICS
     state_file: Place | None  # that of its processor
 
@@ -174,12 +171,18 @@ class Wanted:
         return bool(found.values) and all(name in found.values for name in MODE_STATISTICS[self.mode])
 
     def checked(self, found: FeatureStatistics) -> FeatureStatistics:
-        """Refuses damaged statistics that are needed, leaves out what is not one number for each joint."""
+        """Refuses damaged statistics that are needed, leaves out what is not of the feature's shape.
+
+        LeRobot 0.6 takes one number a colour, (3,), for images too.
+        """
+        if self.shape == IMAGE_SHAPE:
+            values = {k: v.reshape(IMAGE_SHAPE) if v.shape == (3,) else v for k, v in found.values.items()}
+            found = FeatureStatistics(values, found.source)
         needed = MODE_STATISTICS[self.mode]
         for name in needed:
             value, where = found.values[name], f"{found.source}: '{self.feature}.{name}'"
-            if value.shape != (self.width,):
-                raise CheckpointError(f"{where} has shape {value.shape}, expected ({self.width},)")
+            if value.shape != self.shape:
+                raise CheckpointError(f"{where} has shape {value.shape}, expected {self.shape}")
             if not np.isfinite(value).all():
                 raise CheckpointError(
                     f"{where} is {value.tolist()}; statistics that are not finite were never computed. Save the "
@@ -187,14 +190,14 @@ class Wanted:
                 )
         if needed:
             first, spread = needed
-            lowest = np.zeros(self.width) if spread == "std" else found.values[first]
+            lowest = np.zeros(self.shape) if spread == "std" else found.values[first]
             if (found.values[spread] < lowest).any():
                 raise CheckpointError(
                     f"{found.source}: '{self.feature}.{spread}' is {found.values[spread].tolist()}, partly below "
                     f"{lowest.tolist()}; such statistics are damaged. Save the checkpoint again with its dataset's "
                     f"statistics"
                 )
-        whole = {k: v for k, v in found.values.items() if v.shape == (self.width,) and np.isfinite(v).all()}
+        whole = {k: v for k, v in found.values.items() if v.shape == self.shape and np.isfinite(v).all()}
         return FeatureStatistics(whole, found.source)
 
     def __str__(self) -> str:
@@ -231,8 +234,9 @@ def find_statistics(
         candidates = _candidates(want.feature, here, chosen, stats)
         fitting = [candidate for candidate in candidates if want.complete(candidate.statistics)]
         if not fitting and MODE_STATISTICS[want.mode]:
-            raise CheckpointError(_choices(checkpoint, want, here, datasets, chosen))
-        found += fitting[:1] or [Candidate("checkpoint", FeatureStatistics({}, "not normalised"))]
+            features = [other.feature for other in wanted]
+            raise CheckpointError(_choices(checkpoint, want, here, features, datasets, chosen))
+        found += fitting[:1] or [Candidate("checkpoint", FeatureStatistics({}, NOT_NORMALISED))]
     _check_choice(checkpoint, list(zip(wanted, found, strict=True)), dataset, stats)
     owners = {candidate.owner for candidate in found}
     if dataset is None and "dataset" in owners:
@@ -283,7 +287,12 @@ def _equal(found: Values, given: Values) -> bool:
 
 
 def _choices(
-    checkpoint: str, want: Wanted, places: Sequence[Place], datasets: Sequence[str], chosen: str | None
+    checkpoint: str,
+    want: Wanted,
+    places: Sequence[Place],
+    features: Sequence[str],
+    datasets: Sequence[str],
+    chosen: str | None,
 ) -> str:
     owners = [d for d in datasets if any(want.complete(place.of(want.feature, d)) for place in places)]
     remedies = [
@@ -295,8 +304,14 @@ def _choices(
         remedies.insert(0, f"dataset=<{', '.join(owners)}> takes those of that dataset")
     elif datasets and chosen is None:
         remedies[0] += f" (and dataset=<{', '.join(datasets)}> takes what there is of that dataset)"
+    if want.shape == IMAGE_SHAPE:
+        remedies[1] = (
+            "set VISUAL to IDENTITY in norm_map of policy_preprocessor.json if LeRobot had no such statistics in "
+            "training either: it then leaves images as they are"
+        )
     return (
-        f"{checkpoint} has no usable statistics of {want}; without them the policy would read the arm wrongly or "
-        f"command standard scores for degrees. What there is: {'. '.join(map(str, places))}. Choose: "
+        f"{checkpoint} has no usable statistics of {want}; without them the policy would read the robot wrongly or "
+        f"command standard scores for degrees. What there is: "
+        f"{'. '.join(place.listed(features) for place in places)}. Choose: "
         f"{'; or '.join(remedies)}"
     )

@@ -1,0 +1,116 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The task in words to token ids, as the checkpoint's preprocessor does it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from smolvla_ros.policy.checkpoint import Checkpoint, CheckpointError
+from smolvla_ros.policy.config import SmolVLAConfig
+from smolvla_ros.policy.pipeline_steps import NEW_LINE, TOKENIZER, Pipeline
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    name: str
+    max_length: int
+    pads_to_max_length: bool
+    padding_side: str
+    truncates: bool
+    appends_newline: bool
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> TokenizerSettings:
+        """Those of a preprocessor."""
+        config = pipeline.settings(TOKENIZER)
+        side = config.get("padding_side", str, "right")
+        if side not in ("left", "right"):
+            raise CheckpointError(f"{config.where}: 'padding_side' is {side!r}, expected 'left' or 'right'")
+        return cls(
+            name=config.get("tokenizer_name", str),
+            max_length=config.positive("max_length"),
+            pads_to_max_length=_pads(
+                config.values.get("padding", "max_length"), f"{config.where}: 'padding'"
+            ),
+            padding_side=side,
+            truncates=config.get("truncation", bool, True),
+            appends_newline=NEW_LINE in pipeline.steps,
+        )
+
+    @classmethod
+    def of_older(cls, checkpoint: Checkpoint, config: SmolVLAConfig) -> TokenizerSettings:
+        """LeRobot 0.1 to 0.3 did the same in code, except that they did not cut long tasks."""
+        where = f"{checkpoint.folder / 'config.json'}: 'pad_language_to'"
+        return cls(
+            name=config.vlm_model_name,
+            max_length=config.tokenizer_max_length,
+            pads_to_max_length=_pads(config.pad_language_to, where),
+            padding_side="right",
+            truncates=True,
+            appends_newline=True,
+        )
+
+
+class TaskTokenizer:
+    """Task to token ids, with the tokenizer of the vision-language model; the last task's tokens are kept."""
+
+    def __init__(self, backbone: Checkpoint, settings: TokenizerSettings) -> None:
+        remedy = "the backbone folder must hold the vision-language model's config.json and tokenizer.json"
+        path = backbone.file("tokenizer.json", remedy)
+        config = backbone.json("tokenizer_config.json", remedy)
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the Rust library raises plain Exception
+            raise CheckpointError(f"{path} is not a tokenizer ({error}); copy the file again") from error
+        self._settings = settings
+        self._cached: tuple[str, Tensor, Tensor] | None = None
+        pad = config.values.get("pad_token", "")
+        pad = pad.get("content", "") if isinstance(pad, dict) else pad
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        if settings.truncates:
+            self._tokenizer.enable_truncation(
+                settings.max_length, direction=config.get("truncation_side", str, "right")
+            )
+        if settings.pads_to_max_length:
+            self._tokenizer.enable_padding(
+                direction=settings.padding_side,
+                pad_id=self.token_id(pad),
+                pad_token=pad,
+                length=settings.max_length,
+            )
+
+    def token_id(self, token: str) -> int:
+        found: int | None = self._tokenizer.token_to_id(token)
+        if found is None:
+            raise CheckpointError(
+                f"the tokenizer has no token {token!r}; check that the backbone folder is the right one"
+            )
+        return found
+
+    def __call__(self, task: str) -> tuple[Tensor, Tensor]:
+        """Token ids int64 (1, tokens) and which of them are not padding, bool (1, tokens)."""
+        if self._cached is None or self._cached[0] != task:
+            text = task + "\n" if self._settings.appends_newline and not task.endswith("\n") else task
+            encoding = self._tokenizer.encode(text)
+            if encoding.overflowing:
+                logger.warning(
+                    "task is longer than %d tokens and was cut: %r", self._settings.max_length, task
+                )
+            ids = torch.tensor([encoding.ids], dtype=torch.int64)
+            self._cached = task, ids, torch.tensor([encoding.attention_mask], dtype=torch.bool)
+        return self._cached[1:]
+
+
+def _pads(padding: object, where: str) -> bool:
+    if padding not in ("max_length", "longest"):
+        raise CheckpointError(f"{where} is {padding!r}, expected 'max_length' or 'longest'")
+    return padding == "max_length"

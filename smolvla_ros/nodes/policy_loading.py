@@ -95,6 +95,12 @@ class PolicyConfig:
     max_observation_age_s: float = setting(
         0.5, "older images or joint states are not acted on (s)", minimum=0.01, maximum=60.0, live=True
     )
+    chunk_rate_hz: float = setting(
+        0.0,
+        "chunks published without a request, for the newest `task` or `active_task` (Hz); 0: only on request",
+        minimum=0.0,
+        maximum=100.0,
+    )
     rtc: bool = setting(
         False,
         "real-time chunking: a new chunk goes on from what is executed while it is inferred; the executor's `fusion` "

@@ -1,6 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The policy on ROS: synchronized images and joint states in, an ActionChunk out for every chunk request.
+"""The policy on ROS: synchronized images, joint states and a task in, an ActionChunk out.
+
+A chunk answers a chunk request, which brings its task along; with `chunk_rate_hz` chunks are also published without
+being asked for, with request_id 0, for the task that was heard last on `task` or `active_task`; for an empty task none
+is. `task` is listened to only then: `ros2 topic pub --once` waits for one listener, which is to be the executor.
 
 Callbacks only keep the newest messages; one thread infers, so nothing waits for the model. The latest request
 wins: one that arrives while the model thinks is answered next, those between are forgotten. A request waits for an
@@ -24,11 +28,13 @@ from typing import Any
 
 import message_filters
 import numpy as np
+from std_msgs.msg import String
 
 import smolvla_ros.msg as msg
-from smolvla_ros.chunk import ActionChunk, ChunkRequest, steps_until
+from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason, steps_until
 from smolvla_ros.image import ImageError
 from smolvla_ros.nodes import parameters, topics
+from smolvla_ros.nodes.chunk_rate import ChunkRate
 from smolvla_ros.nodes.messages import action_chunk_msg
 from smolvla_ros.nodes.observing import observation_from, observed_topics, synchronize
 from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
@@ -45,7 +51,7 @@ LATENCY_WINDOW = 50
 
 
 class PolicyNode(SuiteNode[PolicyConfig]):
-    """Answers `chunk_request` with `action_chunk`."""
+    """Answers `chunk_request` with `action_chunk`, and publishes it at `chunk_rate_hz`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("policy", PolicyConfig, **options)
@@ -72,6 +78,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         self._policy.reset()
         self._starts_from_here: Policy | None = None  # the policy whose first pose has been checked
         self._request: ChunkRequest | None = None
+        self._unasked = ChunkRate(self.config.chunk_rate_hz)
         self._stopping = False
         self._subscribe()
         self._worker = threading.Thread(target=self._infer_forever, name="inference")
@@ -117,11 +124,14 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         for name, entry in zip(self._newest_ns, filters, strict=True):
             entry.registerCallback(self._note, name)
         synchronize(filters, self.config.sync_slop_s, self._on_synchronized)
-        request = topics.CHUNK_REQUEST
+        listened: list[tuple[topics.Topic, Any]] = [(topics.CHUNK_REQUEST, self._on_request)]
+        if self.config.chunk_rate_hz:
+            listened += [(topics.TASK, self._on_task), (topics.ACTIVE_TASK, self._on_task)]
         self._endpoints = [entry.sub for entry in filters]
-        self._endpoints.append(
-            self.create_subscription(request.type, request.name, self._on_request, request.subscribe)
-        )
+        self._endpoints += [
+            self.create_subscription(topic.type, topic.name, callback, topic.subscribe)
+            for topic, callback in listened
+        ]
 
     def _unsubscribe(self) -> None:
         for endpoint in self._endpoints:
@@ -149,7 +159,10 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         if self._latencies_s:
             values["inference p50 (s)"] = f"{np.percentile(self._latencies_s, 50):.3f}"
             values["inference p95 (s)"] = f"{np.percentile(self._latencies_s, 95):.3f}"
-        return Health(OK, "answering requests", values)
+        rate_hz = self.config.chunk_rate_hz
+        return Health(
+            OK, "answering requests" + (f", and {rate_hz:.4g} chunks a second" if rate_hz else ""), values
+        )
 
     # Callbacks keep, the thread works.
 
@@ -171,19 +184,24 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             self._request = request
             self._changed.notify()
 
+    def _on_task(self, message: String) -> None:
+        with self._changed:
+            self._unasked.task = message.data
+            self._changed.notify()
+
     def _infer_forever(self) -> None:
         os.nice(self.config.niceness)  # on Linux of this thread alone, and of those that torch starts from it
         while not self._stopping:
             self._infer_next()
 
     def _infer_next(self) -> None:
-        """Wait for a request and answer it, if that is possible now."""
+        """Wait for a request, or until a chunk is due without one, and answer it if that is possible now."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or (self._request and not self._loading))
-            if self._stopping:
+            request = self._wait_for_request()
+            if request is None:
                 return
-            request, synchronized, policy = self._request, self._synchronized, self._policy
-        assert request is not None
+            synchronized, policy = self._synchronized, self._policy
+        begun_s = time.monotonic()
         try:
             chunk = self._answer(policy, request, synchronized)
         except (ObservationError, ImageError, WireError) as error:
@@ -203,8 +221,24 @@ class PolicyNode(SuiteNode[PolicyConfig]):
                 return  # the next policy answers this request
             if self._request is request:
                 self._request = None
+            elif not request.request_id:
+                self._unasked.begun(begun_s, synchronized)
         if chunk is not None:
             self._chunk_publisher.publish(action_chunk_msg(chunk, self.now_ns()))
+
+    def _wait_for_request(self) -> ChunkRequest | None:
+        """The newest request, or one with request_id 0 when a chunk is due without any; None: the node stops."""
+        while not self._stopping:
+            wait_s = None
+            if not self._loading:
+                if self._request is not None:
+                    return self._request
+                patience_s = self.config.max_observation_age_s  # until what was seen is refused as too old
+                wait_s = self._unasked.until_due_s(time.monotonic(), self._synchronized, patience_s)
+                if wait_s is not None and wait_s <= 0.0:
+                    return ChunkRequest(self.now_ns(), 0, self._unasked.task, RequestReason.THRESHOLD)
+            self._changed.wait(wait_s)
+        return None
 
     def _wait_for_better(self, synchronized: tuple[Any, ...] | None) -> None:
         """Until other messages are there, or for a while: what is too new may only need time."""
@@ -285,7 +319,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
 
     def _complain(self, complaint: str) -> None:
         self.get_logger().warning(
-            f"cannot answer the chunk request yet: {complaint}", throttle_duration_sec=COMPLAINT_PERIOD_S
+            f"cannot infer a chunk yet: {complaint}", throttle_duration_sec=COMPLAINT_PERIOD_S
         )
         self._complaint, self._complained_s = complaint, time.monotonic()
 

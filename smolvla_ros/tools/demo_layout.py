@@ -19,7 +19,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from torch import Tensor
 
 from smolvla_ros.policy.config import ACTION, IMAGES, STATE
-from smolvla_ros.policy.processing import POSTPROCESSOR, PREPROCESSOR
+from smolvla_ros.policy.pipeline_steps import POSTPROCESSOR, PREPROCESSOR
 
 JOINTS = 6
 CAMERAS = ("camera1", "camera2")  # from above, on the wrist

@@ -17,16 +17,18 @@ pytest.importorskip("rclpy", reason="node tests need ROS 2")
 
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
+from std_msgs.msg import String
 
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.wire import chunk_from_msg
+from smolvla_ros.wire import chunk_from_msg, nanoseconds
 
 ROBOT_FILE = "config/so100.yaml"
 CAMERAS = ("top", "wrist")
+TASKS = {topic.name: topic for topic in (topics.TASK, topics.ACTIVE_TASK)}
 
 
 class Robot:
@@ -107,6 +109,41 @@ def test_a_request_is_answered_from_the_newest_observation(robot: Robot, start: 
     assert chunk.joint_names == robot.spec.joint_names and chunk.positions.shape == (50, 6)
     assert abs(chunk.observation_stamp_ns - asked_ns) < 200_000_000
     assert chunk.step_duration_ns == round(1e9 / 30)
+    # Whoever waits for one listener of `task` waits for the executor.
+    assert robot.observer.node.count_subscribers("task") == 0
+
+
+def test_chunks_come_without_a_request_for_the_task_that_was_heard_last(robot: Robot, start: Any) -> None:
+    scripted(start, chunk_rate_hz=10.0)
+    tasks = {name: robot.observer.publisher(topic) for name, topic in TASKS.items()}
+    robot.connect()
+    robot.observer.until(
+        lambda: all(end.get_subscription_count() for end in tasks.values()), "a listener of tasks"
+    )
+    robot.chunk(1)  # from now on it has seen something
+    robot.chunks.clear()
+    robot.observer.spin(0.3)
+    assert not robot.chunks  # for want of a task
+    tasks["task"].publish(String(data="wipe the table"))
+    robot.observer.until(lambda: len(robot.chunks) >= 6, "chunks without a request")
+    chunks = [chunk_from_msg(message) for message in robot.chunks]
+    assert {(chunk.request_id, chunk.task) for chunk in chunks} == {(0, "wipe the table")}
+    sent_s = [nanoseconds(message.header.stamp) / 1e9 for message in robot.chunks]
+    assert (sent_s[-1] - sent_s[0]) / (len(sent_s) - 1) > 0.09
+    assert min(np.diff([chunk.observation_stamp_ns for chunk in chunks])) > 0
+    robot.ask(7, "pick up the red cube")
+    robot.observer.until(
+        lambda: any(chunk.request_id == 7 for chunk in robot.chunks), "the answer to a request"
+    )
+    tasks["active_task"].publish(String(data="close the drawer"))
+    robot.observer.until(
+        lambda: robot.chunks[-1].task == "close the drawer", "chunks for the executor's task"
+    )
+    tasks["task"].publish(String(data=""))
+    robot.observer.spin(0.3)
+    robot.chunks.clear()
+    robot.observer.spin(0.3)
+    assert not robot.chunks
 
 
 def test_the_latest_request_wins_while_the_model_thinks(robot: Robot, start: Any) -> None:
@@ -314,7 +351,7 @@ def test_a_request_made_while_a_checkpoint_loads_is_answered_by_it(
     assert robot.set_parameters(policy="smolvla", checkpoint=str(checkpoint)).successful
     robot.observer.until(lambda: robot.chunks, "a chunk", 30.0)
     assert [(chunk.request_id, chunk.policy) for chunk in robot.chunks] == [(1, checkpoint.name)]
-    assert "cannot answer" not in program.output  # for what went by unseen meanwhile
+    assert "cannot infer" not in program.output  # for what went by unseen meanwhile
 
 
 @pytest.fixture

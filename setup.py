@@ -49,6 +49,6 @@ setup(
     extras_require={
         "arm": ["feetech-servo-sdk", "pyserial"],
         "dataset": ["av", "pyarrow", "rosbags"],
-        "policy": ["huggingface-hub", "safetensors", "tokenizers", "torch"],
+        "policy": ["huggingface-hub", "safetensors", "tokenizers", "torch", "transformers"],
     },
 )

@@ -80,6 +80,11 @@ class CheckpointSpec:
         vlm_config = BackboneConfig.from_json(
             vlm.json(CONFIG_FILE, "the backbone folder must hold it"), config
         )
+        if len(tokenizer) > vlm_config.vocabulary:
+            raise CheckpointError(
+                f"the tokenizer in {words.folder} has {len(tokenizer)} tokens, the model in {vlm.folder} knows "
+                f"{vlm_config.vocabulary}; one of the files belongs to another model"
+            )
         spec = cls(
             found.name,
             found.folder,

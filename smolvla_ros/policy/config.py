@@ -212,6 +212,7 @@ class BackboneConfig:
             raise CheckpointError(
                 f"{config.where}: 'model_type' is {config.values['model_type']!r}, expected 'smolvlm'"
             )
+        config = _with_defaults(config)
         text, vision = config.object("text_config"), config.object("vision_config")
         text.require("hidden_act", "silu", "silu", "the layers of SmolVLA use it")
         vision.require(
@@ -224,13 +225,13 @@ class BackboneConfig:
             raise CheckpointError(
                 f"{text.where} has {layers} layers, the checkpoint wants {policy.num_vlm_layers} of them"
             )
-        kv_heads = text.positive("num_key_value_heads", heads)
-        patch, pixel_shuffle = vision.positive("patch_size"), config.positive("scale_factor", 2)
-        if heads % kv_heads or policy.image_size % (patch * pixel_shuffle):
+        kv_heads = text.positive("num_key_value_heads")
+        patch, pixel_shuffle = vision.positive("patch_size"), config.positive("scale_factor")
+        if heads % kv_heads or policy.image_size // patch % pixel_shuffle:
             raise CheckpointError(
-                f"{config.where}: {heads} heads share {kv_heads} key-value heads, and images of "
-                f"{policy.image_size} pixels are cut into tokens of {patch * pixel_shuffle}; neither may leave "
-                f"a remainder"
+                f"{config.where}: {heads} heads share {kv_heads} key-value heads, and every "
+                f"{pixel_shuffle} of {policy.image_size // patch} patches in a row are joined; neither may leave a "
+                f"remainder"
             )
         return cls(
             text=TransformerConfig(
@@ -239,21 +240,32 @@ class BackboneConfig:
                 layers=policy.num_vlm_layers or layers,
                 heads=heads,
                 kv_heads=kv_heads,
-                head_dim=text.positive("head_dim", width // heads),
-                norm_eps=text.get("rms_norm_eps", float, 1e-6),
+                head_dim=text.positive("head_dim"),
+                norm_eps=text.get("rms_norm_eps", float),
             ),
             vision=VisionConfig(
                 width=vision.positive("hidden_size"),
-                mlp_width=vision.positive("intermediate_size", 3072),
-                layers=vision.positive("num_hidden_layers", 12),
+                mlp_width=vision.positive("intermediate_size"),
+                layers=vision.positive("num_hidden_layers"),
                 heads=vision.positive("num_attention_heads"),
-                norm_eps=vision.get("layer_norm_eps", float, 1e-6),
+                norm_eps=vision.get("layer_norm_eps", float),
                 image_size=vision.positive("image_size"),
                 patch_size=patch,
                 pixel_shuffle=pixel_shuffle,
             ),
             vocabulary=text.positive("vocab_size"),
         )
+
+
+def _with_defaults(config: Json) -> Json:
+    """The config.json of a SmolVLM as transformers completes it."""
+    from transformers import AutoConfig  # here, because it takes seconds
+
+    try:
+        completed = AutoConfig.for_model(**config.values)
+    except Exception as error:  # from the file's contents, of any type
+        raise CheckpointError(f"{config.where} is not the configuration of a SmolVLM ({error})") from error
+    return Json(config.where, completed.to_dict())
 
 
 def expert_config(text: TransformerConfig, width_multiplier: float) -> TransformerConfig:
@@ -286,7 +298,12 @@ def find_backbone(name: str, checkpoints: Sequence[Checkpoint], backbone: str | 
         )
     try:
         return Checkpoint(
-            download(name, None, ["config.json", "tokenizer.json", "tokenizer_config.json"]), name
+            download(
+                name,
+                None,
+                ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"],
+            ),
+            name,
         )
     except CheckpointError as error:
         raise CheckpointError(

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """SmolVLA, ready to use: load a checkpoint, give it images, state and task, get a chunk of actions.
 
-An own implementation on plain torch that reads LeRobot's checkpoints and reproduces its numbers; it needs
-neither LeRobot nor transformers. This file is the door: it joins the checkpoint's files, checks what comes
-in, and passes it through processing.py (before and after) and network.py (between). It knows no robot, no ROS
-and no clock.
+An own implementation on plain torch that reads LeRobot's checkpoints and reproduces its numbers; it needs no LeRobot,
+and of transformers the tokenizer and the configuration only. This file is the door: it joins the checkpoint's files,
+checks what comes in, and passes it through processing.py (before and after) and network.py (between). It knows no
+robot, no ROS and no clock.
 """
 
 from __future__ import annotations

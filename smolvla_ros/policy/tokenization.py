@@ -7,8 +7,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from smolvla_ros.policy.checkpoint import Checkpoint, CheckpointError
@@ -60,36 +58,37 @@ class TokenizerSettings:
 
 
 class TaskTokenizer:
-    """Task to token ids, with the tokenizer of the vision-language model; the last task's tokens are kept."""
+    """Task to token ids, with the tokenizer of the vision-language model; the last task's tokens are kept.
+
+    It is the tokenizer that LeRobot loads, by transformers' AutoTokenizer: the settings in tokenizer_config.json count
+    where tokenizer.json says otherwise.
+    """
 
     def __init__(self, backbone: Checkpoint, settings: TokenizerSettings) -> None:
         remedy = "the backbone folder must hold the vision-language model's config.json and tokenizer.json"
-        path = backbone.file("tokenizer.json", remedy)
-        config = backbone.json("tokenizer_config.json", remedy)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            backbone.file(name, remedy)
+        from transformers import AutoTokenizer  # here, because it takes seconds
+
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the Rust library raises plain Exception
-            raise CheckpointError(f"{path} is not a tokenizer ({error}); copy the file again") from error
+            self._tokenizer = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
+                backbone.folder, local_files_only=True, trust_remote_code=False
+            )
+        except Exception as error:  # from the files' contents, of any type
+            raise CheckpointError(
+                f"{backbone.folder / 'tokenizer.json'} is not a tokenizer ({error}); copy the files again"
+            ) from error
+        if settings.pads_to_max_length and self._tokenizer.pad_token_id is None:
+            raise CheckpointError(f"{backbone.folder / 'tokenizer_config.json'}: 'pad_token' is missing")
         self._settings = settings
         self._cached: tuple[str, Tensor, Tensor] | None = None
-        pad = config.values.get("pad_token", "")
-        pad = pad.get("content", "") if isinstance(pad, dict) else pad
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        if settings.truncates:
-            self._tokenizer.enable_truncation(
-                settings.max_length, direction=config.get("truncation_side", str, "right")
-            )
-        if settings.pads_to_max_length:
-            self._tokenizer.enable_padding(
-                direction=settings.padding_side,
-                pad_id=self.token_id(pad),
-                pad_token=pad,
-                length=settings.max_length,
-            )
+
+    def __len__(self) -> int:
+        """How many tokens there are; ids are below it."""
+        return len(self._tokenizer)
 
     def token_id(self, token: str) -> int:
-        found: int | None = self._tokenizer.token_to_id(token)
+        found: int | None = self._tokenizer.get_vocab().get(token)
         if found is None:
             raise CheckpointError(
                 f"the tokenizer has no token {token!r}; check that the backbone folder is the right one"
@@ -99,14 +98,19 @@ class TaskTokenizer:
     def __call__(self, task: str) -> tuple[Tensor, Tensor]:
         """Token ids int64 (1, tokens) and which of them are not padding, bool (1, tokens)."""
         if self._cached is None or self._cached[0] != task:
-            text = task + "\n" if self._settings.appends_newline and not task.endswith("\n") else task
-            encoding = self._tokenizer.encode(text)
-            if encoding.overflowing:
-                logger.warning(
-                    "task is longer than %d tokens and was cut: %r", self._settings.max_length, task
-                )
-            ids = torch.tensor([encoding.ids], dtype=torch.int64)
-            self._cached = task, ids, torch.tensor([encoding.attention_mask], dtype=torch.bool)
+            settings = self._settings
+            text = task + "\n" if settings.appends_newline and not task.endswith("\n") else task
+            if settings.truncates and len(self._tokenizer(text)["input_ids"]) > settings.max_length:
+                logger.warning("task is longer than %d tokens and was cut: %r", settings.max_length, task)
+            encoding = self._tokenizer(
+                [text],
+                max_length=settings.max_length,
+                truncation=settings.truncates,
+                padding="max_length" if settings.pads_to_max_length else "longest",
+                padding_side=settings.padding_side,
+                return_tensors="pt",
+            )
+            self._cached = task, encoding["input_ids"], encoding["attention_mask"].bool()
         return self._cached[1:]
 
 

@@ -50,7 +50,7 @@ def refuse(folder: Path, message: str, **options: Any) -> None:
         ({"max_state_dim": 4}, "state 6 and action 6 values do not fit max_state_dim 4"),
         ({"resize_imgs_with_padding": None}, "'resize_imgs_with_padding' is None, expected list"),
         ({"resize_imgs_with_padding": [64, 48]}, r"is \[64, 48\], expected two equal numbers"),
-        ({"resize_imgs_with_padding": [80, 80]}, "images of 80 pixels are cut into tokens of 32"),
+        ({"resize_imgs_with_padding": [80, 80]}, "every 2 of 5 patches in a row are joined"),
         ({"input_features": {"observation.state": {"type": "STATE", "shape": [6]}}}, "no camera"),
         (
             {"input_features": {"observation.image": {"type": "VISUAL"}}},
@@ -353,8 +353,9 @@ def test_a_broken_tokenizer_is_named(backbone: Path) -> None:
 
 
 def test_a_tokenizer_without_its_padding_token_is_refused(backbone: Path) -> None:
-    (backbone / "tokenizer_config.json").write_text('{"pad_token": "<nothing>"}')
-    refuse(GOLDEN / "era_b", "the tokenizer has no token '<nothing>'", backbone=backbone)
+    (backbone / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    (backbone / "special_tokens_map.json").unlink()
+    refuse(GOLDEN / "era_b", "tokenizer_config.json: 'pad_token' is missing", backbone=backbone)
 
 
 @pytest.mark.parametrize(
@@ -366,6 +367,8 @@ def test_a_tokenizer_without_its_padding_token_is_refused(backbone: Path) -> Non
         ("text_config", {"num_key_value_heads": 4}, "6 heads share 4 key-value heads"),
         ("text_config", {"hidden_size": 0}, "'hidden_size' is 0"),
         ("text_config", {"vocab_size": 449}, "embed_tokens.weight' has shape"),
+        ("text_config", {"vocab_size": 419}, "has 420 tokens, the model in .* knows 419"),
+        ("text_config", {"model_type": "perceptron"}, "config.json is not the configuration of a SmolVLM"),
     ],
 )
 def test_a_backbone_that_is_not_computed_is_refused(

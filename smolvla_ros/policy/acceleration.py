@@ -24,16 +24,18 @@ def accelerate(block: Block, device: torch.device, dtype: str) -> None:
     """
     if dtype == "native":
         return
-    packed = device.type == "cpu" and packs()
+    packs_any = device.type == "cpu" and packs()
+    packed = packs_any and (dtype == "float32" or computes_bfloat16(device))
     for module in block.module.modules():
         if isinstance(module, Projections | MLP | vision.Attention):
             module.fuse()
         if isinstance(module, vision.Attention):
             module.head_by_head = packed and dtype != "float32"
-    if packed:
-        # The language model is a tenth of the work; in 8 bits it would cost as much accuracy as all the rest.
-        in_int8 = dtype == "int8" and block.name.startswith(("vision.", "expert."))
-        _pack(block, Int8Linear if in_int8 else PackedLinear)
+    # The language model is a tenth of the work; in 8 bits it would cost as much accuracy as all the rest.
+    if packs_any and dtype == "int8" and block.name.startswith(("vision.", "expert.")):
+        _pack(block, Int8Linear)
+    elif packed:
+        _pack(block, PackedLinear)
 
 
 def weights_bytes(network: Network) -> int:

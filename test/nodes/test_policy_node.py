@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +15,16 @@ import pytest
 pytest.importorskip("rclpy", reason="node tests need ROS 2")
 
 from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
+from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
 from smolvla_ros.observation import Frame
+from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.wire import chunk_from_msg, nanoseconds
 
@@ -146,77 +148,40 @@ def test_chunks_come_without_a_request_for_the_task_that_was_heard_last(robot: R
     assert not robot.chunks
 
 
-def test_the_latest_request_wins_while_the_model_thinks(robot: Robot, start: Any) -> None:
-    scripted(start, latency_s=0.5)
-    robot.connect()
-    robot.chunk(1000)  # from now on it has seen something, and begins at once
-    robot.chunks.clear()
-    for request_id in (1, 2, 3, 4):
-        robot.ask(request_id)
-        robot.observer.spin(0.05)
-    robot.observer.until(
-        lambda: robot.chunks and robot.chunks[-1].request_id == 4, "the answer to the last request"
-    )
-    robot.observer.spin(0.7)
-    thought_of, latest = (chunk.request_id for chunk in robot.chunks)
-    assert thought_of < latest == 4
-
-
-def test_a_chunk_says_which_task_it_answers(robot: Robot, start: Any) -> None:
-    scripted(start, latency_s=0.5)
-    robot.connect()
-    robot.chunk(1000)  # from now on it has seen something, and begins at once
-    robot.chunks.clear()
-    robot.ask(1, "wipe the table")
-    robot.observer.spin(0.2)
-    robot.ask(2, "pick up the red cube")  # while the answer to the first is under way
-    robot.observer.until(lambda: len(robot.chunks) == 2, "both answers")
-    assert [(chunk.request_id, chunk.task) for chunk in robot.chunks] == [
-        (1, "wipe the table"),
-        (2, "pick up the red cube"),
-    ]
-
-
-def test_callbacks_never_wait_for_the_model(robot: Robot, start: Any) -> None:
-    scripted(start, latency_s=1.0)
-    robot.connect()
-    robot.observer.spin(0.3)
-    robot.ask(1)
-    robot.observer.spin(0.2)
-    asked_ns = robot.ask(2)  # answered only after the first, but from what was seen meanwhile
-    robot.observer.until(lambda: len(robot.chunks) == 2, "both answers")
-    assert chunk_from_msg(robot.chunks[1]).observation_stamp_ns > asked_ns + 500_000_000
-
-
-@pytest.mark.parametrize(
-    ("lags", "message"),
-    [
-        ({"wrist": 5.0}, "wrist: 5.0. s old, more than max_observation_age_s"),
-        ({"top": -2.0, "wrist": -2.0, "joints": -2.0}, "in the future"),
-        ({"top": 3.0, "wrist": 3.0, "joints": 3.0}, "3.0. s old, more than max_observation_age_s"),
-    ],
-)
-def test_what_is_not_now_is_not_acted_on(
-    robot: Robot, start: Any, lags: dict[str, float], message: str
+def test_while_the_model_thinks_the_latest_request_waits_for_a_newer_observation(
+    robot: Robot, start: Any
 ) -> None:
-    program = scripted(start)
-    robot.lag_s.update(lags)
+    scripted(start, latency_s=0.8)
     robot.connect()
-    robot.ask()
-    robot.observer.until(lambda: re.search(message, program.output), f"the log to say '{message}'")
-    robot.observer.spin(0.3)
-    assert not robot.chunks
-    robot.lag_s.update(dict.fromkeys(lags, 0.0))  # the same request is answered once the robot is in order
-    robot.observer.until(lambda: robot.chunks, "a chunk after all")
+    robot.chunk(1000)  # from now on it has seen something, and begins at once
+    robot.chunks.clear()
+    tasks = {1: "wipe the table", 2: "wipe the floor", 3: "pick up the red cube"}
+    for request_id, task in tasks.items():
+        asked_ns = robot.ask(request_id, task)
+        robot.observer.spin(0.1)
+    robot.observer.until(
+        lambda: robot.chunks and robot.chunks[-1].request_id == 3, "the answer to the last request"
+    )
+    first, latest = (chunk_from_msg(message) for message in robot.chunks)
+    assert first.request_id < latest.request_id
+    assert [chunk.task for chunk in (first, latest)] == [tasks[chunk.request_id] for chunk in (first, latest)]
+    assert latest.observation_stamp_ns > asked_ns + 200_000_000  # callbacks did not wait for the model
 
 
-def test_a_missing_camera_is_named(robot: Robot, start: Any) -> None:
+def test_what_is_incomplete_or_not_now_is_named_and_not_acted_on(robot: Robot, start: Any) -> None:
     program = scripted(start)
     robot.silent.add("wrist")
     robot.connect()
     robot.ask()
     robot.observer.until(lambda: "nothing has arrived from wrist;" in program.output, "a complaint")
+    robot.silent.clear()
+    robot.lag_s.update(dict.fromkeys(robot.lag_s, -2.0))
+    robot.observer.until(lambda: "in the future" in program.output, "a complaint of the stamps")
     assert not robot.chunks
+    robot.lag_s.update(
+        dict.fromkeys(robot.lag_s, 0.0)
+    )  # the same request is answered once the robot is in order
+    robot.observer.until(lambda: robot.chunks, "a chunk after all")
 
 
 @pytest.fixture(scope="module")
@@ -241,34 +206,15 @@ def smolvla(start: Any, checkpoint: Path, **parameters: Any) -> Any:
     )
 
 
-def test_smolvla_answers_in_radians_near_the_present_pose(robot: Robot, start: Any, checkpoint: Path) -> None:
-    smolvla(start, checkpoint)
-    robot.connect()
-    robot.observer.spin(0.3)
-    robot.ask()
-    robot.observer.until(lambda: robot.chunks, "a chunk", 30.0)
-    chunk = chunk_from_msg(robot.chunks[0])
-    assert chunk.positions.shape == (50, 6)
-    assert np.abs(chunk.positions[0] - robot.pose).max() < 0.5
-    assert (chunk.positions > robot.spec.lower_rad - 1).all() and (
-        chunk.positions < robot.spec.upper_rad + 1
-    ).all()
-
-
-def test_a_checkpoint_that_does_not_fit_ends_the_start(start: Any, checkpoint: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    (broken / "config.json").write_text("{")
-    cases = [
-        ({"checkpoint": broken}, "config.json"),
+def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"checkpoint": ""}, "parameter `checkpoint` is empty"),
-        ({"checkpoint": checkpoint}, "calibration"),
-        ({"checkpoint": checkpoint, "cameras": ["side"]}, "camera3"),
+        ({"checkpoint": str(checkpoint)}, "calibration"),
+        ({"checkpoint": str(checkpoint), "cameras": ("side",)}, "camera3"),
     ]
-    programs = [start("nodes.policy_node", robot=ROBOT_FILE, **parameters) for parameters, _ in cases]
-    for program, (_, message) in zip(programs, cases, strict=True):
-        assert program.wait(60.0) == 1
-        assert message in program.output and "Traceback" not in program.output
+    for parameters, message in cases:
+        with pytest.raises(PolicyError, match=message):
+            load_policy(PolicyConfig(**parameters), RobotSpec.load(ROBOT_FILE), get_logger("test"))
 
 
 def test_statistics_in_other_units_end_the_start_with_one_finding(
@@ -283,6 +229,40 @@ def test_statistics_in_other_units_end_the_start_with_one_finding(
     assert program.wait(60.0) == 1
     refusal = "cannot configure: checkpoint 'radians' does not fit this robot: units: the statistics look like radians"
     assert program.output.count(refusal) == 1 and "Traceback" not in program.output
+
+
+def test_smolvla_answers_until_another_checkpoint_that_fits_takes_over(
+    robot: Robot, start: Any, checkpoint: Path, other_checkpoint: Path, tmp_path: Path
+) -> None:
+    program = smolvla(start, checkpoint)
+    robot.connect()
+    robot.observer.spin(0.3)
+    chunk = robot.chunk(1)
+    assert chunk.policy == checkpoint.name and chunk.positions.shape == (50, 6)
+    assert np.abs(chunk.positions[0] - robot.pose).max() < 0.5
+    assert (chunk.positions > robot.spec.lower_rad - 1).all()
+    assert (chunk.positions < robot.spec.upper_rad + 1).all()
+
+    broken = Path(shutil.copytree(checkpoint, tmp_path / "broken"))
+    (broken / "model.safetensors").write_bytes(b"cut off")
+    for values, reason in (
+        ({"checkpoint": str(tmp_path / "nowhere")}, "nowhere"),
+        ({"checkpoint": str(broken)}, "model.safetensors"),
+        ({"cameras": ["side"]}, "Without a partner: camera3"),
+        ({"checkpoint": str(checkpoint), "robot": "another.yaml"}, "robot cannot change"),
+    ):
+        result = robot.set_parameters(**values)
+        assert not result.successful and reason in result.reason
+    assert robot.chunk(2).policy == checkpoint.name
+
+    result = robot.set_parameters(checkpoint=str(other_checkpoint))
+    assert result.successful, result.reason
+    assert robot.chunk(3).policy == "another"
+    assert f"'another' takes over from '{checkpoint.name}'" in program.output
+    assert robot.set_parameters(cameras=["top"]).successful
+    robot.silent.add("wrist")  # is not looked at any more
+    robot.observer.spin(0.3)
+    robot.chunk(4)
 
 
 def test_no_chunk_begins_from_a_pose_that_the_policy_never_saw(
@@ -302,42 +282,6 @@ def test_no_chunk_begins_from_a_pose_that_the_policy_never_saw(
     robot.observer.spin(0.3)
     robot.chunk(2)
     assert "could as well be" not in program.output  # the units are confirmed
-
-
-def test_another_checkpoint_takes_over_while_the_node_runs(
-    robot: Robot, start: Any, checkpoint: Path, other_checkpoint: Path
-) -> None:
-    program = smolvla(start, checkpoint)
-    robot.connect()
-    robot.observer.spin(0.3)
-    assert robot.chunk(1).policy == checkpoint.name
-    result = robot.set_parameters(checkpoint=str(other_checkpoint))
-    assert result.successful, result.reason
-    assert robot.chunk(2).policy == "another"
-    assert f"'another' takes over from '{checkpoint.name}'" in program.output
-    assert robot.set_parameters(cameras=["top"]).successful
-    robot.silent.add("wrist")  # is not looked at any more
-    robot.observer.spin(0.3)
-    robot.chunk(3)
-
-
-def test_a_refused_checkpoint_leaves_the_old_one_at_work(
-    robot: Robot, start: Any, checkpoint: Path, tmp_path: Path
-) -> None:
-    broken = Path(shutil.copytree(checkpoint, tmp_path / "broken"))
-    (broken / "model.safetensors").write_bytes(b"cut off")
-    smolvla(start, checkpoint)
-    robot.connect()
-    robot.observer.spin(0.3)
-    for values, reason in (
-        ({"checkpoint": str(tmp_path / "nowhere")}, "nowhere"),
-        ({"checkpoint": str(broken)}, "model.safetensors"),
-        ({"cameras": ["side"]}, "Without a partner: camera3"),
-        ({"checkpoint": str(checkpoint), "robot": "another.yaml"}, "robot cannot change"),
-    ):
-        result = robot.set_parameters(**values)
-        assert not result.successful and reason in result.reason
-    assert robot.chunk(1).policy == checkpoint.name
 
 
 def test_a_request_made_while_a_checkpoint_loads_is_answered_by_it(

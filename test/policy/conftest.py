@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,32 +49,33 @@ def tensors() -> dict[str, torch.Tensor]:
     return load_file(GOLDEN / "cases.safetensors")
 
 
+def build_checkpoint(
+    folder: Path,
+    config: Mapping[str, Any] | None = None,
+    steps: Mapping[str, Mapping[str, Any]] | None = None,
+    without: tuple[str, ...] = (),
+) -> Path:
+    """A copy of the golden checkpoint with other config values, other step settings, or without some files."""
+    folder.mkdir()
+    for source in (GOLDEN / "era_b").iterdir():
+        if source.name in without:
+            continue
+        if source.suffix == ".safetensors":
+            (folder / source.name).symlink_to(source)
+            continue
+        values = json.loads(source.read_text())
+        if source.name == "config.json":
+            values.update(config or {})
+        for step in values.get("steps", []):
+            step["config"].update((steps or {}).get(step["registry_name"], {}))
+        (folder / source.name).write_text(json.dumps(values))
+    return folder
+
+
 @pytest.fixture
 def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
-    """Builds a copy of the golden checkpoint with other config values, other step settings, or without some files."""
-
-    def make(
-        config: Mapping[str, Any] | None = None,
-        steps: Mapping[str, Mapping[str, Any]] | None = None,
-        without: tuple[str, ...] = (),
-    ) -> Path:
-        folder = tmp_path / "checkpoint"
-        folder.mkdir()
-        for source in (GOLDEN / "era_b").iterdir():
-            if source.name in without:
-                continue
-            if source.suffix == ".safetensors":
-                (folder / source.name).symlink_to(source)
-                continue
-            values = json.loads(source.read_text())
-            if source.name == "config.json":
-                values.update(config or {})
-            for step in values.get("steps", []):
-                step["config"].update((steps or {}).get(step["registry_name"], {}))
-            (folder / source.name).write_text(json.dumps(values))
-        return folder
-
-    return make
+    """`build_checkpoint` in the test's folder."""
+    return partial(build_checkpoint, tmp_path / "checkpoint")
 
 
 def save_without_processors(folder: Path, buffers: Mapping[str, torch.Tensor], prefix: str = "") -> Path:
@@ -137,6 +139,21 @@ def load(make_checkpoint: MakeCheckpoint) -> Callable[..., SmolVLA]:
         return SmolVLA.from_pretrained(
             make_checkpoint(**changes), device="cpu", dtype=dtype, backbone=GOLDEN / "vlm"
         )
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def load_shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., SmolVLA]:
+    """As `load`, for tests that leave the policy as it is: each altered copy is loaded once."""
+    loaded: dict[str, SmolVLA] = {}
+
+    def load(dtype: str = "float32", **changes: Any) -> SmolVLA:
+        key = json.dumps([dtype, changes], sort_keys=True)
+        if key not in loaded:
+            folder = build_checkpoint(tmp_path_factory.mktemp("shared") / "checkpoint", **changes)
+            loaded[key] = SmolVLA.from_pretrained(folder, device="cpu", dtype=dtype, backbone=GOLDEN / "vlm")
+        return loaded[key]
 
     return load
 

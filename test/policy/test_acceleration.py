@@ -53,9 +53,9 @@ def random_linear(seed: int, inputs: int, outputs: int, **options: bool) -> Line
 )
 @pytest.mark.parametrize("name", ["basic", "mixed_sizes", "missing_last_camera", "camera_masked"])
 def test_every_number_format_stays_near_the_reference(
-    name: str, dtype: str, largest: float, mean: float, load: Load, tensors: Tensors
+    name: str, dtype: str, largest: float, mean: float, load_shared: Load, tensors: Tensors
 ) -> None:
-    policy = load(dtype)
+    policy = load_shared(dtype)
     expected = policy.processors.action.normalize(tensors[f"{name}.fp32.action"][0])
     error = (normalized(policy, name, tensors) - expected).abs()
     assert error.max() < largest
@@ -73,8 +73,8 @@ def test_cameras_seen_side_by_side_look_as_they_do_one_after_the_other(
     torch.testing.assert_close(at_once, one_by_one, rtol=0, atol=1e-6)
 
 
-def test_native_is_left_as_the_reference_computes_it(load: Load) -> None:
-    kinds = {type(module) for module in load("native").network.modules()}
+def test_native_is_left_as_the_reference_computes_it(load_shared: Load) -> None:
+    kinds = {type(module) for module in load_shared("native").network.modules()}
     assert not kinds & {PackedLinear, Int8Linear}
 
 
@@ -84,9 +84,9 @@ def test_native_is_left_as_the_reference_computes_it(load: Load) -> None:
     [("float32", PackedLinear), pytest.param("int8", Int8Linear, marks=int8)],
 )
 def test_on_a_cpu_every_layer_of_the_large_parts_is_packed(
-    dtype: str, of_vision_and_expert: type, load: Load
+    dtype: str, of_vision_and_expert: type, load_shared: Load
 ) -> None:
-    network = load(dtype).network
+    network = load_shared(dtype).network
     kinds = {
         part: {type(m) for m in part.modules() if isinstance(m, nn.Linear | PackedLinear | Int8Linear)}
         for part in (network.vision, network.connector, network.text, network.expert)

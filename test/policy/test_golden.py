@@ -49,8 +49,10 @@ def inputs(name: str, tensors: Tensors) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "mode"), RUNS)
-def test_actions_are_those_of_the_reference(name: str, mode: str, load: Load, tensors: Tensors) -> None:
-    policy = load_case(load, name, mode)
+def test_actions_are_those_of_the_reference(
+    name: str, mode: str, load_shared: Load, tensors: Tensors
+) -> None:
+    policy = load_case(load_shared, name, mode)
     actions = policy.predict_chunk(**inputs(name, tensors), noise=tensors[f"{name}.noise"][0].numpy())
     std = policy.processors.action.second.numpy()  # tolerances are in standard deviations
     error = np.abs(actions - tensors[f"{name}.{mode}.action"][0].numpy()) / std
@@ -63,8 +65,8 @@ def test_actions_are_those_of_the_reference(name: str, mode: str, load: Load, te
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_prepared_inputs_are_those_of_the_reference(name: str, load: Load, tensors: Tensors) -> None:
-    prepared: PreparedInputs = load_case(load, name, "fp32").prepare(**inputs(name, tensors))
+def test_prepared_inputs_are_those_of_the_reference(name: str, load_shared: Load, tensors: Tensors) -> None:
+    prepared: PreparedInputs = load_case(load_shared, name, "fp32").prepare(**inputs(name, tensors))
     assert torch.equal(prepared.tokens, tensors[f"{name}.tokens"])
     assert torch.equal(prepared.tokens_valid, tensors[f"{name}.mask"])
     assert prepared.image_valid == tensors[f"{name}.prepared_image_masks"][0].tolist()
@@ -78,8 +80,10 @@ def test_prepared_inputs_are_those_of_the_reference(name: str, load: Load, tenso
 
 
 @pytest.mark.parametrize("mode", ["fp32", "native"])
-def test_what_happens_on_the_way_is_that_of_the_reference(mode: str, load: Load, tensors: Tensors) -> None:
-    policy = load_case(load, "basic", mode)
+def test_what_happens_on_the_way_is_that_of_the_reference(
+    mode: str, load_shared: Load, tensors: Tensors
+) -> None:
+    policy = load_case(load_shared, "basic", mode)
     network = policy.network
     found: dict[str, torch.Tensor] = {}
     with torch.inference_mode():
@@ -117,8 +121,8 @@ def test_what_happens_on_the_way_is_that_of_the_reference(mode: str, load: Load,
             assert torch.equal(tensor, expected), name
 
 
-def test_native_types_are_those_of_the_reference(load: Load) -> None:
-    network = load_case(load, "basic", "native").network
+def test_native_types_are_those_of_the_reference(load_shared: Load) -> None:
+    network = load_case(load_shared, "basic", "native").network
     kept = {name for name, parameter in network.named_parameters() if parameter.dtype == torch.float32}
     assert kept == {
         *(f"expert.layers.{layer}.self_attn.{kind}_proj.weight" for layer in (1, 3) for kind in "kv"),
@@ -132,16 +136,16 @@ def test_native_types_are_those_of_the_reference(load: Load) -> None:
     assert {p.dtype for name, p in network.named_parameters() if name not in kept} == {torch.bfloat16}
 
 
-def test_without_vlm_weights_the_vision_tower_is_float32(load: Load) -> None:
-    network = load_case(load, "basic", "native_no_vlm_weights").network
+def test_without_vlm_weights_the_vision_tower_is_float32(load_shared: Load) -> None:
+    network = load_case(load_shared, "basic", "native_no_vlm_weights").network
     assert {p.dtype for p in (*network.vision.parameters(), *network.connector.parameters())} == {
         torch.float32
     }
     assert network.text.embed_tokens.weight.dtype == torch.bfloat16
 
 
-def test_swapped_cameras_change_the_actions(load: Load, tensors: Tensors) -> None:
-    policy, given = load_case(load, "mixed_sizes", "fp32"), inputs("mixed_sizes", tensors)
+def test_swapped_cameras_change_the_actions(load_shared: Load, tensors: Tensors) -> None:
+    policy, given = load_case(load_shared, "mixed_sizes", "fp32"), inputs("mixed_sizes", tensors)
     noise = tensors["mixed_sizes.noise"][0].numpy()
     swapped = {"camera1": given["images"]["camera2"], "camera2": given["images"]["camera1"]}
     difference = policy.predict_chunk(**given, noise=noise) - policy.predict_chunk(

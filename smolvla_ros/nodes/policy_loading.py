@@ -97,7 +97,7 @@ class PolicyConfig:
     )
     chunk_rate_hz: float = setting(
         0.0,
-        "chunks published without a request, for the newest `task` or `active_task` (Hz); 0: only on request",
+        "chunks published without a request, for the task heard last (Hz); 0: only on request",
         minimum=0.0,
         maximum=100.0,
     )

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The policy on ROS: synchronized images, joint states and a task in, an ActionChunk out.
 
-A chunk answers a chunk request, which brings its task along; with `chunk_rate_hz` chunks are also published without
-being asked for, with request_id 0, for the task that was heard last on `task` or `active_task`; for an empty task none
-is. `task` is listened to only then: `ros2 topic pub --once` waits for one listener, which is to be the executor.
+A chunk answers a chunk request, which brings its task along. With `chunk_rate_hz` chunks are also published without
+being asked for, with request_id 0, for the task heard last: on the executor's `active_task`, or on `task` where there
+is no executor. For an empty task none is.
 
 Callbacks only keep the newest messages; one thread infers, so nothing waits for the model. The latest request
 wins: one that arrives while the model thinks is answered next, those between are forgotten. A request waits for an
@@ -24,6 +24,8 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import message_filters
@@ -40,11 +42,13 @@ from smolvla_ros.nodes.observing import observation_from, observed_topics, synch
 from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
 from smolvla_ros.nodes.running import run
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
+from smolvla_ros.nodes.task_listener import TaskListener
 from smolvla_ros.observation import NANOSECONDS, Observation, ObservationError, what_keeps_apart
 from smolvla_ros.policy.policy import Continuation, Policy, PolicyError
 from smolvla_ros.wire import WireError, nanoseconds, request_from_msg
 
 COMPLAINT_PERIOD_S = 2.0
+LOOK_PERIOD_S = 0.5  # how soon an executor is found to be there, or to be gone
 HINT_PERIOD_S = 30.0
 CATCH_UP_S = 1.0  # after loading, during which no message was taken in; until then old ones are no news
 LATENCY_WINDOW = 50
@@ -61,6 +65,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         self._loading = False
         self._loaded_s = -math.inf
         self._endpoints: list[Any] = []
+        self._task_ends: list[Callable[[], object]] = []  # how to listen to tasks no more
         self._chunk_publisher: Any = None
 
     def configure(self) -> None:
@@ -81,6 +86,10 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         self._unasked = ChunkRate(self.config.chunk_rate_hz)
         self._stopping = False
         self._subscribe()
+        if self.config.chunk_rate_hz:
+            listener = TaskListener(self, self._on_task)
+            timer = self.create_timer(LOOK_PERIOD_S, listener.look)
+            self._task_ends = [listener.close, partial(self.destroy_timer, timer)]
         self._worker = threading.Thread(target=self._infer_forever, name="inference")
         self._worker.start()
 
@@ -124,14 +133,11 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         for name, entry in zip(self._newest_ns, filters, strict=True):
             entry.registerCallback(self._note, name)
         synchronize(filters, self.config.sync_slop_s, self._on_synchronized)
-        listened: list[tuple[topics.Topic, Any]] = [(topics.CHUNK_REQUEST, self._on_request)]
-        if self.config.chunk_rate_hz:
-            listened += [(topics.TASK, self._on_task), (topics.ACTIVE_TASK, self._on_task)]
+        request = topics.CHUNK_REQUEST
         self._endpoints = [entry.sub for entry in filters]
-        self._endpoints += [
-            self.create_subscription(topic.type, topic.name, callback, topic.subscribe)
-            for topic, callback in listened
-        ]
+        self._endpoints.append(
+            self.create_subscription(request.type, request.name, self._on_request, request.subscribe)
+        )
 
     def _unsubscribe(self) -> None:
         for endpoint in self._endpoints:
@@ -140,6 +146,9 @@ class PolicyNode(SuiteNode[PolicyConfig]):
 
     def deactivate(self) -> None:
         self._unsubscribe()
+        for end in self._task_ends:
+            end()
+        self._task_ends = []
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -184,7 +193,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             self._request = request
             self._changed.notify()
 
-    def _on_task(self, message: String) -> None:
+    def _on_task(self, _topic: topics.Topic, message: String) -> None:
         with self._changed:
             self._unasked.task = message.data
             self._changed.notify()

@@ -30,7 +30,6 @@ from smolvla_ros.wire import chunk_from_msg, nanoseconds
 
 ROBOT_FILE = "config/so100.yaml"
 CAMERAS = ("top", "wrist")
-TASKS = {topic.name: topic for topic in (topics.TASK, topics.ACTIVE_TASK)}
 
 
 class Robot:
@@ -117,35 +116,35 @@ def test_a_request_is_answered_from_the_newest_observation(robot: Robot, start: 
 
 def test_chunks_come_without_a_request_for_the_task_that_was_heard_last(robot: Robot, start: Any) -> None:
     scripted(start, chunk_rate_hz=10.0)
-    tasks = {name: robot.observer.publisher(topic) for name, topic in TASKS.items()}
+    tasks = robot.observer.publisher(topics.TASK)
     robot.connect()
-    robot.observer.until(
-        lambda: all(end.get_subscription_count() for end in tasks.values()), "a listener of tasks"
-    )
+    robot.observer.until(tasks.get_subscription_count, "a listener of tasks")
     robot.chunk(1)  # from now on it has seen something
     robot.chunks.clear()
     robot.observer.spin(0.3)
     assert not robot.chunks  # for want of a task
-    tasks["task"].publish(String(data="wipe the table"))
+    tasks.publish(String(data="wipe the table"))
     robot.observer.until(lambda: len(robot.chunks) >= 6, "chunks without a request")
     chunks = [chunk_from_msg(message) for message in robot.chunks]
     assert {(chunk.request_id, chunk.task) for chunk in chunks} == {(0, "wipe the table")}
     sent_s = [nanoseconds(message.header.stamp) / 1e9 for message in robot.chunks]
-    assert (sent_s[-1] - sent_s[0]) / (len(sent_s) - 1) > 0.09
+    assert (sent_s[-1] - sent_s[0]) / (len(sent_s) - 1) > 0.07
     assert min(np.diff([chunk.observation_stamp_ns for chunk in chunks])) > 0
     robot.ask(7, "pick up the red cube")
     robot.observer.until(
         lambda: any(chunk.request_id == 7 for chunk in robot.chunks), "the answer to a request"
     )
-    tasks["active_task"].publish(String(data="close the drawer"))
-    robot.observer.until(
-        lambda: robot.chunks[-1].task == "close the drawer", "chunks for the executor's task"
-    )
-    tasks["task"].publish(String(data=""))
+    tasks.publish(String(data=""))
     robot.observer.spin(0.3)
     robot.chunks.clear()
     robot.observer.spin(0.3)
     assert not robot.chunks
+    executor = robot.observer.publisher(topics.ACTIVE_TASK)
+    executor.publish(String(data="close the drawer"))
+    robot.observer.until(
+        lambda: robot.chunks and robot.chunks[-1].task == "close the drawer", "the executor's task"
+    )
+    robot.observer.until(lambda: not tasks.get_subscription_count(), "task to be left to the executor")
 
 
 def test_while_the_model_thinks_the_latest_request_waits_for_a_newer_observation(

@@ -33,6 +33,7 @@ def kilobytes(name):
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(name))
 
+assert "transformers" not in sys.modules  # until a checkpoint is loaded
 small, large, vlm, dtype = sys.argv[1:]
 SmolVLA.from_pretrained(small, device="cpu", dtype=dtype, backbone=vlm)
 before = kilobytes("VmRSS")

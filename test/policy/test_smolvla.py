@@ -30,11 +30,6 @@ def test_importing_the_package_does_not_import_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_importing_the_policy_does_not_import_transformers() -> None:
-    code = "import sys, smolvla_ros.policy.smolvla; sys.exit('transformers' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_the_package_has_no_other_names() -> None:
     import smolvla_ros.policy
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint of any generation, found, read and checked: all but the numbers of its weights.
 
-This is what preflight looks at, in well under a second, and what SmolVLA loads from. A local folder touches no
-network. An adapter (LoRA) brings its own config and processors along, or takes those of its base model.
+This is what preflight looks at, and what SmolVLA loads from. A local folder touches no network. An adapter (LoRA)
+brings its own config and processors along, or takes those of its base model.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
 from smolvla_ros.chunk import ActionChunk  # noqa: E402
 from smolvla_ros.nodes import topics  # noqa: E402
-from smolvla_ros.nodes.fast_dds import set_fast_dds  # noqa: E402
+from smolvla_ros.nodes.fast_dds import PROFILE, set_fast_dds  # noqa: E402
 from smolvla_ros.nodes.messages import action_chunk_msg, joint_state_msg, time_msg  # noqa: E402
 from smolvla_ros.robot import Joints, RobotSpec  # noqa: E402
 from smolvla_ros.tools.demo_plan import free_domain  # noqa: E402
@@ -50,6 +50,7 @@ SO100 = RobotSpec.load(ROBOT)
 os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+os.environ.pop(PROFILE, None)  # also the one that this module has set in the process that started this one
 set_fast_dds()
 
 
@@ -61,6 +62,11 @@ def is_whole(state: Any) -> bool:
 def measured_rad(states: list[Any]) -> np.ndarray:
     """The positions of the newest joint states that are whole."""
     return joints_from_msg(next(filter(is_whole, reversed(states))), SO100.joint_names).positions_rad
+
+
+def shares_memory(pid: int) -> bool:
+    """Whether Fast DDS of a running process uses shared memory, which a killed process can lock for others."""
+    return "/dev/shm/fastrtps" in Path(f"/proc/{pid}/maps").read_text()
 
 
 class Program:
@@ -84,11 +90,6 @@ class Program:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
-
-    @property
-    def shares_memory(self) -> bool:
-        """Whether its Fast DDS uses shared memory, which a killed process can lock for others."""
-        return "/dev/shm/fastrtps" in Path(f"/proc/{self.pid}/maps").read_text()
 
     def wait(self, timeout_s: float = 20.0) -> int:
         """Its exit code, once it ends by itself."""
@@ -347,7 +348,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         return programs[-1]
 
     yield start_program
-    sharing = [program.log.stem for program in programs if program.running and program.shares_memory]
+    sharing = [program.log.stem for program in programs if program.running and shares_memory(program.pid)]
     codes = {program.log.stem: program.stop() for program in reversed(programs) if program.running}
     logs = "\n".join(f"--- {program.log.stem}\n{program.output}" for program in programs)
     assert not any(codes.values()), f"exit codes {codes}\n{logs}"
@@ -377,8 +378,11 @@ def on_terminal() -> Iterator[Callable[..., Terminal]]:
         return terminals[-1]
 
     yield start_on_terminal
+    running = [terminal.process for terminal in terminals if terminal.process.poll() is None]
+    sharing = [process.args for process in running if shares_memory(process.pid)]
     for terminal in terminals:
         terminal.close()
+    assert not sharing, f"{sharing} can be locked by a killed process: see smolvla_ros/nodes/fast_dds.py"
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from types import TracebackType
 from smolvla_ros.arm import packets
 from smolvla_ros.arm.emulated_bus import answering_ids, execute
 from smolvla_ros.arm.emulated_faults import LineFaults
-from smolvla_ros.arm.emulated_files import EmulatedMemory, make_link, remove_link
+from smolvla_ros.arm.emulated_files import EmulatedMemory, make_link, remove_link, remove_stale_link
 from smolvla_ros.arm.emulated_servo import EmulatedServo
 from smolvla_ros.arm.registers import BAUD_RATES
 from smolvla_ros.settings import SettingError
@@ -230,6 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(arguments: argparse.Namespace, stopping: list[int]) -> int:
     """The arm until a signal is noted; exit code."""
     try:
+        remove_stale_link(arguments.link)
         names = [entry.name for entry in fields(LineFaults) if hasattr(arguments, entry.name)]
         faults = LineFaults(**{name: getattr(arguments, name) for name in names})
         calibration = load_calibration(arguments.calibration)

@@ -24,6 +24,12 @@ def make_link(path: Path | None, port: str) -> None:
     temporary.replace(path)
 
 
+def remove_stale_link(path: Path | None) -> None:
+    """Remove a link that a killed arm has left: its port is gone, or by now another program's terminal."""
+    if path is not None and path.is_symlink():
+        path.unlink()
+
+
 def remove_link(path: Path | None, port: str) -> None:
     """Remove the link unless another arm has taken it over."""
     if path is not None and path.is_symlink() and os.readlink(path) == port:

@@ -274,11 +274,14 @@ def test_process_does_not_replace_a_file(tmp_path: Path) -> None:
     assert link.read_text() == "data"
 
 
-def test_process_without_a_usable_calibration_says_why(tmp_path: Path) -> None:
-    with _process("--calibration", str(tmp_path / "absent.json")) as process:
+def test_process_without_a_usable_calibration_says_why_and_leaves_no_stale_link(tmp_path: Path) -> None:
+    link = tmp_path / "so100"
+    link.symlink_to("/dev/null")  # of a killed arm, and another program's by now
+    with _process("--calibration", str(tmp_path / "absent.json"), "--link", str(link)) as process:
         _, errors = process.communicate(timeout=10)
         assert process.returncode == 2
     assert "absent.json' cannot be read" in errors
+    assert not os.path.lexists(link)
 
 
 def _process(*arguments: str) -> subprocess.Popen[str]:

@@ -39,6 +39,7 @@ REPEATS = 3  # so often in a row a servo may miss what it is told before that is
 SEARCHES = 5  # while connecting
 READINGS = 20  # before torque comes on
 _IDENTITY = ("Firmware_Major_Version", "Firmware_Minor_Version", "Model_Number")
+_MULTI_TURN_PHASE = 0x10  # bit of Phase: positions run on past a turn, and become negative or too large
 _CALIBRATED = ("Homing_Offset", "Min_Position_Limit", "Max_Position_Limit")
 
 
@@ -79,6 +80,13 @@ class So100Arm:
         self._measured: dict[int, int] = {}  # servo id -> its latest position in ticks
         self._repeated = dict.fromkeys(self.servo_ids, 0)
         self._missed_in_a_row = dict.fromkeys(self.servo_ids, 0)
+
+    @property
+    def goals_rad(self) -> FloatArray:
+        """What the servos were told last, shape (joints,); only while torque is on."""
+        goals = self._wanted["Goal_Position"]
+        pairs = zip(self.units, self.servo_ids, strict=True)
+        return np.array([joint.ticks_to_rad(float(goals[servo_id])) for joint, servo_id in pairs])
 
     @property
     def torque_enabled(self) -> bool:
@@ -202,11 +210,15 @@ class So100Arm:
         clamped = np.zeros(len(self.units), dtype=np.bool_)
         goals: dict[int, int] = {}
         for index, (joint, motor) in enumerate(zip(self.units, self._motors, strict=True)):
-            wanted = joint.rad_to_ticks(float(goal_rad[index]))
+            # The range comes first: a goal far outside fits into no whole number.
+            low, high = sorted(joint.ticks_to_rad(float(end)) for end in (motor.range_min, motor.range_max))
+            inside_rad = min(max(float(goal_rad[index]), low), high)
+            wanted = joint.rad_to_ticks(inside_rad)
             measured = self._measured[motor.id]
             near = min(max(wanted, measured - step_ticks), measured + step_ticks)
             goals[motor.id] = self._within_range(motor, near)
-            clamped[index] = goals[motor.id] != wanted
+            outside = abs(goal_rad[index] - inside_rad) > RAD_PER_TICK / 2
+            clamped[index] = outside or goals[motor.id] != wanted
         self._tell("Goal_Position", goals)
         return clamped
 
@@ -303,7 +315,9 @@ class So100Arm:
         return min(max(tick, motor.range_min), motor.range_max)
 
     def _set_up(self, warnings: list[str]) -> ConnectReport:
-        names = (*_IDENTITY, *_CALIBRATED, "Max_Torque_Limit", *self.config.eeprom(self.config.gripper))
+        names = (
+            *_IDENTITY, *_CALIBRATED, "Max_Torque_Limit", "Phase", *self.config.eeprom(self.config.gripper)
+        )  # fmt: skip
         lasting = [name for name in dict.fromkeys(names) if register(name).area == "eeprom"]
         factory = [name for name in dict.fromkeys(names) if register(name).area == "factory"]
         found = self._read_all(lasting)
@@ -381,7 +395,8 @@ class So100Arm:
         self, index: int, found: dict[str, int], changes: list[str], warnings: list[str]
     ) -> None:
         servo_id, label = self.servo_ids[index], self._labels[index]
-        wanted = self.config.eeprom(self.joint_names[index])
+        # LeRobot 0.6 clears this bit of Phase when it connects and leaves its others as they are.
+        wanted = self.config.eeprom(self.joint_names[index]) | {"Phase": found["Phase"] & ~_MULTI_TURN_PHASE}
         differing = {name: value for name, value in wanted.items() if found[name] != value}
         if differing:
             self.bus.write(servo_id, "Torque_Enable", 0)

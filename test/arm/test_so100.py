@@ -76,6 +76,22 @@ def test_first_connect_sets_the_servos_up_as_lerobot_does(emulated: EmulatedArm,
     assert [elbow.value(name) for name in limits] == [1000, 1000, 500, 80]
 
 
+def test_positions_that_run_on_past_a_turn_are_switched_off_and_told(
+    emulated: EmulatedArm, arm: So100Arm, requests: list[Any]
+) -> None:
+    arm.connect()
+    emulated.servos["elbow_flex"].write(55, b"\x00")  # Lock: what is written now lasts
+    emulated.servos["elbow_flex"].write(18, bytes([0x10 | 12]))
+    emulated.power_cycle()
+    arm.close()
+    requests.clear()
+    assert arm.connect().changes == ("elbow_flex (servo 3): Phase 28 -> 12",)
+    written = [request.id for request in requests if request.code == 0x03 and request.parameters[0] == 18]
+    assert written == [3]
+    emulated.power_cycle()
+    assert emulated.servos["elbow_flex"].value("Phase") == 12
+
+
 def test_setup_outlasts_the_power(emulated: EmulatedArm, arm: So100Arm) -> None:
     arm.connect()
     emulated.power_cycle()
@@ -176,10 +192,11 @@ def test_velocity_and_load_point_along_the_urdf_axis(armed: So100Arm, clock: Any
     assert 20 < reading.temperature_c[elbow] < 40
 
 
+@pytest.mark.parametrize("far_rad", [9.0, 1e308])
 def test_goal_outside_the_calibrated_range_is_clamped_and_told(
-    emulated: EmulatedArm, armed: So100Arm, calibration: dict[str, MotorCalibration]
+    emulated: EmulatedArm, armed: So100Arm, calibration: dict[str, MotorCalibration], far_rad: float
 ) -> None:
-    clamped = armed.write(np.array([9.0, 1.8, 9.0, 0.0, 0.0, 0.9]))
+    clamped = armed.write(np.array([far_rad, 1.8, far_rad, 0.0, 0.0, 0.9]))
     armed.read()
     assert clamped.tolist() == [True, False, True, False, False, False]
     assert emulated.servos["shoulder_pan"].value("Goal_Position") == calibration["shoulder_pan"].range_max

@@ -107,6 +107,11 @@ class ChunkExecutor:
         """A policy has just begun to listen: what is in flight was asked of another one."""
         self._trigger.policy_changed()
 
+    def refused(self, reason: str) -> None:
+        """The arm does not obey the commands: send none until a person has looked at it and armed again."""
+        if self._arming.state in (ArmingState.ARMED, ArmingState.HOLDING):
+            self._apply(ArmingEvent.FAULT, f"the arm does not obey: {reason}; reset and arm again")
+
     # What people ask for.
 
     def arm(self, now_ns: int) -> Outcome:

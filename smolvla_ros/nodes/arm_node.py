@@ -6,6 +6,9 @@ One thread does it all: it writes a command the moment it arrives and reads at a
 node starts: torque comes on with the present position as goal, when the node is activated. A bus that goes away is
 opened again, and again the arm holds where it stands. So it does when commands cease, and when a servo is too hot.
 
+One commander is obeyed at a time (`arm/command_admission.py`). Torque that was off, a bus that was gone, a power dip
+and a hot servo end its turn: it has to pause, and to begin anew from where the arm then stands.
+
 A joint whose servo does not answer is left out of `joint_states`, and the message is then shorter: nothing is published
 that was not measured, neither zeros nor the value of before. Who needs all joints refuses such a message and notices
 by its own time-out that none comes.
@@ -20,20 +23,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rclpy.executors import Executor
 
 from smolvla_ros.arm.arm_reading import ArmReading
+from smolvla_ros.arm.command_admission import ArmPose, BoolArray, CommandLimits, FloatArray
 from smolvla_ros.arm.derating import Derating
 from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError
+from smolvla_ros.arm.rest_pose import go_to_rest
 from smolvla_ros.arm.so100 import ArmError, So100Arm
 from smolvla_ros.arm.so100_config import So100Config
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.arm_commands import LOG_PERIOD_S, ArmCommands
 from smolvla_ros.nodes.arm_health import ServoThresholds, judge
 from smolvla_ros.nodes.messages import joint_state_msg, servo_states_msg
 from smolvla_ros.nodes.running import run
 from smolvla_ros.nodes.suite_node import (
     ERROR,
+    OK,
     WARN,
     Health,
     SuiteNode,
@@ -42,18 +48,14 @@ from smolvla_ros.nodes.suite_node import (
 )
 from smolvla_ros.robot import Joints
 from smolvla_ros.settings import SettingError, setting
-from smolvla_ros.units import RAD_PER_TICK, load_calibration
-from smolvla_ros.wire import WireError, joints_from_msg
+from smolvla_ros.units import load_calibration
 
 SERVO_STATES_PERIOD_S = 0.2
 REOPEN_PERIOD_S = 1.0
-LOG_PERIOD_S = 2.0
-ARRIVAL_S = 2.0  # a joint may come so late to the rest pose,
-ARRIVED_RAD = 0.1  # and this near it has come
 
 
 @dataclass(frozen=True)
-class ArmConfig(ServoThresholds):
+class ArmConfig(CommandLimits, ServoThresholds):
     """Parameters of the arm node."""
 
     robot: str = setting("", "robot file (config/so100.yaml): joints, servo ids, directions, limits")
@@ -76,9 +78,6 @@ class ArmConfig(ServoThresholds):
         minimum=0.01,
         maximum=2 * np.pi,
     )
-    command_timeout_s: float = setting(
-        0.5, "without a command for so long the arm stops and holds", minimum=0.05, maximum=60.0, live=True
-    )
     gripper_max_torque: float = setting(
         0.5, "share of its torque that the gripper may use", minimum=0.05, maximum=1.0
     )
@@ -86,9 +85,10 @@ class ArmConfig(ServoThresholds):
         1.625, "current at which the gripper protects itself", minimum=0.1, maximum=3.2
     )
     on_deactivate: str = setting(
-        "release",
-        "what the arm does when the node stops: let go, hold its pose, or go to rest_pose_rad and let go there",
-        choices=("release", "hold", "rest_pose"),
+        "hold",
+        "what the arm does when the node stops: hold its pose with torque on, let go (it may fall), or go to "
+        "rest_pose_rad and let go there",
+        choices=("hold", "release", "rest_pose"),
         live=True,
     )
     rest_pose_rad: tuple[float, ...] = setting(
@@ -114,8 +114,7 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._servo_states_due_s = 0.0
         self._port_lost = False
         self._reconnects = 0
-        self._command_s: float | None = None  # monotonic, when the arm was told to move last; None: it holds
-        self._commands: Any = None
+        self._commands: ArmCommands | None = None
         self._joint_states: Any = None
         self._servo_states: Any = None
         self._reading: ArmReading | None = None
@@ -141,6 +140,7 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._arm = So100Arm(FeetechBus(config.port, config.baudrate, retries=config.retries), units, servos)
         self._derating = Derating(len(units), config.temperature_derate_c, config.temperature_stop_c)
         self._connect(self._arm)
+        self._commands = ArmCommands(self, self._robot, config, 1.0 / config.rate_hz, self._pose, self._obey)
         self._joint_states, self._servo_states = (
             self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
             for topic in (topics.JOINT_STATES, topics.SERVO_STATES)
@@ -155,79 +155,59 @@ class ArmNode(SuiteNode[ArmConfig]):
         self.get_logger().info(f"arm on {self.config.port}: {', '.join(arm.joint_names)} answer")
 
     def activate(self) -> None:
-        assert self._arm is not None
-        if self.config.holds:
-            self._arm.enable_torque()
-            self._listen()
-        else:
-            self._arm.release()
-        self._port_lost, self._failure, self._command_s = False, "", None
+        assert self._arm is not None and self._commands is not None
+        self._port_lost, self._failure, self._reading = False, "", None
+        self._set_torque(self._arm)
+        if self.config.role == "follower":
+            self._commands.listen()
         self._read_due_s = self._servo_states_due_s = time.monotonic()
 
     def deactivate(self) -> None:
-        self._be_deaf()
+        if self._commands is not None:
+            self._commands.stop()
         self._read_due_s = None
-        if self._arm is None or not self._arm.torque_enabled or self.config.on_deactivate == "hold":
+        if self._arm is None or not self._arm.torque_enabled:
+            return
+        if self.config.on_deactivate == "hold":
+            self._arm.hold(self._arm.read())
+            self.get_logger().info("the arm holds its pose, its torque stays on")
             return
         if self.config.on_deactivate == "rest_pose":
-            self._go_to_rest(self._arm)  # raises, and the arm holds, if something is amiss
+            self.get_logger().info("to the rest pose")
+            go_to_rest(  # raises, and the arm holds, if something is amiss
+                self._arm,
+                np.array(self.config.rest_pose_rad),
+                self.config.rest_speed_rad_s,
+                1.0 / self.config.rate_hz,
+                grips=np.array([joint.grips for joint in self._robot.joints]),
+            )
         self._arm.release()
 
     def reconfigure(self) -> None:
-        if self._read_due_s is not None:
-            self._try(self._switch_torque)
-
-    def _switch_torque(self, arm: So100Arm) -> None:
-        if self.config.holds and not arm.torque_enabled:
-            arm.enable_torque()
-            self._listen()
-        elif not self.config.holds and arm.torque_enabled:
-            self._be_deaf()
-            arm.release()
-
-    def _listen(self) -> None:
-        """Take commands."""
-        self._be_deaf()
-        topic = topics.JOINT_COMMANDS
-        self._commands = self.create_subscription(topic.type, topic.name, self._on_command, topic.subscribe)
-
-    def _be_deaf(self) -> None:
-        """Take none."""
         if self._commands is not None:
-            self.destroy_subscription(self._commands)
-            self._commands = None
-        self._command_s = None
+            self._commands.admission.limits = self.config
+        active_arm = None if self._read_due_s is None else self._arm
+        if active_arm is not None and self.config.holds != active_arm.torque_enabled:
+            self._try(self._set_torque)
 
-    def _go_to_rest(self, arm: So100Arm) -> None:
-        """Move to the rest pose, all joints together. ArmError if it does not get there: then the arm holds."""
-        start_rad = arm.read().positions_rad
-        if np.isnan(start_rad).any():
-            raise ArmError("no way to the rest pose, not all servos answer; the arm holds")
-        way_rad = np.array(self.config.rest_pose_rad) - start_rad
-        duration_s = float(np.abs(way_rad).max()) / self.config.rest_speed_rad_s
-        self.get_logger().info(f"to the rest pose, {duration_s:.1f} s")
-        grips = [joint.grips for joint in self._robot.joints]
-        goal_ticks: npt.NDArray[np.int64] = np.full(len(way_rad), -1)
-        start_s = due_s = time.monotonic()
-        while (since_s := time.monotonic() - start_s) < duration_s + ARRIVAL_S:
-            arm.write(start_rad + way_rad * min(1.0, since_s / duration_s if duration_s else 1.0))
-            reading = arm.read()
-            if complaints := arm.restore(reading):
-                raise ArmError(f"stopped on the way to the rest pose: {'; '.join(complaints.values())}")
-            behind_rad = np.abs(reading.goal_ticks - reading.position_ticks) * RAD_PER_TICK
-            # A goal that still moves is not the last one: max_step_rad keeps each near the arm.
-            arrived = (behind_rad < ARRIVED_RAD) & (reading.goal_ticks == goal_ticks)
-            goal_ticks = reading.goal_ticks
-            if since_s >= duration_s and reading.valid.all() and (arrived | grips).all():
-                return
-            due_s = next_deadline_s(due_s, 1.0 / self.config.rate_hz)
-            time.sleep(max(0.0, due_s - time.monotonic()))
-        raise ArmError("the arm did not get to its rest pose and holds; is something in its way?")
+    def _set_torque(self, arm: So100Arm) -> None:
+        """Hold where the arm stands, or let it go limp, as the settings say."""
+        assert self._commands is not None
+        self._commands.interrupt("torque was off")
+        if self.config.holds:
+            arm.enable_torque()
+            self.get_logger().info("torque is on, the arm holds where it stands")
+        else:
+            arm.release()
+            self.get_logger().info("torque is off, the arm is moved by hand")
 
     def cleanup(self) -> None:
         if self._arm is not None:
             self._arm.close()
             self._arm = None
+        if self._commands is not None:
+            self._commands.close()
+            self._commands = None
         for publisher in (self._joint_states, self._servo_states):
             if publisher is not None:
                 self.destroy_lifecycle_publisher(publisher)
@@ -236,18 +216,16 @@ class ArmNode(SuiteNode[ArmConfig]):
     def diagnose(self) -> Health:
         if self._failure:
             return Health(ERROR, self._failure)
-        reading, arm = self._reading, self._arm
-        if reading is None or arm is None:
+        reading, arm, commands = self._reading, self._arm, self._commands
+        if reading is None or arm is None or commands is None:
             return Health(WARN, "no reading yet")
         if self.config.holds and not arm.torque_enabled:
             return Health(ERROR, "torque is off though it should be on; set parameter `torque` again")
-        health = judge(self._robot.joint_names, reading, self.config, self._activity())
-        return Health(health.level, health.message, health.values | {"reconnects": str(self._reconnects)})
-
-    def _activity(self) -> str:
-        if not self.config.holds:
-            return "reading, torque is off"
-        return "holding, no commands" if self._command_s is None else "following commands"
+        level, activity = commands.activity() if self.config.holds else (OK, "reading, torque is off")
+        health = judge(self._robot.joint_names, reading, self.config, activity)
+        refused = {f"commands refused: {why}": str(n) for why, n in commands.admission.refused.items()}
+        values = health.values | {"reconnects": str(self._reconnects)} | refused
+        return Health(max(health.level, level), health.message, values)
 
     def turn(self, executor: Executor) -> None:
         """Obey commands until the next read is due, then read."""
@@ -264,27 +242,30 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._try(self._read)
         self._read_due_s = next_deadline_s(self._read_due_s, 1.0 / self.config.rate_hz)
 
-    def _on_command(self, message: Any) -> None:
-        try:
-            goal_rad = joints_from_msg(message, self._robot.joint_names).positions_rad
-        except WireError as error:
-            self._warn(f"joint command refused: {error}")
-            return
-        if self._port_lost:  # until the bus is back, a command is of the past
-            self._warn("joint command refused: the servo bus is gone")
-        elif self._derating.stopped.any():
-            self._warn(f"joint command refused: {self._too_hot()}")
-        else:
-            self._try(lambda arm: self._write(arm, goal_rad))
+    def _pose(self) -> ArmPose | str:
+        """Where the arm is; or in words why it can obey nobody."""
+        if self._port_lost:
+            return "the servo bus is gone"
+        if self._arm is None or not self._arm.torque_enabled:
+            return "torque is off"
+        if self._derating.stopped.any():
+            return self._too_hot()
+        if self._reading is None:
+            return "the servos were not read yet"
+        return ArmPose(self._reading.positions_rad, self._arm.goals_rad)
 
-    def _write(self, arm: So100Arm, goal_rad: npt.NDArray[np.float64]) -> None:
-        clamped = arm.write(goal_rad)
-        self._command_s = time.monotonic()
+    def _obey(self, goals_rad: FloatArray, cut: BoolArray) -> None:
+        self._try(lambda arm: self._write(arm, goals_rad, cut))
+
+    def _write(self, arm: So100Arm, goals_rad: FloatArray, cut: BoolArray) -> None:
+        clamped = arm.write(goals_rad) | cut
         if clamped.any():
             names = [name for name, yes in zip(arm.joint_names, clamped, strict=True) if yes]
-            self._warn(
-                f"joint command clamped at {', '.join(names)}: outside the calibrated range, or more than "
-                f"max_step_rad {self.config.max_step_rad:.2f} from where it stands"
+            self.get_logger().warning(
+                f"joint command clamped at {', '.join(names)}: outside the calibrated range, more than "
+                f"max_step_rad {self.config.max_step_rad:.2f} from where it stands, or faster than "
+                f"max_speed_rad_s {self.config.max_speed_rad_s:.2f} or the URDF's limit",
+                throttle_duration_sec=LOG_PERIOD_S,
             )
 
     def _read(self, arm: So100Arm) -> None:
@@ -307,24 +288,29 @@ class ArmNode(SuiteNode[ArmConfig]):
 
     def _watch(self, arm: So100Arm, reading: ArmReading) -> None:
         """Repair what servos have missed, spare the hot ones, stop when commands have ceased."""
-        if not arm.torque_enabled:
+        if not arm.torque_enabled or self._commands is None:
             return
         if complaints := arm.restore(reading):
             self._failure = "; ".join(complaints.values())
             self.get_logger().error(self._failure, throttle_duration_sec=LOG_PERIOD_S)
         arm.limit_torque(self._derating.shares(reading.temperature_c))
-        if self._command_s is None:
+        if not self._commands.admission.commander:
             return
-        silent_s = time.monotonic() - self._command_s
-        if self._derating.stopped.any():
-            reason = self._too_hot()
-        elif silent_s > self.config.command_timeout_s:
+        if reason := self._interruption(reading):
+            self._commands.interrupt(reason)
+        elif silent_s := self._commands.admission.end_silence(time.monotonic()):
             reason = f"no command for {silent_s:.1f} s"
-        else:
-            return
-        arm.hold(reading)
-        self._command_s = None
-        self.get_logger().info(f"holding: {reason}")
+        if reason:
+            arm.hold(reading)
+            self.get_logger().info(f"holding: {reason}")
+
+    def _interruption(self, reading: ArmReading) -> str:
+        """Why the commander's turn ends, in words; empty while it goes on."""
+        if self._derating.stopped.any():
+            return self._too_hot()
+        lost = reading.valid & ~reading.torque
+        names = [name for name, yes in zip(self._robot.joint_names, lost, strict=True) if yes]
+        return f"{', '.join(names)} had lost torque" if names else ""
 
     def _too_hot(self) -> str:
         names = [
@@ -337,14 +323,12 @@ class ArmNode(SuiteNode[ArmConfig]):
 
     def _reopen(self, arm: So100Arm) -> None:
         """Open the bus again and hold where the arm stands."""
+        if self._commands is not None:
+            self._commands.interrupt("the servo bus was gone")
         arm.close()
         self._connect(arm)
-        if self.config.holds:
-            arm.enable_torque()
-        else:
-            arm.release()
+        self._set_torque(arm)
         self._port_lost = False
-        self._command_s = None
         self._reconnects += 1
 
     def _try(self, action: Callable[[So100Arm], None]) -> None:
@@ -356,9 +340,6 @@ class ArmNode(SuiteNode[ArmConfig]):
             self._port_lost = self._port_lost or isinstance(error, PortError)
             self._failure = str(error)
             self.get_logger().error(str(error), throttle_duration_sec=LOG_PERIOD_S)
-
-    def _warn(self, text: str) -> None:
-        self.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from diagnostic_msgs.msg import KeyValue
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.executors import Executor
 from std_msgs.msg import String
@@ -100,6 +101,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._subscribe(topics.TASK, self._on_task)
         self._subscribe(topics.JOINT_STATES, self._on_joint_states)
         self._chunks = self._subscribe(topics.ACTION_CHUNK, self._on_chunk)
+        self._subscribe(topics.REFUSED_COMMANDER, self._on_refused_commander)
         services: tuple[tuple[str, Any, Callable[..., Any]], ...] = (
             ("arm", SetBool, self._on_arm),
             ("shadow", SetBool, self._on_shadow),
@@ -246,6 +248,10 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             self.chunk_executor.reject(error.reason, message.request_id, self.now_ns())
             raise
         self.chunk_executor.accept(chunk, self.now_ns())
+
+    def _on_refused_commander(self, message: KeyValue) -> None:
+        if message.key == self.get_fully_qualified_name():
+            self.chunk_executor.refused(message.value)
 
     def _on_task(self, message: String) -> None:
         self._set_task(message.data)

@@ -3,7 +3,7 @@
 """Teleoperation on ROS: the joint states of a leader arm in, joint commands of a follower out, at a steady rate.
 
 It shares `joint_commands` with the executor. Two that command one arm tear at it, so while there is another publisher
-the follower is held.
+the follower is held. While the arm node does not obey, it is held too, and then starts softly from where it stands.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from smolvla_ros.execution.safety import SafetyError
 from smolvla_ros.execution.teleoperation import Teleoperation, TeleoperationConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
+from smolvla_ros.nodes.refusals import Refusals
 from smolvla_ros.nodes.running import run
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot, next_deadline_s
 from smolvla_ros.settings import setting
@@ -46,6 +47,7 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         self._deadline_s: float | None = None  # of the next command (monotonic); None while not active
         self._subscriptions_of_joints: list[Any] = []
         self._commands: Any = None
+        self._refusals: Refusals | None = None
         self._pause = ""
 
     def configure(self) -> None:
@@ -67,6 +69,7 @@ class TeleopNode(SuiteNode[TeleopConfig]):
             self.create_subscription(topic.type, topic.name, self._keep(role), topic.subscribe)
             for topic, role in ((topics.LEADER_JOINT_STATES, "leader"), (topics.JOINT_STATES, "follower"))
         ]
+        self._refusals = Refusals(self)
 
     def activate(self) -> None:
         self._deadline_s = time.monotonic()
@@ -78,6 +81,9 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         for subscription in self._subscriptions_of_joints:
             self.destroy_subscription(subscription)
         self._subscriptions_of_joints = []
+        if self._refusals is not None:
+            self._refusals.close()
+            self._refusals = None
         if self._commands is not None:
             self.destroy_lifecycle_publisher(self._commands)
             self._commands = None
@@ -99,6 +105,8 @@ class TeleopNode(SuiteNode[TeleopConfig]):
     def _step(self) -> None:
         others = self.count_publishers(self._commands.topic_name) - 1
         doubt = f"{others} other publishers on {self._commands.topic_name}; stop them" if others > 0 else ""
+        if self._refusals is not None:
+            doubt = doubt or self._refusals.doubt()
         stamp_ns = self.now_ns()
         try:
             command = self.teleoperation.step(stamp_ns, doubt)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, KeyValue
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Float64MultiArray, String
@@ -55,6 +55,7 @@ ACTIVE_TASK = Topic("active_task", String, LATCHED, LATCHED)
 CHUNK_REQUEST = Topic("chunk_request", msg.ChunkRequest, RELIABLE, RELIABLE)
 ACTION_CHUNK = Topic("action_chunk", msg.ActionChunk, RELIABLE, RELIABLE)
 JOINT_COMMANDS = Topic("joint_commands", JointState, RELIABLE, NEWEST)
+REFUSED_COMMANDER = Topic("refused_commander", KeyValue, RELIABLE, RELIABLE)
 JOINT_TRAJECTORY = Topic("joint_trajectory", JointTrajectory, RELIABLE, RELIABLE)
 POSITION_COMMANDS = Topic("position_commands", Float64MultiArray, RELIABLE, NEWEST)
 EXECUTOR_PLAN = Topic("executor/plan", JointTrajectory, RELIABLE, RELIABLE)

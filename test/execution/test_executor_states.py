@@ -40,6 +40,23 @@ def test_shadow_plans_as_if_armed_and_sends_nothing(make_bench: Any) -> None:
     assert bench.commands[0].positions_rad[0] == 0.0
 
 
+@pytest.mark.parametrize("moves", [True, False])
+def test_it_sends_nothing_more_to_an_arm_that_does_not_obey(make_bench: Any, moves: bool) -> None:
+    bench = make_bench(mode="armed")
+    if moves:
+        bench.run(0.1)
+        bench.accept()
+    bench.run(0.5)
+    bench.executor.refused("torque is off")
+    sent = len(bench.commands)
+    bench.run(0.5)
+    assert bench.state is ArmingState.FAULT and len(bench.commands) == sent
+    assert bench.reason == "the arm does not obey: torque is off; reset and arm again"
+    assert bench.executor.reset().ok
+    bench.executor.refused("torque is off")  # said to nobody who commands
+    assert bench.state is ArmingState.DISARMED
+
+
 def test_it_cannot_be_armed_without_fresh_joint_states(robot: RobotSpec) -> None:
     executor = ChunkExecutor(ExecutorConfig(), robot)
     assert "no joint states yet" in executor.arm(SECOND).message

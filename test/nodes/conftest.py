@@ -30,12 +30,14 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
+from smolvla_ros.arm.emulated import EmulatedArm  # noqa: E402
 from smolvla_ros.chunk import ActionChunk  # noqa: E402
 from smolvla_ros.nodes import topics  # noqa: E402
 from smolvla_ros.nodes.fast_dds import PROFILE, set_fast_dds  # noqa: E402
 from smolvla_ros.nodes.messages import action_chunk_msg, joint_state_msg, time_msg  # noqa: E402
 from smolvla_ros.robot import Joints, RobotSpec  # noqa: E402
 from smolvla_ros.tools.demo_plan import free_domain  # noqa: E402
+from smolvla_ros.units import load_calibration  # noqa: E402
 from smolvla_ros.wire import joints_from_msg  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -366,6 +368,21 @@ def executor_bench(observer: Observer, start: Callable[..., Program]) -> Callabl
         return bench
 
     return make
+
+
+@pytest.fixture
+def arm(tmp_path: Path) -> Iterator[EmulatedArm]:
+    """Emulated servos in the process of the test."""
+    with EmulatedArm(load_calibration(CALIBRATION), link=tmp_path / "so100") as arm:
+        yield arm
+
+
+@pytest.fixture
+def arm_bench(observer: Observer, start: Callable[..., Program], arm: EmulatedArm) -> Callable[..., Any]:
+    """`arm_bench(**parameters)`: the arm node with these parameters on the servos of `arm`."""
+    from .arm_bench import ArmBench
+
+    return lambda **parameters: ArmBench(observer, start, arm, parameters)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The arm node on a real servo protocol: reads at its rate, obeys commands, lets go when it ends."""
+"""The arm node on a real servo protocol: reads at its rate, obeys commands, holds when it ends."""
 
 from __future__ import annotations
 
 import json
-import math
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -53,34 +52,16 @@ def test_a_command_moves_the_arm_there(observer: Any, start: Any, emulated_arm: 
     observer.until(
         lambda: any(map(is_whole, states)) and servos and commands.get_subscription_count(), "the arm"
     )
-    goal = measured_rad(states) + 0.2 * np.eye(6)[0]
-    commands.publish(joint_command_msg(robot.joint_names, observer.now_ns(), goal))
+    goal = measured_rad(states) + 0.09 * np.eye(6)[0]
 
-    observer.until(lambda: np.abs(measured_rad(states) - goal).max() < 0.03, "the arm to arrive")
+    def there() -> bool:
+        commands.publish(joint_command_msg(robot.joint_names, observer.now_ns(), goal))
+        return bool(np.abs(measured_rad(states) - goal).max() < 0.01)
+
+    observer.until(there, "the arm to arrive")
     assert min(servos[-1].temperature) > 0 and max(servos[-1].temperature) < 60
     assert min(servos[-1].voltage) > 4.0 and max(servos[-1].voltage) < 13.0
     assert not any(servos[-1].error_bits) and not any(servos[-1].communication_errors)
-
-
-@pytest.mark.parametrize("bad", ["nan", "unknown joint"])
-def test_a_command_that_makes_no_sense_moves_nothing(
-    observer: Any, start: Any, emulated_arm: Any, bad: str
-) -> None:
-    robot = RobotSpec.load(ROBOT_FILE)
-    states = observer.collect(topics.JOINT_STATES)
-    commands = observer.publisher(topics.JOINT_COMMANDS)
-    program = start_arm(start, emulated_arm[0])
-    observer.until(lambda: any(map(is_whole, states)) and commands.get_subscription_count(), "the arm")
-    before = measured_rad(states)
-    goal, names = before + 0.3, list(robot.joint_names)
-    if bad == "nan":
-        goal[2] = math.nan
-    else:
-        names[2] = "elbow"
-    commands.publish(joint_command_msg(names, observer.now_ns(), goal))
-    observer.until(lambda: "joint command refused" in program.output, "the refusal in the log")
-    observer.spin(0.3)
-    assert np.abs(measured_rad(states) - before).max() < 0.02
 
 
 def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(
@@ -100,17 +81,18 @@ def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(
     assert port in program.output
 
 
-def test_it_lets_go_of_the_arm_when_it_ends(observer: Any, start: Any, emulated_arm: Any) -> None:
+def test_it_holds_the_arm_when_it_ends(observer: Any, start: Any, emulated_arm: Any) -> None:
     states = observer.collect(topics.JOINT_STATES)
     commands = observer.publisher(topics.JOINT_COMMANDS)
     program = start_arm(start, emulated_arm[0])
     observer.until(lambda: states and commands.get_subscription_count(), "the arm")
     assert program.stop(signal.SIGINT) == 0
+    assert "the arm holds its pose, its torque stays on" in program.output
     assert "Traceback" not in program.output
 
     with closing(FeetechBus(emulated_arm[0])) as bus, bus.patient():
         bus.open()
-        assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [0] * 6
+        assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [1] * 6
 
 
 def test_what_cannot_start_says_why_in_one_message(start: Any, emulated_arm: Any, tmp_path: Path) -> None:

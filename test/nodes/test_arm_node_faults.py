@@ -5,83 +5,19 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 
 from smolvla_ros.arm.emulated import EmulatedArm
 from smolvla_ros.arm.emulated_faults import LineFaults
-from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.messages import joint_command_msg
-from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
 
-from .conftest import is_whole, measured_rad
+from .arm_bench import CALIBRATION, ArmBench
 
-ROBOT_FILE = "config/so100.yaml"
-CALIBRATION = "config/emulated_calibration.json"
 OK, WARN, ERROR = b"\x00", b"\x01", b"\x02"
-
-
-class Bench:
-    """The arm node on emulated servos that live in the process of the test, where they can be made to fail."""
-
-    def __init__(self, observer: Any, start: Any, arm: EmulatedArm, parameters: dict[str, Any]) -> None:
-        self.observer, self.servos_of = observer, arm
-        self.robot = RobotSpec.load(ROBOT_FILE)
-        self.states = observer.collect(topics.JOINT_STATES)
-        self.diagnostics = observer.collect(topics.DIAGNOSTICS)
-        self._commands = observer.publisher(topics.JOINT_COMMANDS)
-        values = {"robot": ROBOT_FILE, "port": arm.port, "calibration": CALIBRATION, **parameters}
-        self.program = start("nodes.arm_node", **values)
-        observer.until(
-            lambda: any(map(is_whole, self.states)) and self._commands.get_subscription_count(), "the arm"
-        )
-
-    def pose(self) -> Any:
-        return measured_rad(self.states)
-
-    def command(self, goal: Any) -> None:
-        self._commands.publish(joint_command_msg(self.robot.joint_names, self.observer.now_ns(), goal))
-
-    def move_to(self, goal: Any) -> None:
-        """Command it again and again, as an executor does, until it is there."""
-
-        def there() -> bool:
-            self.command(goal)
-            return is_whole(self.states[-1]) and bool(np.abs(self.pose() - goal).max() < 0.03)
-
-        self.observer.until(there, "the arm to arrive")
-
-    def status(self) -> Any:
-        return self.diagnostics[-1].status[0] if self.diagnostics else None
-
-    def says(self, level: bytes, text: str) -> Callable[[], bool]:
-        return lambda: bool(
-            self.diagnostics and self.status().level == level and text in self.status().message
-        )
-
-    def servo(self, name: str) -> Any:
-        return self.servos_of.servos[name]
-
-    def torques(self) -> list[int]:
-        return [servo.value("Torque_Enable") for servo in self.servos_of.servos.values()]
-
-
-@pytest.fixture
-def arm(tmp_path: Path) -> Iterator[EmulatedArm]:
-    with EmulatedArm(load_calibration(CALIBRATION), link=tmp_path / "so100") as arm:
-        yield arm
-
-
-@pytest.fixture
-def bench(observer: Any, start: Any, arm: EmulatedArm) -> Callable[..., Bench]:
-    return lambda **parameters: Bench(observer, start, arm, parameters)
 
 
 def shift(*, pan: float = 0.0, roll: float = 0.0) -> Any:
@@ -89,9 +25,9 @@ def shift(*, pan: float = 0.0, roll: float = 0.0) -> Any:
 
 
 def test_unplugged_for_five_seconds_it_holds_and_goes_on_by_itself(
-    bench: Callable[..., Bench], arm: EmulatedArm
+    arm_bench: Callable[..., ArmBench], arm: EmulatedArm
 ) -> None:
-    node = bench()
+    node = arm_bench()
     before = node.pose() + shift(pan=0.3)
     node.move_to(before)
     arm.unplug()
@@ -109,16 +45,19 @@ def test_unplugged_for_five_seconds_it_holds_and_goes_on_by_itself(
     assert node.program.running
 
 
-def test_bad_line_publishes_nothing_wrong_and_obeys(bench: Callable[..., Bench], arm: EmulatedArm) -> None:
-    node = bench()
+def test_bad_line_publishes_nothing_wrong_and_obeys(
+    arm_bench: Callable[..., ArmBench], arm: EmulatedArm
+) -> None:
+    node = arm_bench()
     node.observer.until(lambda: len(node.states) > 20, "joint states")
     start = node.pose()
     arm.faults = LineFaults(lost=0.03, corrupt=0.03, truncated=0.02, late=0.02, echoed=0.05, seed=3)
     first = len(node.states)
     turn = 0
+    node.begin()
     while sum(arm.faults.counts.values()) < 60:
         turn += 1
-        node.move_to(start + shift(pan=0.3 * (turn % 2)))
+        node.lead_to(start + shift(pan=0.3 * (turn % 2)))
     pan = [dict(zip(message.name, message.position, strict=True)) for message in node.states[first:]]
     still = [joints[name] for joints in pan for name in ("elbow_flex", "wrist_flex") if name in joints]
     assert {round(value, 4) for value in still} <= {round(start[2], 4), round(start[3], 4)}
@@ -126,8 +65,8 @@ def test_bad_line_publishes_nothing_wrong_and_obeys(bench: Callable[..., Bench],
     assert start[0] - 0.05 < min(moving) and max(moving) < start[0] + 0.35
 
 
-def test_dead_servo_is_missed_and_the_others_go_on(bench: Callable[..., Bench]) -> None:
-    node = bench()
+def test_dead_servo_is_missed_and_the_others_go_on(arm_bench: Callable[..., ArmBench]) -> None:
+    node = arm_bench()
     node.servo("wrist_flex").silent = True
     others = [name for name in node.robot.joint_names if name != "wrist_flex"]
     node.observer.until(lambda: list(node.states[-1].name) == others, "the others without it")
@@ -137,25 +76,32 @@ def test_dead_servo_is_missed_and_the_others_go_on(bench: Callable[..., Bench]) 
 
 
 def test_servo_whose_power_dipped_holds_again_where_it_stands(
-    bench: Callable[..., Bench], arm: EmulatedArm
+    arm_bench: Callable[..., ArmBench], arm: EmulatedArm
 ) -> None:
-    node = bench()
+    node = arm_bench()
     before = node.pose()
+    node.begin()
     arm.power_cycle("elbow_flex")
-    node.observer.until(lambda: node.torques() == [1] * 6, "torque")
-    node.observer.until(lambda: "elbow_flex (servo 3) had lost its torque" in node.program.output, "a word")
+    node.refused(before, "not obeyed: elbow_flex had lost torque. It has to pause")
+    for _ in range(10):
+        node.command(before + shift(pan=0.3))
+        node.observer.spin(0.02)
+    assert node.torques() == [1] * 6
+    assert "elbow_flex (servo 3) had lost its torque" in node.program.output
     assert np.abs(node.pose() - before).max() < 0.02
     assert node.servo("elbow_flex").value("Acceleration") == 254
 
 
-def test_overload_is_explained(bench: Callable[..., Bench]) -> None:
-    node = bench()
+def test_overload_is_explained(arm_bench: Callable[..., ArmBench]) -> None:
+    node = arm_bench()
     node.servo("shoulder_lift").fault_bits = 32
     node.observer.until(node.says(ERROR, "shoulder_lift: overload: it pushed for too long"), "an error")
 
 
-def test_hot_servo_gets_less_torque_and_a_hotter_one_stops_the_arm(bench: Callable[..., Bench]) -> None:
-    node = bench()
+def test_hot_servo_gets_less_torque_and_a_hotter_one_stops_the_arm(
+    arm_bench: Callable[..., ArmBench],
+) -> None:
+    node = arm_bench()
     elbow = node.servo("elbow_flex")
     elbow.room_c = elbow.temperature_c = 60.0
     node.observer.until(lambda: elbow.value("Torque_Limit") == 700, "less torque")
@@ -164,24 +110,22 @@ def test_hot_servo_gets_less_torque_and_a_hotter_one_stops_the_arm(bench: Callab
     elbow.room_c = elbow.temperature_c = 67.0
     node.observer.until(node.says(ERROR, "elbow_flex: temperature 67 degC"), "an error")
     before = node.pose()
-
-    def refused() -> bool:
-        node.command(before + shift(pan=0.3))
-        return "joint command refused: elbow_flex reached 65 degC" in node.program.output
-
-    node.observer.until(refused, "a refusal")
+    node.refused(before + shift(pan=0.3), "'/observer' is not obeyed: elbow_flex reached 65 degC")
     assert np.abs(node.pose() - before).max() < 0.02 and node.torques() == [1] * 6
     elbow.room_c = elbow.temperature_c = 40.0
     node.observer.until(lambda: elbow.value("Torque_Limit") == 1000, "all the torque")
     node.move_to(before + shift(pan=-0.2))
 
 
-def test_when_commands_cease_it_stops_and_holds(bench: Callable[..., Bench]) -> None:
-    node = bench(command_timeout_s=0.2, max_step_rad=6.0)
+def test_when_commands_cease_it_stops_and_holds(arm_bench: Callable[..., ArmBench]) -> None:
+    node = arm_bench(command_timeout_s=0.2, max_step_rad=6.0)
     roll = node.servo("wrist_roll")
     roll.write(46, (200).to_bytes(2, "little"))  # Goal_Velocity: 0.3 rad/s, so that it is on its way for long
     start = node.pose()
-    node.command(start + shift(roll=1.5))
+    node.begin()
+    node.observer.until(
+        lambda: node.command(start + shift(roll=1.5)) or abs(node.pose()[4] - start[4]) > 0.1, "it to go"
+    )
     node.observer.until(lambda: "holding: no command for" in node.program.output, "the watchdog")
     node.observer.until(lambda: roll.velocity_ticks_s == 0.0, "it to stand")
     assert 0.0 < abs(node.pose()[4] - start[4]) < 1.0
@@ -189,43 +133,37 @@ def test_when_commands_cease_it_stops_and_holds(bench: Callable[..., Bench]) -> 
     node.observer.until(node.says(OK, "holding, no commands"), "health")
 
 
-def test_goal_far_away_is_approached_by_steps(bench: Callable[..., Bench]) -> None:
-    node = bench(max_step_rad=0.1)
+def test_goal_far_away_is_approached_by_steps(arm_bench: Callable[..., ArmBench]) -> None:
+    node = arm_bench(max_step_rad=0.1)
     start = node.pose()
+    node.begin()
     node.command(start + shift(roll=1.0))
     node.observer.until(lambda: "joint command clamped at wrist_roll" in node.program.output, "a word")
     node.observer.until(lambda: "holding: no command" in node.program.output, "the watchdog")
-    assert abs(abs(node.pose()[4] - start[4]) - 0.1) < 0.03
+    assert 0.03 < abs(node.pose()[4] - start[4]) < 0.1 + 0.03
 
 
-def test_torque_goes_off_and_on_by_parameter(bench: Callable[..., Bench]) -> None:
-    node = bench()
-
-    def torque(on: bool) -> None:
-        value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=on)
-        request = SetParameters.Request(parameters=[Parameter(name="torque", value=value)])
-        assert node.observer.call(SetParameters, "arm/set_parameters", request).results[0].successful
-
-    torque(False)
-    node.observer.until(lambda: node.torques() == [0] * 6, "the arm to be limp")
+def test_torque_goes_off_and_on_by_parameter(arm_bench: Callable[..., ArmBench]) -> None:
+    node = arm_bench()
+    node.torque(False)
     node.observer.until(node.says(OK, "reading, torque is off"), "health")
-    torque(True)
-    node.observer.until(lambda: node.torques() == [1] * 6, "the arm to hold")
+    node.torque(True)
     node.move_to(node.pose() + shift(pan=0.2))
 
 
 @pytest.mark.parametrize(
-    ("mode", "step_rad", "torque"), [("hold", 0.3, 1), ("rest_pose", 0.3, 0), ("rest_pose", 0.08, 0)]
+    ("mode", "step_rad", "torque"),
+    [("hold", 0.3, 1), ("release", 0.3, 0), ("rest_pose", 0.3, 0), ("rest_pose", 0.08, 0)],
 )
 def test_when_it_ends_it_does_as_it_is_told(
-    bench: Callable[..., Bench], mode: str, step_rad: float, torque: int
+    arm_bench: Callable[..., ArmBench], mode: str, step_rad: float, torque: int
 ) -> None:
     rest = [0.1, 0.5, -0.5, 0.5, 0.0, 0.9]
-    node = bench(on_deactivate=mode, rest_pose_rad=rest, rest_speed_rad_s=3.0, max_step_rad=step_rad)
+    node = arm_bench(on_deactivate=mode, rest_pose_rad=rest, rest_speed_rad_s=3.0, max_step_rad=step_rad)
     before = node.pose()
     assert node.program.stop(signal.SIGINT) == 0
     assert node.torques() == [torque] * 6
     units = node.robot.units(load_calibration(CALIBRATION))
     servos = node.servos_of.servos.values()
     stands = np.array([u.ticks_to_rad(s.position_ticks) for u, s in zip(units, servos, strict=True)])
-    assert np.abs(stands - (before if mode == "hold" else rest)).max() < 0.15
+    assert np.abs(stands - (rest if mode == "rest_pose" else before)).max() < 0.15

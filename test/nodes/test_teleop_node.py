@@ -14,6 +14,7 @@ import pytest
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
+from smolvla_ros.arm.command_admission import PAUSE_S
 from smolvla_ros.arm.emulated import EmulatedArm
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
@@ -120,13 +121,17 @@ def test_it_holds_while_another_program_commands_the_arm(observer: Any, teleop: 
     program, _, led = teleop
     other = observer.publisher(topics.JOINT_COMMANDS)
     observer.until(lambda: "1 other publishers on /joint_commands" in program.output, "it to hold")
-    goal = measured_rad(led) + [0.3, 0, 0, 0, 0, 0]
-    for _ in range(20):
-        other.publish(joint_command_msg(ROBOT.joint_names, observer.now_ns(), goal))
-        observer.spin(0.05)
-    assert np.abs(measured_rad(led) - goal).max() < 0.05
+    before = measured_rad(led)
+    goal = before + [0.08, 0, 0, 0, 0, 0]
+    observer.spin(2 * PAUSE_S)  # until the arm obeys the teleop node no more
+
+    def there() -> bool:
+        other.publish(joint_command_msg(ROBOT.joint_names, observer.now_ns(), goal, "/observer"))
+        return bool(np.abs(measured_rad(led) - goal).max() < 0.01)
+
+    observer.until(there, "the arm to obey the other")
     observer.node.destroy_publisher(other)
-    observer.until(lambda: abs(measured_rad(led)[0] - goal[0]) > 0.2, "the leader to lead again")
+    observer.until(lambda: abs(measured_rad(led)[0] - before[0]) < 0.01, "the leader to lead again")
 
 
 def test_an_arm_without_torque_is_guided_by_hand_and_holds_again_where_it_was_left(

@@ -1,0 +1,132 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`joint_commands` as the arm node takes them: each with its commander's name, admitted or refused with a reason.
+
+rclpy does not hand a subscriber the publisher's identity, so a commander writes the full name of its node into
+header.frame_id. A message without a name counts as the only publisher's; where there are several it is refused.
+A commander that has to pause is told so on `refused_commander` (key: its name, value: why).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import KeyValue
+
+from smolvla_ros.arm.command_admission import (
+    SHOWN_CHARACTERS,
+    ArmPose,
+    BoolArray,
+    CommandAdmission,
+    CommandError,
+    CommandLimits,
+    FloatArray,
+    JointCommand,
+)
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.suite_node import OK, WARN
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.wire import WireError, joints_from_msg
+
+LOG_PERIOD_S = 2.0  # the same reason is said again after this time
+
+
+class ArmCommands:
+    """Listens to `joint_commands` between `listen` and `stop`, and hands on what is admitted.
+
+    `pose()`: where the arm is, or in words why it can obey nobody. `obey(goals, cut)`: send these goals (joints,) rad,
+    of which the speed limit has cut some.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        robot: RobotSpec,
+        limits: CommandLimits,
+        period_s: float,
+        pose: Callable[[], ArmPose | str],
+        obey: Callable[[FloatArray, BoolArray], None],
+    ) -> None:
+        self.admission = CommandAdmission(limits, robot.joint_names, robot.max_speed_rad_s, period_s)
+        self._node = node
+        self._joint_names = robot.joint_names
+        self._pose = pose
+        self._obey = obey
+        self._subscription: Any = None
+        self._said_s: dict[str, float] = {}  # reason -> when the log said it
+        topic = topics.REFUSED_COMMANDER
+        self._refusals = node.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
+
+    def listen(self) -> None:
+        """Take commands from now on."""
+        self.stop()
+        topic = topics.JOINT_COMMANDS
+        self._subscription = self._node.create_subscription(
+            topic.type, topic.name, self._on_command, topic.subscribe
+        )
+
+    def stop(self) -> None:
+        """Take none."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+        self.interrupt("the arm node was not active")
+
+    def close(self) -> None:
+        """Take down what the constructor and `listen` made."""
+        self.stop()
+        self._node.destroy_lifecycle_publisher(self._refusals)
+
+    def interrupt(self, why: str) -> None:
+        """Let go of whoever is obeyed: it has to pause and begin anew from where the arm stands."""
+        self.admission.interrupt(why, time.monotonic())
+
+    def activity(self) -> tuple[bytes, str]:
+        """For /diagnostics, level and words: whom the arm obeys, or who waits and why."""
+        if self.admission.commander:
+            return OK, f"following {self.admission.commander[:SHOWN_CHARACTERS]}"
+        if (waiting := self.admission.waiting(time.monotonic())) is None:
+            return OK, "holding, no commands"
+        commander, why = waiting
+        return WARN, f"holding, {commander[:SHOWN_CHARACTERS]} is not obeyed: {why}"
+
+    def _on_command(self, message: Any, info: dict[str, Any]) -> None:
+        before = self.admission.commander
+        try:
+            command = JointCommand(
+                commander=message.header.frame_id or self._only_publisher(),
+                goals=joints_from_msg(message, self._joint_names),
+                sequence=info.get("publication_sequence_number"),
+            )
+            goals_rad, cut = self.admission.admit(
+                command, self._node.now_ns(), time.monotonic(), self._pose()
+            )
+        except WireError as error:
+            self._say("malformed", str(error))
+        except CommandError as error:
+            self._say(error.reason, str(error))
+            if error.pause:
+                self._refusals.publish(KeyValue(key=command.commander, value=error.pause))
+        else:
+            if self.admission.commander != before:
+                self._node.get_logger().info(f"obeying {command.shown_commander}")
+            self._obey(goals_rad, cut)
+
+    def _only_publisher(self) -> str:
+        publishers = self._node.get_publishers_info_by_topic(self._subscription.topic_name)
+        names = sorted(f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers)
+        if len(names) > 1:
+            raise CommandError(
+                "no name",
+                f"it names no commander in header.frame_id, and may come from {', '.join(names)}; write the full "
+                "name of its node there, or stop the others",
+            )
+        return names[0] if names else "a program without a name"
+
+    def _say(self, reason: str, text: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._said_s.get(reason, -LOG_PERIOD_S) >= LOG_PERIOD_S:
+            self._said_s[reason] = now_s
+            self._node.get_logger().warning(f"joint command refused: {text}")

@@ -1,0 +1,131 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The arm node on emulated servos that live in the process of the test, where they can be made to fail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+
+from smolvla_ros.arm.command_admission import PAUSE_S
+from smolvla_ros.arm.emulated import EmulatedArm
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import joint_command_msg
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.wire import joints_from_msg, nanoseconds
+
+from .conftest import EVERY_ONE, is_whole, measured_rad
+
+ROBOT_FILE = "config/so100.yaml"
+CALIBRATION = "config/emulated_calibration.json"
+CONTROL_PERIOD_S = 1 / 30  # of the executor
+
+
+class ArmBench:
+    """The arm node, heard and commanded by the test's node under the name /observer."""
+
+    def __init__(self, observer: Any, start: Any, arm: EmulatedArm, parameters: dict[str, Any]) -> None:
+        self.observer, self.servos_of = observer, arm
+        self.robot = RobotSpec.load(ROBOT_FILE)
+        self.states = observer.collect(topics.JOINT_STATES, qos=EVERY_ONE)
+        self.diagnostics = observer.collect(topics.DIAGNOSTICS)
+        self.refusals = observer.collect(topics.REFUSED_COMMANDER)
+        self._commands = observer.publisher(topics.JOINT_COMMANDS)
+        self._commanded_s = 0.0
+        values = {"robot": ROBOT_FILE, "port": arm.port, "calibration": CALIBRATION, **parameters}
+        self.program = start("nodes.arm_node", **values)
+        observer.until(
+            lambda: any(map(is_whole, self.states)) and self._commands.get_subscription_count(), "the arm"
+        )
+
+    def pose(self) -> Any:
+        return measured_rad(self.states)
+
+    def command(
+        self,
+        goal: Any,
+        commander: str = "/observer",
+        *,
+        age_s: float = 0.0,
+        stamp_ns: int | None = None,
+        names: Any = None,
+    ) -> None:
+        now_ns = self.observer.now_ns() - round(age_s * 1e9)
+        message = joint_command_msg(
+            names or self.robot.joint_names, now_ns if stamp_ns is None else stamp_ns, goal, commander
+        )
+        self._commands.publish(message)
+        self._commanded_s = time.monotonic()
+
+    def begin(self) -> None:
+        """Pause, then command the pose where it stands until the arm obeys."""
+        self.pause()
+        before = self.obeyed()
+        self.observer.until(lambda: self.command(self.pose()) or self.obeyed() > before, "the arm to obey")
+
+    def pause(self) -> None:
+        """Be silent until it may begin anew."""
+        self.observer.until(lambda: time.monotonic() - self._commanded_s > PAUSE_S + 0.1, "a pause")
+
+    def obeyed(self, commander: str = "/observer") -> int:
+        """How often this commander's turn has begun."""
+        return self.program.output.count(f"obeying '{commander}'")
+
+    def refused(self, goal: Any, text: str, **options: Any) -> None:
+        """Command it again and again until the log says why it is refused."""
+        said = self.program.output.count(text)
+        self.observer.until(
+            lambda: self.command(goal, **options) or self.program.output.count(text) > said, f"'{text}'"
+        )
+
+    def lead_to(self, goal: Any) -> None:
+        """Command it again and again, as an executor does, until it is there."""
+
+        def there() -> bool:
+            self.command(goal)
+            return is_whole(self.states[-1]) and bool(np.abs(self.pose() - goal).max() < 0.03)
+
+        self.observer.until(there, "the arm to arrive")
+
+    def move_to(self, goal: Any) -> None:
+        """Begin where it stands, and lead it to the goal."""
+        self.begin()
+        self.lead_to(goal)
+
+    def torque(self, on: bool) -> None:
+        """Set the parameter, and wait for the servos."""
+        request = SetParameters.Request(parameters=[Parameter("torque", value=on).to_parameter_msg()])
+        assert self.observer.call(SetParameters, "arm/set_parameters", request).results[0].successful
+        self.observer.until(lambda: self.torques() == [int(on)] * 6, f"torque {on}")
+
+    def by_hand(self, ticks: int) -> None:
+        """Move every joint without torque by so many ticks."""
+        for servo in self.servos_of.servos.values():
+            servo.position_ticks += ticks
+
+    def largest_step_rad(self, first: int = 0) -> float:
+        """The furthest that a servo has moved in a control period of the executor, from `states[first]` on."""
+        whole = [state for state in self.states[first:] if is_whole(state)]
+        positions = [joints_from_msg(state, self.robot.joint_names).positions_rad for state in whole]
+        stamps_s = np.array([nanoseconds(state.header.stamp) for state in whole]) * 1e-9
+        speeds = np.abs(np.diff(positions, axis=0)) / np.diff(stamps_s)[:, None]
+        return float(speeds.max() * CONTROL_PERIOD_S)
+
+    def status(self) -> Any:
+        return self.diagnostics[-1].status[0] if self.diagnostics else None
+
+    def says(self, level: bytes, text: str) -> Callable[[], bool]:
+        return lambda: bool(
+            self.diagnostics and self.status().level == level and text in self.status().message
+        )
+
+    def servo(self, name: str) -> Any:
+        return self.servos_of.servos[name]
+
+    def torques(self) -> list[int]:
+        return [servo.value("Torque_Enable") for servo in self.servos_of.servos.values()]

@@ -1,0 +1,108 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which `joint_commands` the arm node obeys, and that nothing else moves a servo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import smolvla_ros.msg as msg
+from std_srvs.srv import SetBool, Trigger
+
+from smolvla_ros.arm.command_admission import BURST_S, PAUSE_S
+from smolvla_ros.nodes import topics
+
+from .arm_bench import CONTROL_PERIOD_S, ROBOT_FILE, ArmBench
+from .conftest import EVERY_ONE
+
+STILL_RAD = 0.002  # one tick of the encoder, and rounding
+PAN, ROLL = np.eye(6)[0], np.eye(6)[4]
+AGE_OF_2001_S = 25 * 365 * 86400.0
+
+
+def test_what_makes_no_sense_is_refused_by_name_and_moves_nothing(arm_bench: Callable[..., ArmBench]) -> None:
+    node = arm_bench()
+    goal = node.pose() + 0.05 * PAN
+    names = list(node.robot.joint_names)
+    node.refused(goal, "is it a recording, or do the clocks differ?", age_s=AGE_OF_2001_S)
+    node.refused(goal, "in the future, more than max_ahead_s=0.05", age_s=-0.5)
+    node.refused(goal, "sends no time in header.stamp", stamp_ns=0)
+    node.refused(goal + math.nan * PAN, "is not finite")
+    node.refused(1e308 * np.ones(6), "which is no angle of a joint")
+    node.refused(goal, "lack gripper", names=[*names[:5], "claw"])
+    node.refused(goal + 0.3 * PAN, "rad from where shoulder_pan stands")
+    node.begin()
+    node.refused(1e308 * np.ones(6), "which is no angle of a joint")  # nor from whom is obeyed
+    assert node.largest_step_rad() < STILL_RAD
+    assert node.program.running and "Traceback" not in node.program.output
+
+
+def test_a_second_commander_is_told_who_commands_and_moves_nothing(
+    arm_bench: Callable[..., ArmBench],
+) -> None:
+    node = arm_bench()
+    pose = node.pose()
+    node.begin()
+
+    def both(goal: Any, commander: str, text: str) -> None:
+        """The first one goes on while another one tries."""
+        node.observer.until(
+            lambda: node.command(goal, commander) or node.command(pose) or text in node.program.output, text
+        )
+
+    both(pose + 0.4 * PAN, "/teleop", "'/teleop' is not obeyed: '/observer' commands the arm; stop it first")
+    node.observer.until(lambda: node.refusals, "the other to be told")
+    other = node.observer.publisher(topics.JOINT_COMMANDS)
+    node.observer.until(lambda: node.observer.node.count_publishers(other.topic_name) == 2, "two publishers")
+    both(
+        pose + 0.4 * PAN,
+        "",
+        "it names no commander in header.frame_id, and may come from /observer, /observer",
+    )
+    assert node.largest_step_rad() < STILL_RAD
+    assert {refusal.key for refusal in node.refusals} == {"/teleop"}
+
+
+def test_goals_move_no_faster_than_the_limit_however_many_commands_come(
+    arm_bench: Callable[..., ArmBench],
+) -> None:
+    node = arm_bench(max_speed_rad_s=0.5)
+    start = node.pose()
+    node.begin()
+
+    def five_at_once() -> bool:
+        for _ in range(5):
+            node.command(start + 2.0 * ROLL)
+        return bool(abs(node.pose()[4] - start[4]) > 0.3)
+
+    node.observer.until(five_at_once, "the arm to move")
+    assert node.largest_step_rad() < 0.5 * (CONTROL_PERIOD_S + BURST_S)
+
+
+def test_torque_that_comes_back_moves_nothing_until_the_executor_is_armed_again(
+    arm_bench: Callable[..., ArmBench], start: Callable[..., Any]
+) -> None:
+    node = arm_bench()
+    observer = node.observer
+    states = observer.collect(topics.EXECUTOR_STATE)
+    commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
+    start("nodes.executor_node", robot=ROBOT_FILE, mode="armed")
+    observer.until(lambda: node.obeyed("/executor") == 1, "the executor to be obeyed")
+
+    node.torque(False)
+    node.by_hand(200)  # 0.3 rad, less than the executor takes for a fault by itself
+    observer.until(lambda: states and states[-1].state == msg.ExecutorState.FAULT, "the executor's fault")
+    assert states[-1].reason == "the arm does not obey: torque is off; reset and arm again"
+    node.torque(True)
+    on, left = len(node.states), node.pose()
+    assert observer.call(Trigger, "executor/reset", Trigger.Request()).success
+    seen = len(commands)
+    node.observer.spin(PAUSE_S)  # the arm has to stand still all the while
+    assert observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
+    observer.until(lambda: node.obeyed("/executor") == 2, "the executor to be obeyed again")
+    observer.until(lambda: len(commands) > seen + 10, "commands")
+    assert np.abs(np.array(commands[-1].position) - left).max() < 0.02
+    assert node.largest_step_rad(on) < STILL_RAD

@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 PAUSE_S = 0.5  # a commander that was refused is heard again after such a pause
-BURST_S = 0.1  # the speed limit counts over this time: commands of one tenth of a second may arrive together
+BURST_S = 0.05  # the speed limit counts over this time: a period of the executor, and what its commands come unevenly
 MAX_GOAL_RAD = 4 * np.pi  # beyond is no angle of a joint: degrees, ticks or garbage
 SHOWN_CHARACTERS = 80  # of a commander's name, which anybody may choose
 

@@ -200,8 +200,8 @@ def test_a_stream_at_full_speed_is_followed_though_its_commands_come_unevenly() 
     rng = np.random.default_rng(0)
     bench.send([0.0, 0.0])
     bench.wait(0.1)
-    for k in range(1, 60):  # 30 Hz, each up to 15 ms off its time
-        bench.now_s = 100.1 + k / 30 + rng.uniform(-0.015, 0.015)
+    for k in range(1, 60):  # 30 Hz, each up to 8 ms off its time
+        bench.now_s = 100.1 + k / 30 + rng.uniform(-0.008, 0.008)
         goal = SPEEDS * k / 30 * [0.999, -0.999]
         assert bench.send(goal) == pytest.approx(goal)
 

@@ -12,8 +12,10 @@ import numpy as np
 import smolvla_ros.msg as msg
 from std_srvs.srv import SetBool, Trigger
 
-from smolvla_ros.arm.command_admission import BURST_S, PAUSE_S
+from smolvla_ros.arm.command_admission import PAUSE_S
+from smolvla_ros.arm.emulated_servo import MAX_SPEED_TICKS_S
 from smolvla_ros.nodes import topics
+from smolvla_ros.units import RAD_PER_TICK
 
 from .arm_bench import CONTROL_PERIOD_S, ROBOT_FILE, ArmBench
 from .conftest import EVERY_ONE
@@ -79,7 +81,7 @@ def test_goals_move_no_faster_than_the_limit_however_many_commands_come(
         return bool(abs(node.pose()[4] - start[4]) > 0.3)
 
     node.observer.until(five_at_once, "the arm to move")
-    assert node.largest_step_rad() < 0.5 * (CONTROL_PERIOD_S + BURST_S)
+    assert node.largest_step_rad() < MAX_SPEED_TICKS_S * RAD_PER_TICK * CONTROL_PERIOD_S / 2
 
 
 def test_torque_that_comes_back_moves_nothing_until_the_executor_is_armed_again(

@@ -3,28 +3,28 @@
 """A USB camera through V4L2.
 
 Asks for MJPG, without which two cameras do not fit on one USB 2 bus, and for few buffers, so that a frame is
-new and not one that waited. Coming back after the plug was pulled is the work of source.Reopening.
+new and not one that waited; buffers.BufferQueue drops those that waited. Coming back after the plug was pulled is
+the work of source.Reopening.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 
+from smolvla_ros.camera.buffers import BufferQueue, StaleBuffersError
 from smolvla_ros.camera.source import CameraError
 from smolvla_ros.camera.v4l2 import check_device, users_of
 from smolvla_ros.image import bgr_to_rgb
-from smolvla_ros.observation import NANOSECONDS, Frame
+from smolvla_ros.observation import Frame
 
 PIXEL_FORMAT = "MJPG"
 BUFFERS = 2  # with one, the driver has none to fill while we decode, and every second frame is lost
 NO_FRAME_AFTER_S = 2  # OpenCV waits 10 s for a camera that fell silent
-OLDEST_BUFFER_S = 1.0  # an older time stamp of the driver is not on our clock
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class UsbCamera:
             raise CameraError(f"camera '{name}': {error}") from error
         # OpenCV has no call for it, and reads the variable when it first waits for a frame.
         os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(NO_FRAME_AFTER_S))
+        self._queue = BufferQueue(self._grab, 2 * BUFFERS)  # a driver may take more than it was asked for
         self._capture = cv2.VideoCapture(node, cv2.CAP_V4L2)
         try:
             self.granted = self._configure(node)
@@ -87,13 +88,13 @@ class UsbCamera:
         with self._lock:
             if self._closed:
                 return None
-            if not self._capture.grab():
+            age_ns = self._age_ns()
+            if age_ns is None:
                 raise CameraError(
                     f"camera '{self.name}': {self.device} was unplugged or sent nothing for "
                     f"{NO_FRAME_AFTER_S} s; check cable and hub"
                 )
-            buffer_ms = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
-            stamp_ns = acquisition_ns(self._clock_ns(), time.monotonic_ns(), buffer_ms)
+            stamp_ns = self._clock_ns() - age_ns
             decoded, bgr = self._capture.retrieve()
         if not decoded:
             raise CameraError(f"camera '{self.name}': {self.device} sent a frame that cannot be decoded")
@@ -104,6 +105,17 @@ class UsbCamera:
         self._closed = True
         with self._lock:
             self._capture.release()
+
+    def _age_ns(self) -> int | None:
+        """Grab the next frame that is fit for use and tell its age; None when none came. Raises CameraError."""
+        try:
+            return self._queue.take()
+        except StaleBuffersError as error:
+            raise CameraError(f"camera '{self.name}': {self.device} {error}; plug it in again") from error
+
+    def _grab(self) -> float | None:
+        """Wait for the next buffer; the driver's stamp in ms, None when none came."""
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) if self._capture.grab() else None
 
     def _configure(self, node: str) -> CaptureFormat:
         """Ask for the format and see that frames come; raises CameraError."""
@@ -127,23 +139,13 @@ class UsbCamera:
                 f"camera '{self.name}': asked {self.device} for {asked}, it gives {granted}; set width and "
                 f"height to what it has: v4l2-ctl --device {self.device} --list-formats-ext"
             )
-        if not capture.grab():
+        if self._age_ns() is None:
             raise CameraError(
                 f"camera '{self.name}': {self.device} opens ({granted}) but sends no frame{_in_use(node)}. "
                 "If a line above says 'No space left on device' (ENOSPC), its USB bus is full: put the "
                 "cameras on different USB controllers, not on one hub, or lower size or rate"
             )
         return granted
-
-
-def acquisition_ns(now_ns: int, monotonic_ns: int, buffer_ms: float) -> int:
-    """When a frame was taken, on the clock of `now_ns`.
-
-    The driver stamps buffers [ms] with the monotonic clock, which reads `monotonic_ns` now. A stamp that
-    cannot be from there (0, from the future, too old) is passed over for `now_ns`.
-    """
-    age_ns = monotonic_ns - round(buffer_ms * 1e6)
-    return now_ns - age_ns if 0 <= age_ns <= OLDEST_BUFFER_S * NANOSECONDS else now_ns
 
 
 def format_notice(name: str, asked: CaptureFormat, granted: CaptureFormat) -> str | None:

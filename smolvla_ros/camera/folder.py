@@ -41,8 +41,8 @@ class ImageFolder:
         self._paths = self._list()
         self._next = 0
         self._size: tuple[int, int] | None = None  # (width, height) of the first picture
-        self._pacer = Pacer(rate_hz)
         self._closed = threading.Event()
+        self._pacer = Pacer(rate_hz, sleep_s=self._closed.wait)
 
     def read(self) -> Frame | None:
         """The next picture when it is due; None after `close`, and after the last one without a loop."""

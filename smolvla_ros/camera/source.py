@@ -27,7 +27,18 @@ class CameraSource(Protocol):
         """The next frame, waiting for it; None at the end or after `close`. Raises CameraError."""
 
     def close(self) -> None:
-        """Let go of the device or file. May be called from another thread and more than once."""
+        """Let go of the device or file, and end a read that waits. May be called from another thread, and twice."""
+
+
+def size_notice(frame: Frame, width: int, height: int) -> str | None:
+    """A sentence about a frame of another size than the robot file states, width x height; else None."""
+    given_height, given_width = frame.image.shape[:2]
+    if (given_width, given_height) == (width, height):
+        return None
+    return (
+        f"camera '{frame.camera}': frames are {given_width}x{given_height}, the robot file says {width}x{height}; "
+        f"set width: {given_width} and height: {given_height} there, or give pictures of {width}x{height}"
+    )
 
 
 class Pacer:
@@ -67,16 +78,22 @@ class Reopening:
     """A source that comes back: opens `open_source` at the first read, and again after it failed.
 
     Every failure is raised, so that it is seen; the read after it waits (0.5 s, doubling up to 5 s) and tries
-    again. A frame ends the waiting. `close` ends it too, from any thread.
+    again. A frame ends the waiting. `close` ends it too, from any thread. `opened` is a source to begin with, where
+    the caller has opened it already.
     """
 
     FIRST_WAIT_S = 0.5
     LONGEST_WAIT_S = 5.0
 
-    def __init__(self, open_source: Callable[[], CameraSource], first_wait_s: float = FIRST_WAIT_S) -> None:
+    def __init__(
+        self,
+        open_source: Callable[[], CameraSource],
+        opened: CameraSource | None = None,
+        first_wait_s: float = FIRST_WAIT_S,
+    ) -> None:
         self._open_source = open_source
         self._first_wait_s = first_wait_s
-        self._source: CameraSource | None = None
+        self._source = opened
         self._wait_s = 0.0
         self._closed = threading.Event()
 

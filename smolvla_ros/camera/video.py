@@ -39,19 +39,18 @@ class VideoFile:
         self._clock_ns = clock_ns
         self._loop = loop
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = threading.Event()
         self._frames_this_round = 0
         self._capture = self._open()
         self.rate_hz = self._file_rate() if rate_hz is None else rate_hz
-        self._pacer = Pacer(self.rate_hz)
+        self._pacer = Pacer(self.rate_hz, sleep_s=self._closed.wait)
 
     def read(self) -> Frame | None:
         """The next frame when it is due; None after `close`, and at the end of a film that does not loop."""
-        if self._closed:
-            return None
-        self._pacer.wait()
+        if not self._closed.is_set():
+            self._pacer.wait()
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 return None
             stamp_ns = self._clock_ns()
             decoded, bgr = self._capture.read()
@@ -66,7 +65,7 @@ class VideoFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._closed = True
+        self._closed.set()
         with self._lock:
             self._capture.release()
 

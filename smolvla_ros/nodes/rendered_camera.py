@@ -33,8 +33,8 @@ class RenderedCamera:
         self._positions_rad = np.array([joint.middle_rad for joint in robot.joints])
         self._scene = Scene(Urdf.load(robot.urdf_path), seed=seed)
         self._camera = SceneCamera(spec.frame_id, spec.width, spec.height)
-        self._pacer = Pacer(rate_hz)
         self._closed = threading.Event()
+        self._pacer = Pacer(rate_hz, sleep_s=self._closed.wait)
         try:
             self._render()
         except SceneError as error:

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from smolvla_ros.camera.source import CameraError, CameraSource, Pacer, Reopening
+from smolvla_ros.camera.source import CameraError, CameraSource, Pacer, Reopening, size_notice
 from smolvla_ros.observation import Frame
 
 FRAME = Frame("top", 1, np.zeros((2, 2, 3), np.uint8))
@@ -127,3 +127,21 @@ def test_closing_ends_a_read_that_waits_for_the_source_to_come_back() -> None:
     reader.join(timeout=5.0)
     assert not reader.is_alive()
     assert results[-1] is None
+
+
+def test_a_source_that_was_opened_before_is_read_first_and_closed_though_never_read() -> None:
+    first, second = Flaky(frames=1), Flaky(frames=1)
+    source = Reopening(lambda: second, opened=first, first_wait_s=0.01)
+    assert source.read() is FRAME and (first.left, second.left) == (0, 1)
+    unread = Reopening(lambda: second, opened=second)
+    unread.close()
+    assert second.closed
+
+
+def test_frames_of_another_size_than_the_robot_file_states_are_named_with_both() -> None:
+    frame = Frame("top", 1, np.zeros((720, 1280, 3), np.uint8))
+    assert size_notice(frame, 1280, 720) is None
+    notice = size_notice(frame, 640, 480)
+    assert (
+        notice and "camera 'top': frames are 1280x720, the robot file says 640x480; set width: 1280" in notice
+    )

@@ -4,7 +4,7 @@
 
 Inside, an image is RGB uint8 of shape (height, width, 3). Takes the fields of a message, not the message, so
 that live topics, bags and tests share it. Neither resizes nor corrects the lens, and refuses depth and 16-bit
-images rather than guess what their numbers mean.
+images rather than guess what their numbers mean. On live topics `nodes/bridged_images.py` reads further encodings.
 """
 
 from __future__ import annotations
@@ -47,24 +47,35 @@ def to_rgb(data: Any, height: int, width: int, encoding: str, step: int) -> Imag
             "let the camera driver publish one of these"
         )
     channels, convert = ENCODINGS[encoding]
+    rgb: ImageArray = convert(pixel_bytes(data, height, width, encoding, step, channels))
+    return rgb
+
+
+def pixel_bytes(
+    data: Any, height: int, width: int, encoding: str, step: int, bytes_per_pixel: int
+) -> ImageArray:
+    """The bytes of a sensor_msgs/Image without the padding of its rows: (height, width, bytes_per_pixel), contiguous.
+
+    Shares the memory of `data` where there is no padding. Raises ImageError where height, width, step and data
+    contradict each other.
+    """
     if height < 1 or width < 1:
         raise ImageError(f"the image is {width}x{height}: width and height must be positive")
-    if step < width * channels:
+    if step < width * bytes_per_pixel:
         raise ImageError(
-            f"step is {step} bytes, a row of {width} pixels in {encoding} needs at least {width * channels}"
+            f"step is {step} bytes, a row of {width} pixels in {encoding} needs at least {width * bytes_per_pixel}"
         )
     flat = np.frombuffer(data, dtype=np.uint8)
-    needed = (height - 1) * step + width * channels  # the last row may come without its padding
+    needed = (height - 1) * step + width * bytes_per_pixel  # the last row may come without its padding
     if flat.size < needed:
         raise ImageError(
             f"image data is truncated: {flat.size} bytes, "
             f"{width}x{height} in {encoding} with {step} bytes a row needs {needed}"
         )
     rows = np.lib.stride_tricks.as_strided(
-        flat, shape=(height, width, channels), strides=(step, channels, 1), writeable=False
+        flat, shape=(height, width, bytes_per_pixel), strides=(step, bytes_per_pixel, 1), writeable=False
     )
-    rgb: ImageArray = convert(rows if rows.flags.c_contiguous else np.ascontiguousarray(rows))
-    return rgb
+    return np.ascontiguousarray(rows)
 
 
 def bgr_to_rgb(bgr: Any) -> ImageArray:

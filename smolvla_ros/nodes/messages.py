@@ -50,7 +50,11 @@ def header(stamp_ns: int, frame_id: str = "") -> Header:
 
 
 def image_msg(frame: Frame, frame_id: str) -> Image:
-    """An rgb8 Image."""
+    """An rgb8 Image.
+
+    Not through cv_bridge: its cv2_to_imgmsg is as fast (1 ms for 640x480), but not where messages check their fields
+    (150 ms), and it copies no header.
+    """
     height, width = frame.image.shape[:2]
     data = array.array("B")
     data.frombytes(np.ascontiguousarray(frame.image).data)

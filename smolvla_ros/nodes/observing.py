@@ -10,8 +10,9 @@ from typing import Any
 import message_filters
 
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.bridged_images import frame_from_image_msg
 from smolvla_ros.observation import Observation
-from smolvla_ros.wire import frame_from_msg, joints_from_msg
+from smolvla_ros.wire import joints_from_msg
 
 SYNC_QUEUE_SIZE = (
     30  # messages kept a stream while waiting for partners: 1 s of camera, 0.6 s of joints at 50 Hz
@@ -38,5 +39,7 @@ def observation_from(
     """A set of messages in the order of `observed_topics`; raises ImageError and WireError."""
     *images, joint_state = synchronized
     joints = joints_from_msg(joint_state, joint_names)
-    frames = {camera: frame_from_msg(image, camera) for camera, image in zip(cameras, images, strict=True)}
+    frames = {
+        camera: frame_from_image_msg(image, camera) for camera, image in zip(cameras, images, strict=True)
+    }
     return Observation(frames, joints, task)

@@ -44,9 +44,8 @@ def run(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = N
     with noted_stop_signals() as stopping:
         try:
             return _make_and_run(make_node, stopping)
-        except (
-            Exception
-        ):  # a defect of ours; reported here, so that its traceback does not keep the node alive
+        except Exception:
+            # a defect of ours; reported here, so that its traceback does not keep the node alive
             traceback.print_exc()
             return 1
         finally:

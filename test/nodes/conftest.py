@@ -53,7 +53,6 @@ os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.pop(PROFILE, None)  # that of the process that distributes the tests, for another range
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
-os.environ.pop(PROFILE, None)  # also the one that this module has set in the process that started this one
 set_fast_dds()
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,3 +97,10 @@ def demo_checkpoint() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         make_checkpoint(MADE / "demo_checkpoint")
     return MADE / "demo_checkpoint"
+
+
+@pytest.fixture(autouse=True)
+def no_realtime_left_behind() -> Iterator[None]:
+    """A test that made this process real-time would have all later ones starve what they start."""
+    yield
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

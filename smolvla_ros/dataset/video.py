@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.dataset.scheduling import without_realtime_permission
 from smolvla_ros.image import ImageArray
 
 Codec = Literal["h264", "av1"]
@@ -51,6 +52,8 @@ def encode(path: Path, images: Iterable[ImageArray], fps: int, codec: Codec) -> 
                 stream.width, stream.height, stream.pix_fmt = width, height, PIXELS
                 stream.codec_context.gop_size = WHOLE_FRAME_EVERY
                 stream.codec_context.time_base = Fraction(1, fps)
+                with without_realtime_permission():
+                    container.start_encoding()
             pixels = np.asarray(
                 cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8
             )  # 7 times swscale's speed

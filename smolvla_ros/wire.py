@@ -41,8 +41,9 @@ def frame_from_msg(msg: Any, camera: str) -> Frame:
 def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
     """sensor_msgs JointState -> Joints in the order of `joint_names`; further joints are left out.
 
-    Velocities and efforts that the message leaves out become zeros. Raises WireError on a missing joint, arrays
-    of different lengths and values that are not finite.
+    Velocities and efforts that the message leaves out become zeros; so do those that are NaN, which is what
+    ros2_control's joint_state_broadcaster publishes for interfaces that a joint does not have. Raises WireError on a
+    missing joint, arrays of different lengths, positions that are not finite and infinite velocities or efforts.
     """
     index = {str(name): i for i, name in enumerate(msg.name)}
     missing = [name for name in joint_names if name not in index]
@@ -72,6 +73,8 @@ def _joint_array(
     if len(values) != count:
         raise WireError(f"joint states have {count} names and {len(values)} values of {field}")
     array = np.asarray(values, np.float64)[order]
+    if field != "position":
+        array = np.where(np.isnan(array), 0.0, array)
     if not np.isfinite(array).all():
         raise WireError(f"joint states: {field} {array.tolist()} is not finite")
     return array

@@ -52,6 +52,14 @@ def test_joints_come_in_the_robots_order() -> None:
     assert joints.stamp_ns == 1_000_000_500
 
 
+def test_velocities_and_efforts_that_are_nan_count_as_absent() -> None:
+    nan = float("nan")
+    joints = joints_from_msg(joint_state(velocity=[0.5, nan], effort=[nan, nan]), NAMES)
+    assert joints.positions_rad.tolist() == [0.1, 0.2]
+    assert joints.velocities_rad_s.tolist() == [0.0, 0.5]
+    assert joints.efforts.tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -59,6 +67,8 @@ def test_joints_come_in_the_robots_order() -> None:
         ({"position": []}, "no positions"),
         ({"position": [0.1]}, "2 names and 1 values of position"),
         ({"position": [0.1, float("nan")]}, "not finite"),
+        ({"velocity": [0.1, float("inf")]}, "velocity .* not finite"),
+        ({"effort": [-float("inf"), 0.1]}, "effort .* not finite"),
         ({"velocity": [1.0, 2.0, 3.0]}, "2 names and 3 values of velocity"),
     ],
 )

@@ -3,14 +3,17 @@
 """An episode on its way to disk: an MCAP rosbag that can be read up to its last flush, whatever happens.
 
 One folder an episode, in rosbag2's layout: `<name>/<name>.mcap` with the message definitions inside, and
-`metadata.yaml`, which is written last: a folder without it was not finished, and `recover` finishes it.
+`metadata.yaml`, which is written last: a folder without it was not finished, and `recover` finishes it. While its
+writer lives, the file is locked, so that nobody recovers what is still being written.
 Messages are stored as they came off the wire, none is decoded.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import shutil
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +38,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+EPISODE = re.compile(r"episode_(\d+)")  # what the recorder calls the folders of its episodes
 METADATA = "metadata.yaml"
 BAG_INFORMATION = "rosbag2_bagfile_information"
 MAGIC = b"\x89MCAP0\r\n"
@@ -94,6 +98,7 @@ class EpisodeWriter:
         except WriterError as error:
             raise RecordingError(f"'{folder}' cannot be written: {error}") from error
         self._storage = cast(McapWriter, self._writer.storage)
+        fcntl.flock(self._storage.bio, fcntl.LOCK_EX)
         self._storage.bio.flush()
 
     def add_topic(self, topic: str, kind: StreamType) -> None:
@@ -187,11 +192,13 @@ def _save(file: Path, metadata: Any) -> None:
 
 
 def unfinished(output: Path) -> list[Path]:
-    """Episodes under `output` that were cut off, oldest first."""
+    """Episodes of a recorder under `output` that have no end, oldest first; what others left there is none."""
     return sorted(
-        file.parent
-        for file in output.glob("*/*.mcap")
-        if not (file.parent / METADATA).exists() and file.parent.suffix != RECOVERING
+        folder
+        for folder in output.iterdir()
+        if EPISODE.fullmatch(folder.name)
+        and (folder / f"{folder.name}.mcap").is_file()
+        and not (folder / METADATA).exists()
     )
 
 
@@ -200,14 +207,16 @@ def recover(folder: Path) -> int:
 
     An episode that holds none is removed, and 0 returned. The file is mended and then written anew beside it, with
     index and metadata; only then does the new one take its place, so being cut off here again loses nothing.
+    Raises RecordingError, with the file as it is, when a living process writes it, it is no MCAP file or it is damaged.
     """
     file = folder / f"{folder.name}.mcap"
-    _mend(file)
     rewritten = folder.with_name(folder.name + RECOVERING)
     shutil.rmtree(rewritten, ignore_errors=True)
     try:
+        _mend(file)
         count, last_ns = _rewrite(file, rewritten)
-    except (OSError, WriterError) as error:
+    except Exception as error:  # damaged bytes fail in the reader's own ways
+        shutil.rmtree(rewritten, ignore_errors=True)
         raise RecordingError(f"'{folder}' cannot be recovered: {error}") from error
     if count:
         bag = rewritten / f"{rewritten.name}.mcap"
@@ -248,11 +257,21 @@ def _rewrite(file: Path, folder: Path) -> tuple[int, int]:
 
 
 def _mend(file: Path) -> None:
-    """Cut an MCAP file after its last whole record of data, and end it as the format asks."""
+    """Cut an MCAP file after its last whole record of data, and end it as the format asks.
+
+    Raises RecordingError when it is none or when its writer lives, OSError when it cannot be written.
+    """
     with file.open("r+b") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecordingError("a living process is writing it") from None
         size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
-        if stream.read(len(MAGIC)) != MAGIC:
+        start = stream.read(len(MAGIC))
+        if not MAGIC.startswith(start):
+            raise RecordingError(f"{file.name} is no MCAP file; move it out of the recorder's folder")
+        if start != MAGIC:
             stream.truncate(0)
             return
         end = stream.tell()

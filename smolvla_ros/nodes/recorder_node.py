@@ -9,12 +9,12 @@ on `task` and, where somebody publishes that, on `active_task`: each episode is 
 
 Topics are listened to all the time, with the quality of service that their publishers offer: nothing has to be found
 when an episode begins. `task` itself is heard where no executor publishes `active_task` (task_listener.py).
-What a crash cut off is recovered when the node is configured.
+What a crash cut off is recovered when the node is configured. The folder is locked: a second recorder with the same
+`output` is refused.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -27,7 +27,9 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from smolvla_ros.dataset.output_lock import OutputLock
 from smolvla_ros.dataset.recording import (
+    EPISODE,
     EpisodeWriter,
     RecordingError,
     StreamType,
@@ -49,7 +51,9 @@ LOOK_PERIOD_S = 0.5  # how soon a new publisher is listened to
 MEGABYTE = 1_000_000
 OF_CAMERAS = (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
 TASK_STREAM = StreamType("std_msgs/msg/String", stamped=False)
-EPISODE = re.compile(r"episode_(\d+)")
+NO_COMMANDS = (
+    "no joint command was recorded, and bag_to_lerobot refuses such an episode unless --action names a topic"
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         super().__init__("recorder", RecorderConfig, **options)
         self._recording: Recording | None = None
         self._ends: list[Callable[[], Any]] = []  # undo what activate has made
+        self._lock: OutputLock | None = None
 
     def configure(self) -> None:
         robot = load_robot(self.config.robot)
@@ -96,15 +101,25 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self._listener = Listener(self, wanted, self._take, self._lose)
         self._output = Path(self.config.output).expanduser()
         self._output.mkdir(parents=True, exist_ok=True)
+        self._lock = OutputLock(self._output)
         self.get_logger().info(f"episodes go to {self._output}")
         self._last: Path | None = None
+        self._has_commands = True  # the last episode
         self._heard_task = ""
         self._finished = 0
         for folder in unfinished(self._output):
-            count = recover(folder)
+            try:
+                count = recover(folder)
+            except RecordingError as error:
+                self.get_logger().error(str(error))
+                continue
             self.get_logger().warning(
                 f"'{folder}' was cut off: {f'{count} messages recovered' if count else 'it was empty and is gone'}"
             )
+
+    def cleanup(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     def _names(self, robot: RobotSpec) -> list[str]:
         """What is recorded: as listed, or all topics of the table, with the images asked for."""
@@ -242,7 +257,8 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         if self._last is None:
             raise RecordingError(f"there is no episode to mark as {outcome}")
         mark(self._last, {"outcome": outcome})
-        return f"{self._last.name} is marked as {outcome}"
+        doubt = f"; {NO_COMMANDS}" if outcome == "success" and not self._has_commands else ""
+        return f"{self._last.name} is marked as {outcome}{doubt}"
 
     def _discard(self) -> str:
         recording, self._recording = self._recording, None
@@ -270,12 +286,18 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             notes["ended"] = recording.failure
         reports = recording.finish(notes)
         self._last, self._finished = recording.folder, self._finished + 1
+        commands = self.resolve_topic_name(topics.JOINT_COMMANDS.name)
+        self._has_commands = any(report.topic == commands and report.messages for report in reports)
         for report in reports:
             if report.is_whole:
                 self.get_logger().info(str(report))
             else:  # on a line of its own: rclpy ties a line to its severity
                 self.get_logger().warning(str(report))
-        return f"{recording.folder.name}: {_summary(reports, duration_s)}"
+        summary = f"{recording.folder.name}: {_summary(reports, duration_s)}"
+        if self._has_commands:
+            return summary
+        self.get_logger().warning(f"{recording.folder.name}: {NO_COMMANDS}")
+        return f"{summary}; {NO_COMMANDS}"
 
     def _close_and_tell(self) -> None:
         try:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.output_lock import OutputLock
 from smolvla_ros.dataset.recording import (
     EpisodeWriter,
     MessageTypes,
@@ -113,9 +115,9 @@ def test_a_file_cut_anywhere_is_recovered_up_to_a_flush(tmp_path: Path) -> None:
     whole = (tmp_path / "whole" / "whole.mcap").read_bytes()
     rng = random.Random(0)
     for cut in (0, 5, 8, flushed[1] - 1, flushed[1], *rng.sample(range(len(whole)), 20)):
-        folder = tmp_path / "cut"
+        folder = tmp_path / "episode_000000"
         folder.mkdir()
-        (folder / "cut.mcap").write_bytes(whole[:cut])
+        (folder / "episode_000000.mcap").write_bytes(whole[:cut])
         assert unfinished(tmp_path) == [folder]
         at_least = 10 * sum(end <= cut for end in flushed[1:])
         count = recover(folder)
@@ -133,13 +135,66 @@ def test_a_file_cut_anywhere_is_recovered_up_to_a_flush(tmp_path: Path) -> None:
 
 def test_a_recovery_that_is_cut_off_itself_can_be_repeated(tmp_path: Path) -> None:
     folder = tmp_path / "episode_000000"
-    write(folder).flush()
+    writer = write(folder)
+    writer.flush()
+    writer.abort()
     leftover = tmp_path / "episode_000000.recovering"
     leftover.mkdir()
     (leftover / "episode_000000.recovering.mcap").write_bytes(b"half")
     assert unfinished(tmp_path) == [folder]
     assert recover(folder) == 50
     assert said(folder)[-1] == "würfel 49" and not leftover.exists()
+
+
+def test_an_episode_is_not_recovered_while_its_writer_lives(tmp_path: Path) -> None:
+    folder = tmp_path / "episode_000000"
+    writer = write(folder)
+    writer.flush()
+    [file] = folder.iterdir()
+    written = file.read_bytes()
+    with pytest.raises(
+        RecordingError, match="episode_000000' cannot be recovered: a living process is writing"
+    ):
+        recover(folder)
+    assert file.read_bytes() == written
+    writer.finish({})
+    assert len(said(folder)) == 50 and unfinished(tmp_path) == []
+
+
+def test_what_something_else_left_in_the_folder_is_left_alone(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("my_bag/my_bag_0.mcap", "other/other.mcap", "episode_9/notes.txt")]
+    files.append(tmp_path / "episode_000007" / "episode_000007.mcap")
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("no recording of ours")
+    (tmp_path / "episode_000008.mcap").touch()
+    assert unfinished(tmp_path) == [tmp_path / "episode_000007"]
+    with pytest.raises(RecordingError, match="episode_000007.mcap is no MCAP file; move it out"):
+        recover(tmp_path / "episode_000007")
+    assert all(file.read_text() == "no recording of ours" for file in files)
+
+
+def test_a_damaged_episode_is_named_and_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "episode_000000"
+    writer = write(folder)
+    writer.flush()
+    writer.abort()
+    [file] = folder.iterdir()
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 100] = b"\xff" * 100
+    file.write_bytes(content)
+    with pytest.raises(RecordingError, match="episode_000000' cannot be recovered"):
+        recover(folder)
+    assert file.exists() and [path.name for path in tmp_path.iterdir()] == ["episode_000000"]
+
+
+def test_a_folder_has_one_recorder_at_a_time(tmp_path: Path) -> None:
+    lock = OutputLock(tmp_path)
+    with pytest.raises(RecordingError, match=rf"in use by another recorder \(process {os.getpid()}\)"):
+        OutputLock(tmp_path)
+    lock.release()
+    OutputLock(tmp_path).release()
 
 
 def test_kill_9_costs_no_finished_episode_and_nothing_that_was_flushed(tmp_path: Path, kill: int) -> None:

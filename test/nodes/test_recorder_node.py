@@ -24,7 +24,8 @@ from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.recording import unfinished
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.messages import compressed_image_msg, joint_state_msg
+from smolvla_ros.nodes.messages import compressed_image_msg, joint_command_msg, joint_state_msg
+from smolvla_ros.nodes.recorder_node import NO_COMMANDS
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.units import load_calibration
@@ -33,6 +34,7 @@ ROBOT_FILE = "config/so100.yaml"
 CALIBRATION = "config/emulated_calibration.json"
 TASK = "pick up the red cube"
 IMAGE = "top/image_raw/compressed"
+LISTENED = (IMAGE, "joint_states", "action_chunk")
 PERIOD_S = 0.02
 
 
@@ -46,9 +48,7 @@ class Studio:
         self.program = start(
             "nodes.recorder_node", robot=ROBOT_FILE, output=output, min_free_mb=1.0, **parameters
         )
-        self._listened = [
-            f"/{name}" for name in parameters.get("topics", (IMAGE, "joint_states", "action_chunk"))
-        ]
+        self._listened = [f"/{name}" for name in parameters.get("topics", LISTENED)]
         self.sent: dict[str, list[Any]] = {}
         self._ends = {
             f"/{name}": observer.publisher(topic, name)
@@ -56,6 +56,7 @@ class Studio:
                 (topics.IMAGE_COMPRESSED, IMAGE),
                 (topics.JOINT_STATES, "joint_states"),
                 (topics.ACTION_CHUNK, "action_chunk"),
+                (topics.JOINT_COMMANDS, "joint_commands"),
             )
         }
 
@@ -78,6 +79,8 @@ class Studio:
             joints = Joints(stamp_ns, np.full(6, index / 100), np.zeros(6), np.zeros(6))
             self._send(IMAGE, compressed_image_msg(picture, "top_camera_optical_frame", 90))
             self._send("joint_states", joint_state_msg(self.spec.joint_names, joints))
+            if "/joint_commands" in self._listened:
+                self._send("joint_commands", joint_command_msg(self.spec.joint_names, stamp_ns, np.zeros(6)))
             if index % 10 == 0:
                 self._send(
                     "action_chunk", msg.ActionChunk(chunk_id=index, task="würfel", positions=[0.5] * 12)
@@ -125,7 +128,7 @@ def test_every_message_of_an_episode_is_kept_and_none_around_it(studio: Callable
     studio_.play(50)
     studio_.observer.spin(0.2)
     answer = studio_.call("success")
-    assert answer.success and "nothing lost" in answer.message, answer.message
+    assert answer.success and f"nothing lost; {NO_COMMANDS}" in answer.message, answer.message
     folder = studio_.output / "episode_000000"
     found = recorded(folder)
     for topic, messages in studio_.sent.items():
@@ -139,16 +142,17 @@ def test_every_message_of_an_episode_is_kept_and_none_around_it(studio: Callable
 
 
 def test_successful_episodes_become_a_lerobot_dataset(studio: Callable[..., Studio], tmp_path: Path) -> None:
-    studio_ = studio(task=TASK)
+    studio_ = studio(task=TASK, topics=[IMAGE, "joint_states", "joint_commands"])
     for verb in ("failure", "success"):
         assert studio_.call("start").success
         studio_.sent.clear()
         studio_.play(60)
-        assert studio_.call(verb).success
+        answer = studio_.call(verb)
+        assert answer.success and NO_COMMANDS not in answer.message
     program = [sys.executable, "-m", "smolvla_ros.tools.bag_to_lerobot"]
     options = {"output": tmp_path / "data", "calibration": CALIBRATION, "fps": 30, "outcome": "success"}
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    subprocess.run([*program, str(studio_.output), *arguments, "--action=joint_states"], check=True)
+    subprocess.run([*program, str(studio_.output), *arguments], check=True)
     dataset = LeRobotDataset.load(tmp_path / "data")
     assert len(dataset.episodes) == 1 and dataset.tasks == (TASK,)
     units = studio_.spec.units(load_calibration(CALIBRATION))
@@ -172,12 +176,13 @@ def test_episodes_are_marked_discarded_and_recorded_again(studio: Callable[..., 
     assert "is being recorded" in studio_.call("start").message
     studio_.play(5)
     assert studio_.call("stop").success
+    assert f"episode_000000 is marked as success; {NO_COMMANDS}" in studio_.call("success").message
     assert "episode_000000 is marked as failure" in studio_.call("failure").message
     assert studio_.call("start").success
     studio_.play(5)
     assert "episode_000001 is discarded; recording episode_000001" in studio_.call("rerecord").message
     assert "episode_000001 is discarded" in studio_.call("discard").message
-    assert sorted(path.name for path in studio_.output.iterdir()) == ["episode_000000"]
+    assert [path.name for path in studio_.output.glob("episode*")] == ["episode_000000"]
     with Bag(studio_.output / "episode_000000") as bag:
         assert bag.custom_data["outcome"] == "failure" and bag.custom_data["task"] == TASK
 
@@ -228,6 +233,25 @@ def test_a_killed_recorder_loses_no_finished_episode_and_the_next_one_recovers_t
     assert same(recorded(cut_off)["/joint_states"], studio_.sent["/joint_states"][10:])
     first = recorded(studio_.output / "episode_000000")
     assert same(first["/joint_states"], studio_.sent["/joint_states"][:10])
+
+
+def test_a_second_recorder_is_refused_and_the_first_ones_episode_stays_whole(
+    studio: Callable[..., Studio], start: Callable[..., Any], tmp_path: Path
+) -> None:
+    foreign = tmp_path / "episodes" / "episode_000000" / "episode_000000.mcap"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("no recording of ours")
+    studio_ = studio(task=TASK, topics=["joint_states"], flush_s=0.05)
+    assert "is no MCAP file; move it out" in studio_.program.output
+    assert "recording episode_000001" in studio_.call("start").message
+    studio_.play(10)
+    second = start("nodes.recorder_node", robot=ROBOT_FILE, output=studio_.output)
+    assert second.wait() != 0
+    assert f"in use by another recorder (process {studio_.program.pid})" in second.output
+    studio_.play(10)
+    assert studio_.call("stop").success
+    assert same(recorded(studio_.output / "episode_000001")["/joint_states"], studio_.sent["/joint_states"])
+    assert foreign.read_text() == "no recording of ours"
 
 
 def test_an_episode_is_finished_when_the_node_is_told_to_end(studio: Callable[..., Studio]) -> None:

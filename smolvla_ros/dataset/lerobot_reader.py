@@ -3,7 +3,8 @@
 """LeRobotDataset v3.0 folders, read with neither LeRobot nor pandas.
 
 A dataset is a few large files: the rows of many episodes in parquet, their images in mp4, and tables in meta/ that say
-where each episode lies in them.
+where each episode lies in them. Depth images (LeRobot 0.6: 12-bit video or 16-bit TIFF of distances) are known by name
+and not read: decoded as pictures, their millimetres would become 8-bit grey.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ VERSION = "v3.0"
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
 INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+DEPTH_FLAGS, DEPTH_SUFFIX = ("is_depth_map", "video.is_depth_map"), "_depth"  # of LeRobot 0.6 and of 0.4
 TASK_COLUMN = "__index_level_0__"  # the unnamed index of a pandas frame: LeRobot looks tasks up by their text
 
 
@@ -68,8 +70,18 @@ class LeRobotDataset:
 
     @property
     def image_keys(self) -> tuple[str, ...]:
-        """The cameras, without `observation.images.`."""
-        return tuple(name[len(IMAGES) :] for name in self.features if name.startswith(IMAGES))
+        """The cameras with RGB images, without `observation.images.`."""
+        return tuple(key for key, is_depth in self._cameras() if not is_depth)
+
+    @property
+    def depth_keys(self) -> tuple[str, ...]:
+        """The cameras with depth images, without `observation.images.`."""
+        return tuple(key for key, is_depth in self._cameras() if is_depth)
+
+    @property
+    def depth_note(self) -> str:
+        """What to tell the user of a dataset with `depth_keys`."""
+        return f"depth images are left out: {', '.join(self.depth_keys)}"
 
     @classmethod
     def load(cls, root: str | Path) -> LeRobotDataset:
@@ -132,6 +144,8 @@ class LeRobotDataset:
         """The RGB images (height, width, 3) of a camera; raises DatasetError, VideoError."""
         row, name = self._row(episode), IMAGES + image_key
         count = row["dataset_to_index"] - row["dataset_from_index"]
+        if image_key in self.depth_keys:
+            raise DatasetError(f"dataset '{self.root}': {name} holds depth images, which are not read")
         if self.features.get(name, {}).get("dtype") == "video":
             where = f"videos/{name}/"
             path = self.root / self.info["video_path"].format(
@@ -152,12 +166,24 @@ class LeRobotDataset:
                 raise DatasetError(f"'{path}': an image of {name} in episode {episode} is damaged")
             yield bgr_to_rgb(picture)
 
+    def _cameras(self) -> Iterator[tuple[str, bool]]:
+        for name, feature in self.features.items():
+            if name.startswith(IMAGES):
+                yield name[len(IMAGES) :], _is_depth(name, feature)
+
     def _row(self, episode: int) -> Mapping[str, Any]:
         if not 0 <= episode < len(self.episodes):
             raise DatasetError(
                 f"dataset '{self.root}' has no episode {episode}, it has {len(self.episodes)} from 0"
             )
         return self.episodes[episode]
+
+
+def _is_depth(name: str, feature: Mapping[str, Any]) -> bool:
+    """Whether an image feature holds distances: as it says itself or, where it does not, by LeRobot's name for them."""
+    notes = {**(feature.get("video_info") or {}), **(feature.get("info") or {})}
+    stated = [bool(notes[key]) for key in DEPTH_FLAGS if key in notes]
+    return any(stated) if stated else name.endswith(DEPTH_SUFFIX)
 
 
 def _json(path: Path) -> dict[str, Any]:

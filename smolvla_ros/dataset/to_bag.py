@@ -3,6 +3,7 @@
 """An episode of a LeRobot dataset -> a rosbag with this package's topics, for `ros2 bag play` or the converter.
 
 Frame k is stamped start + k / fps, its task is announced where it changes. Converted back, it gives the same rows.
+Actions lie on a topic that no arm listens to, so that playing the bag moves none; the converter finds them there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import MotorCalibration
 
 JPEG_QUALITY = 95
+ACTION_TOPIC = "/dataset/joint_commands"
 
 
 def write_bag(
@@ -66,7 +68,7 @@ def write_bag(
                     data=np.frombuffer(encode_jpeg(next(images), JPEG_QUALITY), np.uint8),
                 )
                 bag.write(f"/{camera}/image_raw/compressed", image, stamp_ns)
-            for topic, positions in (("/joint_states", state[k]), ("/joint_commands", action[k])):
+            for topic, positions in (("/joint_states", state[k]), (ACTION_TOPIC, action[k])):
                 joints = bag.message(
                     "sensor_msgs/msg/JointState",
                     header=header,

@@ -93,6 +93,15 @@ def unit_defects(path: Path, robot: RobotSpec, calibration: Calibration, confirm
     return [Defect(finding.severity, "units", "the whole dataset", finding.message, finding.remedy)]
 
 
+def depth_defects(path: Path) -> list[Defect]:
+    """That depth images of a dataset are not looked at."""
+    if not (path / INFO).exists():
+        return []
+    keys = LeRobotDataset.load(path).depth_keys
+    remedy = "Only RGB images are checked; look at these yourself"
+    return [Defect("warning", "depth images", key, "they are left out", remedy) for key in keys]
+
+
 def _duration_s(episode: Inspected) -> float:
     times_s = episode.state.times_s
     return float(times_s[-1] - times_s[0]) if len(times_s) else 0.0
@@ -125,6 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         episodes = list(inspect(options.path, robot, units))
         defects = find_defects(episodes, robot)
         defects += unit_defects(options.path, robot, calibration, bool(options.units))
+        defects += depth_defects(options.path)
         if not episodes:
             raise DatasetError(f"'{options.path}' has no episodes")
         measured = facts(episodes)

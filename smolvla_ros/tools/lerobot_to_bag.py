@@ -4,15 +4,18 @@
 
 lerobot_to_bag my_dataset --output bags --calibration my_arm.json
 ros2 bag play bags/episode_000000
+
+Actions are on /dataset/joint_commands, which no arm obeys. Depth images are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
-from smolvla_ros.dataset.to_bag import write_bag
+from smolvla_ros.dataset.to_bag import ACTION_TOPIC, write_bag
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.tools.bag_to_lerobot import plain_errors, robot_and_calibration
 
@@ -41,12 +44,15 @@ def main() -> None:
     with plain_errors("lerobot_to_bag"):
         robot, calibration = robot_and_calibration(arguments)
         dataset = LeRobotDataset.load(arguments.dataset)
+        if dataset.depth_keys:
+            print(f"lerobot_to_bag: {dataset.depth_note}", file=sys.stderr)
         start_ns = START_NS
         for episode in arguments.episodes or range(len(dataset.episodes)):
             path = arguments.output / f"episode_{episode:06d}"
             frames = write_bag(dataset, episode, path, robot, calibration, start_ns)
             start_ns += (frames // dataset.fps + 2) * NANOSECONDS
             print(f"{path}: {frames} frames at {dataset.fps} fps")
+        print(f"actions are on {ACTION_TOPIC}: played, they move no arm")
 
 
 if __name__ == "__main__":

@@ -182,6 +182,8 @@ def main() -> int:
     with plain_errors("play_dataset"):
         robot, calibration = robot_and_calibration(arguments)
         dataset = LeRobotDataset.load(arguments.dataset)
+        if dataset.depth_keys and not arguments.actions:
+            print(f"play_dataset: {dataset.depth_note}", file=sys.stderr, flush=True)
         player = Player(dataset, arguments.episode, robot, calibration)
         try:
             count = player.play_actions() if arguments.actions else player.play_observations()

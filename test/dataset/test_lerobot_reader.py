@@ -58,3 +58,23 @@ def test_a_damaged_video_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(VideoError, match="file-000.mp4"):
         list(LeRobotDataset.load(tmp_path / "cut").images(0, "front"))
+
+
+def test_depth_images_are_known_and_not_read_as_pictures(tmp_path):
+    shutil.copytree(DATA / "pictures", tmp_path / "depth")
+    path = tmp_path / "depth" / "meta" / "info.json"
+    info = json.loads(path.read_text())
+    picture = {"dtype": "image", "shape": [64, 96, 1], "names": ["height", "width", "channels"]}
+    video = {"dtype": "video", "shape": [64, 96, 3], "names": ["height", "width", "channels"]}
+    info["features"] |= {
+        "observation.images.front_depth": picture,
+        "observation.images.wrist": {**video, "info": {"is_depth_map": True}},
+        "observation.images.side": {**video, "video_info": {"video.is_depth_map": True}},
+        "observation.images.painted_depth": {**video, "info": {"video.is_depth_map": False}},
+    }
+    path.write_text(json.dumps(info))
+    dataset = LeRobotDataset.load(tmp_path / "depth")
+    assert dataset.image_keys == ("front", "painted_depth")
+    assert dataset.depth_keys == ("front_depth", "wrist", "side")
+    with pytest.raises(DatasetError, match="observation.images.wrist holds depth images"):
+        next(dataset.images(0, "wrist"))

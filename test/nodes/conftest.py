@@ -43,7 +43,7 @@ from smolvla_ros.wire import joints_from_msg  # noqa: E402
 ROOT = Path(__file__).parents[2]
 ROBOT = ROOT / "config" / "so100.yaml"
 CALIBRATION = ROOT / "config" / "emulated_calibration.json"
-DISCOVERY_S = 30.0
+DISCOVERY_S = 15.0
 ANSWER_S = 5.0
 EVERY_ONE = QoSProfile(depth=1000)  # reliable
 FEED_S = 0.01

@@ -144,7 +144,7 @@ def test_a_storm_of_chunks_delays_no_command(bench: Bench) -> None:
     bench.move()
     chunk, accepted, sent = bench.chunk(), bench.states[-1].chunks_accepted, len(bench.commands)
     began_s = time.monotonic()
-    for number in range(6000):
+    for number in range(1000):
         chunk.header.stamp = chunk.observation_stamp = bench.observer.node.get_clock().now().to_msg()
         bench.publish(chunk)
         while time.monotonic() < began_s + number * 1e-3:

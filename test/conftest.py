@@ -15,10 +15,21 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import watchdog  # noqa: E402
 
-MADE = Path(__file__).parents[1] / "build" / "test"  # what tests make once and then only read
+ROOT = Path(__file__).parents[1]
+PROGRAMS = dict(
+    line.split() for line in (ROOT / "executables.txt").read_text().splitlines() if not line.startswith("#")
+)  # of the package: name -> module
+MADE = ROOT / "build" / "test"  # what tests make once and then only read
 WATCHDOG = pytest.StashKey[watchdog.Watchdog]()
 NOT_FAST_MODULES = ("rclpy", "torch", "transformers")
 NOT_FAST_FOLDERS = ("nodes", "policy")  # their conftest.py imports these
+
+
+def installed(program: str) -> str:
+    """The file that `ros2 run smolvla_ros PROGRAM` starts."""
+    from ament_index_python.packages import get_package_prefix
+
+    return f"{get_package_prefix('smolvla_ros')}/lib/smolvla_ros/{program}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

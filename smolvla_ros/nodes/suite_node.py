@@ -137,6 +137,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         enabled = super().on_activate(state)  # publishers first: a node may publish as soon as it works
         if self._attempt("activate", self.activate):
+            self.get_logger().info("active")
             return enabled
         self._attempt("deactivate", self.deactivate)
         super().on_deactivate(state)

@@ -74,11 +74,11 @@ def shares_memory(pid: int) -> bool:
 class Program:
     """A program of the suite, running. Its output is kept in a file."""
 
-    def __init__(self, module: str, arguments: list[str], log: Path) -> None:
+    def __init__(self, command: list[str], log: Path, folder: Path = ROOT) -> None:
         self.log = log
         with log.open("w") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=folder
             )
 
     @property
@@ -113,14 +113,19 @@ class Program:
         self._process.kill()
         self._process.wait()
 
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.running:
+            self.kill()
+
 
 class Terminal:
     """A program of the suite on a pseudo-terminal of its own."""
 
-    def __init__(self, module: str, environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], **environment: str) -> None:
         self._master, terminal = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"smolvla_ros.{module}"],
+            command,
             stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, start_new_session=True,
             env=os.environ | environment,
         )  # fmt: skip
@@ -346,7 +351,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         if ros_arguments or ".nodes." in module:
             arguments = (*arguments, "--ros-args", *ros_arguments)
         log = tmp_path / f"{len(programs)}-{module.rsplit('.', 1)[-1]}.log"
-        programs.append(Program(f"smolvla_ros.{module}", list(arguments), log))
+        programs.append(Program([sys.executable, "-m", f"smolvla_ros.{module}", *arguments], log))
         return programs[-1]
 
     yield start_program
@@ -391,7 +396,7 @@ def on_terminal() -> Iterator[Callable[..., Terminal]]:
     terminals: list[Terminal] = []
 
     def start_on_terminal(module: str, **environment: str) -> Terminal:
-        terminals.append(Terminal(module, environment))
+        terminals.append(Terminal([sys.executable, "-m", f"smolvla_ros.{module}"], **environment))
         return terminals[-1]
 
     yield start_on_terminal

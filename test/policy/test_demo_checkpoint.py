@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 import torch
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.tools.demo_checkpoint import CENTRE, main, motion
+from smolvla_ros.tools.demo_checkpoint import CENTRE, motion
 from smolvla_ros.tools.demo_layout import CHUNK, MEAN, STD
+
+from ..conftest import installed
 
 MIDDLE, SPREAD = np.array(MEAN), np.array(STD)
 
@@ -75,11 +78,13 @@ def test_its_own_motion_carries_on_where_a_chunk_ends() -> None:
     torch.testing.assert_close(motion(chunk[:, 20])[:, : CHUNK - 20], chunk[:, 20:], atol=1e-5, rtol=0)
 
 
-def test_one_seed_writes_the_same_files(
-    demo_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_installed_program_writes_the_same_files_for_one_seed(
+    demo_checkpoint: Path, tmp_path: Path
 ) -> None:
-    main([str(tmp_path)])
-    assert "NOT a trained policy" in capsys.readouterr().out
+    program = [installed("demo_checkpoint"), str(tmp_path)]
+    assert (
+        "NOT a trained policy" in subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    )
     names = sorted(p.relative_to(demo_checkpoint) for p in demo_checkpoint.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
     for name in names:

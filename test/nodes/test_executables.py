@@ -1,0 +1,186 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every installed program, started as `ros2 run` does (the file in lib/smolvla_ros), each with a small real job."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ament_index_python.packages import get_package_prefix
+
+from ..conftest import PROGRAMS, installed
+from ..tools.test_check_dataset import record
+from .conftest import CALIBRATION, ROBOT, Program, Terminal
+
+AT_ONCE = 4  # jobs; they wait most of the time
+WITHIN_S = 60.0  # for each step of a job
+
+
+class Bench:
+    """Starts installed programs and keeps their names. Used by many threads, each with names of its own."""
+
+    def __init__(self, folder: Path, checkpoint: Path) -> None:
+        self.folder = folder
+        self.checkpoint = checkpoint  # made by an installed program too
+        self.started = {"demo_checkpoint"}
+        self._left: list[Program | Terminal] = []
+
+    def start(self, name: str, *arguments: object) -> Program:
+        """A program in the background."""
+        log = self.folder / f"{len(self._left)}-{name}-{threading.get_ident()}.log"
+        self._left.append(program := Program(self._command(name, *arguments), log, self.folder))
+        return program
+
+    def finish(self, name: str, *arguments: object) -> str:
+        """A program until its end, which is a good one; what it said."""
+        program = self.start(name, *arguments)
+        assert program.wait(WITHIN_S) == 0, program.output
+        return program.output
+
+    def terminal(self, name: str, *arguments: object) -> Terminal:
+        """A program on a terminal."""
+        self._left.append(terminal := Terminal(self._command(name, *arguments)))
+        return terminal
+
+    def node(self, name: str, **parameters: object) -> None:
+        """A node until it is active, ended by SIGINT."""
+        arguments = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
+        program = self.start(
+            f"{name}_node", "--ros-args", "-r", f"__ns:=/{name}", "-p", f"robot:={ROBOT}", *arguments
+        )
+        until(lambda: ": active" in program.output, program)
+        assert program.stop() == 0, program.output
+        assert "Traceback" not in program.output
+
+    def close(self) -> None:
+        for program in self._left:
+            program.close()
+
+    def _command(self, name: str, *arguments: object) -> list[str]:
+        self.started.add(name)
+        return [installed(name), *map(str, arguments)]
+
+
+def until(happened: Callable[[], Any], program: Program) -> None:
+    deadline_s = time.monotonic() + WITHIN_S
+    while not happened():
+        assert program.running and time.monotonic() < deadline_s, program.output
+        time.sleep(0.02)
+
+
+def arm(bench: Bench) -> None:
+    """The emulated arm, the calibration out of its servos, and the node that drives it."""
+    link, copy = bench.folder / "arm", bench.folder / "copy.json"
+    emulated = bench.start("emulated_arm", "--calibration", CALIBRATION, "--link", link)
+    until(link.exists, emulated)
+    bench.finish("so100_calibrate", "--port", link, "--from-servos", "--file", copy)
+    assert json.loads(copy.read_text()) == json.loads(CALIBRATION.read_text())
+    bench.node("arm", port=link, calibration=copy)
+    assert emulated.stop() == 0, emulated.output
+
+
+def new_servo(bench: Bench) -> None:
+    """A bus with one servo, which gets its id."""
+    calibration, link = bench.folder / "gripper.json", bench.folder / "servo"
+    calibration.write_text(json.dumps({"gripper": json.loads(CALIBRATION.read_text())["gripper"]}))
+    emulated = bench.start("emulated_arm", "--calibration", calibration, "--link", link)
+    until(link.exists, emulated)
+    terminal = bench.terminal("so100_setup_motors", "--port", link, "--joint", "gripper", "--yes")
+    terminal.press("\n")
+    assert terminal.process.wait(WITHIN_S) == 0, terminal.read()
+    assert "gripper is servo 6" in terminal.read()
+
+
+def dataset(bench: Bench) -> None:
+    """A bag becomes a dataset and a bag again; both are played, checked, and shown to a policy."""
+    bag, dataset, bags = record(bench.folder / "bag"), bench.folder / "dataset", bench.folder / "bags"
+    calibration = ("--calibration", CALIBRATION)
+    bench.finish("bag_to_lerobot", bag, "--output", dataset, *calibration, "--jobs", 2)
+    assert "0 errors" in bench.finish("check_dataset", dataset, *calibration)
+    bench.finish("lerobot_to_bag", dataset, "--output", bags, *calibration)
+    answers = bench.finish("replay_policy", bags / "episode_000000", "scripted", "--cameras", "top")
+    assert "actions compared" in answers
+    namespace = ("--ros-args", "-r", "__ns:=/played")
+    assert "frames at 30 fps" in bench.finish("play_dataset", dataset, *calibration, *namespace)
+
+
+def checkpoint(bench: Bench) -> None:
+    assert "fits" in bench.finish("check_checkpoint", bench.checkpoint, "--calibration", CALIBRATION)
+
+
+def keys(name: str, shown: str) -> Callable[[Bench], None]:
+    """A program with keys: it shows something, and ends on q."""
+
+    def job(bench: Bench) -> None:
+        terminal = bench.terminal(name, "--ros-args", "-r", f"__ns:=/{name}")
+        deadline_s = time.monotonic() + WITHIN_S
+        while shown not in terminal.read():
+            assert time.monotonic() < deadline_s and terminal.process.poll() is None, terminal.read()
+            time.sleep(0.02)
+        terminal.press("q")
+        assert terminal.process.wait(WITHIN_S) == 0, terminal.read()
+        assert "Traceback" not in terminal.read()
+
+    return job
+
+
+def node(name: str, **parameters: object) -> Callable[[Bench], None]:
+    return lambda bench: bench.node(name, **parameters)
+
+
+def demo(bench: Bench) -> None:
+    """One camera and the scripted policy, for a moment."""
+    output = bench.finish(
+        "demo", "--policy", "scripted", "--cameras", "top=rendered", "--seconds", 1, "--out", "demo"
+    )
+    assert "exit codes" in output
+
+
+JOBS: dict[str, Callable[[Bench], None]] = {
+    "dataset": dataset,  # the longest first
+    "demo": demo,
+    "checkpoint": checkpoint,
+    "arm": arm,
+    "new servo": new_servo,
+    "camera": node("camera", camera="top", source="rendered"),
+    "policy": node("policy", policy="scripted"),
+    "executor": node("executor"),
+    "recorder": node("recorder", output="episodes"),
+    "teleop": node("teleop", calibration=CALIBRATION, leader_calibration=CALIBRATION),
+    "watch": keys("watch", "waiting for executor/state"),
+    "jog": keys("jog", "no joint states"),
+    "record_keys": keys("record_keys", "space: begin"),
+}
+
+
+Jobs = tuple[Bench, dict[str, Future[None]]]
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory, demo_checkpoint: Path) -> Iterator[Jobs]:
+    """All jobs, side by side."""
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(AT_ONCE) as pool:
+        patch.setenv("AMENT_PREFIX_PATH", get_package_prefix("smolvla_ros"))
+        patch.delenv("PYTHONPATH", raising=False)
+        bench = Bench(tmp_path_factory.mktemp("jobs"), demo_checkpoint)
+        try:
+            yield bench, {name: pool.submit(job, bench) for name, job in JOBS.items()}
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            bench.close()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_small_job_is_done(jobs: Jobs, name: str) -> None:
+    jobs[1][name].result()
+
+
+def test_every_program_had_its_job(jobs: Jobs) -> None:
+    assert jobs[0].started == set(PROGRAMS)

@@ -74,7 +74,7 @@ class SuiteOptions:
     )
     units: str = setting(
         "",
-        "what the checkpoint's arm joints are in, if you know; empty: as the robot file says",
+        "what the arm joints of the checkpoint, or the dataset, are in, if you know; empty: as the robot file says",
         choices=("", *CONFIRMABLE),
     )
     mode: str = setting(

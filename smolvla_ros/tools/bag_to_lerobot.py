@@ -28,9 +28,10 @@ from smolvla_ros.dataset.convert import Conversion
 from smolvla_ros.dataset.episode import Alignment, EpisodeError
 from smolvla_ros.dataset.lerobot_reader import DatasetError
 from smolvla_ros.dataset.video import CODECS, VideoError
-from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError, find_robot_file
-from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
+from smolvla_ros.robot import RobotSpecError
+from smolvla_ros.suite_options import SuiteError
+from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
+from smolvla_ros.units import CalibrationError, load_calibration
 
 BAR = 30
 
@@ -46,8 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--output", type=Path, required=True, help="folder of the dataset")
     add("--append", action="store_true", help="add to the dataset that is there")
     add("--fps", type=int, help="frames per second; without: the robot file's rate_hz")
-    add("--config", type=Path, help="robot file; without: the package's so100.yaml")
-    add("--calibration", type=Path, help="LeRobot calibration JSON of the arm")
+    add_options(parser, *ROBOT)
     add(
         "--action-calibration",
         type=Path,
@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
 def conversion(arguments: argparse.Namespace) -> Conversion:
     """What the command line asks for; raises the errors of its parts."""
-    robot, calibration = robot_and_calibration(arguments)
+    robot, calibration = load_robot_and_calibration(arguments)
     ages = dict(_pair(text, "--max-age", "camera=0.5") for text in arguments.max_age)
     unknown = [name for name in ages if name not in ("camera", "state", "action")]
     if unknown:
@@ -119,15 +119,6 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
         codec=arguments.codec,
         robot_type=arguments.robot_type or f"{robot.name}_follower",
     )
-
-
-def robot_and_calibration(
-    arguments: argparse.Namespace,
-) -> tuple[RobotSpec, dict[str, MotorCalibration] | None]:
-    """What --config and --calibration name; raises RobotSpecError, CalibrationError."""
-    robot = RobotSpec.load(arguments.config or find_robot_file(""))
-    file = arguments.calibration
-    return robot, load_calibration(file, robot.joint_names) if file else None
 
 
 def _bags(paths: Sequence[Path], outcome: str | None) -> tuple[Path, ...]:

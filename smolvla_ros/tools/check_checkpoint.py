@@ -25,10 +25,10 @@ import yaml
 from smolvla_ros.policy.finding import Finding
 from smolvla_ros.policy.pose import DEFAULT_MAX_SIGMA
 from smolvla_ros.policy.preflight import Expectations, Report, Setup, preflight
-from smolvla_ros.policy.unit_evidence import CONFIRMABLE
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError, find_robot_file
-from smolvla_ros.units import CalibrationError, load_calibration
+from smolvla_ros.suite_options import SuiteError
+from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
+from smolvla_ros.units import CalibrationError
 
 GUTTER = 12
 RED, YELLOW, GREEN, BOLD, PLAIN = "\033[31m", "\033[33m", "\033[32m", "\033[1m", "\033[0m"
@@ -46,8 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("checkpoint", help="folder that LeRobot saved (pretrained_model), or a hub id")
-    add("--robot", default="", help="so100 (default), so101, or a robot file")
-    add("--calibration", type=Path, help="LeRobot calibration JSON of the arm")
+    add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone")
     add(
         "--cameras",
         nargs="+",
@@ -72,24 +71,10 @@ def parser() -> argparse.ArgumentParser:
         "`ros2 topic echo --once /joint_states` prints",
     )
     add(
-        "--units",
-        default="",
-        choices=CONFIRMABLE,
-        help="what the checkpoint's arm joints are in, if you know",
-    )
-    add(
         "--max-pose-sigma",
         type=float,
         default=DEFAULT_MAX_SIGMA,
         help="default: %(default)s; 0: any pose will do",
-    )
-    add("--backbone", help="folder with the vision-language model's config.json and tokenizer.json")
-    add("--revision", help="branch, tag or commit of a hub id")
-    add("--dataset", help="whose statistics to take, of a checkpoint that has those of several")
-    add(
-        "--stats",
-        type=Path,
-        help="a LeRobot dataset's meta/stats.json, for statistics that the checkpoint lacks",
     )
     add(
         "--normalization",
@@ -102,8 +87,7 @@ def parser() -> argparse.ArgumentParser:
 def check(options: argparse.Namespace) -> Report:
     """The report on what the command line names; raises UsageError."""
     try:
-        robot = RobotSpec.load(find_robot_file(options.robot))
-        calibration = load_calibration(options.calibration) if options.calibration else None
+        robot, calibration = load_robot_and_calibration(options)
         robot.select_cameras(options.cameras)
     except (RobotSpecError, CalibrationError, SuiteError) as error:
         raise UsageError(str(error)) from error
@@ -124,10 +108,10 @@ def check(options: argparse.Namespace) -> Report:
     try:
         spec = CheckpointSpec.load(
             options.checkpoint,
-            backbone=options.backbone,
-            revision=options.revision,
-            dataset=options.dataset,
-            stats=options.stats,
+            backbone=options.backbone or None,
+            revision=options.revision or None,
+            dataset=options.dataset or None,
+            stats=options.stats or None,
             normalization=options.normalization,
         )
     except CheckpointError as error:

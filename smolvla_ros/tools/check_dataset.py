@@ -24,11 +24,12 @@ from smolvla_ros.dataset.inspection import Inspected, inspect
 from smolvla_ros.dataset.lerobot_reader import ACTION, INFO, STATE, DatasetError, LeRobotDataset
 from smolvla_ros.dataset.report import Defect, find_defects, lag, rate_hz, skew_s
 from smolvla_ros.dataset.video import VideoError
-from smolvla_ros.policy.unit_evidence import CONFIRMABLE, check_units, with_units
+from smolvla_ros.policy.unit_evidence import check_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError, find_robot_file
+from smolvla_ros.suite_options import SuiteError
 from smolvla_ros.tools.check_dataset_page import save_page
-from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
+from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
+from smolvla_ros.units import CalibrationError, MotorCalibration
 from smolvla_ros.wire import WireError
 
 WIDTH = 110
@@ -44,9 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("path", type=Path, help="dataset folder, bag, or folder of bags")
-    add("--robot", type=Path, help="robot file; without: the package's so100.yaml")
-    add("--calibration", type=Path, help="LeRobot calibration JSON of the arm: more joints can be judged")
-    add("--units", default="", choices=CONFIRMABLE, help="what a dataset's arm joints are in, if you know")
+    add_options(parser, *ROBOT)
     add("--html", type=Path, metavar="FILE", help="write the report with plots as one page")
     return parser
 
@@ -123,9 +122,7 @@ def show(defects: Sequence[Defect], measured: Sequence[tuple[str, str]]) -> None
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        robot = RobotSpec.load(options.robot or find_robot_file(""))
-        robot = with_units(robot, options.units)
-        calibration = load_calibration(options.calibration) if options.calibration else None
+        robot, calibration = load_robot_and_calibration(options)
         units = robot.units(calibration)
     except (RobotSpecError, SuiteError, CalibrationError, OSError) as error:
         print(error, file=sys.stderr)

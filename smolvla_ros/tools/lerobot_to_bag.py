@@ -17,7 +17,8 @@ from pathlib import Path
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.to_bag import ACTION_TOPIC, write_bag
 from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.tools.bag_to_lerobot import plain_errors, robot_and_calibration
+from smolvla_ros.tools.bag_to_lerobot import plain_errors
+from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
 
 START_NS = (
     1_000_000_000 * NANOSECONDS
@@ -34,15 +35,14 @@ def parser() -> argparse.ArgumentParser:
     add("dataset", type=Path, help="folder of the dataset")
     add("--output", type=Path, required=True, help="folder for the bags, named episode_NNNNNN")
     add("--episodes", type=int, nargs="+", metavar="N", help="which, from 0; without: all")
-    add("--config", type=Path, help="robot file; without: the package's so100.yaml")
-    add("--calibration", type=Path, help="LeRobot calibration JSON of the arm")
+    add_options(parser, *ROBOT)
     return parser
 
 
 def main() -> None:
     arguments = parser().parse_args()
     with plain_errors("lerobot_to_bag"):
-        robot, calibration = robot_and_calibration(arguments)
+        robot, calibration = load_robot_and_calibration(arguments)
         dataset = LeRobotDataset.load(arguments.dataset)
         if dataset.depth_keys:
             print(f"lerobot_to_bag: {dataset.depth_note}", file=sys.stderr)

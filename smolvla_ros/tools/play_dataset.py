@@ -30,7 +30,8 @@ from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import action_chunk_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.tools.bag_to_lerobot import plain_errors, robot_and_calibration
+from smolvla_ros.tools.bag_to_lerobot import plain_errors
+from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
 from smolvla_ros.units import MotorCalibration
 
 CHUNK = 50  # actions, as a policy's; the next one is sent when half of it is left
@@ -170,8 +171,7 @@ def parser() -> argparse.ArgumentParser:
     add("dataset", type=Path, help="folder of the dataset")
     add("--episode", type=int, default=0, metavar="N", help="which, from 0; %(default)s")
     add("--actions", action="store_true", help="send the actions to the executor instead of the observations")
-    add("--config", type=Path, help="robot file; without: the package's so100.yaml")
-    add("--calibration", type=Path, help="LeRobot calibration JSON of the arm")
+    add_options(parser, *ROBOT)
     return parser
 
 
@@ -180,7 +180,7 @@ def main() -> int:
     rclpy.init()
     arguments = parser().parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
     with plain_errors("play_dataset"):
-        robot, calibration = robot_and_calibration(arguments)
+        robot, calibration = load_robot_and_calibration(arguments)
         dataset = LeRobotDataset.load(arguments.dataset)
         if dataset.depth_keys and not arguments.actions:
             print(f"play_dataset: {dataset.depth_note}", file=sys.stderr, flush=True)

@@ -29,6 +29,7 @@ from smolvla_ros.policy.policy import Policy, PolicyError
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.settings import SettingError
 from smolvla_ros.suite_options import SuiteError, find_robot_file
+from smolvla_ros.tools.options import ROBOT, add_options, load_robot
 from smolvla_ros.units import CalibrationError
 from smolvla_ros.wire import WireError
 
@@ -68,8 +69,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("bag", type=Path, help="rosbag2 folder or file")
     add("checkpoint", help="LeRobot checkpoint folder or hub id, or the word scripted")
-    add("--robot", type=Path, help="robot file; without: the package's so100.yaml")
-    add("--calibration", default="", help="LeRobot calibration JSON of the arm")
+    add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
     add("--cameras", nargs="+", default=[], metavar="CAMERA", help="as the policy node's")
     add(
         "--transport", choices=("compressed", "raw"), default="compressed", help="images to read; %(default)s"
@@ -77,10 +77,6 @@ def parser() -> argparse.ArgumentParser:
     add("--action", default="joint_commands", metavar="TOPIC", help="what was done; %(default)s")
     add("--task", default="", help="instruction; without: the recorded one")
     add("--every", type=float, default=0.5, metavar="S", help="seconds between answers; %(default)s")
-    add("--units", default="", help="as the policy node's")
-    add("--backbone", default="", help="folder with the VLM's config and tokenizer")
-    add("--device", default="auto", help="torch device")
-    add("--dtype", default="auto", help="number format of the model")
     add("--plot", type=Path, metavar="FILE", help="write a picture, joint by joint")
     return parser
 
@@ -177,16 +173,16 @@ def save_plot(path: Path, answers: list[Answer], actions: Trajectory, robot: Rob
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        robot_file = options.robot or find_robot_file("")
-        robot = RobotSpec.load(robot_file)
+        robot = load_robot(options)
         choices: dict[str, Any] = {
             "policy": "scripted" if options.checkpoint == "scripted" else "smolvla",
             "checkpoint": options.checkpoint,
             "cameras": tuple(options.cameras),
         }
-        for name in ("calibration", "units", "backbone", "device", "dtype"):
-            choices[name] = getattr(options, name)
-        config = PolicyConfig(robot=str(robot_file), **choices)
+        for name in ("calibration", "units", "revision", "dataset", "stats", "backbone", "device", "dtype"):
+            if value := getattr(options, name):
+                choices[name] = value
+        config = PolicyConfig(robot=str(find_robot_file(options.robot)), **choices)
     except (RobotSpecError, SuiteError, SettingError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -22,7 +22,8 @@ from pathlib import Path
 from smolvla_ros.arm import calibration as calibrating
 from smolvla_ros.arm.feetech import BusError, FeetechBus
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError, find_robot_file
+from smolvla_ros.suite_options import SuiteError
+from smolvla_ros.tools.options import add_options, load_robot
 from smolvla_ros.tools.terminal import Prompt
 from smolvla_ros.units import (
     RAD_PER_TICK,
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--port", required=True, help="serial port of the servo bus, best as /dev/serial/by-id/...")
     add("--baudrate", type=int, default=1_000_000, help="default: %(default)s")
-    add("--robot", default="", help="so100 (default), so101, or a robot file")
+    add_options(parser, "robot")
     add("--role", choices=("follower", "leader"), default="follower", help="default: %(default)s")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--id", help="the arm's id: the file is <id>.json in LeRobot's calibration folder")
@@ -212,7 +213,7 @@ class Calibrate:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        robot = RobotSpec.load(find_robot_file(options.robot))
+        robot = load_robot(options)
         with closing(FeetechBus(options.port, options.baudrate)) as bus, bus.patient():
             bus.open()
             return Calibrate(options, robot, bus).run()

@@ -19,7 +19,8 @@ from contextlib import closing, suppress
 from smolvla_ros.arm.feetech import BusError, CorruptReplyError, FeetechBus, NoAnswerError
 from smolvla_ros.arm.registers import BAUD_RATES, STS3215_MODEL_NUMBER
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError, find_robot_file
+from smolvla_ros.suite_options import SuiteError
+from smolvla_ros.tools.options import add_options, load_robot
 from smolvla_ros.tools.terminal import Prompt
 
 HIGHEST_ID = 253
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--port", required=True, help="serial port of the servo bus, best as /dev/serial/by-id/...")
-    add("--robot", default="", help="so100 (default), so101, or a robot file")
+    add_options(parser, "robot")
     add("--joint", help="set up the servo of this joint only")
     add(
         "--highest-id",
@@ -125,7 +126,7 @@ def run(options: argparse.Namespace, robot: RobotSpec, prompt: Prompt) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        robot = RobotSpec.load(find_robot_file(options.robot))
+        robot = load_robot(options)
         return run(options, robot, Prompt())
     except (BusError, RobotSpecError, SuiteError) as error:
         print(f"so100_setup_motors: {error}", file=sys.stderr)

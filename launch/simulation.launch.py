@@ -12,11 +12,13 @@ from launch.actions import SetLaunchConfiguration
 from smolvla_ros import suite
 from smolvla_ros.tools import launching
 
+ARGUMENTS = "port calibration namespace seed"
+
 
 def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
-            *launching.declare("port", "calibration", "seed"),
+            *launching.declare(*ARGUMENTS.split()),
             SetLaunchConfiguration("sim", "true"),
             *launching.run(suite.simulation_programs),
         ]

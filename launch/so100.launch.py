@@ -10,30 +10,21 @@ Usage:
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
-from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, ThisLaunchFileDir
 
+from smolvla_ros import suite
 from smolvla_ros.tools import launching
 
-
-def include(file: str) -> IncludeLaunchDescription:
-    """One of the parts; it sees the arguments declared here."""
-    return IncludeLaunchDescription(PathJoinSubstitution([ThisLaunchFileDir(), file]))
+ARGUMENTS = (
+    "sim robot port calibration cameras policy policy_cameras checkpoint revision dataset stats backbone device "
+    "dtype units mode task record output params_file namespace use_sim_time rviz seed log_level"
+)
 
 
 def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
-            *launching.declare(),
-            DeclareLaunchArgument(
-                "record",
-                default_value="false",
-                choices=["true", "false"],
-                description="start the recorder of episodes, to be driven by record_keys or its services",
-            ),
-            include("robot.launch.py"),
-            include("policy.launch.py"),
-            GroupAction([include("record.launch.py")], condition=IfCondition(LaunchConfiguration("record"))),
+            *launching.declare(*ARGUMENTS.split()),
+            launching.explain_missing_policy(),
+            *launching.run(suite.suite_nodes),
         ]
     )

@@ -296,6 +296,12 @@ class _Table:
             )
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the known one most like it, or nothing."""
+    match = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean '{match[0]}'?" if match else ""
+
+
 def _check_unique(what: str, path: Path, values: list[str]) -> None:
     for value in values:
         if values.count(value) > 1:
@@ -304,6 +310,4 @@ def _check_unique(what: str, path: Path, values: list[str]) -> None:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     names = [str(entry) for entry in known]
-    match = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean '{match[0]}'?" if match else ""
-    return f" (known: {', '.join(names)}){hint}"
+    return f" (known: {', '.join(names)}){did_you_mean(name, names)}"

@@ -1,14 +1,25 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a program of the suite is asked to end: SIGINT or SIGTERM, which it may hear in any thread and more than once."""
+"""How a program of the suite is asked to end: SIGINT, SIGTERM or SIGHUP, in any thread and more than once.
+
+SIGHUP comes when the terminal is closed or the connection to it is lost. `nohup` ignores it, and so do we then.
+"""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def take_stop_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Have `handler` called for each stop signal from now on."""
+    for number in STOP_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -19,8 +30,7 @@ def noted_stop_signals() -> Iterator[list[int]]:
     a blocked signal goes to a thread of the numeric libraries, where it ends the process.
     """
     noted: list[int] = []
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda received, _frame: noted.append(received))
+    take_stop_signals(lambda received, _frame: noted.append(received))
     try:
         yield noted
     finally:

@@ -4,6 +4,9 @@
 
 The launch files turn this list into launch_ros nodes, the demo turns it into plain processes where launch_ros
 is missing. Nothing is started here, and neither ROS nor launch is needed to read or test the list.
+
+Whether a program is `needed`: the arm, the executor, the policy, the cameras that the policy looks at and the emulated
+arm are, since without them the arm cannot do its task. Recorder, robot_state_publisher, RViz and other cameras are not.
 """
 
 from __future__ import annotations
@@ -11,15 +14,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from smolvla_ros.program import NodeSpec
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.suite_options import (
-    PACKAGE,
     CameraOption,
     SuiteError,
     SuiteOptions,
@@ -28,41 +29,18 @@ from smolvla_ros.suite_options import (
 )
 
 SIMULATED_CAMERAS = 2  # how many of the robot file's cameras are rendered when none is named
-
-
-@dataclass(frozen=True)
-class NodeSpec:
-    """One program of the suite. `parameters` win over `parameter_files`, later files over earlier ones."""
-
-    executable: str
-    name: str
-    namespace: str = "/"  # absolute
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    parameter_files: tuple[Path, ...] = ()
-    remaps: tuple[tuple[str, str], ...] = ()
-    arguments: tuple[str, ...] = ()
-    package: str = PACKAGE
-    is_ros: bool = True  # False: a plain program that knows no --ros-args
-    log_level: str = ""
-    after: str = ""  # start when the program of this name has printed its first line
-    respawn: bool = False  # worth starting again after a crash; otherwise its end is the end of the suite
-    optional: bool = False  # its end is nobody's business
-
-    @property
-    def full_name(self) -> str:
-        return f"{self.namespace.rstrip('/')}/{self.name}"
-
-    @property
-    def label(self) -> str:
-        """A name for logs and files: top_camera, arm ..."""
-        return self.full_name.strip("/").replace("/", "_")
+ARM: dict[str, Any] = {"holds_arm": True, "end_s": 30.0}  # on its way to the rest pose it takes its time
 
 
 def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The arm, its cameras and the robot's description, perhaps shown; with `sim` the emulated arm before them."""
     robot = load_robot(options)
     arm = _arm(options)
-    cameras = tuple(_camera(options, camera) for camera in selected_cameras(options, robot))
+    looked_at = _names(options.policy_cameras)
+    cameras = tuple(
+        _camera(options, camera, needed=not looked_at or camera.name in looked_at)
+        for camera in selected_cameras(options, robot)
+    )
     shown = (_rviz(options),) if options.rviz else ()
     return (*simulation_programs(options), arm, *cameras, _robot_state_publisher(options, robot), *shown)
 
@@ -74,8 +52,12 @@ def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
         "calibration": _calibration(options),
         "leader_calibration": _calibration(_leader(options)),
     }
+    robot = tuple(
+        replace(spec, needed=False) if spec.executable == "camera_node" else spec
+        for spec in robot_nodes(options)  # nobody looks through them but the recorder
+    )
     return (
-        *robot_nodes(options),
+        *robot,
         *emulated,
         _leader_arm(options),
         _node(options, "teleop", calibrations),
@@ -114,19 +96,21 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
             "cameras": list(names),
             "units": options.units,
         },
-        respawn=True,
+        restarts=True,
     )
     return policy, executor
 
 
 def recorder_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The recorder of episodes."""
-    return (_node(options, "recorder", {"output": options.output, "task": options.task}),)
+    parameters = {"output": options.output, "task": options.task}
+    return (_node(options, "recorder", parameters, needed=False, restarts=True),)
 
 
 def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """Everything, in the order in which it is to be started."""
-    return (*robot_nodes(options), *policy_nodes(options))
+    """Everything, in the order in which it is to be started; the recorder if asked for."""
+    recorder = recorder_nodes(options) if options.record else ()
+    return (*robot_nodes(options), *policy_nodes(options), *recorder)
 
 
 def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
@@ -164,30 +148,6 @@ def emulated_port(options: SuiteOptions) -> str:
     folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     parts = ["so100", os.environ.get("ROS_DOMAIN_ID") or "0", *filter(None, options.namespace.split("/"))]
     return str(Path(folder) / "_".join(parts))
-
-
-def parameter_text(spec: NodeSpec) -> str:
-    """The node's own parameters as a parameter file.
-
-    A file under the node's full name and not `-p name:=value`: rcl files the latter under `/**`, where it
-    loses to any params_file that names the node.
-    """
-    return yaml.safe_dump({spec.full_name: {"ros__parameters": dict(spec.parameters)}}, sort_keys=False)
-
-
-def command(spec: NodeSpec, python: str, parameter_file: Path) -> list[str]:
-    """The command line of a program of this package; `parameter_file` holds its `parameter_text`."""
-    line = [python, "-m", _modules()[spec.executable], *spec.arguments]
-    if not spec.is_ros:
-        return line
-    line += ["--ros-args", "-r", f"__node:={spec.name}", "-r", f"__ns:={spec.namespace}"]
-    for source, target in spec.remaps:
-        line += ["-r", f"{source}:={target}"]
-    for file in (*spec.parameter_files, parameter_file):
-        line += ["--params-file", str(file)]
-    if spec.log_level:
-        line += ["--log-level", spec.log_level]
-    return line
 
 
 def _node(
@@ -232,9 +192,9 @@ def _emulated_arm(options: SuiteOptions, name: str, of: SuiteOptions) -> tuple[N
 def _arm(options: SuiteOptions) -> NodeSpec:
     if options.sim:
         parameters = {"port": emulated_port(options), "calibration": _calibration(options)}
-        return _node(options, "arm", parameters, after="emulated_arm")
+        return _node(options, "arm", parameters, after="emulated_arm", **ARM)
     _check_given(options, port="/dev/serial/by-id/...", calibration="my_arm.json")
-    return _node(options, "arm", {"port": options.port, "calibration": _calibration(options)})
+    return _node(options, "arm", {"port": options.port, "calibration": _calibration(options)}, **ARM)
 
 
 def _leader_arm(options: SuiteOptions) -> NodeSpec:
@@ -243,7 +203,7 @@ def _leader_arm(options: SuiteOptions) -> NodeSpec:
     leader = _leader(options)
     parameters = {"port": leader.port, "calibration": _calibration(leader), "role": "leader"}
     namespace = f"{options.absolute_namespace.rstrip('/')}/leader"
-    return _node(options, "arm", parameters, namespace=namespace, after="emulated_leader")
+    return _node(options, "arm", parameters, namespace=namespace, after="emulated_leader", **ARM)
 
 
 def _leader(options: SuiteOptions) -> SuiteOptions:
@@ -261,7 +221,7 @@ def _check_given(options: SuiteOptions, **examples: str) -> None:
             )
 
 
-def _camera(options: SuiteOptions, camera: CameraOption) -> NodeSpec:
+def _camera(options: SuiteOptions, camera: CameraOption, needed: bool) -> NodeSpec:
     base = options.absolute_namespace.rstrip("/")
     source = camera.source or ("rendered" if options.sim else "")
     seed = options.seed if source == "rendered" and options.seed else ""
@@ -271,7 +231,8 @@ def _camera(options: SuiteOptions, camera: CameraOption) -> NodeSpec:
         {"camera": camera.name, "source": source, "device": camera.device, "seed": seed},
         namespace=f"{base}/{camera.name}",
         remaps=(("joint_states", f"{base}/joint_states"),),
-        respawn=True,
+        needed=needed,
+        restarts=True,
     )
 
 
@@ -286,7 +247,8 @@ def _robot_state_publisher(options: SuiteOptions, robot: RobotSpec) -> NodeSpec:
         parameters=parameters,
         package="robot_state_publisher",
         log_level=options.log_level,
-        respawn=True,
+        needed=False,
+        restarts=True,
     )
 
 
@@ -298,7 +260,8 @@ def _rviz(options: SuiteOptions) -> NodeSpec:
         parameters={"use_sim_time": True} if options.use_sim_time else {},
         arguments=("-d", str(share_folder() / "config" / "rviz" / "so100.rviz")),
         package="rviz2",
-        optional=True,
+        needed=False,
+        restarts=True,
     )
 
 
@@ -323,9 +286,3 @@ def _existing(argument: str, path: str) -> Path:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (part.strip() for part in text.split(","))))
-
-
-def _modules() -> dict[str, str]:
-    """Program name -> module with its main(), from executables.txt."""
-    lines = (share_folder() / "executables.txt").read_text(encoding="utf-8").splitlines()
-    return {line.split()[0]: line.split()[1] for line in lines if line and not line.startswith("#")}

@@ -9,16 +9,18 @@ that a params_file keeps its say.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from smolvla_ros.policy.unit_evidence import CONFIRMABLE
+from smolvla_ros.robot import did_you_mean
 from smolvla_ros.settings import SettingError, check_settings, setting
 
 PACKAGE = "smolvla_ros"
 BOOLEANS = ("true", "false")
+ARGUMENTS_OF_LAUNCH = ("emulate_tty", "sigkill_timeout", "sigterm_timeout")
 
 
 class SuiteError(ValueError):
@@ -83,6 +85,9 @@ class SuiteOptions:
         choices=("", "disarmed", "shadow", "armed"),
     )
     task: str = setting("", "instruction to start with; later ones come on the topic task")
+    record: bool = setting(
+        False, "start the recorder of episodes too, to be driven by record_keys or its services"
+    )
     output: str = setting("", "folder for recorded episodes; empty: ./episodes")
     params_file: str = setting(
         "", "YAML file with parameters of any of the nodes; arguments given here win over it"
@@ -122,6 +127,33 @@ class SuiteOptions:
     @property
     def absolute_namespace(self) -> str:
         return "/" + self.namespace.strip("/")
+
+
+def launch_arguments(names: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Keyword arguments of launch's DeclareLaunchArgument for these options; without names for all of them."""
+    return [
+        {
+            "name": entry.name,
+            "default_value": str(entry.default).lower()
+            if isinstance(entry.default, bool)
+            else str(entry.default),
+            "description": entry.metadata["description"],
+            "choices": list(BOOLEANS if isinstance(entry.default, bool) else entry.metadata["choices"])
+            or None,
+        }
+        for entry in fields(SuiteOptions)
+        if not names or entry.name in names
+    ]
+
+
+def argument_warnings(words: Iterable[str], known: Collection[str], file: str) -> list[str]:
+    """One line for each word `name:=value` whose name a launch file does not declare: launch ignores it in silence."""
+    given = [word.partition(":=")[0] for word in words if ":=" in word]
+    return [
+        f"{file} has no argument '{name}'; it is ignored{did_you_mean(name, known)}"
+        for name in given
+        if name not in known and name not in ARGUMENTS_OF_LAUNCH
+    ]
 
 
 def parse_cameras(text: str) -> tuple[CameraOption, ...]:

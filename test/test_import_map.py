@@ -20,6 +20,7 @@ FLOORS = (
     {"camera", "policy", "execution", "arm", "scene", "dataset"},
     {"suite_options"},
     {"nodes"},
+    {"program"},
     {"suite"},
     {"tools"},
 )

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from smolvla_ros import suite
+from smolvla_ros.program import NodeSpec, command, module, parameter_text
 from smolvla_ros.suite_options import (
+    PACKAGE,
     CameraOption,
     SuiteError,
     SuiteOptions,
@@ -33,13 +35,13 @@ HARDWARE = SuiteOptions(
 )
 
 
-def by_label(options: SuiteOptions) -> dict[str, suite.NodeSpec]:
+def by_label(options: SuiteOptions) -> dict[str, NodeSpec]:
     return {spec.label: spec for spec in suite.suite_nodes(options)}
 
 
 @pytest.mark.parametrize("options", [SIMULATION, HARDWARE], ids=["simulation", "hardware"])
 def test_every_program_of_the_suite_is_one_of_the_package(options: SuiteOptions) -> None:
-    assert {spec.executable for spec in suite.suite_nodes(options) if spec.package == suite.PACKAGE} <= set(
+    assert {spec.executable for spec in suite.suite_nodes(options) if spec.package == PACKAGE} <= set(
         PROGRAMS
     )
 
@@ -92,7 +94,7 @@ def test_simulated_teleoperation_has_two_buses() -> None:
 def test_rviz_comes_when_asked_for_with_a_config_of_the_urdfs_frames() -> None:
     assert "rviz" not in by_label(SIMULATION)
     rviz = by_label(dataclasses.replace(SIMULATION, rviz=True))["rviz"]
-    assert rviz.optional and rviz.package == "rviz2"
+    assert rviz.package == "rviz2"
     config = yaml.safe_load(Path(rviz.arguments[1]).read_text())["Visualization Manager"]
     displays = {display["Class"].split("/")[1]: display for display in config["Displays"]}
     assert displays["RobotModel"]["Description Topic"]["Value"] == "robot_description"
@@ -151,7 +153,7 @@ def test_hardware_starts_disarmed_and_simulation_armed() -> None:
     assert mode(by_label(SIMULATION)["executor"]) == "armed"
 
 
-def mode(executor: suite.NodeSpec) -> str:
+def mode(executor: NodeSpec) -> str:
     """What the files say, read in their order."""
     values: dict[str, Any] = {}
     for file in executor.parameter_files:
@@ -250,10 +252,10 @@ def test_the_recorder_takes_its_folder_and_task_from_the_arguments() -> None:
 
 def test_everything_a_command_line_names_exists(tmp_path: Path) -> None:
     for spec in suite.suite_nodes(SIMULATION):
-        if spec.package != suite.PACKAGE:
+        if spec.package != PACKAGE:
             continue
-        line = suite.command(spec, sys.executable, tmp_path / "own.yaml")
-        assert line[:3] == [sys.executable, "-m", PROGRAMS[spec.executable]]
+        line = command(spec, ["program"], tmp_path / "own.yaml")
+        assert module(spec) == PROGRAMS[spec.executable]
         files = [Path(line[i + 1]) for i, word in enumerate(line) if word == "--params-file"]
         assert all(file.is_file() for file in files[:-1])
         assert ("--ros-args" in line) == spec.is_ros
@@ -275,11 +277,9 @@ def test_an_argument_wins_over_the_params_file_and_that_over_the_package(key: st
     own, mine = tmp_path / "own.yaml", tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump({key: {"ros__parameters": {"mode": "disarmed", "fusion": "replace"}}}))
     executor = by_label(dataclasses.replace(SIMULATION, params_file=str(mine), mode="shadow"))["executor"]
-    own.write_text(suite.parameter_text(executor))
-    line = suite.command(executor, sys.executable, own)
-    result = subprocess.run(
-        [sys.executable, "-c", PROBE, *line[3:]], capture_output=True, text=True, timeout=30
-    )
+    own.write_text(parameter_text(executor))
+    line = command(executor, [], own)
+    result = subprocess.run([sys.executable, "-c", PROBE, *line], capture_output=True, text=True, timeout=30)
     assert result.stdout.split() == ["/executor", "shadow", "replace", "0.7"], result.stderr
 
 

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 from smolvla_ros import suite
 from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.stop_signals import take_stop_signals
 from smolvla_ros.suite_options import PACKAGE, SuiteError
 from smolvla_ros.tools.demo_plan import DemoError, Plan, make_checkpoint, make_plan, parse, set_environment
 from smolvla_ros.tools.demo_status import line, screen, status
 from smolvla_ros.tools.demo_summary import Summary, summarize
+from smolvla_ros.tools.parameter_files import unknown_parameters
 from smolvla_ros.tools.processes import ProcessError, Processes
 
 if TYPE_CHECKING:
@@ -48,8 +50,7 @@ class Demo:
         self._plan = plan
         self._stopping = False
         self._processes = Processes(plan.folder)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
+        take_stop_signals(self._stop)
 
     def run(self) -> Summary:
         """Start, show, end; raises ProcessError, DemoError or Interrupted with nothing left running."""
@@ -81,7 +82,11 @@ class Demo:
     def _check(self) -> None:
         if self._stopping:
             raise Interrupted
-        self._processes.check()
+        self._watch_processes()
+
+    def _watch_processes(self) -> None:
+        for text in self._processes.check():
+            print(text, flush=True)
 
     def _wait_until_ready(self, observer: DemoObserver) -> None:
         started_s = time.monotonic()
@@ -140,7 +145,7 @@ class Demo:
             print(CLEAR_SCREEN, end="")
         while not self._stopping and (elapsed_s < plan.seconds or not plan.seconds):
             observer.spin(POLL_S)
-            self._processes.check()
+            self._watch_processes()
             elapsed_s = (observer.now_ns() - start_ns) / NANOSECONDS
             if elapsed_s >= report_s:
                 report_s += period_s
@@ -167,7 +172,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan = make_plan(arguments)
         plan.folder.mkdir(parents=True, exist_ok=True)
         set_environment(plan.folder)
-        print(plan.title)
+        print(
+            "\n".join(
+                [plan.title, *unknown_parameters(arguments.params_file, suite.suite_nodes(plan.options))]
+            )
+        )
         if not (arguments.checkpoint or arguments.policy == "scripted"):
             print(UNTRAINED)
             make_checkpoint(plan.folder / "checkpoint")

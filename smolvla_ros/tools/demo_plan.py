@@ -18,6 +18,7 @@ from pathlib import Path
 from smolvla_ros import suite
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite_options import SuiteError, SuiteOptions
+from smolvla_ros.tools.options import ROBOT, add_options
 
 TASK = "pick up the red cube"
 # UDP ports of DDS: all participants of a domain listen at FIRST_PORT + PORTS_PER_DOMAIN * domain, and the first
@@ -46,21 +47,13 @@ class Plan:
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="demo", description="The whole suite at work, on an emulated arm or yours."
+        prog="demo",
+        description="The whole suite at work, on an emulated arm or yours. Without --port the arm is emulated and its "
+        "cameras are rendered; without --checkpoint one is made on the spot, which is not trained.",
     )
-    parser.add_argument(
-        "--checkpoint", default="", help="LeRobot folder or hub id; without: one made on the spot, untrained"
+    add_options(
+        parser, *ROBOT, "port", "cameras", "checkpoint", "policy", "policy_cameras", "device", "params_file"
     )
-    parser.add_argument("--port", default="", help="serial port of a real arm; without: an emulated one")
-    parser.add_argument(
-        "--cameras", default="", help="such as top=/dev/video0,wrist=/dev/video2; without: rendered ones"
-    )
-    parser.add_argument("--calibration", default="", help="LeRobot calibration JSON of the real arm")
-    parser.add_argument("--params-file", default="", help="YAML file with parameters of the nodes")
-    parser.add_argument(
-        "--policy", default="", choices=("smolvla", "scripted"), help="scripted: a set motion, no torch"
-    )
-    parser.add_argument("--device", default="", help="torch device; without: the best there is")
     parser.add_argument("--task", default=TASK, help="what to tell the policy (default: %(default)s)")
     parser.add_argument(
         "--seconds", type=float, default=30.0, help="how long; 0: until Ctrl-C (default: %(default)s)"
@@ -95,10 +88,12 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
             "port": arguments.port or str(folder / "arm"),
             "checkpoint": given["checkpoint"]
             or ("" if arguments.policy == "scripted" else str(folder / "checkpoint")),
+            "robot": arguments.robot,
             "policy": arguments.policy,
+            "policy_cameras": arguments.policy_cameras,
             # the made checkpoint is smoothest so, and small enough for any machine
             "dtype": "" if given["checkpoint"] else "float32",
-            "units": "" if given["checkpoint"] else "degrees",
+            "units": arguments.units or ("" if given["checkpoint"] else "degrees"),
             "device": arguments.device,
             "mode": "shadow" if is_real else "",
             "params_file": arguments.params_file,

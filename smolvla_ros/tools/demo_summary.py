@@ -48,6 +48,7 @@ class Summary:
     inference_p95_s: float
     exit_codes: dict[str, int]
     killed: list[str]  # programs that ignored the request to end
+    ended_early: dict[str, int]  # programs that ended by themselves -> how often
 
     @property
     def problems(self) -> list[str]:
@@ -58,6 +59,7 @@ class Summary:
             for name, code in self.exit_codes.items()
             if code and name not in self.killed
         ]
+        problems += [f"{name} ended by itself {_times(count)}" for name, count in self.ended_early.items()]
         if not self.chunks_accepted:
             problems.append("the executor accepted no chunk")
         return problems
@@ -132,6 +134,7 @@ def summarize(
         inference_p95_s=percentile(inference_s, 95),
         exit_codes={name: end.code for name, end in ended.items()},
         killed=[name for name, end in ended.items() if end.killed],
+        ended_early={name: end.by_itself for name, end in ended.items() if end.by_itself},
     )
 
 
@@ -158,6 +161,10 @@ def _moved_deg(recording: Recording) -> dict[str, float]:
         return {}
     moved = np.degrees(np.ptp(recording.measured.positions_rad, axis=0))
     return dict(zip(recording.joint_names, moved.tolist(), strict=True))
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _number(value: float, digits: int) -> str:

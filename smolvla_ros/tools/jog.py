@@ -3,7 +3,7 @@
 """Move the arm joint by joint from the keyboard, where there is no leader arm.
 
 Usage:
-    ros2 run smolvla_ros jog [--ros-args -r __ns:=/my_robot]
+    ros2 run smolvla_ros jog [--robot so101] [--ros-args -r __ns:=/my_robot]
 
 Keys: 1 .. 6 choose a joint, + and - (or the arrows right and left) move it by a step, f coarse or fine steps, space
 stop here, q quit (the arm holds). Nothing is sent before the first step, nor while another program commands the arm.
@@ -11,6 +11,7 @@ stop here, q quit (the arm holds). Nothing is sent before the first step, nor wh
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
 from smolvla_ros.execution.follower import Follower
 from smolvla_ros.execution.teleoperation import TeleoperationConfig
@@ -31,7 +33,7 @@ from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.nodes.refusals import Refusals
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.suite_options import find_robot_file
+from smolvla_ros.tools.options import add_options, load_robot
 from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys, typed
 from smolvla_ros.wire import WireError, joints_from_msg
 
@@ -137,9 +139,11 @@ def _run(node: Node, jog: Jog, joint_names: tuple[str, ...]) -> None:
 
 
 def main() -> int:
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(__doc__)
-        return 0
+    parser = argparse.ArgumentParser(
+        prog="jog", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_options(parser, "robot")
+    options = parser.parse_args(remove_ros_args(sys.argv)[1:])
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("jog needs a terminal", file=sys.stderr)
         return 1
@@ -147,9 +151,8 @@ def main() -> int:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the terminal is put back as after Ctrl-C
     node = Node("jog")
-    robot_file = find_robot_file(node.declare_parameter("robot", "so100").value)
     try:
-        robot = RobotSpec.load(robot_file)
+        robot = load_robot(options)
         print(KEYS)
         with single_keys(sys.stdin.fileno()):
             _run(node, Jog(robot), robot.joint_names)

@@ -2,20 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The suite's list (suite.py) as actions of ROS 2 launch; what the launch files share.
 
-The only module that needs launch and launch_ros, which a ROS installation brings and PyPI does not.
-
-What happens when a program ends by itself: the arm, the executor and the emulated arm are required, their end
-is the end of the launch. A camera or the policy that was killed (out of memory, a crash in a driver) is
-started again, and the executor holds the arm meanwhile as it does for any missing chunk. One that says no by
-exit code 1 (unknown camera, bad checkpoint) would say it again, so that too ends the launch, after its one
-message.
+The only module that needs launch and launch_ros, which a ROS installation brings and PyPI does not. What is decided
+about programs (arguments, what follows from an end, which launch arguments are unknown) is decided in program.py and
+suite_options.py, which need neither.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -23,50 +21,52 @@ from launch import LaunchContext
 from launch.action import Action
 from launch.actions import (
     DeclareLaunchArgument,
+    EmitEvent,
     ExecuteProcess,
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
+    TimerAction,
 )
 from launch.event_handlers import OnProcessIO
+from launch.events.process import ShutdownProcess
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
 from smolvla_ros.nodes.fast_dds import fast_dds_settings
-from smolvla_ros.suite import NodeSpec, has_policy
-from smolvla_ros.suite_options import BOOLEANS, PACKAGE, SuiteOptions
+from smolvla_ros.program import RESTART_DELAY_S, NodeSpec, Reaction, Supervisor, node_arguments, report
+from smolvla_ros.suite import has_policy
+from smolvla_ros.suite_options import PACKAGE, SuiteOptions, argument_warnings, launch_arguments
+from smolvla_ros.tools.parameter_files import unknown_parameters
 
-RESPAWN_DELAY_S = 2.0
-REFUSED = 1  # exit code of a node that could not be configured (nodes/running.py)
 NO_POLICY = (
     "no policy is started, so the arm will not move by itself: give checkpoint:=<LeRobot folder or hub id>. "
     "One to try with, untrained: ros2 run smolvla_ros demo_checkpoint <folder>"
 )
 
 
-def declare(*names: str) -> list[DeclareLaunchArgument]:
+def declare(*names: str) -> list[Action]:
     """Launch arguments for these fields of SuiteOptions, described there; without names for all of them."""
-    options = [entry for entry in fields(SuiteOptions) if not names or entry.name in names]
-    return [
-        DeclareLaunchArgument(
-            entry.name,
-            default_value=str(entry.default).lower()
-            if isinstance(entry.default, bool)
-            else str(entry.default),
-            description=entry.metadata["description"],
-            choices=list(BOOLEANS if isinstance(entry.default, bool) else entry.metadata["choices"]) or None,
-        )
-        for entry in options
-    ]
+    arguments = launch_arguments(names)
+
+    def check(context: LaunchContext) -> list[Action]:
+        file = Path(context.get_locals_as_dict().get("current_launch_file_path", "")).name
+        is_typed = any(
+            Path(word).name == file for word in sys.argv
+        )  # else another launch file includes this one
+        return _say(argument_warnings(context.argv, [a["name"] for a in arguments], file)) if is_typed else []
+
+    return [*(DeclareLaunchArgument(**argument) for argument in arguments), OpaqueFunction(function=check)]
 
 
-def run(*lists: Callable[[SuiteOptions], Iterable[NodeSpec]]) -> list[Action]:
-    """Actions that start what the given functions of suite.py list for the launch arguments."""
+def run(nodes: Callable[[SuiteOptions], Iterable[NodeSpec]]) -> list[Action]:
+    """Actions that start what the given function of suite.py lists for the launch arguments."""
 
     def start(context: LaunchContext) -> list[Action]:
         options = SuiteOptions.from_text(context.launch_configurations)
-        return _start([spec for nodes in lists for spec in nodes(options)])
+        specs = list(nodes(options))
+        return [*_say(unknown_parameters(options.params_file, specs)), *_Programs().start(specs)]
 
     return [*_set_environment(), OpaqueFunction(function=start)]
 
@@ -76,9 +76,13 @@ def explain_missing_policy() -> Action:
 
     def explain(context: LaunchContext) -> list[Action]:
         options = SuiteOptions.from_text(context.launch_configurations)
-        return [] if has_policy(options) else [LogInfo(msg=NO_POLICY)]
+        return _say([] if has_policy(options) else [NO_POLICY])
 
     return OpaqueFunction(function=explain)
+
+
+def _say(lines: Iterable[str]) -> list[Action]:
+    return [LogInfo(msg=line) for line in lines]
 
 
 def _set_environment() -> list[Action]:
@@ -86,57 +90,89 @@ def _set_environment() -> list[Action]:
     return [SetEnvironmentVariable(name, value) for name, value in fast_dds_settings(os.environ).items()]
 
 
-def _start(specs: list[NodeSpec]) -> list[Action]:
-    """Actions for programs; one that comes `after` another starts with that one's first line of output."""
-    actions: dict[str, Action] = {}
-    ordered: list[Action] = []
-    for spec in specs:
-        if not _is_installed(spec.package):
-            ordered.append(
-                LogInfo(
-                    msg=f"{spec.name} is not started: package '{spec.package}' is not installed "
-                    f"(apt: ros-jazzy-{spec.package.replace('_', '-')}); the rest works without it"
+class _Programs:
+    """The programs of one launch file, started, started again, and ended in order."""
+
+    def __init__(self) -> None:
+        self._supervisor = Supervisor()
+        self._arms: dict[str, Action] = {}  # those that run, by label
+        self._failure = ""  # why the suite ends, while the arm still comes to rest
+
+    def start(self, specs: list[NodeSpec]) -> list[Action]:
+        """Actions for programs; one that comes `after` another starts with that one's first line of output."""
+        actions: dict[str, Action] = {}
+        ordered: list[Action] = []
+        for spec in specs:
+            if not _is_installed(spec.package):
+                ordered += _say(
+                    [
+                        f"{spec.name} is not started: package '{spec.package}' is not installed "
+                        f"(apt: ros-jazzy-{spec.package.replace('_', '-')}); the rest works without it"
+                    ]
                 )
-            )
-            continue
-        actions[spec.name] = _node(spec) if spec.is_ros else _program(spec)
-        first = actions.get(spec.after)
-        ordered.append(_after(first, actions[spec.name]) if first else actions[spec.name])
-    # Handlers first: a program must not speak before somebody listens.
-    return sorted(ordered, key=lambda action: not isinstance(action, RegisterEventHandler))
+                continue
+            actions[spec.name] = self._action(spec)
+            first = actions.get(spec.after)
+            ordered.append(_after(first, actions[spec.name]) if first else actions[spec.name])
+        # Handlers first: a program must not speak before somebody listens.
+        return sorted(ordered, key=lambda action: not isinstance(action, RegisterEventHandler))
+
+    def _action(self, spec: NodeSpec) -> Action:
+        common: dict[str, Any] = {"output": "screen", "on_exit": self._on_exit(spec)}
+        if spec.end_s:
+            common["sigterm_timeout"] = str(spec.end_s)
+        if spec.is_ros:
+            action: Action = Node(**_with_launch_types(node_arguments(spec)), **common)
+        else:
+            executable = os.path.join(get_package_prefix(spec.package), "lib", spec.package, spec.executable)
+            action = ExecuteProcess(cmd=[executable, *spec.arguments], name=spec.name, **common)
+        if spec.holds_arm:
+            self._arms[spec.label] = action
+        return action
+
+    def _on_exit(self, spec: NodeSpec) -> Callable[[Any, LaunchContext], list[Action]]:
+        started_s = time.monotonic()
+
+        def handle(event: Any, context: LaunchContext) -> list[Action]:
+            self._arms.pop(spec.label, None)
+            if context.is_shutdown:
+                return []
+            if self._failure:
+                return self._end()
+            reaction = self._supervisor.ended(spec, event.returncode, time.monotonic() - started_s)
+            text = report(spec, event.returncode, reaction)
+            if reaction is Reaction.RESTART:
+                again = OpaqueFunction(function=lambda _context: [self._action(spec)])
+                return [*_say([text]), TimerAction(period=RESTART_DELAY_S, actions=[again])]
+            if reaction is Reaction.LEAVE:
+                return _say([text])
+            self._failure = text
+            return self._end()
+
+        return handle
+
+    def _end(self) -> list[Action]:
+        """End the arms, and when none is left everything, with exit code 1."""
+        if not self._arms:
+            # Upon an exception launch ends everything, with exit code 1; a Shutdown action would give 0.
+            raise RuntimeError(f"{self._failure}; see its messages above")
+        arms = list(self._arms.values())
+        return [EmitEvent(event=ShutdownProcess(process_matcher=lambda action: action in arms))]
 
 
-def _node(spec: NodeSpec) -> Action:
-    parameters: list[Any] = [ParameterFile(str(file)) for file in spec.parameter_files]
-    if spec.parameters:
-        parameters.append({name: _value(value) for name, value in spec.parameters.items()})
-    return Node(
-        package=spec.package,
-        executable=spec.executable,
-        name=spec.name,
-        namespace=spec.namespace,
-        parameters=parameters,
-        remappings=list(spec.remaps),
-        arguments=list(spec.arguments),
-        ros_arguments=["--log-level", spec.log_level] if spec.log_level else [],
-        output="screen",
-        respawn=spec.respawn,
-        respawn_delay=RESPAWN_DELAY_S,
-        on_exit=_when_it_ends(spec),
-    )
+def _with_launch_types(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Text stays text: launch_ros would read `1` or `true` in a parameter as YAML."""
 
+    def typed(value: Any) -> Any:
+        return ParameterValue(value, value_type=str) if isinstance(value, str) else value
 
-def _program(spec: NodeSpec) -> Action:
-    """A program that is no ROS node."""
-    executable = os.path.join(get_package_prefix(spec.package), "lib", spec.package, spec.executable)
-    return ExecuteProcess(
-        cmd=[executable, *spec.arguments], name=spec.name, output="screen", on_exit=_when_it_ends(spec)
-    )
-
-
-def _value(value: Any) -> Any:
-    """Text stays text: launch_ros would read `1` or `true` in it as YAML."""
-    return ParameterValue(value, value_type=str) if isinstance(value, str) else value
+    parameters = [
+        {name: typed(value) for name, value in given.items()}
+        if isinstance(given, dict)
+        else ParameterFile(str(given))
+        for given in arguments["parameters"]
+    ]
+    return {**arguments, "parameters": parameters}
 
 
 def _after(first: Action, then: Action) -> Action:
@@ -146,20 +182,6 @@ def _after(first: Action, then: Action) -> Action:
         return waiting.pop() if waiting else None
 
     return RegisterEventHandler(OnProcessIO(target_action=first, on_stdout=start))
-
-
-def _when_it_ends(spec: NodeSpec) -> Callable[[Any, LaunchContext], list[Action]]:
-    def handle(event: Any, context: LaunchContext) -> list[Action]:
-        if context.is_shutdown or spec.optional:
-            return []
-        if spec.respawn and event.returncode != REFUSED:
-            return [
-                LogInfo(msg=f"{spec.label} has ended (exit code {event.returncode}) and is started again")
-            ]
-        # Upon an exception launch ends everything, with exit code 1; a Shutdown action would give 0.
-        raise RuntimeError(f"{spec.label} has ended (exit code {event.returncode}), see its messages above")
-
-    return handle
 
 
 def _is_installed(package: str) -> bool:

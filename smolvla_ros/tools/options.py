@@ -12,11 +12,8 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite_options import SuiteOptions, find_robot_file
 from smolvla_ros.units import MotorCalibration, load_calibration
 
-ROBOT = (
-    "robot",
-    "calibration",
-    "units",
-)  # what a tool needs that converts between radians and LeRobot's units
+# What a tool needs that converts between radians and LeRobot's units:
+ROBOT = ("robot", "calibration", "units")
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str) -> None:

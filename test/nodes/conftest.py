@@ -93,6 +93,13 @@ class Program:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    def wait_for(self, words: str, timeout_s: float = DISCOVERY_S) -> None:
+        """Wait until it has said these words."""
+        deadline_s = time.monotonic() + timeout_s
+        while words not in self.output:
+            assert self.running and time.monotonic() < deadline_s, self.output
+            time.sleep(0.02)
+
     def wait(self, timeout_s: float = 20.0) -> int:
         """Its exit code, once it ends by itself."""
         return self._process.wait(timeout_s)

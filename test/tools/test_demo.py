@@ -8,12 +8,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from smolvla_ros.suite import NodeSpec, suite_nodes
+from smolvla_ros.program import NodeSpec
+from smolvla_ros.suite import suite_nodes
 from smolvla_ros.suite_options import SuiteError
 from smolvla_ros.tools import demo_plan
 from smolvla_ros.tools.demo_plan import (
@@ -26,6 +26,8 @@ from smolvla_ros.tools.demo_plan import (
 )
 from smolvla_ros.tools.processes import Processes
 
+from ..conftest import installed
+
 ROOT = Path(__file__).parents[2]
 CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
 REAL = ["--port", "/dev/arm", "--calibration", CALIBRATION, "--cameras", "top=0", "--checkpoint", "a/b"]
@@ -34,9 +36,7 @@ REAL = ["--port", "/dev/arm", "--calibration", CALIBRATION, "--cameras", "top=0"
 def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
-            sys.executable,
-            "-m",
-            "smolvla_ros.tools.demo",
+            installed("demo"),
             "--policy",
             "scripted",
             "--out",

@@ -8,21 +8,24 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from smolvla_ros.suite import NodeSpec
+from smolvla_ros.program import NodeSpec
+from smolvla_ros.tools import processes as module
 from smolvla_ros.tools.processes import Ended, ProcessError, Processes, last_lines
 
 ROOT = Path(__file__).parents[2]
 CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
 
 
-def emulated_arm(name: str, *arguments: str, after: str = "") -> NodeSpec:
-    return NodeSpec("emulated_arm", name, arguments=arguments, is_ros=False, after=after)
+def emulated_arm(name: str, *arguments: str, **fields: Any) -> NodeSpec:
+    return NodeSpec("emulated_arm", name, arguments=arguments, is_ros=False, **fields)
 
 
 @pytest.fixture
@@ -54,6 +57,47 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(processes
         processes.check()
 
 
+def test_what_is_not_needed_comes_back_and_what_refuses_stays_away(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RESTART_DELAY_S", 0.0)
+    processes.start(emulated_arm("needed", "--calibration", CALIBRATION))
+    processes.start(emulated_arm("spare", "--calibration", CALIBRATION, needed=False, restarts=True))
+    processes.start(emulated_arm("refusing", "--no-such-option", needed=False))
+    first = processes._running["spare"].process
+    first.kill()
+    first.wait()
+    processes._running["refusing"].process.wait(10.0)
+    assert sorted(processes.check()) == [
+        "refusing has ended (exit code 2); the suite goes on without it",
+        "spare has ended (exit code -9); it is started again in 2 s",
+    ]
+    assert processes.check() == []
+    assert processes._running["spare"].process is not first
+    processes._running["spare"].log.write_bytes(b"")
+    processes._wait_for_first_line("spare", lambda: False)
+    ended = processes.stop()
+    assert ended["spare"] == Ended(0, by_itself=1) and ended["refusing"].by_itself == 1
+    assert ended["needed"] == Ended(0)
+
+
+def test_what_holds_the_arm_ends_before_the_others(processes: Processes) -> None:
+    for name, holds_arm in (("camera", False), ("arm", True)):
+        processes.start(emulated_arm(name, "--calibration", CALIBRATION, holds_arm=holds_arm))
+        processes._wait_for_first_line(name, lambda: False)
+    arm, camera = (processes._running[name].process for name in ("arm", "camera"))
+    os.kill(arm.pid, signal.SIGSTOP)  # it takes its time
+    seen: list[int | None] = []
+
+    def go_on() -> None:
+        seen.append(camera.poll())
+        os.kill(arm.pid, signal.SIGCONT)
+
+    threading.Timer(0.5, go_on).start()
+    assert processes.stop() == {"arm": Ended(0), "camera": Ended(0)}
+    assert seen == [None]  # the camera ran while the arm had not ended
+
+
 def test_nobody_waits_for_a_program_that_has_ended(processes: Processes) -> None:
     processes.start(NodeSpec("demo", "silent", arguments=("--help",), is_ros=False))
     processes._running["silent"].log.unlink()
@@ -72,7 +116,7 @@ def test_one_that_ignores_the_request_is_killed(processes: Processes) -> None:
 
 def test_no_program_outlives_its_starter(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from smolvla_ros.suite import NodeSpec\n"
+        "import sys, time; from pathlib import Path; from smolvla_ros.program import NodeSpec\n"
         "from smolvla_ros.tools.processes import Processes\n"
         f"processes = Processes(Path({str(tmp_path)!r}))\n"
         f"arguments = ('--calibration', {CALIBRATION!r})\n"

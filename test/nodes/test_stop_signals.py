@@ -1,0 +1,55 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A terminal that is closed ends programs as Ctrl-C does: the arm node and the emulated arm clean up."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from smolvla_ros.arm.feetech import FeetechBus
+from smolvla_ros.stop_signals import STOP_SIGNALS, noted_stop_signals, take_stop_signals
+
+from .conftest import CALIBRATION, ROBOT
+
+
+def test_sighup_ends_the_arm_node_and_the_emulated_arm_in_good_order(start: Any, emulated_arm: Any) -> None:
+    port, emulated = emulated_arm
+    arm = start("nodes.arm_node", robot=ROBOT, port=port, calibration=CALIBRATION, on_deactivate="release")
+    arm.wait_for(": active")
+    assert arm.stop(signal.SIGHUP) == 0, arm.output
+    assert "Traceback" not in arm.output
+    with closing(FeetechBus(port)) as bus, bus.patient():
+        bus.open()
+        assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [0] * 6
+    assert emulated.stop(signal.SIGHUP) == 0, emulated.output
+    assert not os.path.lexists(port)
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """The handlers of this process are put back."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_each_stop_signal_is_noted(handlers: None) -> None:
+    with noted_stop_signals() as noted:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+    assert noted == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def test_a_program_under_nohup_outlives_its_terminal(handlers: None) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    noted: list[int] = []
+    take_stop_signals(lambda number, _frame: noted.append(number))
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert noted == []

@@ -8,7 +8,7 @@ JOBS ?= 2
 
 VENV := $(CURDIR)/.venv
 STEP := wheels/step.sh
-REQUIREMENTS := wheels/python.txt
+REQUIREMENTS := wheels/python.txt wheels/test.txt
 
 # ROS counts as sourced when something else than .venv is on AMENT_PREFIX_PATH.
 ifneq ($(filter-out $(VENV),$(subst :, ,$(AMENT_PREFIX_PATH))),)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python part alone, for pip where there is no ROS; nodes/ needs the messages that CMakeLists.txt builds.
 
-Version and description come from package.xml, the programs from executables.txt: each is written once.
+Version and description come from package.xml, the programs from executables.txt, the extras from wheels/python.txt:
+each is written once.
 """
 
 from pathlib import Path
@@ -23,6 +24,20 @@ def shared(folder: str) -> tuple[str, list[str]]:
     return f"share/{name}/{folder}", [
         str(p.relative_to(root)) for p in (root / folder).iterdir() if p.is_file()
     ]
+
+
+def extras() -> dict[str, list[str]]:
+    """The sections of wheels/python.txt that have a name, and torch."""
+    found: dict[str, list[str]] = {"policy": ["torch"]}
+    section = ""
+    for line in (root / "wheels/python.txt").read_text().splitlines():
+        if line.startswith("# ["):
+            section = line[3:].partition("]")[0]
+        elif section and line and not line.startswith("#"):
+            requirement, _, comment = line.partition("#")
+            pinned = comment.strip().startswith("exactly")
+            found.setdefault(section, []).append(requirement.strip() if pinned else line.partition("==")[0])
+    return found
 
 
 setup(
@@ -46,9 +61,5 @@ setup(
         ]
     },
     install_requires=["numpy", "opencv-python-headless", "PyYAML"],
-    extras_require={
-        "arm": ["feetech-servo-sdk", "pyserial"],
-        "dataset": ["av", "pyarrow", "rosbags"],
-        "policy": ["huggingface-hub", "safetensors", "tokenizers", "torch", "transformers"],
-    },
+    extras_require=extras(),
 )

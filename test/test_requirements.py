@@ -1,0 +1,81 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One list of Python requirements (wheels/python.txt): the README, setup.py and make install it, and it is complete."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[1]
+APART = {"torch"}  # its index is chosen (Makefile, README)
+FROM_ROS = {"numpy", "opencv-python-headless"}  # or from ros-jazzy.txt
+SETUP = (
+    "import json, runpy, setuptools\n"
+    "setuptools.setup = lambda **given: print(json.dumps(given['extras_require']))\n"
+    "runpy.run_path('setup.py')"
+)
+
+
+def listed(file: str) -> dict[str, str]:
+    """Name, as PyPI normalises it -> version."""
+    lines = (
+        line.partition("#")[0].partition(";")[0].strip() for line in (ROOT / file).read_text().splitlines()
+    )
+    return {normalized(line.split("==")[0]): line.split("==")[1] for line in lines if line}
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported() -> set[str]:
+    """The first parts of all that the package imports, nested imports too."""
+    found: set[str] = set()
+    for path in (ROOT / "smolvla_ros").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"smolvla_ros"}
+
+
+def test_all_that_the_package_imports_is_listed_or_comes_with_ros() -> None:
+    package = ElementTree.parse(ROOT / "package.xml").getroot()
+    of_ros = {entry.text for kind in ("depend", "exec_depend") for entry in package.iter(kind)}
+    known = set(listed("wheels/python.txt")) | APART | FROM_ROS
+    distributions = packages_distributions()
+    missing = {
+        name
+        for name in imported() - of_ros
+        if not known & {normalized(distribution) for distribution in distributions.get(name, [])}
+    }
+    assert missing == set()
+
+
+def test_the_readmes_workstation_installs_the_list() -> None:
+    [command] = re.findall(r"^pip install (.*numpy<2.*)$", (ROOT / "README.md").read_text(), re.M)
+    assert command == "'numpy<2' torch -r src/smolvla_ros/wheels/python.txt"
+
+
+def test_make_installs_the_list() -> None:
+    assert re.search(r"^REQUIREMENTS := wheels/python.txt ", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_the_extras_are_sections_of_the_list() -> None:
+    done = subprocess.run([sys.executable, "-c", SETUP], cwd=ROOT, capture_output=True, text=True, check=True)
+    extras = json.loads(done.stdout)
+    versions = listed("wheels/python.txt")
+    assert set(extras) == {"arm", "dataset", "plot", "policy"}
+    names = {normalized(requirement.split("==")[0]) for group in extras.values() for requirement in group}
+    assert names - APART <= set(versions) and names >= APART
+    assert {"av", "pyarrow", f"rosbags=={versions['rosbags']}"} == set(extras["dataset"])
+    direct = {"pyyaml", *names}
+    assert {"feetech-servo-sdk", "pyserial", "matplotlib", "tokenizers"} <= direct

@@ -55,8 +55,9 @@ def test_a_launch_file_compiles_and_takes_only_options_that_exist(file: Path) ->
 def test_the_parts_take_every_option_between_them() -> None:
     pytest.importorskip("launch_ros", reason=LAUNCH)
     declared = {name for file in FILES for name in arguments_of(file)}
-    assert declared == {entry.name for entry in dataclasses.fields(SuiteOptions)} | {"record"}
-    assert set(arguments_of(ROOT / "launch" / "so100.launch.py")) == declared
+    assert declared == {entry.name for entry in dataclasses.fields(SuiteOptions)}
+    leader = {"leader_port", "leader_calibration"}
+    assert set(arguments_of(ROOT / "launch" / "so100.launch.py")) == declared - leader
 
 
 def arguments_of(file: Path) -> dict[str, Any]:
@@ -245,6 +246,43 @@ def test_the_end_of_the_executor_is_the_end_of_all(launch: Callable[..., Launche
     os.kill(pid, signal.SIGKILL)
     assert suite.wait() == 1
     assert "executor has ended (exit code -9)" in suite.output
+
+
+def test_a_recorder_that_was_killed_is_started_again_and_one_that_refuses_is_left_out(
+    launch: Callable[..., Launched], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("/side/camera: {ros__parameters: {source: nonsense, sorce: usb}}")
+    suite = launch(
+        "so100.launch.py", "sim:=true", "policy:=scripted", "record:=true", "cameras:=top,side",
+        "policy_cameras:=top", f"output:={tmp_path}", f"params_file:={mine}", "recrod:=true",
+    )  # fmt: skip
+    said(suite, "so100.launch.py has no argument 'recrod'; it is ignored; did you mean 'record'?")
+    said(suite, "'/side/camera' has no parameter 'sorce'; it is ignored; did you mean 'source'?")
+    said(suite, "side_camera has ended (exit code 1); the suite goes on without it")
+    said(suite, "episodes go to")
+    killed = pid_of("recorder", suite.output)
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    said(suite, "recorder has ended (exit code -9); it is started again in 2 s")
+    while suite.output.count("episodes go to") < 2:
+        time.sleep(0.02)
+    suite.interrupt()
+    assert suite.wait() == 0, suite.output
+    assert suite.output.count("side_camera has ended") == 1
+
+
+def test_the_arm_ends_before_the_rest_when_the_executor_is_lost(launch: Callable[..., Launched]) -> None:
+    suite = launch("so100.launch.py", "sim:=true", "policy:=scripted", "cameras:=top")
+    said(suite, "[arm]: active")
+    said(suite, "[executor]: active")
+    pid = pid_of("executor", suite.output)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert suite.wait() == 1
+    arm = suite.output.index("[arm_node-", suite.output.index("executor has ended"))
+    assert "process has finished cleanly" in suite.output[arm:].split("\n", 2)[1]
+    assert suite.output.index("sending signal 'SIGINT' to process[camera_node") > arm
 
 
 def test_a_camera_that_was_killed_is_started_again(launch: Callable[..., Launched]) -> None:

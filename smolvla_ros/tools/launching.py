@@ -27,7 +27,6 @@ from launch.actions import (
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
-    TimerAction,
 )
 from launch.event_handlers import OnProcessIO
 from launch.events.process import ShutdownProcess
@@ -118,7 +117,12 @@ class _Programs:
         return sorted(ordered, key=lambda action: not isinstance(action, RegisterEventHandler))
 
     def _action(self, spec: NodeSpec) -> Action:
-        common: dict[str, Any] = {"output": "screen", "on_exit": self._on_exit(spec)}
+        common: dict[str, Any] = {
+            "output": "screen",
+            "on_exit": self._on_exit(spec),
+            "respawn": spec.restarts,
+            "respawn_delay": RESTART_DELAY_S,
+        }
         if spec.end_s:
             common["sigterm_timeout"] = str(spec.end_s)
         if spec.is_ros:
@@ -134,20 +138,22 @@ class _Programs:
         started_s = time.monotonic()
 
         def handle(event: Any, context: LaunchContext) -> list[Action]:
+            nonlocal started_s
             self._arms.pop(spec.label, None)
             if context.is_shutdown:
                 return []
             if self._failure:
                 return self._end()
-            reaction = self._supervisor.ended(spec, event.returncode, time.monotonic() - started_s)
-            text = report(spec, event.returncode, reaction)
+            now_s = time.monotonic()
+            reaction = self._supervisor.ended(spec, event.returncode, now_s - started_s)
+            said = _say([text := report(spec, event.returncode, reaction)])
             if reaction is Reaction.RESTART:
-                again = OpaqueFunction(function=lambda _context: [self._action(spec)])
-                return [*_say([text]), TimerAction(period=RESTART_DELAY_S, actions=[again])]
+                started_s = now_s + RESTART_DELAY_S
+                return said
             if reaction is Reaction.LEAVE:
-                return _say([text])
+                return [*said, _shut_down([event.action])]  # or launch would start it again
             self._failure = text
-            return self._end()
+            return [*said, *self._end()]
 
         return handle
 
@@ -156,8 +162,11 @@ class _Programs:
         if not self._arms:
             # Upon an exception launch ends everything, with exit code 1; a Shutdown action would give 0.
             raise RuntimeError(f"{self._failure}; see its messages above")
-        arms = list(self._arms.values())
-        return [EmitEvent(event=ShutdownProcess(process_matcher=lambda action: action in arms))]
+        return [_shut_down(list(self._arms.values()))]
+
+
+def _shut_down(actions: list[Action]) -> Action:
+    return EmitEvent(event=ShutdownProcess(process_matcher=lambda action: action in actions))
 
 
 def _with_launch_types(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ policy/                   Observation -> ActionChunk: SmolVLA checkpoints (the t
 execution/                ActionChunk -> a safe joint command every tick: queue, fusion, limits, arming
 dataset/                  episodes on disk: recording, rosbags <-> LeRobot datasets, what is wrong with them
 nodes/                    the same on ROS topics (the rclpy room); their settings are checked by settings.py
-suite -> tools/           which programs make up the whole, for launch/ and the demo; command lines
+program, suite -> tools/  which programs make up the whole, for launch/ and the demo; command lines
 
 A file imports only what stands above its line or in its own room; rooms never import each other.
 """

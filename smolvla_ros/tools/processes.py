@@ -70,6 +70,7 @@ class Processes:
         self._parameters = folder / "parameters"
         self._running: dict[str, _Running] = {}
         self._supervisor = Supervisor()
+        self._unsaid: list[str] = []  # what happened while one waited for another
 
     def start(self, spec: NodeSpec, is_stopping: Callable[[], bool] = lambda: False) -> None:
         """Start a program, after the first line of the one it waits for. Raises ProcessError."""
@@ -85,7 +86,7 @@ class Processes:
 
     def check(self) -> list[str]:
         """Start again what has ended and may, and say so; raises ProcessError if the suite cannot go on."""
-        lines = []
+        lines, self._unsaid = self._unsaid, []
         for running in self._running.values():
             now_s, code = time.monotonic(), running.process.poll()
             if running.is_left_out or code is None:
@@ -127,7 +128,7 @@ class Processes:
         running = self._running[name]
         deadline_s = time.monotonic() + FIRST_LINE_S
         while b"\n" not in running.log.read_bytes() and not is_stopping():
-            self.check()
+            self._unsaid = self.check()
             if time.monotonic() > deadline_s:
                 raise ProcessError(f"{name} has said nothing for {FIRST_LINE_S:.0f} s; see {running.log}")
             time.sleep(POLL_S)

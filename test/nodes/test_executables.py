@@ -19,6 +19,11 @@ from ..conftest import PROGRAMS, installed
 from ..tools.test_check_dataset import record
 from .conftest import CALIBRATION, ROBOT, Program, Terminal
 
+ELSEWHERE = (
+    "demo",
+    "demo_checkpoint",
+    "so100_setup_motors",
+)  # tests of their own start these in the same way
 AT_ONCE = 4  # jobs; they wait most of the time
 WITHIN_S = 100.0  # for each step of a job
 
@@ -29,7 +34,7 @@ class Bench:
     def __init__(self, folder: Path, checkpoint: Path) -> None:
         self.folder = folder
         self.checkpoint = checkpoint  # made by an installed program too
-        self.started = {"demo", "demo_checkpoint"}  # by test_demo.py, and for it and others
+        self.started = set(ELSEWHERE)
         self._left: list[Program | Terminal] = []
 
     def start(self, name: str, *arguments: object) -> Program:
@@ -86,18 +91,6 @@ def arm(bench: Bench) -> None:
     assert emulated.stop() == 0, emulated.output
 
 
-def new_servo(bench: Bench) -> None:
-    """A bus with one servo, which gets its id."""
-    calibration, link = bench.folder / "gripper.json", bench.folder / "servo"
-    calibration.write_text(json.dumps({"gripper": json.loads(CALIBRATION.read_text())["gripper"]}))
-    emulated = bench.start("emulated_arm", "--calibration", calibration, "--link", link)
-    until(link.exists, emulated)
-    terminal = bench.terminal("so100_setup_motors", "--port", link, "--joint", "gripper", "--yes")
-    terminal.press("\n")
-    assert terminal.process.wait(WITHIN_S) == 0, terminal.read()
-    assert "gripper is servo 6" in terminal.read()
-
-
 def dataset(bench: Bench) -> None:
     """A bag becomes a dataset and a bag again; both are played, checked, and shown to a policy."""
     bag, dataset, bags = record(bench.folder / "bag"), bench.folder / "dataset", bench.folder / "bags"
@@ -139,7 +132,6 @@ JOBS: dict[str, Callable[[Bench], None]] = {
     "dataset": dataset,  # the longest first
     "checkpoint": checkpoint,
     "arm": arm,
-    "new servo": new_servo,
     "camera": node("camera", camera="top", source="rendered"),
     "policy": node("policy", policy="scripted"),
     "executor": node("executor"),
@@ -168,7 +160,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory, demo_checkpoint: Path) -> Ite
             bench.close()
 
 
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("name", reversed(JOBS))  # the quick ones first
 def test_a_small_job_is_done(jobs: Jobs, name: str) -> None:
     jobs[1][name].result()
 

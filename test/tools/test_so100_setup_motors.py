@@ -22,6 +22,8 @@ from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.tools.so100_setup_motors import set_up as change
 from smolvla_ros.units import load_calibration
 
+from ..conftest import installed
+
 ROOT = Path(__file__).parents[2]
 CALIBRATION = load_calibration(ROOT / "config" / "emulated_calibration.json")
 FACTORY_ID = 1
@@ -53,7 +55,7 @@ def put_in(arm: EmulatedArm, name: str, **values: int) -> EmulatedServo:
 
 
 def set_up(arm: EmulatedArm, *arguments: str, typed: str = "\ny\n") -> tuple[int, str]:
-    command = [sys.executable, "-m", "smolvla_ros.tools.so100_setup_motors", "--port", arm.port]
+    command = [installed("so100_setup_motors"), "--port", arm.port]
     done = subprocess.run(
         [*command, "--highest-id", "3", *arguments],
         input=typed,

@@ -160,7 +160,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory, demo_checkpoint: Path) -> Ite
             bench.close()
 
 
-@pytest.mark.parametrize("name", reversed(JOBS))  # the quick ones first
+@pytest.mark.parametrize("name", list(reversed(JOBS)))  # the quick ones first
 def test_a_small_job_is_done(jobs: Jobs, name: str) -> None:
     jobs[1][name].result()
 

@@ -12,7 +12,9 @@ from launch import LaunchDescription
 from smolvla_ros import suite
 from smolvla_ros.tools import launching
 
-ARGUMENTS = "sim robot port calibration cameras params_file namespace use_sim_time rviz seed log_level"
+ARGUMENTS = (
+    "sim robot port calibration cameras policy_cameras params_file namespace use_sim_time rviz seed log_level"
+)
 
 
 def generate_launch_description() -> LaunchDescription:

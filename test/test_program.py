@@ -171,9 +171,8 @@ def test_a_launch_file_declares_what_its_programs_are_made_from(file: str) -> No
     read.clear()
     list(LAUNCH_FILES[file](watched))
     options = {entry.name for entry in dataclasses.fields(SuiteOptions)}
-    by_policy_alone = {"policy_cameras"} if file == "robot" else set()
     by_the_file = {"sim"} if file == "simulation" else set()
-    assert (read & options) - by_policy_alone - by_the_file <= declared(file)
+    assert (read & options) - by_the_file <= declared(file)
 
 
 def test_launch_arguments_are_the_options_with_their_descriptions() -> None:

@@ -147,6 +147,18 @@ def test_the_demo_moves_the_arm_until_ctrl_c_and_leaves_figures_and_pictures(tmp
 
 
 @pytest.mark.node
+def test_a_lost_terminal_ends_the_demo_and_all_that_it_has_started(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
+    process = demo(tmp_path, "--cameras", "top=rendered")
+    assert process.stdout is not None
+    while "waiting for" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGHUP)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and "ended before it began" in output
+    assert not os.path.lexists(tmp_path / "arm")
+
+
 def test_a_program_that_fails_ends_the_demo_with_its_words(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--cameras", "top=/dev/no_such_camera,wrist=rendered")

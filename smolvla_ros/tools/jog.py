@@ -66,7 +66,10 @@ class Jog:
             wanted = self._target_rad[self.joint] + (-self.step_rad if key == "-" else self.step_rad)
             self._target_rad[self.joint] = np.clip(wanted, joint.lower_rad, joint.upper_rad)
         elif key == " ":
-            self._target_rad = self._follower.last_rad
+            last_rad = self._follower.last_rad
+            self._target_rad = (
+                None if last_rad is None else last_rad.copy()
+            )  # the next key changes it in place
 
     def command(self, now_ns: int, doubt: str = "") -> tuple[FloatArray | None, str]:
         """The command (joints,) rad of this period, None for none, and what to say of it."""

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from smolvla_ros.nodes import topics
-from smolvla_ros.tools.jog import STEPS_RAD
+from smolvla_ros.robot import Joints
+from smolvla_ros.tools.jog import SETTINGS, STEPS_RAD, Jog
 
-from .conftest import EVERY_ONE, measured_rad
+from .conftest import EVERY_ONE, SO100, measured_rad
 
 
 @pytest.fixture
@@ -25,6 +26,32 @@ def line(terminal: Any) -> str:
     """The newest whole line."""
     shown = terminal.read()
     return str(shown.rsplit("\r", 2)[-2]) if shown.count("\r") > 1 else ""
+
+
+@pytest.mark.parametrize("keys", [" +", "+ +", " ++ -", "f +", "2+ 1+", " 6- 5+"])
+def test_keys_of_one_read_make_no_larger_step_than_keys_one_by_one(keys: str) -> None:
+    jog, now_ns = Jog(SO100), 0
+    pose = np.array([joint.middle_rad for joint in SO100.joints])
+
+    def run(periods: int) -> list[np.ndarray]:
+        nonlocal now_ns
+        sent = []
+        for _ in range(periods):
+            now_ns += round(1e9 / SETTINGS.rate_hz)
+            jog.joints = Joints(now_ns, pose, np.zeros(6))
+            command, _ = jog.command(now_ns)
+            assert command is not None
+            sent.append(command.copy())
+        return sent
+
+    jog.joints = Joints(now_ns, pose, np.zeros(6))
+    for key in "f++++":
+        jog.press(key)
+    commands = run(40)
+    for key in keys:
+        jog.press(key)
+    commands += run(40)
+    assert np.abs(np.diff(commands, axis=0)).max() <= SETTINGS.max_step_rad + 1e-9
 
 
 def test_keys_move_the_chosen_joint_and_nothing_else(
@@ -45,13 +72,13 @@ def test_keys_move_the_chosen_joint_and_nothing_else(
     wanted = before + 2 * STEPS_RAD[1] * np.eye(6)[2]
     observer.until(lambda: np.abs(measured_rad(states) - wanted).max() < 0.02, "the elbow to arrive")
     assert "3 elbow_flex" in line(terminal)
-    steps = np.abs(np.diff([list(command.position) for command in commands], axis=0))
-    assert steps.max() <= 0.01 + 1e-9
     terminal.press("1++++++++++")
     observer.until(lambda: measured_rad(states)[0] - before[0] > 0.05, "the pan to move")
-    terminal.press(" ")
+    terminal.press(" +")  # stop here, and from here one step on: both in one read
     observer.until(lambda: "there" in line(terminal), "it to stop")
     assert measured_rad(states)[0] - before[0] < 9 * STEPS_RAD[1]
+    steps = np.abs(np.diff([list(command.position) for command in commands], axis=0))
+    assert steps.max() <= 0.01 + 1e-9
     terminal.press("q")
     assert terminal.process.wait(10.0) == 0
 

@@ -18,6 +18,12 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 MAX_POSITION_RAD = 1000.0  # no joint turns so often; servo ticks and numbers gone wild are above it
+MAX_TEXT = 200  # characters of a message's own text that an error repeats
+MAX_STEP_NS = (
+    10_000_000_000  # from one action to the next; longer ones would overflow the times of a trajectory
+)
+MAX_ACTIONS = 10_000  # a longer chunk would keep the control loop waiting
+MAX_LEAD_NS = 60_000_000_000  # from an observation to the plan that its chunk continues
 
 
 class ChunkError(ValueError):
@@ -26,6 +32,10 @@ class ChunkError(ValueError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class RequestError(ValueError):
+    """A chunk request that cannot be answered as it is; the message names what contradicts what."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +77,18 @@ class ActionChunk:
         if self.joint_names != joint_names:
             raise ChunkError(
                 "wrong_joints",
-                f"chunk {self.chunk_id} moves {', '.join(self.joint_names)}, this robot has {', '.join(joint_names)}",
+                f"chunk {self.chunk_id} moves {', '.join(self.joint_names)[:MAX_TEXT]}, this robot has "
+                f"{', '.join(joint_names)}",
             )
         if self.positions.ndim != 2 or self.positions.shape[1] != len(joint_names) or len(self.positions) < 2:
             raise ChunkError(
                 "wrong_width",
                 f"chunk {self.chunk_id} has shape {self.positions.shape}, expected (2 or more, {len(joint_names)})",
+            )
+        if len(self.positions) > MAX_ACTIONS:
+            raise ChunkError(
+                "too_long",
+                f"chunk {self.chunk_id} has {len(self.positions)} actions, more than {MAX_ACTIONS}",
             )
         if not np.isfinite(self.positions).all():
             step, joint = np.argwhere(~np.isfinite(self.positions))[0]
@@ -87,9 +103,11 @@ class ActionChunk:
                 f"chunk {self.chunk_id}: action {step} of {joint_names[joint]} is "
                 f"{self.positions[step, joint]:.4g} rad; are these radians?",
             )
-        if self.step_duration_ns <= 0:
+        if not 0 < self.step_duration_ns <= MAX_STEP_NS:
             raise ChunkError(
-                "step_duration", f"chunk {self.chunk_id}: step_duration is {self.step_duration_ns} ns"
+                "step_duration",
+                f"chunk {self.chunk_id}: step_duration is {self.step_duration_ns / 1e9} s, not above 0 and at most "
+                f"{MAX_STEP_NS / 1e9:g} s",
             )
         if self.observation_stamp_ns > now_ns + max_ahead_ns:
             ahead_s = (self.observation_stamp_ns - now_ns) / 1e9
@@ -105,7 +123,11 @@ class ActionChunk:
 
 
 class RequestReason(enum.IntEnum):
-    """Why a chunk is asked for; the values are those of ChunkRequest.msg."""
+    """Why a chunk is asked for; the values are those of ChunkRequest.msg.
+
+    START is answered from an observation that is as new as the request: the executor refuses what was observed before
+    the arm was armed.
+    """
 
     THRESHOLD = 0
     EMPTY = 1
@@ -132,12 +154,18 @@ class ChunkRequest:
 
         The plan has the same `step_duration_ns`. Between its rows it is read as it is executed, linearly. Rows for
         moments before it, of an observation older than the request, hold its first row: they are past when the chunk
-        comes, and only lead up to what counts. After its end nothing is made up: there the rows end.
+        comes, and only lead up to what counts. After its end nothing is made up: there the rows end. Raises
+        RequestError when the plan starts more than MAX_LEAD_NS later.
         """
         if not len(self.prefix):
             return self.prefix
         known_ns = np.arange(len(self.prefix), dtype=np.int64) * step_duration_ns
         first_ns = start_ns - self.prefix_stamp_ns
+        if first_ns < -MAX_LEAD_NS:
+            raise RequestError(
+                f"request {self.request_id}: its plan starts {-first_ns / 1e9:.1f} s after the observation; do the "
+                "clocks agree?"
+            )
         due_ns = np.arange(first_ns, known_ns[-1] + 1, step_duration_ns, dtype=np.int64)
         return np.stack([np.interp(due_ns, known_ns, column) for column in self.prefix.T], axis=1)
 

@@ -17,10 +17,15 @@ import numpy.typing as npt
 from smolvla_ros.robot import Joints, RobotSpec
 
 NANOSECONDS = 1_000_000_000
+MAX_AHEAD_S = 0.05  # how far stamps may lie in the future: clocks of two machines differ
 
 
 class ObservationError(ValueError):
     """The parts of an observation do not belong together; the message says which, by how much, and what to do."""
+
+
+class ObservedTooEarlyError(ObservationError):
+    """The newest observation is from before the arm was armed; the next one will not be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +50,7 @@ class Observation:
         return max(frame.stamp_ns for frame in self.frames.values())
 
     def check_times(
-        self, now_ns: int, max_age_s: float, max_skew_s: float, max_ahead_s: float = 0.05
+        self, now_ns: int, max_age_s: float, max_skew_s: float, max_ahead_s: float = MAX_AHEAD_S
     ) -> None:
         """Raise ObservationError when a part is too old, from the future, or far from the others.
 
@@ -61,10 +66,7 @@ class Observation:
                     "is its node still running, and do the clocks agree?"
                 )
             if age_s < -max_ahead_s:
-                raise ObservationError(
-                    f"{what}: stamped {-age_s:.2f} s in the future; do the clocks agree, and has every node "
-                    "the same use_sim_time?"
-                )
+                raise ObservationError(_ahead(what, -age_s))
         skew_s = (max(stamps.values()) - min(stamps.values())) / NANOSECONDS
         if skew_s > max_skew_s:
             oldest = min(stamps, key=stamps.__getitem__)
@@ -83,6 +85,9 @@ def what_keeps_apart(
         return f"nothing has arrived from {', '.join(silent)}; does its node run, and is the name right?"
     stamps = {name: stamp_ns for name, stamp_ns in newest_ns.items() if stamp_ns is not None}
     oldest, newest = min(stamps, key=stamps.__getitem__), max(stamps, key=stamps.__getitem__)
+    ahead_s = (stamps[newest] - now_ns) / NANOSECONDS
+    if ahead_s > MAX_AHEAD_S:
+        return _ahead(newest, ahead_s)
     age_s = (now_ns - stamps[oldest]) / NANOSECONDS
     if age_s > max_age_s:
         return (
@@ -91,6 +96,13 @@ def what_keeps_apart(
         )
     skew_s = (stamps[newest] - stamps[oldest]) / NANOSECONDS
     return f"{oldest} is stamped {skew_s:.3f} s before {newest}; they go together within {max_skew_s} s"
+
+
+def _ahead(what: str, ahead_s: float) -> str:
+    return (
+        f"{what}: stamped {ahead_s:.2f} s in the future; do the clocks agree, and has every node the same "
+        "use_sim_time?"
+    )
 
 
 def example_observation(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest, RequestReason
+from smolvla_ros.chunk import MAX_POSITION_RAD, MAX_TEXT, ActionChunk, ChunkError, ChunkRequest, RequestReason
 from smolvla_ros.image import decode_compressed, to_rgb
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints
@@ -43,12 +43,15 @@ def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
 
     Velocities and efforts that the message leaves out become zeros; so do those that are NaN, which is what
     ros2_control's joint_state_broadcaster publishes for interfaces that a joint does not have. Raises WireError on a
-    missing joint, arrays of different lengths, positions that are not finite and infinite velocities or efforts.
+    missing joint, arrays of different lengths, positions that are no angles in radians, infinite velocities or efforts.
     """
     index = {str(name): i for i, name in enumerate(msg.name)}
     missing = [name for name in joint_names if name not in index]
     if missing:
-        raise WireError(f"joint states lack {', '.join(missing)}; they have {', '.join(index)}")
+        names = ", ".join(index)
+        raise WireError(
+            f"joint states lack {', '.join(missing)}; they have {names[:MAX_TEXT]}{'...' if names[MAX_TEXT:] else ''}"
+        )
     order = [index[name] for name in joint_names]
     positions, velocities, efforts = (
         _joint_array(getattr(msg, name), name, len(index), order)
@@ -56,6 +59,11 @@ def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
     )
     if positions is None:
         raise WireError("joint states carry no positions")
+    if (np.abs(positions) > MAX_POSITION_RAD).any():
+        worst = int(np.abs(positions).argmax())
+        raise WireError(
+            f"joint states: {joint_names[worst]} is at {positions[worst]:.4g} rad; are these radians?"
+        )
     zeros = np.zeros(len(order))
     return Joints(
         nanoseconds(msg.header.stamp),
@@ -104,12 +112,18 @@ def chunk_from_msg(msg: Any) -> ActionChunk:
 
 
 def request_from_msg(msg: Any) -> ChunkRequest:
-    """smolvla_ros ChunkRequest -> ChunkRequest."""
+    """smolvla_ros ChunkRequest -> ChunkRequest; raises WireError."""
     joint_names = tuple(str(name) for name in msg.joint_names)
     prefix = np.array(msg.prefix, np.float64)
     if prefix.size and (not joint_names or prefix.size % len(joint_names)):
         raise WireError(
             f"request {msg.request_id}: {prefix.size} prefix values for {len(joint_names)} joints"
+        )
+    if not (np.abs(prefix) <= MAX_POSITION_RAD).all():
+        raise WireError(f"request {msg.request_id}: its prefix holds positions that are no angles in radians")
+    if msg.reason not in tuple(RequestReason):
+        raise WireError(
+            f"request {msg.request_id}: reason {msg.reason} is none of {[*map(int, RequestReason)]}"
         )
     return ChunkRequest(
         stamp_ns=nanoseconds(msg.header.stamp),

@@ -83,5 +83,6 @@ def test_the_stream_that_keeps_the_others_waiting_is_named() -> None:
         return what_keeps_apart(newest_ns, now_ns, max_age_s=0.5, max_skew_s=0.05)
 
     assert complaint(top=0.01, wrist=None, joint_states=0.0).startswith("nothing has arrived from wrist;")
+    assert "top: stamped 2.00 s in the future" in complaint(top=-2.0, wrist=0.0, joint_states=3.0)
     assert complaint(top=0.01, wrist=3.0, joint_states=0.0).startswith("wrist: 3.00 s old")
     assert "top is stamped 0.200 s before joint_states" in complaint(top=0.2, wrist=0.1, joint_states=0.0)

@@ -17,6 +17,7 @@ GAP_PERIODS = (
     1.75  # an interval this many times the usual one is a gap: at least one message is missing in it
 )
 PERIODIC_MESSAGES = 20  # fewer tell no rate; commands and requests come when they come
+STAMP_END = 12  # bytes of a serialized message up to the end of its header's stamp
 SLOWEST_S = 0.25  # what comes more rarely comes upon something: chunks, states
 PERIODIC_SPREAD = 0.5  # half of the intervals lie within this share of the median, else the topic has no rate
 

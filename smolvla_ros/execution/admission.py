@@ -3,14 +3,15 @@
 """Which chunks may enter the plan, and the count of those that may not, by reason.
 
 A chunk is taken whole or refused whole. What is wrong with a chunk by itself is said in `chunk.py`; here it is what
-is wrong with it now: nobody asked, another task, an observation that was answered before.
+is wrong with it now: nobody asked, another task, an observation that was answered before, or one from before the
+arm was armed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from smolvla_ros.chunk import ActionChunk, ChunkError
+from smolvla_ros.chunk import MAX_TEXT, ActionChunk, ChunkError
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.observation import NANOSECONDS
@@ -24,6 +25,12 @@ class Admission:
         self.accepted = 0
         self.rejected: Counter[str] = Counter()  # reason -> chunks
         self.observed_ns: int | None = None  # stamp of the newest accepted chunk's observation
+        self.begin(0, 0)
+
+    def begin(self, now_ns: int, last_request_id: int) -> None:
+        """The arm may be moved from now on: what was observed before, or asked for up to this request, is refused."""
+        self._begun_ns = now_ns
+        self._last_request_id = last_request_id
 
     def start_over(self) -> None:
         """There is no plan: a chunk of any observation may be the first."""
@@ -50,7 +57,11 @@ class Admission:
                 f"{name}: its observation is {age_s:.2f} s old, more than max_chunk_age_s={config.max_chunk_age_s}",
             )
         if not task or chunk.task != task:
-            raise ChunkError("wrong_task", f"{name} is for '{chunk.task}', the present task is '{task}'")
+            raise ChunkError(
+                "wrong_task",
+                f"{name} is for '{chunk.task[:MAX_TEXT]}', the present task is '{task[:MAX_TEXT]}'",
+            )
+        self._check_begun(chunk)
         if self.observed_ns is None or chunk.observation_stamp_ns > self.observed_ns:
             return  # stamps, not ids: a policy that was restarted counts from one again
         if chunk.observation_stamp_ns == self.observed_ns:
@@ -59,6 +70,20 @@ class Admission:
         raise ChunkError(
             "out_of_order", f"{name}: its observation is {older_s:.3f} s older than the last one's"
         )
+
+    def _check_begun(self, chunk: ActionChunk) -> None:
+        """Raise ChunkError if the chunk was observed or asked for before the arm was armed or set to shadow."""
+        if chunk.observation_stamp_ns < self._begun_ns:
+            early_s = (self._begun_ns - chunk.observation_stamp_ns) / NANOSECONDS
+            raise ChunkError(
+                "before_arming",
+                f"chunk {chunk.chunk_id}: its observation is {early_s:.3f} s older than the arming",
+            )
+        if 0 < chunk.request_id <= self._last_request_id:
+            raise ChunkError(
+                "before_arming",
+                f"chunk {chunk.chunk_id} answers request {chunk.request_id}, which is from before the arming",
+            )
 
     def accept(self, chunk: ActionChunk) -> None:
         """The chunk was taken into the plan."""

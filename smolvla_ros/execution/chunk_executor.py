@@ -56,6 +56,12 @@ class ChunkExecutor:
         if config.mode == "shadow":
             self._arming.apply(ArmingEvent.SHADOW_ON)
 
+    def start(self, now_ns: int) -> None:
+        """Begin to work: no pose, plan or consent of before counts. A fault or a stop stays."""
+        self._watchdog.joints = None
+        self._start_over()
+        self._admission.begin(now_ns, self._trigger.requests)
+
     def reconfigure(self, config: ExecutorConfig) -> None:
         """Go on with other settings; `mode` counts only at the start."""
         self._config = config
@@ -112,7 +118,7 @@ class ChunkExecutor:
         if self._arming.state in (ArmingState.ARMED, ArmingState.HOLDING):
             self._apply(ArmingEvent.FAULT, f"the arm does not obey: {reason}; reset and arm again")
 
-    # What people ask for.
+    # What people ask for. Consent counts from then on: for nothing that was observed or asked for before.
 
     def arm(self, now_ns: int) -> Outcome:
         """Move the arm from where it is now."""
@@ -122,7 +128,7 @@ class ChunkExecutor:
             doubt = self._follower.start_doubt(joints.positions_rad)
         if doubt and self._arming.state in (ArmingState.DISARMED, ArmingState.SHADOW):
             return Outcome(False, f"cannot arm: {doubt}")
-        outcome = self._apply(ArmingEvent.ARM)
+        outcome = self._consent(ArmingEvent.ARM, now_ns)
         if joints is not None:
             self._follower.start_at(joints.positions_rad)
         return outcome
@@ -131,9 +137,9 @@ class ChunkExecutor:
         """Send nothing any more and forget the plan."""
         return self._apply(ArmingEvent.DISARM)
 
-    def shadow(self, on: bool) -> Outcome:
+    def shadow(self, on: bool, now_ns: int) -> Outcome:
         """Plan as if armed, from the measured pose, and send nothing."""
-        return self._apply(ArmingEvent.SHADOW_ON if on else ArmingEvent.SHADOW_OFF)
+        return self._consent(ArmingEvent.SHADOW_ON, now_ns) if on else self._apply(ArmingEvent.SHADOW_OFF)
 
     def stop(self, reason: str) -> Outcome:
         """Send nothing until `reset`, whatever the state."""
@@ -194,6 +200,16 @@ class ChunkExecutor:
         )
 
     @property
+    def state(self) -> ArmingState:
+        """What it does with the arm."""
+        return self._arming.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state, in words; may be empty."""
+        return self._arming.reason or self._waiting
+
+    @property
     def planned(self) -> FloatArray | None:
         """The newest command, sent or (in shadow) only thought: (joints,) rad; None before the first."""
         return self._follower.last_rad
@@ -207,7 +223,7 @@ class ChunkExecutor:
         observed_ns = self._admission.observed_ns
         return ExecutorStatus(
             state=self._arming.state,
-            reason=self._arming.reason or self._waiting,
+            reason=self.reason,
             task=self._task,
             queue_length=self._queue.length(now_ns),
             queue_duration_s=self._queue.remaining_ns(now_ns) / NANOSECONDS,
@@ -273,6 +289,7 @@ class ChunkExecutor:
         doubt, jumped = self._watchdog.clock_doubt(now_ns)
         if jumped:
             self._forget_plan()
+            self._admission.begin(now_ns, self._trigger.requests)
             self._held_since_ns = None
         return doubt
 
@@ -289,6 +306,14 @@ class ChunkExecutor:
             self._arm_when_possible = False
             outcome = self.arm(now_ns)
             self._waiting = "" if outcome.ok else outcome.message
+
+    def _consent(self, event: ArmingEvent, now_ns: int) -> Outcome:
+        """Let a person's consent happen; what was observed or asked for before it is refused."""
+        before = self._arming.state
+        outcome = self._apply(event)
+        if self._arming.state is not before:
+            self._admission.begin(now_ns, self._trigger.requests)
+        return outcome
 
     def _apply(self, event: ArmingEvent, reason: str = "") -> Outcome:
         """Let an event happen; whatever the new state is, it starts without a plan."""

@@ -137,7 +137,16 @@ class ChunkTrigger:
         return self._count
 
     def check(self, chunk: ActionChunk) -> None:
-        """Raise ChunkError for a second answer to a request; unasked chunks (request_id 0) may be any number."""
+        """Raise ChunkError for an answer to no request of this executor, or a second one to a request.
+
+        Unasked chunks (request_id 0) may be any number.
+        """
+        if chunk.request_id > self._count:
+            raise ChunkError(
+                "not_asked",
+                f"chunk {chunk.chunk_id} answers request {chunk.request_id}, this executor has asked {self._count} "
+                "times; does another executor run, or did one before it?",
+            )
         if 0 < chunk.request_id <= self._answered_id:
             raise ChunkError(
                 "duplicate",

@@ -76,6 +76,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._deadline_s: float | None = None  # of the next control step (monotonic); None while not active
         self._state_due_s = 0.0
         self._missed_periods = 0  # because something else took too long
+        self._told_state = ArmingState.DISARMED  # in the log
         self._is_stopped = False  # outlives the lifecycle's ups and downs: only a reset takes it back
         self._endpoints: list[tuple[Any, Any]] = []  # (how to destroy it, what)
 
@@ -84,6 +85,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self.chunk_executor = ChunkExecutor(self.config, self._robot)
         if self._is_stopped:
             self.chunk_executor.stop(STOPPED)
+        self._told_state = self.chunk_executor.state
         self._outputs = CommandOutputs(
             self._publisher,
             self.get_fully_qualified_name(),
@@ -126,6 +128,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     def activate(self) -> None:
         if self.config.realtime_priority:
             self.get_logger().info(ask_for_realtime(self.config.realtime_priority))
+        self.chunk_executor.start(self.now_ns())
         if self.config.task:
             self._set_task(self.config.task)
         self._deadline_s = self._state_due_s = time.monotonic()
@@ -133,6 +136,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     def deactivate(self) -> None:
         self._deadline_s = None
         self.chunk_executor.disarm()
+        self._tell_state()
         self._publish_state()
 
     def cleanup(self) -> None:
@@ -207,6 +211,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         if command is not None:
             self._outputs.publish(command)
         self._request(now_ns)
+        self._tell_state()
 
     def _request(self, now_ns: int) -> None:
         """Ask for the next chunk if it is time; a request that nobody hears is not made."""
@@ -219,6 +224,22 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         status = self.chunk_executor.status(now_ns)
         self._states.publish(executor_state_msg(status, self._robot.joint_names, now_ns))
         self._preview.publish(self.chunk_executor.plan(now_ns), now_ns)
+
+    def _tell_state(self) -> bool:
+        """Log the state if it is another one than the last time; returns whether it is."""
+        before, state = self._told_state, self.chunk_executor.state
+        if state is before:
+            return False
+        self._told_state = state
+        reason = self.chunk_executor.reason
+        text = f"{before.name.lower()} -> {state.name.lower()}{': ' if reason else ''}{reason}"
+        if state is ArmingState.FAULT:  # a line each: rclpy ties a line to its severity
+            self.get_logger().error(text)
+        elif state is ArmingState.STOPPED or (state, before) == (ArmingState.HOLDING, ArmingState.ARMED):
+            self.get_logger().warning(text)
+        else:
+            self.get_logger().info(text)
+        return True
 
     # Callbacks.
 
@@ -267,12 +288,16 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     # Services.
 
     def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        if request.data:
-            return self._operate(response, lambda: self.chunk_executor.arm(self.now_ns()))
-        return self._operate(response, self.chunk_executor.disarm)
+        def arm() -> Outcome:
+            return self.chunk_executor.arm(self.now_ns()) if request.data else self.chunk_executor.disarm()
+
+        return self._operate(response, arm, only_active=request.data)
 
     def _on_shadow(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        return self._operate(response, lambda: self.chunk_executor.shadow(request.data))
+        def shadow() -> Outcome:
+            return self.chunk_executor.shadow(request.data, self.now_ns())
+
+        return self._operate(response, shadow, only_active=request.data)
 
     def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._is_stopped = True
@@ -282,11 +307,18 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._is_stopped = False
         return self._operate(response, self.chunk_executor.reset)
 
-    def _operate(self, response: Any, action: Callable[[], Outcome]) -> Any:
-        """Do what a person asks for and answer the service with its outcome."""
-        outcome = action()
+    def _operate(self, response: Any, action: Callable[[], Outcome], only_active: bool = False) -> Any:
+        """Do what a person asks for and answer the service with its outcome.
+
+        only_active: refuse it while the node is inactive, because activation starts over.
+        """
+        if only_active and self._deadline_s is None:
+            outcome = Outcome(False, f"the executor node is {self.lifecycle_state}; activate it first")
+        else:
+            outcome = action()
         self._state_due_s = 0.0  # tell everybody at once
-        self.get_logger().info(outcome.message)
+        if not self._tell_state():
+            self.get_logger().info(outcome.message)
         response.success, response.message = outcome.ok, outcome.message
         return response
 

@@ -12,7 +12,7 @@ import message_filters
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.bridged_images import frame_from_image_msg
 from smolvla_ros.observation import Observation
-from smolvla_ros.wire import joints_from_msg
+from smolvla_ros.wire import joints_from_msg, nanoseconds
 
 SYNC_QUEUE_SIZE = (
     30  # messages kept a stream while waiting for partners: 1 s of camera, 0.6 s of joints at 50 Hz
@@ -24,6 +24,23 @@ def observed_topics(cameras: Sequence[str], image_transport: str) -> list[tuple[
     image = topics.IMAGE_COMPRESSED if image_transport == "compressed" else topics.IMAGE_RAW
     streams = [(image, f"{camera}/{image.name}") for camera in cameras]
     return [*streams, (topics.JOINT_STATES, topics.JOINT_STATES.name)]
+
+
+class Timely(message_filters.SimpleFilter):
+    """Hands on the messages of `source` that are stamped from time zero to `latest_ns()`.
+
+    The synchronizer keeps the newest messages by stamp: those of the future would wait for partners, and push out the
+    present ones, for ever. Stamps before time zero are none to ROS.
+    """
+
+    def __init__(self, source: message_filters.SimpleFilter, latest_ns: Callable[[], int]) -> None:
+        super().__init__()
+        self._latest_ns = latest_ns
+        source.registerCallback(self._take)
+
+    def _take(self, message: Any) -> None:
+        if 0 <= nanoseconds(message.header.stamp) <= self._latest_ns():
+            self.signalMessage(message)
 
 
 def synchronize(

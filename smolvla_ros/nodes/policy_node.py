@@ -33,17 +33,24 @@ import numpy as np
 from std_msgs.msg import String
 
 import smolvla_ros.msg as msg
-from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason, steps_until
+from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestError, RequestReason, steps_until
 from smolvla_ros.image import ImageError
 from smolvla_ros.nodes import parameters, topics
 from smolvla_ros.nodes.chunk_rate import ChunkRate
 from smolvla_ros.nodes.messages import action_chunk_msg
-from smolvla_ros.nodes.observing import observation_from, observed_topics, synchronize
+from smolvla_ros.nodes.observing import Timely, observation_from, observed_topics, synchronize
 from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
 from smolvla_ros.nodes.running import run
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.nodes.task_listener import TaskListener
-from smolvla_ros.observation import NANOSECONDS, Observation, ObservationError, what_keeps_apart
+from smolvla_ros.observation import (
+    MAX_AHEAD_S,
+    NANOSECONDS,
+    Observation,
+    ObservationError,
+    ObservedTooEarlyError,
+    what_keeps_apart,
+)
 from smolvla_ros.policy.policy import Continuation, Policy, PolicyError
 from smolvla_ros.wire import WireError, nanoseconds, request_from_msg
 
@@ -132,7 +139,10 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         ]
         for name, entry in zip(self._newest_ns, filters, strict=True):
             entry.registerCallback(self._note, name)
-        synchronize(filters, self.config.sync_slop_s, self._on_synchronized)
+        timely = [
+            Timely(entry, lambda: self.now_ns() + round(MAX_AHEAD_S * NANOSECONDS)) for entry in filters
+        ]
+        synchronize(timely, self.config.sync_slop_s, self._on_synchronized)
         request = topics.CHUNK_REQUEST
         self._endpoints = [entry.sub for entry in filters]
         self._endpoints.append(
@@ -214,11 +224,14 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         try:
             chunk = self._answer(policy, request, synchronized)
         except (ObservationError, ImageError, WireError) as error:
-            if time.monotonic() > self._loaded_s + CATCH_UP_S:
+            if (
+                not isinstance(error, ObservedTooEarlyError)
+                and time.monotonic() > self._loaded_s + CATCH_UP_S
+            ):
                 self._complain(str(error))
             self._wait_for_better(synchronized)
             return
-        except PolicyError as error:
+        except (PolicyError, RequestError) as error:
             self._complain(str(error))
             chunk = None
         except Exception:  # the model failed: this request cannot be answered, the next one may
@@ -265,6 +278,8 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             raise ObservationError(what_keeps_apart(dict(self._newest_ns), now_ns, max_age_s, slop_s))
         observation = observation_from(synchronized, policy.cameras, self._robot.joint_names, request.task)
         observation.check_times(now_ns, max_age_s, max_skew_s=slop_s)
+        if request.reason is RequestReason.START and observation.stamp_ns < request.stamp_ns:
+            raise ObservedTooEarlyError  # the executor would refuse the chunk
         self._check_pose(policy, observation)
         step_duration_ns = round(NANOSECONDS / self._robot.rate_hz)
         continuation = self._continuation(request, now_ns, observation.stamp_ns, step_duration_ns)

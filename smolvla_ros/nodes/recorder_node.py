@@ -37,7 +37,7 @@ from smolvla_ros.dataset.recording import (
     recover,
     unfinished,
 )
-from smolvla_ros.dataset.stream_counter import StreamReport
+from smolvla_ros.dataset.stream_counter import STAMP_END, StreamReport
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.listening import Listener
 from smolvla_ros.nodes.recording import Recording
@@ -48,6 +48,7 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.settings import check_settings, setting
 
 LOOK_PERIOD_S = 0.5  # how soon a new publisher is listened to
+LOG_PERIOD_S = 2.0
 MEGABYTE = 1_000_000
 OF_CAMERAS = (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
 TASK_STREAM = StreamType("std_msgs/msg/String", stamped=False)
@@ -189,7 +190,12 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             self._close_and_tell()
 
     def _take(self, name: str, kind: StreamType, data: bytes) -> None:
-        if self._recording is not None:
+        if kind.stamped and len(data) < STAMP_END:
+            self.get_logger().warning(
+                f"{name}: a message of {len(data)} bytes is cut short and not recorded",
+                throttle_duration_sec=LOG_PERIOD_S,
+            )
+        elif self._recording is not None:
             self._recording.put(name, kind, self.now_ns(), data)
 
     def _lose(self, name: str, kind: StreamType, count: int) -> None:

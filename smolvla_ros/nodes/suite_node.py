@@ -8,8 +8,10 @@ the log and a failed transition (rclpy alone would swallow them), so a node neve
 
 from __future__ import annotations
 
+import functools
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +29,7 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 DIAGNOSTICS_PERIOD_S = 1.0  # the convention of REP-107
 WAKE_PERIOD_S = 0.2  # a signal that arrives while waiting for messages is noticed within this time
 SLEPT_S = 0.002
+DEFECT_LOG_PERIOD_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,21 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
 
     def reconfigure(self) -> None:
         """`self.config` has new values of live parameters."""
+
+    def create_subscription(
+        self, msg_type: Any, topic: str, callback: Callable[..., Any], *arguments: Any, **options: Any
+    ) -> Any:
+        """As rclpy's. What a callback does not refuse by itself is a defect: the log says so, and the node goes on."""
+
+        @functools.wraps(callback)  # rclpy asks how many arguments it takes
+        def guarded(*received: Any) -> None:
+            try:
+                callback(*received)
+            except Exception:
+                text = f"a message on {topic} was refused:\n{traceback.format_exc()}"
+                self.get_logger().error(text, throttle_duration_sec=DEFECT_LOG_PERIOD_S)
+
+        return super().create_subscription(msg_type, topic, guarded, *arguments, **options)
 
     def turn(self, executor: Executor) -> None:
         """One turn of the node's loop: handle what comes in, for a moment."""

@@ -111,7 +111,7 @@ class Bench:
         newest_id = self.requests[-1].request_id if self.requests else 0
         return newest_id if newest_id > self.answered_id else 0
 
-    def chunk(self, pan_speed: float = 0.5, age_s: float = 0.1, **fields: Any) -> ActionChunk:
+    def chunk(self, pan_speed: float = 0.5, age_s: float = 0.05, **fields: Any) -> ActionChunk:
         """Two seconds of shoulder_pan moving at `pan_speed` rad/s from the middle."""
         times_s = np.arange(61) * PERIOD_S
         values: dict[str, Any] = {

@@ -103,7 +103,7 @@ def test_a_minute_with_random_latency_never_starves(make_bench: Any, fusion: str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.3, 0.7])
-def test_ten_minutes_with_latencies_below_the_used_share_of_a_chunk_never_starve(
+def test_two_minutes_with_latencies_below_the_used_share_of_a_chunk_never_starve(
     make_bench: Any, threshold: float
 ) -> None:
     """Chunks of 2 s and `threshold` g: answers within (1 - g) x 2 s, and before what is left is used up."""
@@ -112,7 +112,7 @@ def test_ten_minutes_with_latencies_below_the_used_share_of_a_chunk_never_starve
     longest_s = min(1.0 - threshold, threshold) * 2.0 - 2 * PERIOD_S
     due: tuple[int, ActionChunk] | None = None
     answered = 0
-    for _ in range(10 * 60 * 30):
+    for _ in range(2 * 60 * 30):
         bench.run()
         if due and due[0] <= bench.now_ns:
             bench.executor.accept(due[1], bench.now_ns)
@@ -125,7 +125,7 @@ def test_ten_minutes_with_latencies_below_the_used_share_of_a_chunk_never_starve
             due = bench.now_ns + round(latency_s * SECOND), bench.chunk(age_s=0.0, positions=positions)
     status = bench.executor.status(bench.now_ns)
     assert status.starved_periods == 0
-    assert status.chunks_accepted > 10 * 60 / 2.0 and not status.rejected
+    assert status.chunks_accepted > 2 * 60 / 2.0 and not status.rejected
 
 
 def test_it_holds_within_one_period_when_the_plan_is_used_up(bench: Any) -> None:
@@ -133,7 +133,7 @@ def test_it_holds_within_one_period_when_the_plan_is_used_up(bench: Any) -> None
     bench.run(3.0)
     assert bench.state is ArmingState.HOLDING
     assert "used up" in bench.reason and "holding for" in bench.reason
-    end_ns = bench.observed_ns + round(0.1 * SECOND) + 60 * round(PERIOD_S * SECOND)  # it waited for 0.1 s
+    end_ns = bench.observed_ns + round(0.05 * SECOND) + 60 * round(PERIOD_S * SECOND)  # it waited for 0.05 s
     after = [command for command in bench.commands if command.stamp_ns > end_ns]
     last = [command for command in bench.commands if command.stamp_ns <= end_ns][-1]
     assert len(after) > 30

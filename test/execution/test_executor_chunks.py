@@ -27,7 +27,9 @@ PERIOD_S = 1.0 / 30.0
         ("expired", {"age_s": 5.0}),
         ("from_the_future", {"age_s": -1.0}),
         ("wrong_task", {"task": "wave"}),
-        ("out_of_order", {"age_s": 1.5}),
+        ("out_of_order", {"age_s": 0.86}),
+        ("before_arming", {"age_s": 1.5}),
+        ("not_asked", {"request_id": 1000}),
     ],
 )
 def test_a_bad_chunk_is_refused_whole_and_counted(bench: Any, reason: str, fields: dict[str, Any]) -> None:
@@ -95,7 +97,68 @@ def test_a_second_policy_cannot_answer_a_request_again(bench: Any) -> None:
         bench.accept(request_id=answered_id, age_s=0.0)
     assert caught.value.reason == "duplicate"
     bench.accept(request_id=0, age_s=0.0)
-    bench.accept(request_id=answered_id + 1000, age_s=-0.01)  # of an executor that ran before this one
+
+
+def arm_again(bench: Any, way: str) -> None:
+    """From moving, by one of the ways that people have, to armed or shadow again."""
+    if way == "reset and armed":
+        assert bench.executor.stop("operator").ok and bench.executor.reset().ok
+    elif way == "disarmed and armed":
+        assert bench.executor.disarm().ok
+    elif way == "started again":
+        assert bench.executor.disarm().ok
+        bench.executor.start(bench.now_ns)
+        bench.measure()
+    if way == "set to shadow":
+        assert bench.executor.shadow(True, bench.now_ns).ok
+    else:
+        assert bench.executor.arm(bench.now_ns).ok
+
+
+@pytest.mark.parametrize("way", ["reset and armed", "disarmed and armed", "started again", "set to shadow"])
+def test_nothing_asked_for_or_observed_before_the_last_arming_is_followed(bench: Any, way: str) -> None:
+    bench.move()
+    observed_before = bench.chunk(age_s=0.0, request_id=0)
+    bench.now_ns += 1_000_000
+    bench.measure()
+    arm_again(bench, way)
+    bench.run(0.1)
+    asked_before = bench.chunk(age_s=0.0, request_id=1)
+    for chunk in (observed_before, asked_before):
+        with pytest.raises(ChunkError) as caught:
+            bench.executor.accept(chunk, bench.now_ns)
+        assert caught.value.reason == "before_arming"
+    assert bench.executor.status(bench.now_ns).rejected == {"before_arming": 2}
+    assert bench.executor.plan(bench.now_ns) is None
+    bench.accept(age_s=0.0)
+
+
+def test_arming_an_armed_executor_again_goes_on_with_its_plan(bench: Any) -> None:
+    bench.move()
+    chunk = bench.chunk(age_s=0.0)
+    assert bench.executor.arm(bench.now_ns + 1).message == "already armed"
+    bench.executor.accept(chunk, bench.now_ns)
+
+
+def test_started_again_it_knows_no_pose_of_before(bench: Any) -> None:
+    bench.move()
+    assert bench.executor.disarm().ok
+    bench.executor.start(bench.now_ns)
+    assert "no joint states yet" in bench.executor.arm(bench.now_ns).message
+
+
+@pytest.mark.parametrize("latch", ["stopped", "fault"])
+def test_started_again_it_stays_stopped_or_in_fault(make_bench: Any, latch: str) -> None:
+    bench = make_bench(max_following_error_rad=0.1, following_error_s=0.0)
+    bench.move()
+    if latch == "stopped":
+        assert bench.executor.stop("operator").ok
+    else:
+        bench.stuck_rad = np.full(6, 0.5)
+        bench.run(0.1)
+    reason = bench.reason
+    bench.executor.start(bench.now_ns)
+    assert (bench.state.name, bench.reason) == (latch.upper(), reason)
 
 
 def test_a_policy_that_begins_to_listen_is_asked_at_once(bench: Any) -> None:

@@ -125,7 +125,7 @@ def test_a_stop_latches_until_reset_and_forgets_the_plan(bench: Any) -> None:
 @pytest.mark.parametrize("way_out", ["disarm", "shadow"])
 def test_disarming_ends_the_commands_at_once(bench: Any, way_out: str) -> None:
     bench.move()
-    outcome = bench.executor.disarm() if way_out == "disarm" else bench.executor.shadow(True)
+    outcome = bench.executor.disarm() if way_out == "disarm" else bench.executor.shadow(True, bench.now_ns)
     assert outcome.ok
     sent = len(bench.commands)
     bench.run(0.5)
@@ -135,7 +135,7 @@ def test_disarming_ends_the_commands_at_once(bench: Any, way_out: str) -> None:
 
 def test_leaving_shadow_does_not_disarm_an_armed_arm(bench: Any) -> None:
     bench.move()
-    outcome = bench.executor.shadow(False)
+    outcome = bench.executor.shadow(False, bench.now_ns)
     assert not outcome.ok and "disarm instead" in outcome.message
     bench.run()
     assert bench.state is ArmingState.ARMED
@@ -209,7 +209,7 @@ def test_status_tells_the_plan_its_ages_and_its_clamps(bench: Any) -> None:
     assert status.chunk_ids == (4,)
     assert status.queue_length == 45 and status.queue_duration_s == pytest.approx(1.49, abs=1e-6)
     assert status.joint_states_age_s == pytest.approx(0.01)
-    assert status.chunk_age_s == pytest.approx(0.61, abs=1e-6)
+    assert status.chunk_age_s == pytest.approx(0.56, abs=1e-6)
     assert status.inference_latency_p50_s == status.inference_latency_p95_s == 0.25
     assert status.commands == len(bench.commands) and status.chunks_accepted == 1
     assert status.requests == 1 and status.timeouts == 0

@@ -20,22 +20,13 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="node tests need ROS 2 (make setup brings it)")
 
-import smolvla_ros.msg as msg  # noqa: E402
-from lifecycle_msgs.msg import Transition  # noqa: E402
-from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
-from rosgraph_msgs.msg import Clock  # noqa: E402
-from std_msgs.msg import String  # noqa: E402
-from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
 from smolvla_ros.arm.emulated import EmulatedArm  # noqa: E402
-from smolvla_ros.chunk import ActionChunk  # noqa: E402
-from smolvla_ros.nodes import topics  # noqa: E402
 from smolvla_ros.nodes.fast_dds import PROFILE, set_fast_dds  # noqa: E402
-from smolvla_ros.nodes.messages import action_chunk_msg, joint_state_msg, time_msg  # noqa: E402
-from smolvla_ros.robot import Joints, RobotSpec  # noqa: E402
+from smolvla_ros.robot import RobotSpec  # noqa: E402
 from smolvla_ros.tools.demo_plan import free_domain  # noqa: E402
 from smolvla_ros.units import load_calibration  # noqa: E402
 from smolvla_ros.wire import joints_from_msg  # noqa: E402
@@ -46,7 +37,6 @@ CALIBRATION = ROOT / "config" / "emulated_calibration.json"
 DISCOVERY_S = 15.0
 ANSWER_S = 5.0
 EVERY_ONE = QoSProfile(depth=1000)  # reliable
-FEED_S = 0.01
 SO100 = RobotSpec.load(ROBOT)
 
 os.environ["ROS_DOMAIN_ID"] = str(free_domain())
@@ -179,6 +169,10 @@ class Observer:
         self.node.create_subscription(topic.type, name or topic.name, messages.append, qos or topic.subscribe)
         return messages
 
+    def listen(self, topic: Any, callback: Callable[[Any], None]) -> None:
+        """Have `callback` called with the messages of a topic, heard as its subscribers do."""
+        self.node.create_subscription(topic.type, topic.name, callback, topic.subscribe)
+
     def publisher(self, topic: Any, name: str | None = None) -> Any:
         return self.node.create_publisher(topic.type, name or topic.name, topic.publish)
 
@@ -214,121 +208,6 @@ class Observer:
             self._executor.spin_once(timeout_sec=min(left_s, 0.02))
 
 
-class ExecutorBench:
-    """The executor node with a test in place of arm and policy: an arm that is at once where it was told to be."""
-
-    TASK = "pick up the red cube"
-    STEP_NS = 33_333_333
-
-    def __init__(self, observer: Observer, program: Program, sim_time: bool = False) -> None:
-        self.observer = observer
-        self.program = program
-        self.robot = SO100
-        self.middle = np.array([joint.middle_rad for joint in self.robot.joints])
-        self.pose = self.middle  # until there is a command
-        self.follows = True  # the arm its commands
-        self.silent = False  # the arm
-        self.lag_s = 0.0  # of the joint states' stamps
-        self.sim_ns = 1_000_000_000_000 if sim_time else None
-        self.commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
-        self.requests = observer.collect(topics.CHUNK_REQUEST)
-        self.states = observer.collect(topics.EXECUTOR_STATE)
-        self._clock = observer.node.create_publisher(Clock, "/clock", 10)
-        self._joint_states = observer.publisher(topics.JOINT_STATES)
-        self._chunks = observer.publisher(topics.ACTION_CHUNK)
-        self._tasks = observer.publisher(topics.TASK)
-        observer.node.create_timer(FEED_S, self._feed)
-
-    def connect(self) -> None:
-        ends = (self._joint_states, self._chunks, self._tasks)
-        self.observer.until(
-            lambda: all(end.get_subscription_count() for end in ends), "the executor to listen"
-        )
-        self.observer.until(lambda: self.states, "the executor's state")
-
-    def now_ns(self) -> int:
-        return self.observer.now_ns() if self.sim_ns is None else self.sim_ns
-
-    def _feed(self) -> None:
-        if self.sim_ns is not None:
-            self.sim_ns += round(FEED_S * 1e9)
-            self._clock.publish(Clock(clock=time_msg(self.sim_ns)))
-        if self.silent:
-            return
-        if self.follows and self.commands:
-            self.pose = np.array(self.commands[-1].position)
-        joints = Joints(self.now_ns() - round(self.lag_s * 1e9), self.pose, np.zeros(6), np.zeros(6))
-        self._joint_states.publish(joint_state_msg(self.robot.joint_names, joints))
-
-    def say(self, task: str = TASK) -> None:
-        self._tasks.publish(String(data=task))
-        self.observer.until(lambda: self.states[-1].task == task, "the task to be taken")
-
-    def chunk(self, positions: Any = None, *, task: str = TASK, age_s: float = 0.1, **fields: Any) -> Any:
-        """A message with two seconds of motion; by default shoulder_pan goes on by 0.4 rad."""
-        if positions is None:
-            positions = self.pose + np.linspace(0.0, 0.4, 60)[:, None] * np.eye(6)[0]
-        values = {
-            "positions": np.asarray(positions, np.float64),
-            "joint_names": self.robot.joint_names,
-            "observation_stamp_ns": self.now_ns() - round(age_s * 1e9),
-            "step_duration_ns": self.STEP_NS,
-            "chunk_id": 1,
-            "request_id": 0,
-            "task": task,
-        }
-        return action_chunk_msg(ActionChunk(**{**values, **fields}), self.now_ns())
-
-    def send(self, *arguments: Any, **fields: Any) -> None:
-        self._chunks.publish(self.chunk(*arguments, **fields))
-
-    def publish(self, chunk: Any) -> None:
-        self._chunks.publish(chunk)
-
-    def move(self) -> None:
-        """Give it the task and a chunk; it is under way when this returns."""
-        self.say()
-        self.observer.until(lambda: self.requests, "a chunk request")
-        self.send(request_id=self.requests[-1].request_id)
-        start = self.pose[0]
-        self.observer.until(lambda: self.pan() and self.pan()[-1] > start + 0.1, "the arm to move")
-
-    def state_is(self, state: int) -> Callable[[], bool]:
-        return lambda: bool(self.states) and self.states[-1].state == state
-
-    def pan(self) -> list[float]:
-        return [command.position[0] for command in self.commands]
-
-    def rejected(self) -> dict[str, int]:
-        state = self.states[-1]
-        return dict(zip(state.rejected_reasons, state.rejected_counts, strict=True))
-
-    def arm(self, on: bool = True) -> Any:
-        return self.observer.call(SetBool, "executor/arm", SetBool.Request(data=on))
-
-    def change_state(self, transition: int) -> None:
-        request = ChangeState.Request(transition=Transition(id=transition))
-        assert self.observer.call(ChangeState, "executor/change_state", request).success
-
-    def bring_to(self, state: str) -> None:
-        """From disarmed to a state of the executor, or to a node that is inactive."""
-        if state in ("holding", "armed", "fault"):
-            assert self.arm().success
-        if state in ("armed", "fault"):
-            self.move()
-        if state == "fault":
-            self.follows = False
-            self.pose = self.pose - 0.5
-        elif state == "shadow":
-            assert self.observer.call(SetBool, "executor/shadow", SetBool.Request(data=True)).success
-        elif state == "stopped":
-            assert self.observer.call(Trigger, "executor/stop", Trigger.Request()).success
-        if state == "inactive":
-            self.change_state(Transition.TRANSITION_DEACTIVATE)
-        else:
-            self.observer.until(self.state_is(getattr(msg.ExecutorState, state.upper())), state)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def ros() -> Iterator[None]:
     rclpy.init()
@@ -345,6 +224,11 @@ def observer(ros: None) -> Iterator[Observer]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Start a program of the suite, as `programs_in` does."""
+    yield from programs_in(tmp_path)
+
+
+def programs_in(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Start a program of the suite; what still runs at the end must end on SIGINT with exit code 0.
 
     And its Fast DDS must be without shared memory.
@@ -370,16 +254,29 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 
 
 @pytest.fixture
-def executor_bench(observer: Observer, start: Callable[..., Program]) -> Callable[..., ExecutorBench]:
+def executor_bench(observer: Observer, start: Callable[..., Program]) -> Callable[..., Any]:
     """`executor_bench(**parameters)`: the executor node with these parameters, connected to a bench."""
 
-    def make(**parameters: Any) -> ExecutorBench:
-        program = start("nodes.executor_node", robot=ROBOT, **parameters)
-        bench = ExecutorBench(observer, program, sim_time=parameters.get("use_sim_time", False))
-        bench.connect()
-        return bench
+    return lambda **parameters: _executor_bench(observer, start, parameters)
 
-    return make
+
+@pytest.fixture(scope="module")
+def shared_executor(ros: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """As `executor_bench`, for all tests of a module: each calls `renew` first. None may start another executor."""
+    observer = Observer()
+    programs = programs_in(tmp_path_factory.mktemp("programs"))
+    start = next(programs)
+    yield lambda **parameters: _executor_bench(observer, start, parameters)
+    next(programs, None)
+    observer.close()
+
+
+def _executor_bench(observer: Observer, start: Callable[..., Program], parameters: dict[str, Any]) -> Any:
+    from .executor_bench import ExecutorBench  # which needs what is above
+
+    bench = ExecutorBench(observer, start("nodes.executor_node", robot=ROBOT, **parameters), **parameters)
+    bench.connect()
+    return bench
 
 
 @pytest.fixture

@@ -33,11 +33,11 @@ def test_what_makes_no_sense_is_refused_by_name_and_moves_nothing(arm_bench: Cal
     node.refused(goal, "in the future, more than max_ahead_s=0.05", age_s=-0.5)
     node.refused(goal, "sends no time in header.stamp", stamp_ns=0)
     node.refused(goal + math.nan * PAN, "is not finite")
-    node.refused(1e308 * np.ones(6), "which is no angle of a joint")
+    node.refused(1e308 * np.ones(6), "are these radians?")
     node.refused(goal, "lack gripper", names=[*names[:5], "claw"])
     node.refused(goal + 0.3 * PAN, "rad from where shoulder_pan stands")
     node.begin()
-    node.refused(1e308 * np.ones(6), "which is no angle of a joint")  # nor from whom is obeyed
+    node.refused(90.0 * np.ones(6), "which is no angle of a joint")  # nor from whom is obeyed
     assert node.largest_step_rad() < STILL_RAD
     assert node.program.running and "Traceback" not in node.program.output
 

@@ -48,6 +48,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "test").mkdir()
     for name in ("conftest.py", "watchdog.py"):
         shutil.copy(TEST / name, tmp_path / "test" / name)
+    shutil.copy(TEST.parent / "executables.txt", tmp_path)  # conftest.py reads it
     (tmp_path / "test" / "test_three.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p xdist\ntest_limit_s = 2\n")
     return tmp_path

@@ -41,12 +41,12 @@ def wait_for_failure(recording: Recording) -> None:
 
 
 def test_all_that_was_put_is_written_in_its_order(tmp_path: Path) -> None:
-    recording = start(tmp_path / "episode")
+    recording = start(tmp_path / "episode_000000")
     for index in range(2000):
         recording.put("/said", STRING, index + 1, text(str(index)))
     [report] = recording.finish({"outcome": "success"})
     assert report.messages == 2000 and report.is_whole
-    with Bag(tmp_path / "episode") as bag:
+    with Bag(tmp_path / "episode_000000") as bag:
         assert [m.decode().data for m in bag.messages(["/said"])] == [str(i) for i in range(2000)]
         assert bag.custom_data == {"task": "Pick up the cube", "outcome": "success"}
 
@@ -58,7 +58,7 @@ class Slow(EpisodeWriter):
 
 
 def test_what_a_slow_disk_does_not_take_is_counted(tmp_path: Path) -> None:
-    recording = start(tmp_path / "episode", Slow, max_queue_bytes=5000)
+    recording = start(tmp_path / "episode_000000", Slow, max_queue_bytes=5000)
     for index in range(20):
         recording.put("/said", STRING, index + 1, text("x" * 980))
     [report] = recording.finish({})
@@ -67,7 +67,7 @@ def test_what_a_slow_disk_does_not_take_is_counted(tmp_path: Path) -> None:
 
 
 def test_an_episode_ends_readable_before_the_disk_is_full(tmp_path: Path) -> None:
-    recording = start(tmp_path / "episode", min_free_bytes=10**18)
+    recording = start(tmp_path / "episode_000000", min_free_bytes=10**18)
     recording.put("/said", STRING, 1, text("first"))
     wait_for_failure(recording)
     recording.put("/said", STRING, 2, text("too late"))
@@ -85,12 +85,12 @@ class Broken(EpisodeWriter):
 
 
 def test_a_disk_that_refuses_is_said_and_what_it_took_is_recovered(tmp_path: Path) -> None:
-    recording = start(tmp_path / "episode", Broken)
+    recording = start(tmp_path / "episode_000000", Broken)
     for index in range(5):
         recording.put("/said", STRING, index + 1, text(str(index)))
     wait_for_failure(recording)
     with pytest.raises(RecordingError, match="recovered at the next start.*No space left"):
         recording.finish({})
-    assert unfinished(tmp_path) == [tmp_path / "episode"]
-    recover(tmp_path / "episode")
+    assert unfinished(tmp_path) == [tmp_path / "episode_000000"]
+    recover(tmp_path / "episode_000000")
     assert unfinished(tmp_path) == []

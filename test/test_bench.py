@@ -96,7 +96,7 @@ def test_the_policy_benchmark_compares_the_types_on_any_checkpoint() -> None:
 
 
 @pytest.mark.slow
-def test_the_executor_benchmark_compares_all_fusions(tmp_path: Path) -> None:
+def test_the_executor_benchmark_compares_fusions_and_lerobots_rule(tmp_path: Path) -> None:
     options = [
         "--latencies",
         "0.3",
@@ -108,6 +108,8 @@ def test_the_executor_benchmark_compares_all_fusions(tmp_path: Path) -> None:
         "0",
         "--seeds",
         "1",
+        "--fusions",
+        "replace",
         "--jobs",
         "1",
     ]

@@ -49,7 +49,6 @@ DEFAULT = CONFIG.fusion
 CHUNK_S = (STEPS - 1) / ROBOT.rate_hz
 LEROBOT = "LeRobot"
 SYNC = {"sync": STEPS, "sync, half chunks": STEPS // 2}  # how many actions of a chunk are executed
-ROWS = (*SYNC, LEROBOT, *FUSIONS)
 LIMIT_S = 400.0  # for a run that gets nowhere
 SETTLED_S = 3.0  # of a trace, after which everybody is under way
 TRACE_LATENCIES_S = (0.2, 0.4)
@@ -113,11 +112,12 @@ def mean(runs: Sequence[Numbers]) -> Numbers:
 def whole_loops(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[float, dict[str, Numbers]]:
     """Latency and row to numbers."""
     seeds = range(1, options.seeds + 1)
-    cases = list(itertools.product(options.latencies, ROWS, seeds))
+    rows = (*SYNC, LEROBOT, *options.fusions)
+    cases = list(itertools.product(options.latencies, rows, seeds))
     runs = pool.map(run_loop, *zip(*cases), itertools.repeat(options.cycles))
     found = dict(zip(cases, runs))
     return {
-        latency_s: {row: mean([found[latency_s, row, seed] for seed in seeds]) for row in ROWS}
+        latency_s: {row: mean([found[latency_s, row, seed] for seed in seeds]) for row in rows}
         for latency_s in options.latencies
     }
 
@@ -155,7 +155,7 @@ def print_loops(results: dict[float, dict[str, Numbers]], cycles: int) -> None:
 def traces(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[float, dict[str, Numbers]]:
     """Latency and row to numbers; the default fusion once more at 100 Hz."""
     seeds = range(1, options.seeds + 1)
-    rows = [(row, ROBOT.rate_hz) for row in (LEROBOT, *FUSIONS)] + [(DEFAULT, 100.0)]
+    rows = [(row, ROBOT.rate_hz) for row in (LEROBOT, *options.fusions)] + [(DEFAULT, 100.0)]
     cases = list(itertools.product(rows, TRACE_LATENCIES_S, seeds))
     arguments = [(row, rate_hz, latency_s, seed) for (row, rate_hz), latency_s, seed in cases]
     found = dict(zip(cases, pool.map(traced_numbers, *zip(*arguments), itertools.repeat(options.seconds))))
@@ -273,6 +273,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=[],
         help="more of them, as `make bench-policy` measured here",
     )
+    parser.add_argument(
+        "--fusions", nargs="+", choices=FUSIONS, default=list(FUSIONS), help="besides the default"
+    )
     parser.add_argument("--cycles", type=int, default=5, help="of pick and place, each run")
     parser.add_argument("--seconds", type=float, default=60.0, help="of a trace")
     parser.add_argument(
@@ -282,6 +285,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", help="folder for JSON and PNG")
     options = parser.parse_args(argv)
+    options.fusions = [name for name in FUSIONS if name in (DEFAULT, *options.fusions)]
     options.latencies = sorted({*options.latencies, *options.measured})
     return options
 

@@ -57,7 +57,7 @@ demo: setup ## the whole loop. CHECKPOINT= PORT= CAMERAS= CALIBRATION= TASK= SEC
 
 test: setup ## pytest, on any machine. ARGS="-k queue -x"
 	@ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_PYTHON_CHECK_FIELDS=1 OMP_WAIT_POLICY=PASSIVE \
-	  $(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	  $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup ## of these the tests that need neither ROS nor torch: seconds
 	@$(RUN) -m pytest --fast -n $(JOBS) $(ARGS)

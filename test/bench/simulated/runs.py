@@ -13,7 +13,7 @@ from simulated.arm import SAMPLE_NS, SimulatedArm
 from simulated.controllers import Controller
 from simulated.task import STEPS, TASK, Demonstration, PickAndPlacePolicy, Scene, continue_plan
 
-from smolvla_ros.chunk import ActionChunk, ChunkRequest, steps_until
+from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason, steps_until
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.policy.policy import Continuation
 from smolvla_ros.robot import RobotSpec
@@ -90,6 +90,7 @@ def whole_loop(
     inference = Inference(robot, latency_s, seed, rtc)
     commands, arrivals = [], []
     due: tuple[int, ActionChunk] | None = None
+    request: ChunkRequest | None = None
     observation = scene.observe(arm.joints())
     frame = tick = 0
     while scene.cycles < cycles and arm.now_ns < limit_s * NANOSECONDS:
@@ -108,11 +109,15 @@ def whole_loop(
         if command is not None:
             arm.go_to(command)
         commands.append(arm.goal_rad)
-        request = controller.request(now_ns)
-        if request is not None:
-            stamp_ns = observation.stamp_ns
+        request = controller.request(now_ns) or request
+        stamp_ns = observation.stamp_ns
+        # as the policy node: the first request after arming waits for an image from after arming
+        if request is not None and (
+            request.reason is not RequestReason.START or stamp_ns >= request.stamp_ns
+        ):
             positions = policy.infer(observation, inference.continuation(request, stamp_ns))[:steps]
             due = (now_ns + inference.latency_ns(), inference.chunk(request.request_id, positions, stamp_ns))
+            request = None
     starved_s = controller.starved_periods / rate_hz
     return Run(
         rate_hz,

@@ -1,0 +1,35 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Messages stamped in the future or before time zero do not keep those of now from being put together."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy", reason="message_filters needs ROS 2")
+
+from message_filters import SimpleFilter
+from sensor_msgs.msg import JointState
+
+from smolvla_ros.nodes.messages import header
+from smolvla_ros.nodes.observing import SYNC_QUEUE_SIZE, Timely, synchronize
+from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.wire import nanoseconds
+
+NOW_NS = 1000 * NANOSECONDS
+
+
+@pytest.mark.parametrize("first_s", [1001, 2**31 - 2 * SYNC_QUEUE_SIZE, -100])
+def test_messages_of_another_time_are_left_out(first_s: int) -> None:
+    inputs = [SimpleFilter(), SimpleFilter()]
+    sets: list[tuple[int, ...]] = []
+    synchronize(
+        [Timely(source, lambda: NOW_NS) for source in inputs],
+        0.05,
+        lambda *messages: sets.append(tuple(nanoseconds(message.header.stamp) for message in messages)),
+    )
+    for number in range(2 * SYNC_QUEUE_SIZE):
+        inputs[0].signalMessage(JointState(header=header((first_s + number) * NANOSECONDS)))
+    for source in inputs:
+        source.signalMessage(JointState(header=header(NOW_NS)))
+    assert sets == [(NOW_NS, NOW_NS)]

@@ -119,6 +119,8 @@ def request_from_msg(msg: Any) -> ChunkRequest:
         raise WireError(
             f"request {msg.request_id}: {prefix.size} prefix values for {len(joint_names)} joints"
         )
+    if not msg.request_id:
+        raise WireError("a request has request_id 0, which stands for none in chunks; count from 1")
     if not (np.abs(prefix) <= MAX_POSITION_RAD).all():
         raise WireError(f"request {msg.request_id}: its prefix holds positions that are no angles in radians")
     if msg.reason not in tuple(RequestReason):

@@ -133,6 +133,7 @@ def test_requests_become_a_plan_of_finite_length_or_are_refused(message: Any, st
         request = request_from_msg(message)
     except WireError:
         return
+    assert request.request_id > 0
     try:
         rows = request.leftover(NOW_NS + round(start_s * 1e9), 33_333_333)
     except RequestError:

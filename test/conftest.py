@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 import watchdog  # noqa: E402
@@ -23,6 +24,10 @@ MADE = ROOT / "build" / "test"  # what tests make once and then only read
 WATCHDOG = pytest.StashKey[watchdog.Watchdog]()
 NOT_FAST_MODULES = ("rclpy", "torch", "transformers")
 NOT_FAST_FOLDERS = ("nodes", "policy")  # their conftest.py imports these
+
+# How long one example of a property takes says something of the machine, not of the code.
+settings.register_profile("untimed", settings.default, deadline=None)
+settings.load_profile("untimed")
 
 
 def installed(program: str) -> str:

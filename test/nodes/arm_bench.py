@@ -112,9 +112,11 @@ class ArmBench:
         """The furthest that a servo has moved in a control period of the executor, from `states[first]` on."""
         whole = [state for state in self.states[first:] if is_whole(state)]
         positions = [joints_from_msg(state, self.robot.joint_names).positions_rad for state in whole]
-        stamps_s = np.array([nanoseconds(state.header.stamp) for state in whole]) * 1e-9
-        speeds = np.abs(np.diff(positions, axis=0)) / np.diff(stamps_s)[:, None]
-        return float(speeds.max() * CONTROL_PERIOD_S)
+        stamps_ns = np.array([nanoseconds(state.header.stamp) for state in whole])
+        stamps_s = (stamps_ns - stamps_ns[0]) * 1e-9
+        periods_s = np.arange(0.0, stamps_s[-1], CONTROL_PERIOD_S)
+        steps = [np.diff(np.interp(periods_s, stamps_s, joint)) for joint in np.transpose(positions)]
+        return float(np.abs(steps).max())
 
     def status(self) -> Any:
         return self.diagnostics[-1].status[0] if self.diagnostics else None

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from smolvla_ros.execution.fusion import (
@@ -44,8 +45,19 @@ NOW = np.array([NOW_NS])
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "aggregation.json"
 
 
-def each(fusions: dict[str, Fusion]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("fuse", fusions.values(), ids=fusions.keys())
+def each(fusions: dict[str, Fusion]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Check a property for all of `fusions` on each example: to make the example takes longer than to fuse it."""
+
+    def decorate(check: Callable[..., None]) -> Callable[..., None]:
+        def check_each(**example: Any) -> None:
+            for name, fuse in fusions.items():
+                note(name)
+                check(fuse, **example)
+
+        check_each.__name__ = check.__name__
+        return check_each
+
+    return decorate
 
 
 @st.composite
@@ -69,8 +81,8 @@ def seams(draw: st.DrawFn, covering_now: bool = False, equal: bool = False) -> S
     return Seam(old, chunks, NOW_NS, settings)
 
 
-@each(dict(FUSIONS))
 @given(seam=seams())
+@each(dict(FUSIONS))
 def test_nothing_before_now_is_returned_and_the_end_is_the_new_ones(fuse: Fusion, seam: Seam) -> None:
     fused = fuse(seam)
     assert fused.start_ns >= NOW_NS
@@ -78,8 +90,8 @@ def test_nothing_before_now_is_returned_and_the_end_is_the_new_ones(fuse: Fusion
     assert np.isfinite(fused.states).all()
 
 
-@each(CONVEX)
 @given(seam=seams())
+@each(CONVEX)
 def test_a_mean_stays_between_what_it_is_made_of(fuse: Fusion, seam: Seam) -> None:
     fused = fuse(seam)
     parts = np.stack([plan.sample(fused.times_ns)[0] for plan in (seam.old, *seam.chunks)])
@@ -107,8 +119,8 @@ def test_smooth_goes_no_further_from_both_plans_than_it_says(seam: Seam) -> None
     assert (np.abs(fused.positions - new) <= bound * (1.0 + 1e-9) + 1e-9)[~both].all()
 
 
-@each(dict(FUSIONS))
 @given(seam=seams(covering_now=True, equal=True))
+@each(dict(FUSIONS))
 def test_equal_plans_fuse_to_themselves(fuse: Fusion, seam: Seam) -> None:
     fused = fuse(seam)
     assert fused.start_ns == NOW_NS
@@ -116,8 +128,8 @@ def test_equal_plans_fuse_to_themselves(fuse: Fusion, seam: Seam) -> None:
     np.testing.assert_allclose(fused.sample(at_ns)[0], seam.new.sample(at_ns)[0], atol=1e-9)
 
 
-@each(dict(FUSIONS))
 @given(seam=seams())
+@each(dict(FUSIONS))
 def test_it_changes_nothing_that_it_was_given(fuse: Fusion, seam: Seam) -> None:
     before = [plan.states.copy() for plan in (seam.old, *seam.chunks)]
     fuse(seam)
@@ -125,15 +137,15 @@ def test_it_changes_nothing_that_it_was_given(fuse: Fusion, seam: Seam) -> None:
         np.testing.assert_array_equal(plan.states, states)
 
 
-@each(dict(FUSIONS))
 @given(new=plans())
+@each(dict(FUSIONS))
 def test_without_an_overlap_the_new_chunk_stands_alone(fuse: Fusion, new: Trajectory) -> None:
     past = Trajectory.through(np.array([NOW_NS - 50, NOW_NS - 1]), np.full((2, 2), 9.0))
     np.testing.assert_allclose(fuse(Seam(past, (new,), NOW_NS)).states, new.since(NOW_NS).states, atol=1e-12)
 
 
-@each(CONTINUOUS)
 @given(seam=seams(covering_now=True))
+@each(CONTINUOUS)
 def test_the_position_is_continuous_at_the_seam(fuse: Fusion, seam: Seam) -> None:
     if seam.new.end_ns == NOW_NS:  # nothing left to fade in
         return
@@ -149,8 +161,8 @@ def test_smooth_is_continuous_in_velocity_and_acceleration_too(seam: Seam) -> No
     np.testing.assert_allclose(smooth(seam).states[:, 0], seam.old.sample(NOW)[:, 0], rtol=1e-9, atol=1e-9)
 
 
-@each({"offset_fade": offset_fade, "smooth": smooth})
 @given(seam=seams(covering_now=True))
+@each({"offset_fade": offset_fade, "smooth": smooth})
 def test_after_the_fade_the_new_chunk_is_followed_exactly(fuse: Fusion, seam: Seam) -> None:
     fused, fade_ns = fuse(seam), round(seam.settings.fade_s * 1e9)
     after = fused.times_ns >= NOW_NS + fade_ns
@@ -226,7 +238,7 @@ def test_linear_blend_moves_its_weight_evenly_from_old_to_new() -> None:
     assert values == {0: 1.0, 10: 0.75, 20: 0.5, 30: 0.25, 40: 0.0, 50: 0.0}
 
 
-@each(CONTINUOUS)
+@pytest.mark.parametrize("fuse", CONTINUOUS.values(), ids=CONTINUOUS.keys())
 def test_there_is_no_hole_before_a_chunk_that_begins_later(fuse: Fusion) -> None:
     values = fused(fuse, line(0, 100, 1.0, 1.0), line(60, 10, 0.0, 0.0, 0.0), 50)
     assert values[50] == 1.0 and min(values) == 50

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,14 @@ def demo_checkpoint() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         make_checkpoint(MADE / "demo_checkpoint")
     return MADE / "demo_checkpoint"
+
+
+@pytest.fixture
+def hangup_is_heard() -> Iterator[None]:
+    """SIGHUP has its default action here and in the programs that the test starts; under nohup it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from smolvla_ros.stop_signals import STOP_SIGNALS, noted_stop_signals, take_stop
 from .conftest import CALIBRATION, ROBOT
 
 
+@pytest.mark.usefixtures("hangup_is_heard")
 def test_sighup_ends_the_arm_node_and_the_emulated_arm_in_good_order(start: Any, emulated_arm: Any) -> None:
     port, emulated = emulated_arm
     arm = start("nodes.arm_node", robot=ROBOT, port=port, calibration=CALIBRATION, on_deactivate="release")
@@ -40,6 +41,7 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.mark.usefixtures("hangup_is_heard")
 def test_each_stop_signal_is_noted(handlers: None) -> None:
     with noted_stop_signals() as noted:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

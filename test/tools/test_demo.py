@@ -147,6 +147,7 @@ def test_the_demo_moves_the_arm_until_ctrl_c_and_leaves_figures_and_pictures(tmp
 
 
 @pytest.mark.node
+@pytest.mark.usefixtures("hangup_is_heard")
 def test_a_lost_terminal_ends_the_demo_and_all_that_it_has_started(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--cameras", "top=rendered")

@@ -75,6 +75,7 @@ def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(
     observer.until(
         lambda: diagnostics and diagnostics[-1].status[0].level == b"\x02", "an error on /diagnostics"
     )
+    observer.spin(0.2)  # take in what was published before
     seen = len(states)
     observer.spin(0.5)
     assert len(states) == seen and program.running

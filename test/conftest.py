@@ -40,7 +40,7 @@ def installed(program: str) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--kills", type=int, default=2, help="how many times each program is killed at a random moment"
+        "--kills", type=int, default=4, help="how many times each program is killed at a random moment"
     )
     parser.addoption(
         "--fast", action="store_true", help="only tests that need neither ROS nor torch nor seconds"

@@ -293,10 +293,10 @@ def test_unknown_message_types_beside_ours_do_no_harm(tmp_path):
 
 
 @pytest.mark.slow
-def test_thirty_thousand_messages(tmp_path):
+def test_a_hundred_thousand_messages(tmp_path):
     dataset = run(
         conversion(
-            [record(tmp_path / "bag", cameras={"top": 10.0}, joints_hz=15_000)], tmp_path / "data", fps=10
+            [record(tmp_path / "bag", cameras={"top": 10.0}, joints_hz=50_000)], tmp_path / "data", fps=10
         )
     )
     assert len(dataset.frames(0).state) == 11

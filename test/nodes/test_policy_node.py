@@ -108,7 +108,7 @@ def test_a_request_is_answered_from_the_newest_observation(robot: Robot, start: 
     chunk = chunk_from_msg(robot.chunks[0])
     assert chunk.request_id == 7 and chunk.task == "pick up the red cube"
     assert chunk.joint_names == robot.spec.joint_names and chunk.positions.shape == (50, 6)
-    assert chunk.observation_stamp_ns > asked_ns - 200_000_000
+    assert abs(chunk.observation_stamp_ns - asked_ns) < 200_000_000
     assert chunk.step_duration_ns == round(1e9 / 30)
     # Whoever waits for one listener of `task` waits for the executor.
     assert robot.observer.node.count_subscribers("task") == 0

@@ -109,7 +109,12 @@ class ArmBench:
             servo.position_ticks += ticks
 
     def largest_step_rad(self, first: int = 0) -> float:
-        """The furthest that a servo has moved in a control period of the executor, from `states[first]` on."""
+        """The furthest that a servo has moved in a control period of the executor, from `states[first]` to now."""
+        now_ns = self.observer.now_ns()
+        self.observer.until(
+            lambda: nanoseconds(self.states[-1].header.stamp) > now_ns + 2 * CONTROL_PERIOD_S * 1e9,
+            "joint states of two control periods from now on",
+        )
         whole = [state for state in self.states[first:] if is_whole(state)]
         positions = [joints_from_msg(state, self.robot.joint_names).positions_rad for state in whole]
         stamps_ns = np.array([nanoseconds(state.header.stamp) for state in whole])

@@ -71,6 +71,7 @@ def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(
     states, diagnostics = observer.collect(topics.JOINT_STATES), observer.collect(topics.DIAGNOSTICS)
     program = start_arm(start, port)
     observer.until(lambda: states, "joint states")
+    Path(port).unlink()  # as udev does; else the node would open whatever gets this pseudo-terminal next
     bus.stop(signal.SIGKILL)
     observer.until(
         lambda: diagnostics and diagnostics[-1].status[0].level == b"\x02", "an error on /diagnostics"

@@ -43,7 +43,7 @@ def leader(tmp_path: Path) -> Iterator[tuple[EmulatedArm, Path]]:
     entries["gripper"] |= {"range_min": 1500, "range_max": 2300}  # a handle goes less far than a jaw
     file = tmp_path / "leader.json"
     file.write_text(json.dumps(entries))
-    with EmulatedArm(load_calibration(file)) as arm:
+    with EmulatedArm(load_calibration(file), link=tmp_path / "leader") as arm:
         for servo in arm.servos.values():
             servo.write(42, round(servo.position_ticks).to_bytes(2, "little"))
             servo.write(40, b"\x01")  # torque was left on by whoever was here before

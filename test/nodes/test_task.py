@@ -15,8 +15,8 @@ from smolvla_ros.nodes.fast_dds import PROFILE, RANGE
 
 ROBOT_FILE = "config/so100.yaml"
 UTTERANCES = 50
-# What `ros2 topic pub --once -w 1 --keep-alive 1 task std_msgs/msg/String` of Jazzy does: 0.5 s for discovery, a publisher,
-# a look every 0.1 s whether one subscriber is there, the message, 1 s in which it is sent again to a subscriber that
+# What `ros2 topic pub --once -w 1 --keep-alive 1 task std_msgs/msg/String` of Jazzy does: 0.5 s for discovery, a
+# publisher, a look every 0.1 s whether one subscriber is there, the message, 1 s in which it is sent again to one that
 # discovers the publisher late (0.1 s by default, too short on a busy machine).
 TOPIC_PUB_ONCE = """
 import sys, time

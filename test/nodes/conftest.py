@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
@@ -127,16 +128,16 @@ class Terminal:
             env=os.environ | environment,
         )  # fmt: skip
         os.close(terminal)
-        self._shown = ""
+        self._shown = b""
 
     def read(self) -> str:
         """All that was shown so far."""
         while select.select([self._master], [], [], 0.0)[0]:
             try:
-                self._shown += os.read(self._master, 65536).decode()
+                self._shown += os.read(self._master, 65536)
             except OSError:  # it has ended
                 break
-        return self._shown
+        return codecs.getincrementaldecoder("utf-8")().decode(self._shown)  # without half a last character
 
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
@@ -248,8 +249,9 @@ def programs_in(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     yield start_program
     sharing = [program.log.stem for program in programs if program.running and shares_memory(program.pid)]
     codes = {program.log.stem: program.stop() for program in reversed(programs) if program.running}
-    logs = "\n".join(f"--- {program.log.stem}\n{program.output}" for program in programs)
-    assert not any(codes.values()), f"exit codes {codes}\n{logs}"
+    for program in programs:  # pytest shows it where the test or this fixture fails
+        print(f"--- {program.log.stem}\n{program.output}")
+    assert not any(codes.values()), f"exit codes {codes}"
     assert not sharing, f"{sharing} can be locked by a killed process: see smolvla_ros/nodes/fast_dds.py"
 
 
@@ -269,6 +271,23 @@ def shared_executor(ros: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield lambda **parameters: _executor_bench(observer, start, parameters)
     next(programs, None)
     observer.close()
+
+
+@pytest.fixture
+def make_bench(running: Any) -> Callable[..., Any]:
+    """`make_bench(**parameters)`: the module's executor bench `running`, renewed with these parameters."""
+
+    def renew(**parameters: Any) -> Any:
+        running.renew(**parameters)
+        return running
+
+    return renew
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Any]) -> Any:
+    """The module's executor bench, renewed."""
+    return make_bench()
 
 
 def _executor_bench(observer: Observer, start: Callable[..., Program], parameters: dict[str, Any]) -> Any:

@@ -35,20 +35,6 @@ def running(shared_executor: Any) -> Bench:
     )
 
 
-@pytest.fixture
-def make_bench(running: Bench) -> Callable[..., Bench]:
-    def renew(**parameters: Any) -> Bench:
-        running.renew(**parameters)
-        return running
-
-    return renew
-
-
-@pytest.fixture
-def bench(make_bench: Callable[..., Bench]) -> Bench:
-    return make_bench()
-
-
 def assert_no_jump(bench: Bench, since: int = 0) -> None:
     """All commands from number `since` on are one motion within the limits."""
     commands = np.array([command.position for command in bench.commands[since:]])

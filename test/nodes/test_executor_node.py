@@ -34,20 +34,6 @@ def running(shared_executor: Any) -> Bench:
     return bench
 
 
-@pytest.fixture
-def make_bench(running: Bench) -> Callable[..., Bench]:
-    def renew(**parameters: Any) -> Bench:
-        running.renew(**parameters)
-        return running
-
-    return renew
-
-
-@pytest.fixture
-def bench(make_bench: Callable[..., Bench]) -> Bench:
-    return make_bench()
-
-
 def test_a_task_is_asked_for_and_its_chunk_is_followed(bench: Bench) -> None:
     bench.move()
     assert bench.requests[0].task == TASK

@@ -12,7 +12,7 @@ without torque or moved by hand is never taken up in its middle. A commander is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ BoolArray = npt.NDArray[np.bool_]
 PAUSE_S = 0.5  # a commander that was refused is heard again after such a pause
 BURST_S = 0.05  # the speed limit counts over this time: a period of the executor, and what its commands come unevenly
 MAX_GOAL_RAD = 4 * np.pi  # beyond is no angle of a joint: degrees, ticks or garbage
+UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"  # rmw's name of a node whose publisher is discovered and itself is not
 SHOWN_CHARACTERS = 80  # of a commander's name, which anybody may choose
 
 
@@ -98,6 +99,28 @@ class ArmPose:
 
     stands_rad: FloatArray  # measured; NaN where a servo does not answer
     goals_rad: FloatArray  # what it was told last
+
+
+def only_commander(nodes: Iterable[tuple[str, str]]) -> str:
+    """The full name of the only node of these (namespace, name) that can have sent a command without a name.
+
+    Raises CommandError where there are several, and where the middleware does not know its name (yet): a name that
+    changes during a turn would be another commander.
+    """
+    names = sorted(f"{namespace.rstrip('/')}/{name}" for namespace, name in nodes)
+    remedy = "write the full name of its node into header.frame_id"
+    if len(names) > 1:
+        raise CommandError(
+            "no name",
+            f"it names no commander in header.frame_id, and may come from {', '.join(names)}; {remedy}, or stop the "
+            "others",
+        )
+    if not names or UNKNOWN_NODE in names[0]:
+        raise CommandError(
+            "no name",
+            f"it names no commander in header.frame_id, and its node is not discovered (yet); wait, or {remedy}",
+        )
+    return names[0]
 
 
 class CommandAdmission:

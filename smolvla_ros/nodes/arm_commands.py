@@ -24,6 +24,7 @@ from smolvla_ros.arm.command_admission import (
     CommandLimits,
     FloatArray,
     JointCommand,
+    only_commander,
 )
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.suite_node import OK, WARN
@@ -116,14 +117,7 @@ class ArmCommands:
 
     def _only_publisher(self) -> str:
         publishers = self._node.get_publishers_info_by_topic(self._subscription.topic_name)
-        names = sorted(f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers)
-        if len(names) > 1:
-            raise CommandError(
-                "no name",
-                f"it names no commander in header.frame_id, and may come from {', '.join(names)}; write the full "
-                "name of its node there, or stop the others",
-            )
-        return names[0] if names else "a program without a name"
+        return only_commander((p.node_namespace, p.node_name) for p in publishers)
 
     def _say(self, reason: str, text: str) -> None:
         now_s = time.monotonic()

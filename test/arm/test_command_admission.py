@@ -21,6 +21,7 @@ from smolvla_ros.arm.command_admission import (
     CommandError,
     CommandLimits,
     JointCommand,
+    only_commander,
 )
 from smolvla_ros.robot import Joints
 
@@ -233,3 +234,14 @@ def test_whatever_comes_the_goals_stay_finite_and_within_the_speed(commands: lis
             continue
         assert all(map(math.isfinite, bench.goals))
         assert (np.abs(bench.goals - before) <= SPEEDS * BURST_S + 1e-9).all()
+
+
+def test_a_command_without_a_name_is_that_of_the_only_node_once_it_is_discovered() -> None:
+    assert only_commander([("/", "executor")]) == "/executor"
+    assert only_commander([("/arm_1", "executor")]) == "/arm_1/executor"
+    for unknown in ([], [("_NODE_NAMESPACE_UNKNOWN_", "_NODE_NAME_UNKNOWN_")]):  # of rcl
+        with pytest.raises(CommandError, match="not discovered") as refusal:
+            only_commander(unknown)
+        assert not refusal.value.pause  # the next one may be obeyed
+    with pytest.raises(CommandError, match="may come from /executor, /teleop"):
+        only_commander([("/", "teleop"), ("/", "executor")])

@@ -172,7 +172,7 @@ def show_state(network: Network, generator: torch.Generator) -> None:
         layer.mlp.down_proj.weight.mul_(0.1)
 
 
-def fit_read_out(network: Network, generator: torch.Generator, samples: int = 512) -> None:
+def fit_read_out(network: Network, generator: torch.Generator, samples: int = 256) -> None:
     """Set `action_out_proj` so that the flow ends in `motion`: least squares on what the random expert offers.
 
     The first steps count more, since the arm is there; shaking (second differences) costs extra.

@@ -51,7 +51,6 @@ LEROBOT = "LeRobot"
 SYNC = {"sync": STEPS, "sync, half chunks": STEPS // 2}  # how many actions of a chunk are executed
 LIMIT_S = 400.0  # for a run that gets nowhere
 SETTLED_S = 3.0  # of a trace, after which everybody is under way
-TRACE_LATENCIES_S = (0.2, 0.4)
 
 Numbers = dict[str, float]
 
@@ -156,7 +155,7 @@ def traces(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[float
     """Latency and row to numbers; the default fusion once more at 100 Hz."""
     seeds = range(1, options.seeds + 1)
     rows = [(row, ROBOT.rate_hz) for row in (LEROBOT, *options.fusions)] + [(DEFAULT, 100.0)]
-    cases = list(itertools.product(rows, TRACE_LATENCIES_S, seeds))
+    cases = list(itertools.product(rows, options.trace_latencies, seeds))
     arguments = [(row, rate_hz, latency_s, seed) for (row, rate_hz), latency_s, seed in cases]
     found = dict(zip(cases, pool.map(traced_numbers, *zip(*arguments), itertools.repeat(options.seconds))))
     return {
@@ -166,7 +165,7 @@ def traces(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[float
             )
             for row, rate_hz in rows
         }
-        for latency_s in TRACE_LATENCIES_S
+        for latency_s in options.trace_latencies
     }
 
 
@@ -194,8 +193,11 @@ def print_traces(results: dict[float, dict[str, Numbers]], seconds: float) -> No
             )
 
 
-def costs() -> Numbers:
-    """Microseconds: the fastest of five goes is what the code costs, the rest is the machine."""
+def costs(fusions: Sequence[str]) -> Numbers:
+    """Microseconds of these fusions and of a control period.
+
+    The fastest of five goes is what the code costs, the rest is the machine.
+    """
     step_ns = round(1e9 / ROBOT.rate_hz)
     policy = PickAndPlacePolicy(ROBOT, 1)
     old, new = (
@@ -216,7 +218,7 @@ def costs() -> Numbers:
         return 1e6 * min(timeit.repeat(what, number=times, repeat=5)) / times
 
     seam = Seam(old, (old, new), 800_000_000, CONFIG)
-    found = {f"fusion {name}": microseconds(partial(fusion, seam)) for name, fusion in FUSIONS.items()}
+    found = {f"fusion {name}": microseconds(partial(FUSIONS[name], seam)) for name in fusions}
     found["control period, holding"] = microseconds(tick)
     executor.accept(Inference(ROBOT, 0.0, 1, rtc=False).chunk(1, policy.chunk(0.0), now_ns), now_ns)
     found["control period, moving"] = microseconds(tick)
@@ -233,7 +235,7 @@ def draw(
         times.plot(list(loops), minutes, marker="o", label=row)
     times.set(xlabel="inference latency (s)", ylabel="cycles per minute", ylim=(0.0, None))
     times.legend(fontsize=8)
-    latency_s = TRACE_LATENCIES_S[0]
+    latency_s = next(iter(results))
     names = [row for row in results[latency_s] if not row.endswith("Hz")]
     jerks.barh(names, [results[latency_s][row]["command_seam_jerk_rms"] for row in names])
     jerks.invert_yaxis()
@@ -278,6 +280,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--cycles", type=int, default=5, help="of pick and place, each run")
     parser.add_argument("--seconds", type=float, default=60.0, help="of a trace")
+    parser.add_argument("--trace-latencies", type=float, nargs="+", default=[0.2, 0.4], help="seconds")
     parser.add_argument(
         "--minutes", type=float, default=10.0, help="of the run that must not starve; 0: none"
     )
@@ -309,7 +312,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{(1.0 - CONFIG.threshold) * CHUNK_S:.2f} s: {DEFAULT} starved for {starved:.2f} s"
         )
     print_traces(followed, options.seconds)
-    cost = costs()
+    cost = costs(options.fusions)
     print("\n| cost | us |\n|---|--:|")
     for what, microseconds in cost.items():
         print(f"| {what} | {microseconds:.0f} |")

@@ -209,11 +209,19 @@ run(conversion([Path(p) for p in sys.argv[4:]], Path(sys.argv[3])))
 """
 
 
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """Two short bags, and the tables of the dataset that they become."""
+    folder = tmp_path_factory.mktemp("short")
+    bags = [record(folder / f"bag{i}", seconds=0.4, task=f"Do {i}") for i in range(2)]
+    run(conversion(bags, folder / "whole"))
+    return bags, parquet_bytes(folder / "whole")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2, 4, 7, 10, 12, 15])  # files that get their place before the kill
-def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(tmp_path, steps):
-    bags = [record(tmp_path / f"bag{i}", seconds=0.4, task=f"Do {i}") for i in range(2)]
-    run(conversion(bags, tmp_path / "whole"))
+def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(short, tmp_path, steps):
+    bags, whole = short
     arguments = [str(Path(__file__).parent), str(steps), str(tmp_path / "data"), *map(str, bags)]
     killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=60)
     assert killed.returncode == -9
@@ -224,7 +232,7 @@ def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(tmp_path, st
     assert work.begin()
     assert [path.stat().st_mtime_ns for path in finished] == times
     run(work)
-    assert parquet_bytes(tmp_path / "data") == parquet_bytes(tmp_path / "whole")
+    assert parquet_bytes(tmp_path / "data") == whole
     assert not (tmp_path / "data" / WORK).exists()
 
 

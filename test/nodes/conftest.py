@@ -32,6 +32,8 @@ from smolvla_ros.tools.demo_plan import free_domain  # noqa: E402
 from smolvla_ros.units import load_calibration  # noqa: E402
 from smolvla_ros.wire import joints_from_msg  # noqa: E402
 
+from .forked import Forked  # noqa: E402
+
 ROOT = Path(__file__).parents[2]
 ROBOT = ROOT / "config" / "so100.yaml"
 CALIBRATION = ROOT / "config" / "emulated_calibration.json"
@@ -65,12 +67,18 @@ def shares_memory(pid: int) -> bool:
 class Program:
     """A program of the suite, running. Its output is kept in a file."""
 
-    def __init__(self, command: list[str], log: Path, folder: Path = ROOT) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, log: Path) -> None:
+        self._process = process
         self.log = log
+
+    @classmethod
+    def anew(cls, command: list[str], log: Path, folder: Path = ROOT) -> Program:
+        """With an interpreter of its own."""
         with log.open("w") as output:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=folder
             )
+        return cls(process, log)
 
     @property
     def output(self) -> str:
@@ -229,7 +237,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     yield from programs_in(tmp_path)
 
 
-def programs_in(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+@pytest.fixture
+def start_anew(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """As `start`, each program with an interpreter of its own, as users start it."""
+    yield from programs_in(tmp_path, is_forked=False)
+
+
+def programs_in(tmp_path: Path, is_forked: bool = True) -> Iterator[Callable[..., Program]]:
     """Start a program of the suite; what still runs at the end must end on SIGINT with exit code 0.
 
     And its Fast DDS must be without shared memory.
@@ -243,7 +257,11 @@ def programs_in(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         if ros_arguments or ".nodes." in module:
             arguments = (*arguments, "--ros-args", *ros_arguments)
         log = tmp_path / f"{len(programs)}-{module.rsplit('.', 1)[-1]}.log"
-        programs.append(Program([sys.executable, "-m", f"smolvla_ros.{module}", *arguments], log))
+        module = f"smolvla_ros.{module}"
+        if is_forked:
+            programs.append(Program(Forked(module, [*arguments], log, ROOT), log))
+        else:
+            programs.append(Program.anew([sys.executable, "-m", module, *arguments], log))
         return programs[-1]
 
     yield start_program

@@ -40,7 +40,7 @@ class Bench:
     def start(self, name: str, *arguments: object) -> Program:
         """A program in the background."""
         log = self.folder / f"{len(self._left)}-{name}-{threading.get_ident()}.log"
-        self._left.append(program := Program(self._command(name, *arguments), log, self.folder))
+        self._left.append(program := Program.anew(self._command(name, *arguments), log, self.folder))
         return program
 
     def finish(self, name: str, *arguments: object) -> str:

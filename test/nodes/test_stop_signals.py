@@ -19,9 +19,13 @@ from .conftest import CALIBRATION, ROBOT
 
 
 @pytest.mark.usefixtures("hangup_is_heard")
-def test_sighup_ends_the_arm_node_and_the_emulated_arm_in_good_order(start: Any, emulated_arm: Any) -> None:
+def test_sighup_ends_the_arm_node_and_the_emulated_arm_in_good_order(
+    start_anew: Any, emulated_arm: Any
+) -> None:
     port, emulated = emulated_arm
-    arm = start("nodes.arm_node", robot=ROBOT, port=port, calibration=CALIBRATION, on_deactivate="release")
+    arm = start_anew(
+        "nodes.arm_node", robot=ROBOT, port=port, calibration=CALIBRATION, on_deactivate="release"
+    )
     arm.wait_for(": active")
     assert arm.stop(signal.SIGHUP) == 0, arm.output
     assert "Traceback" not in arm.output

@@ -1,0 +1,76 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Programs of the suite as processes forked from one that has imported their modules.
+
+Importing is more than half of what starting a program costs, and the node tests start two hundred of them. Each is a
+process of its own all the same, with its own DDS participant. How a program starts and ends with an interpreter of its
+own is tested where the fixture `start_anew` is used, and in test_executables.py.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+IMPORTED = (
+    *(
+        f"smolvla_ros.nodes.{name}_node"
+        for name in ("arm", "camera", "executor", "policy", "recorder", "teleop")
+    ),
+    "smolvla_ros.arm.emulated",
+    "smolvla_ros.camera.source",
+    "smolvla_ros.policy.smolvla",
+    "transformers.models.auto.configuration_auto",
+    "transformers.models.auto.tokenization_auto",
+)
+# What the new process does; a string, because it cannot import from tests.
+RUN = """
+import importlib, os, sys
+os.environ.clear()
+os.environ.update(environment)
+os.chdir(folder)
+file = os.open(log, os.O_WRONLY | os.O_APPEND)
+os.dup2(file, 1)
+os.dup2(file, 2)
+sys.argv = [module, *arguments]
+sys.exit(importlib.import_module(module).main())
+"""
+
+
+class Forked:
+    """A running program, as subprocess.Popen has it."""
+
+    def __init__(self, module: str, arguments: list[str], log: Path, folder: Path) -> None:
+        log.touch()
+        values = {
+            "module": module,
+            "arguments": arguments,
+            "log": str(log),
+            "folder": str(folder),
+            "environment": dict(os.environ),
+        }
+        self._process = ForkServerProcess(target=exec, args=(RUN, values))
+        multiprocessing.set_forkserver_preload(list(IMPORTED))
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        self._process.join(timeout_s)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout_s or 0.0)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.duration import Duration
 from rclpy.executors import Executor, TimeoutException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -30,6 +31,7 @@ DIAGNOSTICS_PERIOD_S = 1.0  # the convention of REP-107
 WAKE_PERIOD_S = 0.2  # a signal that arrives while waiting for messages is noticed within this time
 SLEPT_S = 0.002
 DEFECT_LOG_PERIOD_S = 2.0
+LAST_MESSAGES_S = 0.2  # longest wait for the subscribers at the end
 
 
 @dataclass(frozen=True)
@@ -173,10 +175,17 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         if state.label == "active":
             self._attempt("deactivate", self.deactivate)
+            self._wait_for_subscribers()
         if state.label in ("active", "inactive"):
             self._attempt("cleanup", self.cleanup)
         self._configured = False
         return super().on_shutdown(state)
+
+    def _wait_for_subscribers(self) -> None:
+        """Until the last messages have arrived: a subscriber drops what it has not taken when the publisher is gone."""
+        deadline_s = time.monotonic() + LAST_MESSAGES_S
+        for publisher in self.publishers:
+            publisher.wait_for_all_acked(Duration(seconds=max(0.0, deadline_s - time.monotonic())))
 
     @property
     def lifecycle_state(self) -> str:

@@ -1,13 +1,16 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A node's process ends in an orderly way: no thread of the middleware is left when the interpreter is taken down."""
+"""A node's process ends in an orderly way: its last messages arrive, and no thread of the middleware is left."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from std_msgs.msg import String
 
 # Ends its node by HOW, then prints the exit code and the names of the threads that are left. That of the watchdog
 # over shared memory belongs to the library and stays until the process ends.
@@ -54,3 +57,48 @@ def test_no_thread_of_the_middleware_outlives_the_node(how: str, code: int) -> N
     assert "dds.ev" in before
     assert after == f"{code} []", ended.stderr
     assert ("a defect" in ended.stderr) == (how == "broken")
+
+
+NODES, TOPICS = 10, 8
+# Ends node after node as soon as the test listens; each publishes once on every topic when it is deactivated.
+LAST_MESSAGES = """
+import os, signal, sys
+from dataclasses import dataclass
+from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.suite_node import SuiteNode
+from std_msgs.msg import String
+
+@dataclass(frozen=True)
+class Config:
+    pass
+
+class Ending(SuiteNode[Config]):
+    def __init__(self):
+        super().__init__("ending", Config)
+        self.last = [self.create_publisher(String, f"last_{i}", 10) for i in range(int(sys.argv[2]))]
+
+    def turn(self, executor):
+        super().turn(executor)
+        if all(publisher.get_subscription_count() for publisher in self.last):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def deactivate(self):
+        for publisher in self.last:
+            publisher.publish(String(data="the last"))
+
+sys.exit(any(run(Ending) for _ in range(int(sys.argv[1]))))
+"""
+
+
+def test_the_last_messages_of_a_node_arrive_on_a_busy_computer(observer: Any) -> None:
+    last: list[String] = []
+    for number in range(TOPICS):
+        observer.node.create_subscription(String, f"last_{number}", last.append, NODES)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    program = subprocess.Popen([sys.executable, "-c", LAST_MESSAGES, str(NODES), str(TOPICS)])
+    ended = observer.spin_until(lambda: program.poll() is not None, 60.0)
+    for process in busy:
+        process.kill()
+        process.wait()
+    assert ended and program.returncode == 0
+    observer.until(lambda: len(last) == NODES * TOPICS, "the last messages", 2.0)

@@ -4,7 +4,7 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
-JOBS ?= 1
+JOBS ?= 2
 
 VENV := $(CURDIR)/.venv
 STEP := wheels/step.sh
@@ -44,7 +44,7 @@ help: ## this list
 	@echo "TORCH_INDEX=URL          where torch comes from; the default's is the CUDA build, some GB. PyTorch's installation"
 	@echo "                         page names the address of the one without CUDA"
 	@echo "TORCH=torch==2.13.0      which torch"
-	@echo "JOBS=1                   how many test files run at a time"
+	@echo "JOBS=2                   how many test files run at a time"
 
 setup: build/installed ## .venv with all that is needed, and the package built into it
 

@@ -32,14 +32,15 @@ class Stream:
 class Listener:
     """Listens to those of `names` (absolute) that have a publisher, from the next `look` on.
 
-    take(name, kind, data) gets every message, lose(name, kind, count) how many the middleware has lost.
+    take(name, kind, data, info) gets every message with rclpy's message info, lose(name, kind, count) how many the
+    middleware has lost.
     """
 
     def __init__(
         self,
         node: Node,
         names: Sequence[str],
-        take: Callable[[str, StreamType, bytes], None],
+        take: Callable[[str, StreamType, bytes, dict[str, Any]], None],
         lose: Callable[[str, StreamType, int], None],
     ) -> None:
         self.types = MessageTypes(_definition)

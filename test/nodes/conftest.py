@@ -147,6 +147,15 @@ class Terminal:
                 break
         return codecs.getincrementaldecoder("utf-8")().decode(self._shown)  # without half a last character
 
+    def wait(self, timeout_s: float) -> int:
+        """Its exit code, once it ends by itself; its output is read meanwhile, or it would wait for a full terminal."""
+        deadline_s = time.monotonic() + timeout_s
+        while (code := self.process.poll()) is None:
+            assert time.monotonic() < deadline_s, self.read()
+            self.read()
+            time.sleep(0.01)
+        return code
+
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 

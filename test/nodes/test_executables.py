@@ -118,7 +118,7 @@ def keys(name: str, shown: str) -> Callable[[Bench], None]:
             assert time.monotonic() < deadline_s and terminal.process.poll() is None, terminal.read()
             time.sleep(0.02)
         terminal.press("q")
-        assert terminal.process.wait(WITHIN_S) == 0, terminal.read()
+        assert terminal.wait(WITHIN_S) == 0, terminal.read()
         assert "Traceback" not in terminal.read()
 
     return job

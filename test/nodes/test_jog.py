@@ -80,7 +80,7 @@ def test_keys_move_the_chosen_joint_and_nothing_else(
     steps = np.abs(np.diff([list(command.position) for command in commands], axis=0))
     assert steps.max() <= 0.01 + 1e-9
     terminal.press("q")
-    assert terminal.process.wait(10.0) == 0
+    assert terminal.wait(10.0) == 0
 
 
 def test_nothing_is_sent_while_another_program_commands_the_arm(observer: Any, terminal: Any) -> None:

@@ -41,7 +41,7 @@ def test_keys_begin_end_mark_and_discard_episodes(
         said.publish(String(data="wipe the table"))
         observer.spin(0.3)
     terminal.press("q")
-    assert terminal.process.wait(10.0) == 0
+    assert terminal.wait(10.0) == 0
     assert [path.name for path in tmp_path.glob("episode*")] == ["episode_000000"]
     with Bag(tmp_path / "episode_000000") as bag:
         assert bag.custom_data["outcome"] == "success"

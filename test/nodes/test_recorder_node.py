@@ -118,6 +118,19 @@ def same(received: list[bytes], sent: list[Any]) -> bool:
     )
 
 
+def test_what_still_waits_in_the_middleware_when_an_episode_begins_is_not_in_it(
+    studio: Callable[..., Studio],
+) -> None:
+    studio_ = studio(task=TASK)
+    joints = Joints(studio_.observer.now_ns(), np.zeros(6), np.zeros(6), np.zeros(6))
+    for _ in range(100):
+        studio_._send("joint_states", joint_state_msg(studio_.spec.joint_names, joints))
+    assert studio_.call("start").success
+    studio_.observer.spin(0.5)
+    assert studio_.call("stop").success
+    assert "/joint_states" not in recorded(studio_.output / "episode_000000")
+
+
 def test_every_message_of_an_episode_is_kept_and_none_around_it(studio: Callable[..., Studio]) -> None:
     studio_ = studio(task=TASK)
     studio_.play(5)  # before the episode

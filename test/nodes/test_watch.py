@@ -54,7 +54,7 @@ def test_it_shows_the_state_and_its_keys_change_it(executor_bench: Any, terminal
     terminal.press("r")
     until(bench.state_is(State.DISARMED), "the reset", 2.0)
     terminal.press("q")
-    assert terminal.process.wait(5.0) == 0
+    assert terminal.wait(5.0) == 0
     assert "Traceback" not in terminal.read()
 
 
@@ -81,7 +81,7 @@ def test_a_stop_that_nobody_hears_is_said_and_repeated(
 def test_a_signal_ends_it(observer: Any, terminal: Any, number: int) -> None:
     observer.until(shows(terminal, "waiting for executor/state"), "the empty view")
     terminal.process.send_signal(number)
-    assert terminal.process.wait(5.0) == 0
+    assert terminal.wait(5.0) == 0
     assert terminal.read().endswith("\033[?25h\033[?1049l")  # the terminal is as before
     assert "Traceback" not in terminal.read()
 

@@ -36,6 +36,7 @@ def test_an_instruction_moves_the_arm_by_fused_chunks(
             checkpoint=demo_checkpoint,
             calibration=CALIBRATION,
             threads=1,
+            niceness=0,  # a busy computer leaves too little to a policy that steps back
         ),
         start("nodes.executor_node", robot=ROBOT_FILE, mode="armed"),
     ]

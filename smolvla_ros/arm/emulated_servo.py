@@ -98,6 +98,7 @@ class EmulatedServo:
         self._drive = 0.0  # share of the motor's full drive, -1 .. 1
         self._noise = random.Random(1000 * seed + motor.id)
         self._memory = bytearray(TABLE_SIZE)
+        self._values: dict[str, int] = {}  # of registers, decoded since memory changed last
         self._pending: tuple[int, bytes] | None = None
         self._protection = Protection(self.value)
         settings = _FACTORY_SETTINGS | {
@@ -116,6 +117,7 @@ class EmulatedServo:
         offset = self.value("Homing_Offset")
         for address in range(TABLE_SIZE):
             self._memory[address] = self._lasting[address] if address in _LASTING else 0
+        self._values.clear()
         self._set("Torque_Limit", self.value("Max_Torque_Limit"))
         self._set("Lock", 1)
         self._pending = None
@@ -123,9 +125,11 @@ class EmulatedServo:
         self._shift(offset)
 
     def value(self, name: str) -> int:
-        """The value of a register that is not telemetry."""
-        entry = register(name)
-        return entry.decode(bytes(self._memory[entry.address : entry.end]))
+        """The value of a register that is not telemetry (which changes without notice)."""
+        if name not in self._values:
+            entry = register(name)
+            self._values[name] = entry.decode(bytes(self._memory[entry.address : entry.end]))
+        return self._values[name]
 
     @property
     def lasting(self) -> bytes:
@@ -163,6 +167,7 @@ class EmulatedServo:
             if at in _READ_ONLY or at >= TABLE_SIZE:
                 continue
             self._memory[at] = byte
+            self._values.clear()
             if at in _LASTING and not self.value("Lock"):
                 lasting[at] = byte
         self._lasting = bytes(lasting)
@@ -282,3 +287,4 @@ class EmulatedServo:
     def _set(self, name: str, value: int) -> None:
         entry = register(name)
         self._memory[entry.address : entry.end] = entry.encode(value)
+        self._values.clear()

@@ -59,7 +59,7 @@ def test_no_thread_of_the_middleware_outlives_the_node(how: str, code: int) -> N
     assert ("a defect" in ended.stderr) == (how == "broken")
 
 
-NODES, TOPICS = 10, 8
+NODES, TOPICS = 5, 8
 # Ends node after node as soon as the test listens; each publishes once on every topic when it is deactivated.
 LAST_MESSAGES = """
 import os, signal, sys

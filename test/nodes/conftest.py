@@ -194,13 +194,13 @@ class Observer:
     def publisher(self, topic: Any, name: str | None = None) -> Any:
         return self.node.create_publisher(topic.type, name or topic.name, topic.publish)
 
-    def call(self, kind: Any, name: str, request: Any) -> Any:
-        """Call a service and return its response."""
+    def call(self, kind: Any, name: str, request: Any, answer_s: float = ANSWER_S) -> Any:
+        """Call a service, which may take `answer_s` for it, and return its response."""
         client = self.node.create_client(kind, name)
         assert client.wait_for_service(DISCOVERY_S), f"no service {name}"
         for _ in range(3):  # an answer is lost when the server has not discovered the client yet
             future = client.call_async(request)
-            if self.spin_until(future.done, ANSWER_S):
+            if self.spin_until(future.done, answer_s):
                 break
         assert future.done(), f"{name} does not answer"
         self.node.destroy_client(client)

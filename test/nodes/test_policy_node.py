@@ -30,6 +30,7 @@ from smolvla_ros.wire import chunk_from_msg, nanoseconds
 
 ROBOT_FILE = "config/so100.yaml"
 CAMERAS = ("top", "wrist")
+LOADED_S = 30.0  # for a checkpoint; a service call that is repeated would load it twice
 
 
 class Robot:
@@ -87,7 +88,8 @@ class Robot:
         request.parameters = [
             Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
         ]
-        return self.observer.call(SetParametersAtomically, "policy/set_parameters_atomically", request).result
+        name = "policy/set_parameters_atomically"
+        return self.observer.call(SetParametersAtomically, name, request, LOADED_S).result
 
 
 @pytest.fixture

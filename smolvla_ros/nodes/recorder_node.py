@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -93,7 +92,6 @@ class RecorderNode(SuiteNode[RecorderConfig]):
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", RecorderConfig, **options)
         self._recording: Recording | None = None
-        self._began_ns = 0  # when the last episode began: what was received before belongs to none
         self._ends: list[Callable[[], Any]] = []  # undo what activate has made
         self._lock: OutputLock | None = None
 
@@ -192,8 +190,9 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             self._close_and_tell()
 
     def _take_heard(self, name: str, kind: StreamType, data: bytes, info: dict[str, Any]) -> None:
-        if not 0 < info["received_timestamp"] < self._began_ns:  # 0: the middleware does not tell
-            self._take(name, kind, data)
+        if self._recording is not None and 0 < info["received_timestamp"] < self._recording.started_ns:
+            return  # it waited in the middleware while the episode began (0: the middleware does not tell)
+        self._take(name, kind, data)
 
     def _take(self, name: str, kind: StreamType, data: bytes) -> None:
         if kind.stamped and len(data) < STAMP_END:
@@ -246,7 +245,6 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             )
         taken = [int(found[1]) for path in self._output.iterdir() if (found := EPISODE.match(path.name))]
         folder = self._output / f"episode_{max(taken, default=-1) + 1:06d}"
-        self._began_ns = time.time_ns()
         self._last = None  # to discard an episode is not to mark the one before it
         self._recording = Recording(
             EpisodeWriter(folder, self._listener.types),

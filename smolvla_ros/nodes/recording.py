@@ -36,6 +36,7 @@ class Recording:
         self.failure = ""
         self._broken = False  # the file cannot even be closed
         self.started_s = time.monotonic()
+        self.started_ns = time.time_ns()  # on the clock by which the middleware notes receptions
         self._writer = writer
         self._flush_s = flush_s
         self._min_free_bytes = min_free_bytes

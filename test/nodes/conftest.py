@@ -136,16 +136,17 @@ class Terminal:
             env=os.environ | environment,
         )  # fmt: skip
         os.close(terminal)
-        self._shown = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()  # keeps half a character until the rest comes
+        self._shown = ""
 
     def read(self) -> str:
         """All that was shown so far."""
         while select.select([self._master], [], [], 0.0)[0]:
             try:
-                self._shown += os.read(self._master, 65536)
+                self._shown += self._decoder.decode(os.read(self._master, 65536))
             except OSError:  # it has ended
                 break
-        return codecs.getincrementaldecoder("utf-8")().decode(self._shown)  # without half a last character
+        return self._shown
 
     def wait(self, timeout_s: float) -> int:
         """Its exit code, once it ends by itself; its output is read meanwhile, or it would wait for a full terminal."""

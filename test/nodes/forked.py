@@ -17,12 +17,14 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 # Not torch: a node that ends searches all of its objects for garbage, and torch's are many.
-IMPORTED = (
-    *(
-        f"smolvla_ros.nodes.{name}_node"
-        for name in ("arm", "camera", "executor", "policy", "recorder", "teleop")
-    ),
-    "smolvla_ros.arm.emulated",
+multiprocessing.set_forkserver_preload(
+    [
+        *(
+            f"smolvla_ros.nodes.{name}_node"
+            for name in ("arm", "camera", "executor", "policy", "recorder", "teleop")
+        ),
+        "smolvla_ros.arm.emulated",
+    ]
 )
 # What the new process does; a string, because it cannot import from tests.
 RUN = """
@@ -51,7 +53,6 @@ class Forked:
             "environment": dict(os.environ),
         }
         self._process = ForkServerProcess(target=exec, args=(RUN, values))
-        multiprocessing.set_forkserver_preload(list(IMPORTED))
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid

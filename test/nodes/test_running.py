@@ -96,9 +96,11 @@ def test_the_last_messages_of_a_node_arrive_on_a_busy_computer(observer: Any) ->
         observer.node.create_subscription(String, f"last_{number}", last.append, NODES)
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     program = subprocess.Popen([sys.executable, "-c", LAST_MESSAGES, str(NODES), str(TOPICS)])
-    ended = observer.spin_until(lambda: program.poll() is not None, 60.0)
-    for process in busy:
-        process.kill()
-        process.wait()
-    assert ended and program.returncode == 0
+    try:
+        observer.until(lambda: program.poll() is not None, "the program to end", 60.0)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert program.returncode == 0
     observer.until(lambda: len(last) == NODES * TOPICS, "the last messages", 2.0)

@@ -8,8 +8,7 @@ Usage:
 
 from launch import LaunchDescription
 
-from smolvla_ros import suite
-from smolvla_ros.tools import launching
+from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
     "sim robot calibration cameras policy policy_cameras checkpoint revision dataset stats backbone device "
@@ -22,6 +21,6 @@ def generate_launch_description() -> LaunchDescription:
         [
             *launching.declare(*ARGUMENTS.split()),
             launching.explain_missing_policy(),
-            *launching.run(suite.policy_nodes),
+            *launching.run(programs.policy_nodes),
         ]
     )

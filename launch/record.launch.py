@@ -10,11 +10,12 @@ Usage:
 
 from launch import LaunchDescription
 
-from smolvla_ros import suite
-from smolvla_ros.tools import launching
+from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = "robot output task params_file namespace use_sim_time log_level"
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([*launching.declare(*ARGUMENTS.split()), *launching.run(suite.recorder_nodes)])
+    return LaunchDescription(
+        [*launching.declare(*ARGUMENTS.split()), *launching.run(programs.recorder_nodes)]
+    )

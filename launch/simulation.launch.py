@@ -9,8 +9,7 @@ Usage:
 from launch import LaunchDescription
 from launch.actions import SetLaunchConfiguration
 
-from smolvla_ros import suite
-from smolvla_ros.tools import launching
+from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = "port calibration namespace seed"
 
@@ -20,6 +19,6 @@ def generate_launch_description() -> LaunchDescription:
         [
             *launching.declare(*ARGUMENTS.split()),
             SetLaunchConfiguration("sim", "true"),
-            *launching.run(suite.simulation_programs),
+            *launching.run(programs.simulation_programs),
         ]
     )

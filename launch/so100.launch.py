@@ -11,8 +11,7 @@ Usage:
 
 from launch import LaunchDescription
 
-from smolvla_ros import suite
-from smolvla_ros.tools import launching
+from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
     "sim robot port calibration cameras policy policy_cameras checkpoint revision dataset stats backbone device "
@@ -25,6 +24,6 @@ def generate_launch_description() -> LaunchDescription:
         [
             *launching.declare(*ARGUMENTS.split()),
             launching.explain_missing_policy(),
-            *launching.run(suite.suite_nodes),
+            *launching.run(programs.suite_nodes),
         ]
     )

@@ -9,8 +9,7 @@ Usage:
 
 from launch import LaunchDescription
 
-from smolvla_ros import suite
-from smolvla_ros.tools import launching
+from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
     "sim robot port calibration leader_port leader_calibration cameras params_file namespace use_sim_time "
@@ -19,4 +18,4 @@ ARGUMENTS = (
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([*launching.declare(*ARGUMENTS.split()), *launching.run(suite.teleop_nodes)])
+    return LaunchDescription([*launching.declare(*ARGUMENTS.split()), *launching.run(programs.teleop_nodes)])

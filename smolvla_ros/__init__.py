@@ -2,17 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """SmolVLA on a real arm through ROS 2: Frames and Joints -> Observation -> ActionChunk -> joint commands.
 
-units, image, urdf        ticks, radians and LeRobot units; pictures; what the arm looks like on paper
-robot -> observation      which joints and cameras there are; what was seen and felt at one moment
-chunk -> wire             actions anchored in time; ROS messages -> these values, by field name, without ROS
-camera/ arm/ scene/       where frames and joints come from: devices, and stand-ins that speak the same wire
-policy/                   Observation -> ActionChunk: SmolVLA checkpoints (the torch room)
-execution/                ActionChunk -> a safe joint command every tick: queue, fusion, limits, arming
-dataset/                  episodes on disk: recording, rosbags <-> LeRobot datasets, what is wrong with them
-nodes/                    the same on ROS topics (the rclpy room); their settings are checked by settings.py
-program, suite -> tools/  which programs make up the whole, for launch/ and the demo; command lines
+units image urdf settings share ...   ticks, radians and LeRobot units; pictures; the arm's geometry; checked settings
+robot -> observation, chunk -> wire   joints and cameras; what was seen at a moment; actions in time; ROS messages read
+camera/ arm/                          where frames and joints come from: devices
+simulation/                           stand-ins for them: a servo bus on a pseudo-terminal, rendered images
+policy/                               Observation -> ActionChunk (the torch room)
+    checkpoint/                       the folder that LeRobot saves, read and checked
+    smolvla/                          the network, its weights, how it is run fast
+    preflight/                        does this checkpoint fit this robot?
+execution/                            ActionChunk -> a safe joint command every tick: queue, fusion, limits, arming
+dataset/                              episodes on disk: recording, rosbags <-> LeRobot datasets, what is wrong with them
+terminal/                             single keys in, live screens out
+nodes/                                the same on ROS topics (the rclpy room)
+suite/                                which programs make up the whole, their options, how they are started and ended
+demo/ tools/                          the demo; command lines
 
-A file imports only what stands above its line or in its own room; rooms never import each other.
+A file imports only from its own room and from those above it, as test/test_import_map.py lists them; no two files
+import each other, directly or through others.
 """
 
 from pkgutil import extend_path

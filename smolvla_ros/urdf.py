@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a robot description says: links, joints, limits and primitive shapes.
 
-Limits (robot.py) and the simulated cameras (scene/) read the same file that robot_state_publisher and MoveIt
+Limits (robot.py) and the simulated cameras (simulation/) read the same file that robot_state_publisher and MoveIt
 read, so nothing is written twice. Only plain URDF: xacro is expanded before. Meshes, inertias and
 transmissions are left to those who need them, and <mimic> is not followed: such a joint is listed like any
 other.

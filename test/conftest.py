@@ -107,7 +107,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def demo_checkpoint() -> Path:
     """The folder of the demo's checkpoint, made once for all tests and workers. Tests must not change it."""
     pytest.importorskip("torch", reason="SmolVLA needs torch")
-    from smolvla_ros.tools.demo_plan import make_checkpoint
+    from smolvla_ros.demo.plan import make_checkpoint
 
     MADE.mkdir(parents=True, exist_ok=True)
     with (MADE / "lock").open("w") as lock:

@@ -6,61 +6,69 @@ from __future__ import annotations
 
 import ast
 from fnmatch import fnmatch
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "smolvla_ros"
 
-# Everything imports only from floors below its own, and a room also from itself.
+# A file imports only from its own room and from the rooms and files of the lines above it.
 FLOORS = (
-    {"units", "image", "urdf", "settings", "stop_signals"},
+    {"units", "image", "urdf", "settings", "stop_signals", "share", "finding"},
     {"robot"},
     {"observation", "chunk"},
     {"wire"},
-    {"camera", "policy", "execution", "arm", "scene", "dataset"},
-    {"suite_options"},
+    {"camera", "execution", "arm", "dataset", "policy/policy"},
+    {"simulation", "terminal", "policy/guidance_settings", "policy/scripted"},
+    {"policy/checkpoint"},
+    {"policy/smolvla"},
+    {"policy/preflight"},
+    {"policy/robot_policy", "policy"},
     {"nodes"},
-    {"program"},
     {"suite"},
+    {"demo"},
     {"tools"},
 )
-
 MESSAGES = ("builtin_interfaces", "rcl_interfaces", "std_srvs", "smolvla_ros.msg")
 HEAVY = {  # what: (its packages, where alone they may be imported)
     "rclpy and messages": (
         ("rclpy", "cv_bridge", "message_filters", "*_msgs", *MESSAGES),
         (
             "nodes/",
-            "tools/demo_observer.py",
+            "demo/observer.py",
             "tools/jog.py",
             "tools/play_dataset.py",
             "tools/record_keys.py",
             "tools/watch.py",
         ),
     ),
-    "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "tools/launching.py")),
+    "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "suite/launching.py")),
     "torch": (
         ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
-        ("policy/", "tools/demo_checkpoint.py", "tools/demo_layout.py"),
+        ("policy/", "demo/checkpoint.py", "demo/checkpoint_layout.py"),
     ),
-    "serial ports": (("serial", "scservo_sdk", "pty"), ("arm/feetech.py", "arm/emulated.py")),
-    "terminals": (("termios", "tty"), ("arm/", "tools/terminal.py")),
+    "serial ports": (("serial", "scservo_sdk", "pty"), ("arm/feetech.py", "simulation/emulated_arm.py")),
+    "terminals": (("termios", "tty"), ("arm/feetech.py", "simulation/emulated_arm.py", "terminal/keys.py")),
     "clocks and threads": (
         ("time", "threading", "asyncio", "concurrent", "multiprocessing", "sched", "queue"),
-        ("nodes/", "camera/", "arm/", "tools/", "policy/side_by_side.py"),
+        (
+            *("camera/", "arm/", "nodes/", "tools/"),
+            *("demo/", "suite/launching.py", "suite/processes.py"),
+            *("simulation/emulated_arm.py", "policy/smolvla/side_by_side.py"),
+        ),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
-    "drawing": (("matplotlib",), ("tools/",)),
+    "drawing": (("matplotlib",), ("dataset/report_page.py", "demo/plot.py", "tools/replay_policy.py")),
 }
 WITHOUT_TORCH = (
     "policy/policy.py",
     "policy/scripted.py",
     "policy/robot_policy.py",
-    "policy/preflight.py",
-    "policy/camera_names.py",
-    "policy/unit_evidence.py",
-    "policy/pose.py",
-    "policy/finding.py",
+    "policy/preflight/preflight.py",
+    "policy/preflight/camera_names.py",
+    "policy/preflight/unit_evidence.py",
+    "policy/preflight/pose.py",
+    "finding.py",
 )
 
 
@@ -78,20 +86,22 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def place(dotted: str) -> str:
-    """The room or top-level file that a name inside the package belongs to."""
-    return dotted.split(".")[1]
+def module(path: Path) -> str:
+    """The dotted name of a file, without the package; an __init__.py counts as its folder."""
+    return ".".join(path.relative_to(ROOT / PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room(name: str) -> str:
+    """The room, or the file beside the rooms, that a dotted name without the package lies in."""
+    parts = name.split(".")
+    folders = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((folder for folder in folders if any(folder in names for names in FLOORS)), parts[0])
 
 
 def floor(name: str) -> int:
-    """How far up a room or top-level file stands."""
+    """The line of FLOORS that a room stands in."""
     [number] = [number for number, names in enumerate(FLOORS) if name in names]
     return number
-
-
-def room(path: Path) -> str:
-    """The room or top-level file of the package that a file is in."""
-    return path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
 
 
 def belongs(name: str, packages: tuple[str, ...]) -> bool:
@@ -100,23 +110,39 @@ def belongs(name: str, packages: tuple[str, ...]) -> bool:
     return any(fnmatch(".".join(parts[: package.count(".") + 1]), package) for package in packages)
 
 
-FILES = sorted(p for p in (ROOT / PACKAGE).rglob("*.py") if p != ROOT / PACKAGE / "__init__.py")
+FILES = sorted(
+    p for p in (ROOT / PACKAGE).rglob("*.py") if p.parent != ROOT / PACKAGE or p.stem != "__init__"
+)
 IMPORTS = {str(p.relative_to(ROOT / PACKAGE)): imports(p) for p in FILES}
+MODULES = {module(path) for path in FILES}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The files of this package that a file imports, as dotted names without the package."""
+    names = {name.partition(".")[2] for name in imports(path) if name.startswith(f"{PACKAGE}.")}
+    return {
+        name if name in MODULES else name.rpartition(".")[0] for name in names if not name.startswith("msg")
+    }
+
+
+GRAPH = {module(path): imported_modules(path) for path in FILES}
 
 
 def test_every_file_has_a_floor():
-    assert set(map(room, FILES)) <= set().union(*FLOORS)
+    assert {room(name) for name in MODULES} == set().union(*FLOORS)
 
 
 def test_imports_point_downwards():
     assert [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in FILES
-        for name in IMPORTS[str(path.relative_to(ROOT / PACKAGE))]
-        if name.startswith(f"{PACKAGE}.")
-        and place(name) not in (room(path), "msg")
-        and floor(place(name)) >= floor(room(path))
+        f"{name} imports {imported}"
+        for name, names in GRAPH.items()
+        for imported in names
+        if room(imported) != room(name) and floor(room(imported)) >= floor(room(name))
     ] == []
+
+
+def test_no_files_import_each_other_in_a_circle():
+    TopologicalSorter({name: names - {name} for name, names in GRAPH.items()}).prepare()  # raises CycleError
 
 
 def test_heavy_packages_are_imported_only_where_the_map_says():

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from smolvla_ros.suite_options import share_folder
+from smolvla_ros.share import share_folder
 
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -38,7 +38,7 @@ def fast_dds_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Environment variables to set in addition to `environment`.
 
     None for another middleware and where FASTRTPS_DEFAULT_PROFILES_FILE names a profile of the user's own. Raises
-    SuiteError when the package is installed without its profiles.
+    InstallationError when the package is installed without its profiles.
     """
     if environment.get(PROFILE) or "fastrtps" not in (environment.get("RMW_IMPLEMENTATION") or "fastrtps"):
         return {}

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from smolvla_ros.policy.policy import Policy, PolicyError
-from smolvla_ros.policy.pose import DEFAULT_MAX_SIGMA
-from smolvla_ros.policy.preflight import Expectations, Setup, preflight
+from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA
+from smolvla_ros.policy.preflight.preflight import Expectations, Setup, preflight
+from smolvla_ros.policy.preflight.unit_evidence import CONFIRMABLE, with_units
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.policy.scripted import ScriptedPolicy
-from smolvla_ros.policy.unit_evidence import CONFIRMABLE, with_units
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.settings import check_settings, setting
 from smolvla_ros.units import load_calibration
@@ -133,7 +133,7 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     if config.threads:  # read by torch when it is first imported, which is below
         os.environ["OMP_NUM_THREADS"] = str(config.threads)
     from smolvla_ros.policy import SmolVLA  # here: a scripted policy runs where torch is not installed
-    from smolvla_ros.policy.checkpoint_spec import CheckpointSpec
+    from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
     started = time.monotonic()
     logger.info(f"loading checkpoint '{config.checkpoint}'")

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from smolvla_ros.camera.source import CameraError, Pacer
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import CameraSpec, RobotSpec
-from smolvla_ros.scene.pinhole import SceneCamera, SceneError
-from smolvla_ros.scene.render import Scene
+from smolvla_ros.simulation.pinhole import SceneCamera, SceneError
+from smolvla_ros.simulation.render import Scene
 from smolvla_ros.urdf import Urdf
 
 

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from smolvla_ros.policy.smolvla import SmolVLA
+    from smolvla_ros.policy.smolvla.smolvla_policy import SmolVLA
 
 __all__ = ["SmolVLA"]
 
@@ -23,7 +23,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 def __getattr__(name: str) -> Any:
     if name == "SmolVLA":
-        from smolvla_ros.policy.smolvla import SmolVLA
+        from smolvla_ros.policy.smolvla.smolvla_policy import SmolVLA
 
         return SmolVLA
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

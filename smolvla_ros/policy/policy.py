@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.finding import Finding
 from smolvla_ros.observation import Observation
-from smolvla_ros.policy.finding import Finding
 
 
 class PolicyError(ValueError):
@@ -28,8 +28,7 @@ class Continuation:
 
     positions: (rows, joints) rad, row k for the moment at which the chunk's action k is due.
     inference_delay: rows that are executed before the chunk can take effect.
-    execution_horizon, schedule, max_guidance_weight: how far and how firmly it is followed (`GuidanceSettings` in
-        realtime_chunking.py).
+    execution_horizon, schedule, max_guidance_weight: how far and how firmly it is followed (`GuidanceSettings`).
     """
 
     positions: npt.NDArray[np.float64]

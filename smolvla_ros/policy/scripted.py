@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.finding import Finding
 from smolvla_ros.observation import NANOSECONDS, Observation
-from smolvla_ros.policy.finding import Finding
 from smolvla_ros.policy.policy import Continuation
 from smolvla_ros.robot import RobotSpec
 

@@ -29,8 +29,8 @@ from smolvla_ros.dataset.episode import Alignment, EpisodeError
 from smolvla_ros.dataset.lerobot_reader import DatasetError
 from smolvla_ros.dataset.video import CODECS, VideoError
 from smolvla_ros.robot import RobotSpecError
-from smolvla_ros.suite_options import SuiteError
-from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
+from smolvla_ros.share import InstallationError
+from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
 from smolvla_ros.units import CalibrationError, load_calibration
 
 BAR = 30
@@ -192,7 +192,7 @@ def _seconds(name: str, value: str) -> float:
 @contextmanager
 def plain_errors(program: str) -> Iterator[None]:
     """End the program with the message of what a user can mend; anything else is a bug and shows its trace."""
-    usage = (RobotSpecError, CalibrationError, SuiteError)
+    usage = (RobotSpecError, CalibrationError, InstallationError)
     unfit = (BagError, EpisodeError, DatasetError, VideoError)
     try:
         yield

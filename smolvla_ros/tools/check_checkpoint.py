@@ -22,12 +22,12 @@ from typing import Any
 
 import yaml
 
-from smolvla_ros.policy.finding import Finding
-from smolvla_ros.policy.pose import DEFAULT_MAX_SIGMA
-from smolvla_ros.policy.preflight import Expectations, Report, Setup, preflight
+from smolvla_ros.finding import Finding
+from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA
+from smolvla_ros.policy.preflight.preflight import Expectations, Report, Setup, preflight
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError
-from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
+from smolvla_ros.share import InstallationError
+from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
 from smolvla_ros.units import CalibrationError
 
 GUTTER = 12
@@ -89,7 +89,7 @@ def check(options: argparse.Namespace) -> Report:
     try:
         robot, calibration = load_robot_and_calibration(options)
         robot.select_cameras(options.cameras)
-    except (RobotSpecError, CalibrationError, SuiteError) as error:
+    except (RobotSpecError, CalibrationError, InstallationError) as error:
         raise UsageError(str(error)) from error
     setup = Setup(
         robot=robot,
@@ -100,10 +100,10 @@ def check(options: argparse.Namespace) -> Report:
         positions_rad=joint_positions(options.joint_states, robot) if options.joint_states else None,
         max_pose_sigma=options.max_pose_sigma,
     )
-    from smolvla_ros.policy.checkpoint import (
+    from smolvla_ros.policy.checkpoint.files import (
         CheckpointError,
     )  # here: torch takes its time, usage errors need not
-    from smolvla_ros.policy.checkpoint_spec import CheckpointSpec
+    from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
     try:
         spec = CheckpointSpec.load(

@@ -23,12 +23,11 @@ from smolvla_ros.dataset.episode import EpisodeError
 from smolvla_ros.dataset.inspection import Inspected, inspect
 from smolvla_ros.dataset.lerobot_reader import ACTION, INFO, STATE, DatasetError, LeRobotDataset
 from smolvla_ros.dataset.report import Defect, find_defects, lag, rate_hz, skew_s
+from smolvla_ros.dataset.report_page import save_page
 from smolvla_ros.dataset.video import VideoError
-from smolvla_ros.policy.unit_evidence import check_units
+from smolvla_ros.policy.preflight.unit_evidence import check_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError
-from smolvla_ros.tools.check_dataset_page import save_page
-from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
+from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
 from smolvla_ros.units import CalibrationError, MotorCalibration
 from smolvla_ros.wire import WireError
 
@@ -124,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         robot, calibration = load_robot_and_calibration(options)
         units = robot.units(calibration)
-    except (RobotSpecError, SuiteError, CalibrationError, OSError) as error:
+    except (RobotSpecError, CalibrationError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     try:

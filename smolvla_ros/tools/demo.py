@@ -15,18 +15,19 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from smolvla_ros import suite
+from smolvla_ros.demo.plan import DemoError, Plan, make_checkpoint, make_plan, parse, set_environment
+from smolvla_ros.demo.status import line, screen, status
+from smolvla_ros.demo.summary import Summary, summarize
 from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.share import PACKAGE
 from smolvla_ros.stop_signals import take_stop_signals
-from smolvla_ros.suite_options import PACKAGE, SuiteError
-from smolvla_ros.tools.demo_plan import DemoError, Plan, make_checkpoint, make_plan, parse, set_environment
-from smolvla_ros.tools.demo_status import line, screen, status
-from smolvla_ros.tools.demo_summary import Summary, summarize
-from smolvla_ros.tools.parameter_files import unknown_parameters
-from smolvla_ros.tools.processes import ProcessError, Processes
+from smolvla_ros.suite import programs
+from smolvla_ros.suite.options import SuiteError
+from smolvla_ros.suite.parameter_files import unknown_parameters
+from smolvla_ros.suite.processes import ProcessError, Processes
 
 if TYPE_CHECKING:
-    from smolvla_ros.tools.demo_observer import DemoObserver
+    from smolvla_ros.demo.observer import DemoObserver
 
 READY_S = 300.0  # a real checkpoint from a slow disk takes minutes
 ARM_S = 3.0  # joint states may be late for a moment while all else starts
@@ -55,12 +56,12 @@ class Demo:
     def run(self) -> Summary:
         """Start, show, end; raises ProcessError, DemoError or Interrupted with nothing left running."""
         # Not before the environment is set: it loads DDS.
-        from smolvla_ros.tools.demo_observer import DemoObserver
+        from smolvla_ros.demo.observer import DemoObserver
 
         plan = self._plan
         try:
             with DemoObserver(plan.robot, plan.cameras) as observer:
-                for spec in suite.suite_nodes(plan.options):
+                for spec in programs.suite_nodes(plan.options):
                     if spec.package == PACKAGE:
                         self._processes.start(spec, lambda: self._stopping)
                 self._wait_until_ready(observer)
@@ -154,14 +155,14 @@ class Demo:
         return start_ns, observer.now_ns()
 
     def _save(self, observer: DemoObserver, summary: Summary, start_ns: int) -> None:
-        from smolvla_ros.tools import demo_plot  # after the run: matplotlib takes a second to import
+        from smolvla_ros.demo import plot  # after the run: matplotlib takes a second to import
 
         folder = self._plan.folder
         images = {camera: frame.image for camera, frame in observer.frames().items()}
         for camera, image in images.items():
-            demo_plot.save_image(image, folder / f"{camera}.png")
-        demo_plot.save_joints(observer.recording, start_ns, folder / "joints.png")
-        demo_plot.save_overview(observer.recording, images, start_ns, folder / "demo.png")
+            plot.save_image(image, folder / f"{camera}.png")
+        plot.save_joints(observer.recording, start_ns, folder / "joints.png")
+        plot.save_overview(observer.recording, images, start_ns, folder / "demo.png")
         (folder / "summary.json").write_text(summary.to_json(), encoding="utf-8")
 
 
@@ -174,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         set_environment(plan.folder)
         print(
             "\n".join(
-                [plan.title, *unknown_parameters(arguments.params_file, suite.suite_nodes(plan.options))]
+                [plan.title, *unknown_parameters(arguments.params_file, programs.suite_nodes(plan.options))]
             )
         )
         if not (arguments.checkpoint or arguments.policy == "scripted"):

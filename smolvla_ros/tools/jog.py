@@ -33,8 +33,8 @@ from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.nodes.refusals import Refusals
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.tools.options import add_options, load_robot
-from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys, typed
+from smolvla_ros.suite.command_line import add_options, load_robot
+from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, single_keys, typed
 from smolvla_ros.wire import WireError, joints_from_msg
 
 STEPS_RAD = (0.02, 0.1)  # fine, coarse

@@ -17,8 +17,8 @@ from pathlib import Path
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.to_bag import ACTION_TOPIC, write_bag
 from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
 from smolvla_ros.tools.bag_to_lerobot import plain_errors
-from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
 
 START_NS = (
     1_000_000_000 * NANOSECONDS

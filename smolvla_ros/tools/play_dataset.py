@@ -30,8 +30,8 @@ from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import action_chunk_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
 from smolvla_ros.tools.bag_to_lerobot import plain_errors
-from smolvla_ros.tools.options import ROBOT, add_options, load_robot_and_calibration
 from smolvla_ros.units import MotorCalibration
 
 CHUNK = 50  # actions, as a policy's; the next one is sent when half of it is left

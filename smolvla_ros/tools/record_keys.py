@@ -21,7 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
 from smolvla_ros.nodes.fast_dds import set_fast_dds
-from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys, typed
+from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, single_keys, typed
 
 SPIN_S = 0.02
 TOGGLE = " \r\n"

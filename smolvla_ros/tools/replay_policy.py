@@ -28,8 +28,8 @@ from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.policy.policy import Policy, PolicyError
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.settings import SettingError
-from smolvla_ros.suite_options import SuiteError, find_robot_file
-from smolvla_ros.tools.options import ROBOT, add_options, load_robot
+from smolvla_ros.share import InstallationError, find_robot_file
+from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot
 from smolvla_ros.units import CalibrationError
 from smolvla_ros.wire import WireError
 
@@ -183,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
             if value := getattr(options, name):
                 choices[name] = value
         config = PolicyConfig(robot=str(find_robot_file(options.robot)), **choices)
-    except (RobotSpecError, SuiteError, SettingError) as error:
+    except (RobotSpecError, InstallationError, SettingError) as error:
         print(error, file=sys.stderr)
         return 2
     try:

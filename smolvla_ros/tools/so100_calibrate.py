@@ -22,9 +22,8 @@ from pathlib import Path
 from smolvla_ros.arm import calibration as calibrating
 from smolvla_ros.arm.feetech import BusError, FeetechBus
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError
-from smolvla_ros.tools.options import add_options, load_robot
-from smolvla_ros.tools.terminal import Prompt
+from smolvla_ros.suite.command_line import add_options, load_robot
+from smolvla_ros.terminal.keys import Prompt
 from smolvla_ros.units import (
     RAD_PER_TICK,
     CalibrationError,
@@ -217,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with closing(FeetechBus(options.port, options.baudrate)) as bus, bus.patient():
             bus.open()
             return Calibrate(options, robot, bus).run()
-    except (BusError, CalibrationError, RobotSpecError, SuiteError, OSError) as error:
+    except (BusError, CalibrationError, RobotSpecError, OSError) as error:
         print(f"so100_calibrate: {error}", file=sys.stderr)
         return 1
     except (EOFError, KeyboardInterrupt):

@@ -19,9 +19,9 @@ from contextlib import closing, suppress
 from smolvla_ros.arm.feetech import BusError, CorruptReplyError, FeetechBus, NoAnswerError
 from smolvla_ros.arm.registers import BAUD_RATES, STS3215_MODEL_NUMBER
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.suite_options import SuiteError
-from smolvla_ros.tools.options import add_options, load_robot
-from smolvla_ros.tools.terminal import Prompt
+from smolvla_ros.share import InstallationError
+from smolvla_ros.suite.command_line import add_options, load_robot
+from smolvla_ros.terminal.keys import Prompt
 
 HIGHEST_ID = 253
 SCAN_TIMEOUT_S = 0.012  # two short packets at the slowest rate, and some time in the USB adapter
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         robot = load_robot(options)
         return run(options, robot, Prompt())
-    except (BusError, RobotSpecError, SuiteError) as error:
+    except (BusError, RobotSpecError, InstallationError) as error:
         print(f"so100_setup_motors: {error}", file=sys.stderr)
         return 1
     except (EOFError, KeyboardInterrupt):

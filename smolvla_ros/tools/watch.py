@@ -29,8 +29,8 @@ from std_srvs.srv import SetBool, Trigger
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
-from smolvla_ros.tools.terminal import ESCAPE_SEQUENCE, single_keys, typed
-from smolvla_ros.tools.watch_view import screen
+from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, single_keys, typed
+from smolvla_ros.terminal.status_view import screen
 
 DRAW_PERIOD_S = 0.1
 SPIN_S = 0.02

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from smolvla_ros.arm.emulated import EmulatedArm
+from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.units import MotorCalibration, load_calibration
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from smolvla_ros.arm.emulated import EmulatedArm
-from smolvla_ros.arm.emulated_faults import LineFaults
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.arm.so100 import So100Arm
+from smolvla_ros.simulation.emulated_arm import EmulatedArm
+from smolvla_ros.simulation.servo_faults import LineFaults
 from smolvla_ros.units import JointUnits, MotorCalibration
 
 LATE_S = 0.5

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smolvla_ros.arm.emulated import EmulatedArm
-from smolvla_ros.arm.emulated_faults import LineFaults
 from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError
 from smolvla_ros.arm.so100 import ArmError, So100Arm
 from smolvla_ros.arm.so100_config import So100Config
 from smolvla_ros.settings import SettingError
+from smolvla_ros.simulation.emulated_arm import EmulatedArm
+from smolvla_ros.simulation.servo_faults import LineFaults
 from smolvla_ros.units import RAD_PER_TICK, CalibrationError, JointUnits, MotorCalibration
 
 MIDDLE_RAD = {"shoulder_lift": 1.8, "gripper": 0.9}

@@ -31,16 +31,16 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from smolvla_ros.arm.emulated import EmulatedArm
-from smolvla_ros.arm.emulated_faults import LineFaults
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.arm.registers import TELEMETRY
 from smolvla_ros.arm.so100 import So100Arm
+from smolvla_ros.demo.plan import free_domain
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.tools.demo_plan import free_domain
+from smolvla_ros.simulation.emulated_arm import EmulatedArm
+from smolvla_ros.simulation.servo_faults import LineFaults
 from smolvla_ros.units import load_calibration
 
 ROOT = Path(__file__).parents[2]
@@ -165,6 +165,12 @@ def program(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(20)
 
 
+def check_running(process: subprocess.Popen[bytes]) -> None:
+    """Ends this program when one that it waits for has ended."""
+    if process.poll() is not None:
+        sys.exit(f"{process.args} has ended (exit code {process.returncode})")
+
+
 def cpu_s(process: subprocess.Popen[bytes]) -> float:
     """CPU time that a process has used so far."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -178,12 +184,16 @@ def run_node(share: float, rate_hz: float, seconds: float) -> list[str]:
         line = [f"--lost={share / 2}", f"--corrupt={share / 2}", f"--baudrate={BAUDRATE}"]
         values = {"robot": ROBOT, "port": link, "calibration": CALIBRATION, "rate_hz": rate_hz}
         parameters = [text for key, value in values.items() for text in ("-p", f"{key}:={value}")]
-        with program("arm.emulated", f"--calibration={CALIBRATION}", f"--link={link}", *line):
+        with program(
+            "simulation.emulated_arm", f"--calibration={CALIBRATION}", f"--link={link}", *line
+        ) as arm:
             while not link.exists():
+                check_running(arm)
                 time.sleep(0.05)
             with program("nodes.arm_node", "--ros-args", "--log-level", "fatal", *parameters) as node:
                 watch = Watch(rate_hz)
                 while len(watch.positions) < rate_hz:
+                    check_running(node)
                     watch.spin(0.1)
                 watch.forget()
                 cpu, wall_s = cpu_s(node), time.monotonic()

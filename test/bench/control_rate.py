@@ -26,14 +26,16 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
+from smolvla_ros.demo.checkpoint import main as make_checkpoint
+from smolvla_ros.demo.plan import free_domain
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.policy_loading import PolicyConfig
 from smolvla_ros.nodes.priority import ask_for_realtime
-from smolvla_ros.suite import PACKAGE, SuiteOptions, suite_nodes
-from smolvla_ros.tools.demo_checkpoint import main as make_checkpoint
-from smolvla_ros.tools.demo_plan import free_domain
-from smolvla_ros.tools.processes import Processes
+from smolvla_ros.share import PACKAGE
+from smolvla_ros.suite.options import SuiteOptions
+from smolvla_ros.suite.processes import Processes
+from smolvla_ros.suite.programs import suite_nodes
 
 SPIN_S = 0.001  # of each period that the spinning baseline does not sleep
 EVERY_ONE = QoSProfile(depth=1000)  # reliable: what is missed here would count as a late command

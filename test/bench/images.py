@@ -23,8 +23,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from smolvla_ros.demo.plan import free_domain
 from smolvla_ros.nodes.fast_dds import PROFILE, fast_dds_settings
-from smolvla_ros.tools.demo_plan import free_domain
 
 ROOT = Path(__file__).parents[2]
 ROBOT = ROOT / "config" / "so100.yaml"

@@ -34,7 +34,7 @@ ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1"}  # before smolvla_ros.policy
 
 from contenders import full_size  # noqa: E402
 
-from smolvla_ros.policy.smolvla import DTYPES  # noqa: E402
+from smolvla_ros.policy.smolvla.smolvla_policy import DTYPES  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"

@@ -13,10 +13,10 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
 from smolvla_ros.arm.command_admission import PAUSE_S
-from smolvla_ros.arm.emulated import EmulatedArm
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
+from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.wire import joints_from_msg, nanoseconds
 
 from .conftest import EVERY_ONE, is_whole, measured_rad

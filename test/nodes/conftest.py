@@ -25,10 +25,10 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 
-from smolvla_ros.arm.emulated import EmulatedArm  # noqa: E402
+from smolvla_ros.demo.plan import free_domain  # noqa: E402
 from smolvla_ros.nodes.fast_dds import PROFILE, set_fast_dds  # noqa: E402
 from smolvla_ros.robot import RobotSpec  # noqa: E402
-from smolvla_ros.tools.demo_plan import free_domain  # noqa: E402
+from smolvla_ros.simulation.emulated_arm import EmulatedArm  # noqa: E402
 from smolvla_ros.units import load_calibration  # noqa: E402
 from smolvla_ros.wire import joints_from_msg  # noqa: E402
 
@@ -362,7 +362,7 @@ def on_terminal() -> Iterator[Callable[..., Terminal]]:
 def emulated_arm(start: Callable[..., Program], tmp_path: Path) -> tuple[str, Program]:
     """The port of an emulated servo bus, and its process."""
     link = tmp_path / "arm"
-    program = start("arm.emulated", "--calibration", str(CALIBRATION), "--link", str(link))
+    program = start("simulation.emulated_arm", "--calibration", str(CALIBRATION), "--link", str(link))
     deadline_s = time.monotonic() + 10.0
     while not link.exists():
         assert program.running and time.monotonic() < deadline_s, program.output

@@ -23,7 +23,7 @@ multiprocessing.set_forkserver_preload(
             f"smolvla_ros.nodes.{name}_node"
             for name in ("arm", "camera", "executor", "policy", "recorder", "teleop")
         ),
-        "smolvla_ros.arm.emulated",
+        "smolvla_ros.simulation.emulated_arm",
     ]
 )
 # What the new process does; a string, because it cannot import from tests.

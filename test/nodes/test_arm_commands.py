@@ -13,8 +13,8 @@ import smolvla_ros.msg as msg
 from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.arm.command_admission import PAUSE_S
-from smolvla_ros.arm.emulated_servo import MAX_SPEED_TICKS_S
 from smolvla_ros.nodes import topics
+from smolvla_ros.simulation.servo import MAX_SPEED_TICKS_S
 from smolvla_ros.units import RAD_PER_TICK
 
 from .arm_bench import CONTROL_PERIOD_S, ROBOT_FILE, ArmBench

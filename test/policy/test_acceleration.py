@@ -15,10 +15,11 @@ import pytest
 import torch
 from torch import nn
 
-from smolvla_ros.policy import SmolVLA, network, smolvla
-from smolvla_ros.policy.acceleration import computes_int8, packs
-from smolvla_ros.policy.compilation import Stages
-from smolvla_ros.policy.linear import Int8Linear, Linear, PackedLinear, stack
+from smolvla_ros.policy import SmolVLA
+from smolvla_ros.policy.smolvla import network, smolvla_policy
+from smolvla_ros.policy.smolvla.acceleration import computes_int8, packs
+from smolvla_ros.policy.smolvla.compilation import Stages
+from smolvla_ros.policy.smolvla.linear import Int8Linear, Linear, PackedLinear, stack
 
 from .test_golden import inputs
 
@@ -98,7 +99,7 @@ def test_on_a_cpu_every_layer_of_the_large_parts_is_packed(
 def test_int8_is_refused_where_the_cpu_cannot_multiply_it(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(smolvla, "computes_int8", lambda: False)
+    monkeypatch.setattr(smolvla_policy, "computes_int8", lambda: False)
     with pytest.raises(ValueError, match="'int8' needs a CPU with 8-bit products"):
         load("int8")
 
@@ -157,7 +158,7 @@ def test_the_stages_compile_as_one_graph_each_and_give_the_same(
     dtype: str, load: Load, tensors: Tensors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The graph is captured as for a GPU and run by torch; what a GPU's compiler makes of it takes a GPU to see.
-    monkeypatch.setattr("smolvla_ros.policy.acceleration.packs", lambda: False)
+    monkeypatch.setattr("smolvla_ros.policy.smolvla.acceleration.packs", lambda: False)
     policy = load(dtype)
     policy._keeps_padding = True
     expected = normalized(policy, "basic", tensors)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.policy.checkpoint import Checkpoint, CheckpointError
+from smolvla_ros.policy.checkpoint.files import Checkpoint, CheckpointError
 
 from .conftest import GOLDEN, MakeCheckpoint, Tensors, alter
 

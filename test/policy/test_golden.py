@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.policy.smolvla import PreparedInputs
+from smolvla_ros.policy.smolvla.smolvla_policy import PreparedInputs
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 CASES = {

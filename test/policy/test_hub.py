@@ -15,8 +15,8 @@ import pytest
 from huggingface_hub.utils import filter_repo_objects
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.policy.checkpoint import Checkpoint, CheckpointError
-from smolvla_ros.policy.checkpoint_spec import CheckpointSpec
+from smolvla_ros.policy.checkpoint.files import Checkpoint, CheckpointError
+from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
 from .conftest import GOLDEN
 

@@ -18,10 +18,10 @@ import torch
 from safetensors.numpy import load_file
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.policy.checkpoint import CheckpointError
-from smolvla_ros.policy.checkpoint_spec import CheckpointSpec
-from smolvla_ros.policy.processing import Processors, fit_image
-from smolvla_ros.policy.statistics import MODE_STATISTICS
+from smolvla_ros.policy.checkpoint.files import CheckpointError
+from smolvla_ros.policy.checkpoint.processing import Processors, fit_image
+from smolvla_ros.policy.checkpoint.statistics import MODE_STATISTICS
+from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
 from .conftest import GOLDEN, MakeCheckpoint, Tensors, alter, golden_buffers, save_without_processors
 

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.policy.checkpoint import CheckpointError
-from smolvla_ros.policy.checkpoint_spec import CheckpointSpec
+from smolvla_ros.policy.checkpoint.files import CheckpointError
+from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
 from .conftest import GOLDEN, alter
 

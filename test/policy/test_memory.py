@@ -14,10 +14,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from smolvla_ros.policy.checkpoint import Json
-from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig
-from smolvla_ros.policy.network import Network
-from smolvla_ros.policy.weights import checkpoint_name
+from smolvla_ros.policy.checkpoint.config import BackboneConfig, SmolVLAConfig
+from smolvla_ros.policy.checkpoint.files import Json
+from smolvla_ros.policy.smolvla.network import Network
+from smolvla_ros.policy.smolvla.weights import checkpoint_name
 
 from .conftest import GOLDEN
 
@@ -27,7 +27,7 @@ WIDER = {"hidden_size": 480, "intermediate_size": 3840, "num_attention_heads": 2
 CODE = """
 import sys
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.policy.acceleration import weights_bytes
+from smolvla_ros.policy.smolvla.acceleration import weights_bytes
 
 def kilobytes(name):
     with open("/proc/self/status") as status:

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.policy.checkpoint import Json
-from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig
-from smolvla_ros.policy.network import Network
-from smolvla_ros.policy.transformer import as_read, attend, block_mask, hide, rotate, rotation
-from smolvla_ros.policy.weights import UNUSED, checkpoint_name
+from smolvla_ros.policy.checkpoint.config import BackboneConfig, SmolVLAConfig
+from smolvla_ros.policy.checkpoint.files import Json
+from smolvla_ros.policy.smolvla.network import Network
+from smolvla_ros.policy.smolvla.transformer import as_read, attend, block_mask, hide, rotate, rotation
+from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 

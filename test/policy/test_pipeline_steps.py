@@ -10,8 +10,15 @@ from typing import Any
 
 import pytest
 
-from smolvla_ros.policy.checkpoint import Checkpoint, CheckpointError
-from smolvla_ros.policy.pipeline_steps import ORDER, POSTPROCESSOR, PREPROCESSOR, STEPS, Pipeline, StepRule
+from smolvla_ros.policy.checkpoint.files import Checkpoint, CheckpointError
+from smolvla_ros.policy.checkpoint.pipeline_steps import (
+    ORDER,
+    POSTPROCESSOR,
+    PREPROCESSOR,
+    STEPS,
+    Pipeline,
+    StepRule,
+)
 
 # All names under which LeRobot 0.4.0 to 0.6.1 register a step.
 REGISTERED = """

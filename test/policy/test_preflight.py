@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import yaml
 
-from smolvla_ros.policy.finding import Finding
-from smolvla_ros.policy.preflight import Expectations, Report, Setup, Statistics, preflight
+from smolvla_ros.finding import Finding
+from smolvla_ros.policy.preflight.preflight import Expectations, Report, Setup, Statistics, preflight
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import UNIT_TEXT, Unit, load_calibration
 

@@ -16,12 +16,11 @@ import torch
 from safetensors.torch import load_file
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.policy.checkpoint import CheckpointError
+from smolvla_ros.policy.checkpoint.files import CheckpointError
+from smolvla_ros.policy.guidance_settings import SCHEDULES, GuidanceSettings
 from smolvla_ros.policy.policy import PolicyError
-from smolvla_ros.policy.realtime_chunking import (
-    SCHEDULES,
+from smolvla_ros.policy.smolvla.realtime_chunking import (
     Guidance,
-    GuidanceSettings,
     guidance_strengths,
     prefix_weights,
 )

@@ -13,9 +13,9 @@ import pytest
 
 from smolvla_ros.observation import example_observation
 from smolvla_ros.policy.policy import Continuation, PolicyError
+from smolvla_ros.policy.preflight.unit_evidence import with_units
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.policy.scripted import ScriptedPolicy
-from smolvla_ros.policy.unit_evidence import with_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.units import load_calibration
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 import torch
 
-from smolvla_ros.policy.side_by_side import side_by_side
+from smolvla_ros.policy.smolvla.side_by_side import side_by_side
 
 
 @pytest.mark.parametrize(

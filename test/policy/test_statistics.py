@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from smolvla_ros.policy.checkpoint import CheckpointError
-from smolvla_ros.policy.checkpoint_spec import CheckpointSpec
-from smolvla_ros.policy.processing import Normalizer, Processors
+from smolvla_ros.policy.checkpoint.files import CheckpointError
+from smolvla_ros.policy.checkpoint.processing import Normalizer, Processors
+from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
 from .conftest import GOLDEN, Tensors, alter, golden_buffers, save_without_processors
 

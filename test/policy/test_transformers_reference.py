@@ -17,10 +17,10 @@ import pytest
 import torch
 from transformers import SmolVLMConfig, SmolVLMModel
 
-from smolvla_ros.policy.checkpoint import Json
-from smolvla_ros.policy.config import BackboneConfig, SmolVLAConfig
-from smolvla_ros.policy.network import Network, Prefix
-from smolvla_ros.policy.weights import checkpoint_name
+from smolvla_ros.policy.checkpoint.config import BackboneConfig, SmolVLAConfig
+from smolvla_ros.policy.checkpoint.files import Json
+from smolvla_ros.policy.smolvla.network import Network, Prefix
+from smolvla_ros.policy.smolvla.weights import checkpoint_name
 
 from .conftest import GOLDEN
 

@@ -21,7 +21,7 @@ pytest.importorskip("torch", reason="reading checkpoints needs torch")
 
 from safetensors.numpy import load_file, save_file
 
-from smolvla_ros.policy.unit_evidence import DEGREES_PER_RAD
+from smolvla_ros.policy.preflight.unit_evidence import DEGREES_PER_RAD
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.check_checkpoint import main
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from smolvla_ros.arm.calibration import RangeRecorder, calibration_file, find_calibration_file
-from smolvla_ros.arm.emulated import EmulatedArm
-from smolvla_ros.arm.emulated_faults import LineFaults
+from smolvla_ros.simulation.emulated_arm import EmulatedArm
+from smolvla_ros.simulation.servo_faults import LineFaults
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration, save_calibration
 
 ROOT = Path(__file__).parents[2]

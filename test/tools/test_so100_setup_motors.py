@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from smolvla_ros.arm.emulated import EmulatedArm
-from smolvla_ros.arm.emulated_faults import LineFaults
-from smolvla_ros.arm.emulated_servo import EmulatedServo
 from smolvla_ros.arm.feetech import FeetechBus
+from smolvla_ros.simulation.emulated_arm import EmulatedArm
+from smolvla_ros.simulation.servo import EmulatedServo
+from smolvla_ros.simulation.servo_faults import LineFaults
 from smolvla_ros.tools.so100_setup_motors import set_up as change
 from smolvla_ros.units import load_calibration
 

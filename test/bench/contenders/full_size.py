@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from smolvla_ros.tools.demo_layout import backbone_json, config_json, write_layout
+from smolvla_ros.demo.checkpoint_layout import backbone_json, config_json, write_layout
 
 CAMERAS = ("camera1", "camera2", "camera3")
 TEXT = {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "vocab_size": 49280}

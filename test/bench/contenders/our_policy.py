@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 from worker import Question, Stopwatch, answer
 
-from smolvla_ros.policy.acceleration import weights_bytes
+from smolvla_ros.policy.smolvla.acceleration import weights_bytes
 
 
 class Ours:

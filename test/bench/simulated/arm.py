@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from smolvla_ros.arm.emulated_servo import EmulatedServo
 from smolvla_ros.arm.registers import register
 from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.simulation.servo import EmulatedServo
 from smolvla_ros.units import MotorCalibration
 
 FloatArray = npt.NDArray[np.float64]

@@ -14,8 +14,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.finding import Finding
 from smolvla_ros.observation import NANOSECONDS, Frame, Observation
-from smolvla_ros.policy.finding import Finding
 from smolvla_ros.policy.policy import Continuation
 from smolvla_ros.robot import Joints, RobotSpec
 

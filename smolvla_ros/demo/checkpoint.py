@@ -1,0 +1,252 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a small SmolVLA checkpoint in LeRobot's layout, so that everything runs before anybody has trained a policy.
+
+IT IS NOT A TRAINED POLICY. It has every layer of SmolVLA, with random weights; a few are set by hand so that the state
+reaches the action expert, and the read-out of the expert is fitted (least squares, no data) to one made-up motion: a
+slow sweep through a loop around the middle pose, continued from wherever the arm is. It hardly looks at its cameras
+and does not care about the task. Nothing is downloaded; the same seed gives the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch users know
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from smolvla_ros.demo.checkpoint_layout import (
+    CAMERAS,
+    CHUNK,
+    HEAD_DIM,
+    IMAGE_SIZE,
+    JOINTS,
+    SPECIAL_TOKENS,
+    TOKENS,
+    VOCABULARY,
+    WIDTH,
+    backbone_json,
+    config_json,
+    write_layout,
+)
+from smolvla_ros.policy.checkpoint.config import BackboneConfig, SmolVLAConfig
+from smolvla_ros.policy.checkpoint.files import WEIGHTS_FILE, Json
+from smolvla_ros.policy.smolvla.network import Network
+from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name, parameter_dtype
+
+# The motion, in standard deviations and steps of 1/30 s: pairs of joints go round a centre, at unlike paces, and drift
+# from anywhere to the loop of radius 1.
+CENTRE = torch.tensor((0.5, -0.3) * 3)
+PERIODS = torch.tensor((240.0, 300.0, 360.0))
+GROWTH = 0.02  # per step, while small
+
+# Of the expert's channels the first JOINTS carry the actions under way, scaled by CARRY so that they disturb nothing.
+CARRY = 0.1
+PULL = 6.0  # the flow's velocity is this times (actions under way - motion): ten steps of 1/10 leave 0.4 ** 10 of noise
+
+
+def write_demo_checkpoint(folder: Path, seed: int = 0) -> None:
+    """Write the checkpoint into `folder`, which is made if need be; files of the same name are replaced."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in one order, so that the seed decides every bit
+    try:
+        with torch.inference_mode():
+            save(make_network(torch.Generator().manual_seed(seed)), folder)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def make_network(generator: torch.Generator) -> Network:
+    """The network of the demo, its weights in the types in which they are saved."""
+    config = SmolVLAConfig.from_json(Json("config.json", config_json()))
+    network = Network(config, BackboneConfig.from_json(Json("vlm/config.json", backbone_json()), config))
+    randomize(network, generator)
+    carry_actions(network)
+    show_state(network, generator)
+    round_parameters(network)  # before the fit, which then makes up for the rounding
+    fit_read_out(
+        network.float(), generator
+    )  # in float32: CPUs without bfloat16 arithmetic are ten times slower in it
+    round_parameters(network)
+    return network
+
+
+def round_parameters(network: Network) -> None:
+    """Convert the parameters to the types in which they are saved."""
+    for name, parameter in network.named_parameters():
+        parameter.data = parameter.to(parameter_dtype(network, name, "native"))
+
+
+def motion(state: Tensor) -> Tensor:
+    """From states (B, JOINTS) to the CHUNK steps that follow, (B, CHUNK, JOINTS), both in standard deviations.
+
+    It is the flow of one differential equation: where a chunk leads, the next one carries on.
+    """
+    step = torch.arange(CHUNK, dtype=torch.float32)
+    start = state - CENTRE
+    radius = start.norm(dim=1, keepdim=True) / math.sqrt(JOINTS / 2)
+    growth = torch.exp(GROWTH * step)
+    scale = growth / (1 + radius * (growth - 1))  # logistic: small loops grow, large ones shrink
+    angle = 2 * math.pi * step[:, None] / PERIODS
+    x, y = start[:, None, 0::2], start[:, None, 1::2]
+    pairs = [torch.cos(angle) * x - torch.sin(angle) * y, torch.sin(angle) * x + torch.cos(angle) * y]
+    moved: Tensor = torch.stack(pairs, dim=-1).flatten(2) * scale[:, :, None]
+    return moved + CENTRE
+
+
+# The network
+
+
+def randomize(network: Network, generator: torch.Generator) -> None:
+    """Random matrices that keep the size of what passes through; norms 1, biases 0."""
+    for name, parameter in network.named_parameters():
+        if parameter.ndim > 1:
+            scale = 1.0 if "embed_tokens" in name else parameter[0].numel() ** -0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+        else:
+            parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+    start = torch.randn(network.action_time_mlp_out.out_features, generator=generator)
+    network.action_time_mlp_out.bias.copy_(start)  # the expert's channels, before it has looked at anything
+
+
+def carry_actions(network: Network) -> None:
+    """Give the actions under way channels of their own through the expert, which no layer reads or writes."""
+    for projection in (network.action_in_proj, network.action_time_mlp_in, network.action_time_mlp_out):
+        projection.weight.zero_()
+    network.action_time_mlp_out.bias[:JOINTS] = 0
+    for joint in range(JOINTS):  # silu(z) - silu(-z) = z
+        network.action_in_proj.weight[joint, joint] = 1
+        for unit, sign in ((2 * joint, 1), (2 * joint + 1, -1)):
+            network.action_time_mlp_in.weight[unit, joint] = sign
+            network.action_time_mlp_out.weight[joint, unit] = sign * CARRY
+    for layer, own in zip(network.expert.layers, network.self_attention, strict=True):
+        attention = layer.self_attn
+        readers = [attention.q_proj, layer.mlp.gate_proj, layer.mlp.up_proj]
+        for reader in readers + ([attention.k_proj, attention.v_proj] if own else []):
+            reader.weight[:, :JOINTS] = 0
+        for writer in (attention.o_proj, layer.mlp.down_proj):
+            writer.weight[:JOINTS] = 0
+
+
+def show_state(network: Network, generator: torch.Generator) -> None:
+    """Let the expert see the state, and its own place in the chunk, clearly and smoothly.
+
+    The state gets directions of its own in the language model's values, and its token a mark that keys answer to. How
+    much of it a query takes then depends on the step through the rotary embedding, of which only slow turns are kept,
+    since fast ones make the arm shake. One pair that hardly turns lifts state and actions above the other tokens, so
+    that neither the length of the task nor the images change the motion much.
+    """
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    directions = torch.linalg.qr(random(WIDTH, JOINTS + 1))[0]
+    of_state, mark = directions[:, :JOINTS] * math.sqrt(WIDTH), directions[:, JOINTS] * math.sqrt(WIDTH)
+    network.state_proj.weight.zero_()
+    network.state_proj.weight[:, :JOINTS] = of_state
+    network.state_proj.bias.copy_(9 * mark - of_state @ CENTRE)
+    turns = 10_000.0 ** (-2 / HEAD_DIM * torch.arange(HEAD_DIM // 2))  # rad per step
+    fast, steady = (turns > 0.06).repeat(2), HEAD_DIM // 2 - 1
+    for layer in network.text.layers:
+        keys, values = layer.self_attn.k_proj.weight, layer.self_attn.v_proj.weight
+        answer = 12 * random(len(keys))
+        answer[steady::HEAD_DIM] = 16
+        keys.mul_(0.3).add_(torch.outer(answer, mark) / WIDTH)
+        values.mul_(0.1).add_(random(len(values), JOINTS) @ of_state.T / math.sqrt(JOINTS * WIDTH))
+        layer.self_attn.o_proj.weight.mul_(0.1)
+        layer.mlp.down_proj.weight.mul_(0.1)
+    start = network.action_time_mlp_out.bias
+    start = start / start.norm() / math.sqrt(len(start))
+    for layer, own in zip(network.expert.layers, network.self_attention, strict=True):
+        queries, keys = layer.self_attn.q_proj.weight, layer.self_attn.k_proj.weight
+        for weight, size in ((queries, 6), (keys, 10)) if own else ((queries, 0),):
+            heads = weight.view(-1, HEAD_DIM, weight.shape[1])
+            heads[:, fast] = 0
+            heads[:, steady] = size * start
+        layer.self_attn.o_proj.weight.mul_(1.0 if own else 0.1)
+        layer.mlp.down_proj.weight.mul_(0.1)
+
+
+def fit_read_out(network: Network, generator: torch.Generator, samples: int = 256) -> None:
+    """Set `action_out_proj` so that the flow ends in `motion`: least squares on what the random expert offers.
+
+    The first steps count more, since the arm is there; shaking (second differences) costs extra.
+    """
+    states = random_states(samples, generator)
+    outputs = torch.cat([expert_output(network, part, generator) for part in torch.split(states, 64)])
+    size = outputs.to(torch.float32).pow(2).mean().sqrt()  # the last norm divides by it
+    features, target = outputs[..., JOINTS:].to(torch.float64), motion(states).to(torch.float64)
+    counts = 1 + 4 * torch.exp(-torch.arange(CHUNK, dtype=torch.float64) / 4)
+    shaking = features.diff(n=2, dim=1)
+    gram = torch.einsum("bsi,s,bsj->ij", features, counts, features)
+    gram += 40 * torch.einsum("bsi,bsj->ij", shaking, shaking)
+    gram += 1e-5 * gram.diagonal().mean() * torch.eye(len(gram))
+    weights = torch.linalg.solve(gram, torch.einsum("bsi,s,bsj->ij", features, counts, target)).T
+    network.action_out_proj.weight.zero_()
+    network.action_out_proj.weight[:JOINTS, :JOINTS] = PULL * size / CARRY * torch.eye(JOINTS)
+    network.action_out_proj.weight[:JOINTS, JOINTS:] = -PULL * size * weights
+
+
+def random_states(samples: int, generator: torch.Generator) -> Tensor:
+    """States near the loop, and some inside and outside it."""
+    direction = F.normalize(torch.randn(samples, JOINTS, generator=generator), dim=1)
+    near = 1 + 0.25 * torch.randn(samples, 1, generator=generator)
+    wide = 2.2 * torch.rand(samples, 1, generator=generator)
+    radius = torch.where(torch.rand(samples, 1, generator=generator) < 0.7, near, wide)
+    return CENTRE + direction * radius * math.sqrt(JOINTS / 2)
+
+
+def expert_output(network: Network, states: Tensor, generator: torch.Generator) -> Tensor:
+    """What the expert's last layer puts out for random images and words, (B, CHUNK, width), before the last norm."""
+    batch = len(states)
+    coarse = torch.rand(len(CAMERAS), batch, 3, 8, 8, generator=generator)
+    images = [
+        F.interpolate(image, size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear") * 2 - 1 for image in coarse
+    ]
+    tokens = torch.randint(len(SPECIAL_TOKENS), VOCABULARY, (batch, TOKENS), generator=generator)
+    lengths = torch.randint(4, TOKENS, (batch, 1), generator=generator)
+    state = F.pad(states, (0, network.config.max_state_dim - JOINTS))
+    prefix = network.embed_prefix(images, [True] * len(images), tokens, torch.arange(TOKENS) < lengths, state)
+    context = network.context(prefix, *network.read_prefix(prefix))
+    seen: list[Tensor] = []
+
+    def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0])
+
+    with network.expert.norm.register_forward_pre_hook(look):
+        noise = torch.zeros(batch, CHUNK, network.config.max_action_dim)
+        network.velocity(context, noise, network.embed_times([1.0])[0])
+    return seen[0]
+
+
+def save(network: Network, folder: Path) -> None:
+    """The network and all that LeRobot keeps beside it."""
+    write_layout(folder)
+    tensors = {
+        checkpoint_name(name): parameter.contiguous() for name, parameter in network.named_parameters()
+    }
+    tensors[UNUSED] = torch.zeros(VOCABULARY, WIDTH, dtype=torch.bfloat16)
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    (folder / "README.md").write_text(f"# Not a trained policy\n\n{__doc__}", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="demo_checkpoint", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("folder", type=Path, help="where to write it")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another seed, another (equally untrained) policy"
+    )
+    options = parser.parse_args(arguments)
+    write_demo_checkpoint(options.folder, options.seed)
+    print(
+        f"Wrote {options.folder}. It is NOT a trained policy: it sweeps an arm slowly through one made-up motion."
+    )
+
+
+if __name__ == "__main__":
+    main()

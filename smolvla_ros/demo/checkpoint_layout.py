@@ -1,0 +1,219 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What lies beside the weights of the demo checkpoint: sizes, LeRobot's JSON files, statistics and a small tokenizer.
+
+Kept apart from checkpoint.py, which is about the weights. The keys and values are those that LeRobot 0.4 writes
+for a SmolVLA trained with two cameras on an SO-100, as far as inference reads them; only the sizes are small.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
+
+from smolvla_ros.policy.checkpoint.config import ACTION, IMAGES, STATE
+from smolvla_ros.policy.checkpoint.pipeline_steps import POSTPROCESSOR, PREPROCESSOR
+
+JOINTS = 6
+CAMERAS = ("camera1", "camera2")  # from above, on the wrist
+CHUNK, TOKENS, IMAGE_SIZE = 50, 48, 128
+WIDTH, HEADS, HEAD_DIM, LAYERS, VOCABULARY = 384, 12, 32, 4, 448
+
+# Statistics of the data that never was. LeRobot's units: degrees from the middle pose, gripper 0..100. The motion stays
+# within about two standard deviations of the mean.
+MEAN = (0.0, 0.0, 0.0, 0.0, 0.0, 50.0)
+STD = (30.0, 20.0, 20.0, 20.0, 30.0, 25.0)
+
+SPECIAL_TOKENS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<global-img>",
+    "<fake_token_around_image>",
+    "<image>",
+    "<end_of_utterance>",
+)
+CORPUS = """Pick up the red cube and place it in the box. Put the pink lego brick into the transparent box.
+Grasp the green block and stack it on the blue one. Open the drawer, then close it. Wipe the table with the cloth.
+Move the white bowl to the left, the yellow cup to the right. Push the bottle forward, pull it back. Wave with the arm.
+Take the pen from the table, hand it over and return to the home position. Sort the objects by colour and size."""
+
+
+def write_layout(folder: Path) -> None:
+    """Write everything but the weights."""
+    (folder / "vlm").mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "config.json", config_json())
+    _write_json(folder / "vlm" / "config.json", backbone_json())
+    for name, steps in ((PREPROCESSOR, preprocessor_steps()), (POSTPROCESSOR, postprocessor_steps())):
+        pipeline = name.removesuffix(".json")
+        for index, step in enumerate(steps):
+            if "norm_map" in step["config"]:
+                step["state_file"] = f"{pipeline}_step_{index}_{step['registry_name']}.safetensors"
+                save_file(statistics(), folder / step["state_file"])
+        _write_json(folder / name, {"name": pipeline, "steps": steps})
+    write_tokenizer(folder / "vlm")
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
+
+
+def features_json() -> dict[str, Any]:
+    images = {f"{IMAGES}{name}": {"type": "VISUAL", "shape": [3, 480, 640]} for name in CAMERAS}
+    return {STATE: {"type": "STATE", "shape": [JOINTS]}, **images}
+
+
+def action_json() -> dict[str, Any]:
+    return {ACTION: {"type": "ACTION", "shape": [JOINTS]}}
+
+
+NORMALIZATION = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
+
+
+def config_json() -> dict[str, Any]:
+    return {
+        "type": "smolvla",
+        "n_obs_steps": 1,
+        "input_features": features_json(),
+        "output_features": action_json(),
+        "device": "cpu",
+        "use_amp": False,
+        "push_to_hub": False,
+        "chunk_size": CHUNK,
+        "n_action_steps": CHUNK,
+        "normalization_mapping": NORMALIZATION,
+        "max_state_dim": 32,
+        "max_action_dim": 32,
+        "resize_imgs_with_padding": [IMAGE_SIZE, IMAGE_SIZE],
+        "empty_cameras": 0,
+        "adapt_to_pi_aloha": False,
+        "use_delta_joint_actions_aloha": False,
+        "tokenizer_max_length": TOKENS,
+        "num_steps": 10,
+        "use_cache": True,
+        "vlm_model_name": "vlm",
+        "load_vlm_weights": True,
+        "add_image_special_tokens": False,
+        "attention_mode": "cross_attn",
+        "prefix_length": 0,
+        "pad_language_to": "max_length",
+        "num_expert_layers": 0,
+        "num_vlm_layers": LAYERS,
+        "self_attn_every_n_layers": 2,
+        "expert_width_multiplier": 0.75,
+        "min_period": 0.004,
+        "max_period": 4.0,
+    }
+
+
+def backbone_json() -> dict[str, Any]:
+    return {
+        "architectures": ["SmolVLMForConditionalGeneration"],
+        "model_type": "smolvlm",
+        "image_token_id": SPECIAL_TOKENS.index("<image>"),
+        "pad_token_id": SPECIAL_TOKENS.index("<|im_end|>"),
+        "scale_factor": 4,
+        "tie_word_embeddings": False,
+        "torch_dtype": "float32",
+        "text_config": {
+            "model_type": "llama",
+            "hidden_act": "silu",
+            "rms_norm_eps": 1e-05,
+            "tie_word_embeddings": False,
+            "torch_dtype": "bfloat16",
+            "hidden_size": WIDTH,
+            "intermediate_size": 2 * WIDTH,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS,
+            "num_key_value_heads": HEADS // 2,
+            "head_dim": HEAD_DIM,
+            "vocab_size": VOCABULARY,
+        },
+        "vision_config": {
+            "model_type": "smolvlm_vision",
+            "hidden_act": "gelu_pytorch_tanh",
+            "layer_norm_eps": 1e-06,
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": IMAGE_SIZE,
+            "patch_size": 16,
+        },
+    }
+
+
+def _step(name: str, **config: Any) -> dict[str, Any]:
+    return {"registry_name": name, "config": config}
+
+
+def preprocessor_steps() -> list[dict[str, Any]]:
+    return [
+        _step("rename_observations_processor", rename_map={}),
+        _step("to_batch_processor"),
+        _step("smolvla_new_line_processor"),
+        _step(
+            "tokenizer_processor",
+            max_length=TOKENS,
+            task_key="task",
+            padding_side="right",
+            padding="max_length",
+            truncation=True,
+            tokenizer_name="vlm",
+        ),
+        _step("device_processor", device="cpu", float_dtype=None),
+        _step(
+            "normalizer_processor",
+            eps=1e-8,
+            features={**features_json(), **action_json()},
+            norm_map=NORMALIZATION,
+        ),
+    ]
+
+
+def postprocessor_steps() -> list[dict[str, Any]]:
+    return [
+        _step("unnormalizer_processor", eps=1e-8, features=action_json(), norm_map=NORMALIZATION),
+        _step("device_processor", device="cpu", float_dtype=None),
+    ]
+
+
+def statistics() -> dict[str, Tensor]:
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    named = {"mean": mean, "std": std, "min": mean - 2 * std, "max": mean + 2 * std}
+    return {
+        f"{feature}.{name}": value.clone() for feature in (STATE, ACTION) for name, value in named.items()
+    }
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A byte-level tokenizer with SmolVLM's special tokens, its merges learnt from CORPUS."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        show_progress=False,
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )
+    tokenizer.train_from_iterator(CORPUS.splitlines(), trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    special = {"pad_token": "<|im_end|>", "bos_token": "<|im_start|>", "unk_token": "<|endoftext|>"}
+    special["eos_token"] = "<end_of_utterance>"
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "truncation_side": "left",
+        "model_max_length": 8192,
+    }
+    _write_json(folder / "tokenizer_config.json", {**settings, **special})
+    _write_json(folder / "special_tokens_map.json", special)

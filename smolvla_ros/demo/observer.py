@@ -1,0 +1,148 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's own node: it says the task, arms the executor if asked, and records what the suite does.
+
+A bystander: it takes no part in the loop, and the suite runs the same without it.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import String
+from std_srvs.srv import SetBool
+
+from smolvla_ros.demo.recording import Recording
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.fast_dds import set_fast_dds
+from smolvla_ros.observation import NANOSECONDS, Frame
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.wire import frame_from_msg
+
+# As the policy subscribes, with room for the moments in which the screen is drawn.
+IMAGES = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=30, reliability=ReliabilityPolicy.BEST_EFFORT)
+SPIN_S = 0.02
+SERVICE_S = 5.0
+
+
+class DemoObserver:
+    """Listens to a suite in the root namespace; use as a context."""
+
+    def __init__(self, robot: RobotSpec, cameras: tuple[str, ...]) -> None:
+        self._rates_hz = {name: robot.camera(name).rate_hz for name in cameras}
+        self._joint_names = robot.joint_names
+        self._images: dict[str, bytes] = {}
+        self.recording = self._new_recording()
+
+    def __enter__(self) -> DemoObserver:
+        set_fast_dds()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        self._node = Node("demo")
+        self._spinner = SingleThreadedExecutor()
+        self._spinner.add_node(self._node)
+        for topic, record in (
+            (topics.JOINT_STATES, lambda message: self.recording.add_joint_state(message)),
+            (topics.JOINT_COMMANDS, lambda message: self.recording.add_command(message)),
+            (topics.ACTION_CHUNK, lambda message: self.recording.add_chunk(message)),
+            (topics.EXECUTOR_STATE, lambda message: self.recording.add_state(message)),
+        ):
+            self._node.create_subscription(topic.type, topic.name, record, topics.RELIABLE)
+        for camera in self._rates_hz:
+            topic = topics.IMAGE_COMPRESSED
+            self._node.create_subscription(
+                topic.type, f"{camera}/{topic.name}", self._image_callback(camera), IMAGES, raw=True
+            )
+        self._task = self._node.create_publisher(String, topics.TASK.name, topics.TASK.publish)
+        self._arming = self._node.create_client(SetBool, "executor/arm")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spinner.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def spin(self, duration_s: float) -> None:
+        """Let messages come in for a while."""
+        deadline_s = time.monotonic() + duration_s
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            self._spinner.spin_once(timeout_sec=min(left_s, SPIN_S))
+
+    def now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def start_recording(self) -> None:
+        """Forget what was heard so far."""
+        self.recording = self._new_recording()
+
+    def missing(self) -> list[str]:
+        """Which parts of the suite are not working yet, in words."""
+        waiting = [f"camera {name}" for name, stamps in self.recording.image_stamps_ns.items() if not stamps]
+        if not self.recording.measured.stamps_ns:
+            waiting.append("arm")
+        state = self.recording.state
+        if state is None or math.isnan(state.joint_states_age):  # it must have heard of the arm itself
+            waiting.append("executor")
+        if not self._node.count_subscribers(topics.CHUNK_REQUEST.name):  # which it is from its activation on
+            waiting.append("policy")
+        return waiting
+
+    def say(self, task: str) -> bool:
+        """Publish the task; True once the executor follows it."""
+        if self.recording.state is not None and self.recording.state.task == task:
+            return True
+        if self._task.get_subscription_count():
+            self._task.publish(String(data=task))
+        return False
+
+    def arm(self) -> str:
+        """Arm the executor; empty, or why it refused."""
+        if not self._arming.wait_for_service(SERVICE_S):
+            return "there is no service executor/arm"
+        future = self._arming.call_async(SetBool.Request(data=True))
+        self._spinner.spin_until_future_complete(future, SERVICE_S)
+        answer = future.result() if future.done() else None
+        if answer is None:
+            return "executor/arm does not answer"
+        return "" if answer.success else str(answer.message)
+
+    def frames(self) -> dict[str, Frame]:
+        """The newest picture of each camera that sent one."""
+        kind = topics.IMAGE_COMPRESSED.type
+        images = {camera: self._images[camera] for camera in self._rates_hz if camera in self._images}
+        return {
+            camera: frame_from_msg(deserialize_message(data, kind), camera) for camera, data in images.items()
+        }
+
+    def _new_recording(self) -> Recording:
+        return Recording(self._joint_names, self._rates_hz)
+
+    def _image_callback(self, camera: str) -> Callable[[bytes], Any]:
+        def record(data: bytes) -> None:
+            self._images[camera] = data
+            self.recording.add_image(camera, _stamp_ns(data))
+
+        return record
+
+
+def _stamp_ns(data: bytes) -> int:
+    """The header stamp of a serialized message: 4 bytes of CDR encapsulation, then sec and nanosec.
+
+    Read from the bytes, because turning each image into a message object only to count it costs more than all
+    else here.
+    """
+    order = "<" if data[1] & 1 else ">"
+    sec, nanosec = struct.unpack_from(f"{order}iI", data, 4)
+    return int(sec) * NANOSECONDS + int(nanosec)

@@ -1,0 +1,249 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Before and after the network: images fitted, words to tokens, robot units to normalised ones and back.
+
+Checkpoints of LeRobot 0.4 and later bring these steps along as two JSON pipelines, which pipeline_steps.py reads; they
+are followed as written. Older ones have none: what LeRobot 0.4 would do is done, with the settings in config.json. The
+statistics come from statistics.py. LeRobot silently leaves values as they are when statistics are missing, so that the
+arm receives standard scores for degrees; that must not happen here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch users know
+from torch import Tensor
+
+from smolvla_ros.policy.checkpoint.config import ACTION, STATE, SmolVLAConfig
+from smolvla_ros.policy.checkpoint.files import Checkpoint, CheckpointError
+from smolvla_ros.policy.checkpoint.pipeline_steps import (
+    NORMALIZER,
+    POSTPROCESSOR,
+    PREPROCESSOR,
+    RENAME,
+    UNNORMALIZER,
+    Pipeline,
+)
+from smolvla_ros.policy.checkpoint.statistics import (
+    IMAGE_SHAPE,
+    MODE_STATISTICS,
+    NOT_NORMALISED,
+    FeatureStatistics,
+    Place,
+    StatisticsChoice,
+    Wanted,
+    find_statistics,
+)
+from smolvla_ros.policy.checkpoint.tokenization import TokenizerSettings
+
+logger = logging.getLogger(__name__)
+
+
+def fit_image(image: Tensor, size: int, normalizer: Normalizer | None = None) -> Tensor:
+    """RGB uint8 (H, W, 3) to float32 (1, 3, size, size), scaled to fit; what is filled up on the left or top is -1.
+
+    Values are in -1..1 without a `normalizer`. With one, images in 0..1 are normalised before they are scaled, as in
+    LeRobot, where the preprocessor does it and the policy scales; then -1 no longer means black.
+    """
+    x = image.permute(2, 0, 1)[None].to(torch.float32) / 255
+    if normalizer is not None:
+        x = normalizer.normalize(x)
+    return resize_with_pad(x, size, size) * 2 - 1
+
+
+def resize_with_pad(image: Tensor, width: int, height: int) -> Tensor:
+    """Scale (B, C, H, W) to fit, bilinear without antialiasing; zeros fill up the left and the top."""
+    ratio = max(image.shape[3] / width, image.shape[2] / height)
+    size = (max(int(image.shape[2] / ratio), 1), max(int(image.shape[3] / ratio), 1))
+    x = F.interpolate(image, size=size, mode="bilinear", align_corners=False)
+    return F.pad(x, (width - size[1], 0, height - size[0], 0))
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Between robot units and the network's, float32 (..., joints), by the two statistics of its mode.
+
+    Images are float32 (..., 3, H, W) in 0..1, and their statistics (3, 1, 1).
+    adds_eps: how LeRobot 0.1 to 0.3 kept the range of a joint that never moved from being 0; 0.4 and later put eps
+    in the place of a 0.
+    """
+
+    mode: str
+    eps: float
+    first: Tensor
+    second: Tensor
+    adds_eps: bool = False
+
+    @classmethod
+    def of(cls, mode: str, eps: float, statistics: FeatureStatistics, adds_eps: bool = False) -> Normalizer:
+        needed = MODE_STATISTICS[mode]
+        nothing = torch.zeros(0)
+        first, second = (torch.tensor(statistics.values[k]) for k in needed) if needed else (nothing, nothing)
+        return cls(mode, eps, first, second, adds_eps)
+
+    def to(self, device: torch.device) -> Normalizer:
+        return replace(self, first=self.first.to(device), second=self.second.to(device))
+
+    def normalize(self, x: Tensor) -> Tensor:
+        if self.mode == "IDENTITY":
+            return x
+        if self.mode == "MEAN_STD":
+            return (x - self.first) / (self.second + self.eps)
+        span = self.second - self.first + self.eps if self.adds_eps else self._range()
+        return (x - self.first) / span * 2 - 1
+
+    def unnormalize(self, x: Tensor) -> Tensor:
+        if self.mode == "IDENTITY":
+            return x
+        if self.mode == "MEAN_STD":
+            return x * self.second + self.first
+        span = self.second - self.first if self.adds_eps else self._range()
+        return (x + 1) / 2 * span + self.first
+
+    def _range(self) -> Tensor:
+        span = self.second - self.first
+        return torch.where(span == 0, self.eps, span)  # a joint that never moved
+
+
+@dataclass(frozen=True)
+class Processors:
+    """What happens before and after the network of one checkpoint, with the statistics that it needs."""
+
+    rename: Mapping[str, str]  # full observation key -> the checkpoint's
+    tokenizer: TokenizerSettings
+    state: Normalizer
+    action: Normalizer
+    images: Mapping[str, Normalizer]  # by full image key; those that are not normalised are left out
+    state_statistics: FeatureStatistics
+    action_statistics: FeatureStatistics
+    state_file: Place | None  # all that the preprocessor's has; older checkpoints have none
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, config: SmolVLAConfig, weights: Path, choice: StatisticsChoice
+    ) -> Processors:
+        """Read the processor files of `checkpoint`, or do without where there are none.
+
+        weights: the file among whose weights older checkpoints keep their statistics. choice: the user's.
+        """
+        if checkpoint.has(PREPROCESSOR) or checkpoint.has(POSTPROCESSOR):
+            before, after = (Pipeline.load(checkpoint, name) for name in (PREPROCESSOR, POSTPROCESSOR))
+            rename = before.settings(RENAME).get("rename_map", dict, {}) if RENAME in before.steps else {}
+            tokenizer = TokenizerSettings.of(before)
+            modes = _modes(checkpoint, before, NORMALIZER, (STATE, *config.camera_keys))
+            modes |= _modes(checkpoint, after, UNNORMALIZER, (ACTION,))
+        else:
+            rename = {}
+            tokenizer = TokenizerSettings.of_older(checkpoint, config)
+            modes = _older_modes(checkpoint, config)
+        if choice.identity:
+            logger.warning(
+                "%s: images, state and action are not normalised, because normalization='identity' was given; the "
+                "arm moves wrongly unless the policy was trained so",
+                checkpoint.name,
+            )
+            modes = {feature: replace(entry, mode="IDENTITY") for feature, entry in modes.items()}
+        statistics = _statistics(checkpoint, config, weights, choice, modes)
+        normalizers = {
+            feature: Normalizer.of(entry.mode, entry.eps, statistics[feature], entry.adds_eps)
+            for feature, entry in modes.items()
+        }
+        state, action = (normalizers.pop(feature) for feature in (STATE, ACTION))
+        return cls(
+            rename={str(key): str(value) for key, value in rename.items()},
+            tokenizer=tokenizer,
+            state=state,
+            action=action,
+            images={key: entry for key, entry in normalizers.items() if entry.mode != "IDENTITY"},
+            state_statistics=statistics[STATE],
+            action_statistics=statistics[ACTION],
+            state_file=modes[STATE].state_file,
+        )
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How one feature is normalised, before its statistics are found; the defaults are LeRobot 0.1 to 0.3's."""
+
+    mode: str
+    eps: float = 1e-8
+    adds_eps: bool = True
+    state_file: Place | None = None
+
+
+def _modes(
+    checkpoint: Checkpoint, pipeline: Pipeline, step: str, features: Sequence[str]
+) -> dict[str, Normalization]:
+    """How the normaliser of a pipeline treats features: by the mode of their type in norm_map.
+
+    Types that norm_map lacks, and observations that normalize_observation_keys leaves out, stay as they are.
+    """
+    config = pipeline.settings(step)
+    norm_map, listed = config.object("norm_map"), config.object("features")
+    chosen = config.get("normalize_observation_keys", list, None)
+    eps = config.get("eps", float, 1e-8)
+    name = pipeline.state_file(step)
+    remedy = f"it holds the statistics of step {step!r} in {pipeline.where}"
+    place = None if name is None else Place.state_file(checkpoint.file(name, remedy))
+    modes = {}
+    for feature in features:
+        if feature in (STATE, ACTION) or feature in listed.values:
+            kind = listed.object(feature).get("type", str)
+        else:
+            kind = "VISUAL"
+        mode = norm_map.get(kind, str) if feature in (STATE, ACTION) else norm_map.get(kind, str, "IDENTITY")
+        mode = _known_mode(mode, f"{config.where}: norm_map {kind!r}")
+        if chosen is not None and feature != ACTION and feature not in chosen:
+            mode = "IDENTITY"
+        if mode != "IDENTITY":
+            listed.object(feature)  # LeRobot leaves what is not listed as it is; that is never meant
+        modes[feature] = Normalization(mode, eps, False, place)
+    return modes
+
+
+def _older_modes(checkpoint: Checkpoint, config: SmolVLAConfig) -> dict[str, Normalization]:
+    """LeRobot 0.1 to 0.3: by normalization_mapping in config.json."""
+    where = f"{checkpoint.folder / 'config.json'}: normalization_mapping"
+    kinds = {STATE: "STATE", ACTION: "ACTION"} | dict.fromkeys(config.camera_keys, "VISUAL")
+    return {
+        feature: Normalization(_known_mode(config.norm_modes[kind], where)) for feature, kind in kinds.items()
+    }
+
+
+def _statistics(
+    checkpoint: Checkpoint,
+    config: SmolVLAConfig,
+    weights: Path,
+    choice: StatisticsChoice,
+    modes: Mapping[str, Normalization],
+) -> dict[str, FeatureStatistics]:
+    """Of each feature in `modes`."""
+    if choice.identity:
+        return dict.fromkeys(modes, FeatureStatistics({}, "none: normalization='identity'"))
+    shapes = {STATE: (config.state_dim,), ACTION: (config.action_dim,)}
+    wanted = [
+        Wanted(feature, shapes.get(feature, IMAGE_SHAPE), entry.mode, entry.state_file)
+        for feature, entry in modes.items()
+        if feature in shapes or entry.mode != "IDENTITY"
+    ]
+    features = [want.feature for want in wanted]
+    found = find_statistics(
+        checkpoint.name,
+        wanted,
+        Place.buffers(weights, features),
+        choice.dataset,
+        Place.stats_json(choice.stats, features) if choice.stats else None,
+    )
+    not_normalised = dict.fromkeys(modes, FeatureStatistics({}, NOT_NORMALISED))
+    return not_normalised | dict(zip(features, found, strict=True))
+
+
+def _known_mode(mode: str, where: str) -> str:
+    if mode not in MODE_STATISTICS:
+        raise CheckpointError(f"{where} is {mode!r}, known are {', '.join(MODE_STATISTICS)}")
+    return mode

@@ -1,0 +1,301 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can be known to be wrong between a checkpoint and a robot before anything moves.
+
+What the checkpoint expects is compared with the robot file, the calibration and, where given, the topics and the pose
+of the arm. The result is a report: facts for people to read, findings that say what to do. It needs no torch and no
+weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy.typing as npt
+
+from smolvla_ros.finding import Finding
+from smolvla_ros.policy.preflight.camera_names import match_cameras, match_topics
+from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA, check_pose, compare_pose
+from smolvla_ros.policy.preflight.unit_evidence import Values, check_units, with_units
+from smolvla_ros.robot import RobotSpec, RobotSpecError
+from smolvla_ros.units import UNIT_TEXT, MotorCalibration
+
+if TYPE_CHECKING:
+    from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
+
+SPREADS = {
+    "MEAN_STD": ("std",),
+    "MIN_MAX": ("min", "max"),
+    "QUANTILES": ("q01", "q99"),
+    "QUANTILE10": ("q10", "q90"),
+}
+UNMOVED = 1e-3  # LeRobot units; a servo's tick is 0.09 degrees, so a smaller spread is none
+RATE_TOLERANCE = 1.05
+PLAUSIBLE_FPS = (2.0, 250.0)  # of robot data; other figures are no frame rate
+SHOWN_STATISTICS = ("mean", "std", "min", "max")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of one feature: those that there are, (dim,) each, the mode of normalisation, and where they are from."""
+
+    values: Values
+    mode: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What a checkpoint expects of a robot."""
+
+    name: str
+    image_keys: tuple[str, ...]  # short names, in the order in which the network sees them
+    image_size: int  # side of the square that images are fitted into, pixels
+    state_dim: int
+    action_dim: int
+    chunk_size: int
+    state: Statistics
+    action: Statistics
+    tokenizer: str
+    fps: float | None = None  # of the training data; None: the checkpoint does not say
+    renames: Mapping[str, str] = field(default_factory=dict)  # short image name -> image key
+
+    @classmethod
+    def of(cls, spec: CheckpointSpec) -> Expectations:
+        from smolvla_ros.policy.checkpoint.config import short_name  # here, because it imports torch
+
+        config, processors = spec.config, spec.processors
+        state, action = processors.state_statistics, processors.action_statistics
+        return cls(
+            name=spec.name,
+            image_keys=config.cameras,
+            image_size=config.image_size,
+            state_dim=config.state_dim,
+            action_dim=config.action_dim,
+            chunk_size=config.chunk_size,
+            state=Statistics(state.values, processors.state.mode, state.source),
+            action=Statistics(action.values, processors.action.mode, action.source),
+            tokenizer=spec.tokenizer_name,
+            fps=spec.fps,
+            renames={short_name(old): short_name(new) for old, new in processors.rename.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The robot's side. Empty or None: not known, and then not compared."""
+
+    robot: RobotSpec
+    calibration: Mapping[str, MotorCalibration] | None = None
+    cameras: Sequence[str] = ()  # chosen by name; empty: one for each image
+    units: str = ""  # confirmed by a person for the arm's joints: one of CONFIRMABLE
+    topics: Mapping[str, str] = field(default_factory=dict)  # camera or image key -> image topic
+    positions_rad: npt.ArrayLike | None = None  # (joints,), in the robot's order
+    max_pose_sigma: float = DEFAULT_MAX_SIGMA
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a checkpoint and a robot are to each other: lines of text by subject, and what is wrong."""
+
+    facts: Mapping[str, tuple[str, ...]]
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+
+def preflight(expected: Expectations, setup: Setup) -> Report:
+    """Compare a checkpoint with a robot; raises RobotSpecError for a chosen camera that the robot file lacks."""
+    robot = with_units(setup.robot, setup.units)
+    match = match_cameras(expected.name, expected.image_keys, robot, setup.cameras, expected.renames)
+    feeds = match_topics(match.image_keys, robot, setup.topics)
+    facts = {
+        "checkpoint": (
+            f"{expected.name}: {expected.state_dim} state and {expected.action_dim} action values, "
+            f"chunks of {expected.chunk_size}",
+        ),
+        "cameras": _cameras(expected, robot, match.image_keys, feeds.topics),
+        "state": _statistics(expected.state, robot),
+        "action": _statistics(expected.action, robot),
+        "units": _units(robot, setup),
+        "rate": (_rate(expected, robot),),
+        "tokenizer": (expected.tokenizer,),
+    }
+    found: list[Finding | None] = [match.finding or feeds.finding]
+    of_dimensions = check_dimensions(expected.name, expected.state_dim, expected.action_dim, robot)
+    of_calibration = _check_calibration(setup)
+    found += [of_dimensions, of_calibration]
+    if not of_dimensions:
+        calibration = setup.calibration if not of_calibration else None
+        statistics = {"state": expected.state.values, "action": expected.action.values}
+        of_spread = [
+            _check_spread("state", expected.state, robot),
+            _check_spread("action", expected.action, robot),
+        ]
+        found += of_spread
+        found.append(check_units(robot, calibration, statistics, confirmed=bool(setup.units)))
+        if setup.positions_rad is not None:
+            facts["pose"] = _pose(robot, calibration, expected, setup.positions_rad)
+            found.append(
+                check_pose(
+                    robot, calibration, expected.state.values, setup.positions_rad, setup.max_pose_sigma
+                )
+            )
+    found.append(_check_rate(expected, robot))
+    findings = [finding for finding in found if finding]
+    return Report(facts, tuple(sorted(findings, key=lambda finding: finding.severity)))  # errors first
+
+
+def check_dimensions(checkpoint: str, state_dim: int, action_dim: int, robot: RobotSpec) -> Finding | None:
+    """Whether state and action have one value for each joint."""
+    joints = len(robot.joints)
+    if state_dim == action_dim == joints:
+        return None
+    return Finding(
+        "error",
+        "dimensions",
+        f"checkpoint '{checkpoint}' has {state_dim} state and {action_dim} action values, robot '{robot.name}' has "
+        f"{joints} joints",
+        "Take a checkpoint trained on this arm, or its robot file",
+    )
+
+
+def _check_calibration(setup: Setup) -> Finding | None:
+    try:
+        setup.robot.units(setup.calibration)
+    except RobotSpecError as error:
+        return Finding("error", "calibration", str(error))
+    return None
+
+
+def _check_spread(feature: str, statistics: Statistics, robot: RobotSpec) -> Finding | None:
+    """Values are divided by the spread: where it is nothing, a touch of the joint drowns all else."""
+    names = SPREADS.get(statistics.mode, ())
+    if not names:
+        return None
+    spread = statistics.values[names[-1]] - (statistics.values[names[0]] if len(names) == 2 else 0)
+    still = [joint.name for joint, value in zip(robot.joints, spread.tolist()) if value < UNMOVED]
+    if not still:
+        return None
+    consequence = (
+        "there any other position becomes a huge number"
+        if feature == "state"
+        else "the policy will not move it"
+    )
+    return Finding(
+        "error" if feature == "state" else "warning",
+        "statistics",
+        f"{', '.join(still)} did not move in the data ({feature} {' to '.join(names)} without spread): {consequence}",
+        f"From {statistics.source}: check that they are of this arm's data, and train on data in which it moves",
+    )
+
+
+def _check_rate(expected: Expectations, robot: RobotSpec) -> Finding | None:
+    if expected.fps is None or not PLAUSIBLE_FPS[0] <= expected.fps <= PLAUSIBLE_FPS[1]:
+        return None
+    faster = robot.rate_hz / expected.fps
+    if 1 / RATE_TOLERANCE <= faster <= RATE_TOLERANCE:
+        return None
+    return Finding(
+        "error" if faster > 1 else "warning",
+        "rate",
+        f"the data have {expected.fps:.4g} frames per second, the robot file says rate_hz {robot.rate_hz:.4g}: the arm "
+        f"would move {faster:.2g} times as fast as it was taught",
+        f"Set `rate_hz: {expected.fps:.1f}` in the robot file",
+    )
+
+
+# Facts
+
+
+def _cameras(
+    expected: Expectations, robot: RobotSpec, image_keys: Mapping[str, str], topics: Mapping[str, str]
+) -> tuple[str, ...]:
+    cameras = {key: robot.camera(name) for name, key in image_keys.items()}
+    rows = []
+    for number, key in enumerate(expected.image_keys, 1):
+        camera = cameras.get(key)
+        row = [f"{number}.", key, "<-"]
+        if camera is None:
+            rows.append([*row, "nothing", "", ""])
+            continue
+        size = fitted_size(camera.width, camera.height, expected.image_size)
+        square = f"{expected.image_size}x{expected.image_size}"
+        fitted = f"{camera.width}x{camera.height} becomes {size[0]}x{size[1]} of {square}"
+        rows.append([*row, camera.name, topics[camera.name], fitted])
+    renamed = tuple(f"its own rename: {old} -> {new}" for old, new in expected.renames.items())
+    return (*aligned(rows), *renamed)
+
+
+def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height of an image after it is fitted into a square; the rest is black, at the left or top."""
+    ratio = max(width, height) / side
+    return max(int(width / ratio), 1), max(int(height / ratio), 1)
+
+
+def _statistics(statistics: Statistics, robot: RobotSpec) -> tuple[str, ...]:
+    shown = [name for name in SHOWN_STATISTICS if name in statistics.values]
+    head = (
+        f"{statistics.mode}, {statistics.source}"
+        if statistics.values
+        else f"{statistics.mode}: {statistics.source}"
+    )
+    columns = [statistics.values[name].tolist() for name in shown]
+    names = robot.joint_names if columns and len(columns[0]) == len(robot.joints) else map(str, range(99))
+    rows = (
+        [[name, *(f"{value:.4g}" for value in values)] for name, *values in zip(names, *columns)]
+        if columns
+        else []
+    )
+    return (head, *aligned([["", *shown], *rows], numbers=True)) if rows else (head,)
+
+
+def _units(robot: RobotSpec, setup: Setup) -> tuple[str, ...]:
+    words = {joint.name: UNIT_TEXT[joint.unit] for joint in robot.joints}
+    usual = max(words.values(), key=list(words.values()).count)
+    said = ", ".join([usual, *(f"{name} {word}" for name, word in words.items() if word != usual)])
+    source = f"confirmed by units:={setup.units}" if setup.units else "as the robot file says"
+    reach = "the calibration" if setup.calibration else "the URDF (no calibration given)"
+    needs = [joint.name for joint in robot.joints if joint.unit != "degrees"]
+    lines = [f"{said} ({source})", f"the joints' reach is that of {reach}"]
+    if needs and not setup.calibration:
+        lines.append(f"the policy node needs the calibration for {', '.join(needs)}")
+    return tuple(lines)
+
+
+def _rate(expected: Expectations, robot: RobotSpec) -> str:
+    if expected.fps is None:
+        data = "the checkpoint does not say that of its data"
+    elif not PLAUSIBLE_FPS[0] <= expected.fps <= PLAUSIBLE_FPS[1]:
+        data = f"its statistics make it {expected.fps:.4g} frames per second for the data, not compared"
+    else:
+        data = f"the data have {expected.fps:.4g} frames per second"
+    return f"{robot.rate_hz:.4g} actions per second (robot file); {data}"
+
+
+def _pose(
+    robot: RobotSpec,
+    calibration: Mapping[str, MotorCalibration] | None,
+    expected: Expectations,
+    positions_rad: npt.ArrayLike,
+) -> tuple[str, ...]:
+    poses = compare_pose(robot, calibration, expected.state.values, positions_rad)
+    left_out = sorted(set(robot.joint_names) - {pose.name for pose in poses}, key=robot.joint_names.index)
+    rows = [[p.name, f"{p.value:.1f}", p.unit, f"{p.sigma:.1f} sigma"] for p in poses]
+    return (*aligned(rows, numbers=True), *([f"not compared: {', '.join(left_out)}"] if left_out else []))
+
+
+def aligned(rows: Sequence[Sequence[str]], numbers: bool = False) -> tuple[str, ...]:
+    """Rows as lines with columns under each other; `numbers`: all but the first column to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return tuple(
+        "  ".join(
+            cell.rjust(width) if numbers and index else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,335 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The network of SmolVLA, in the order in which a chunk comes about: see, read, think, then act.
+
+    images -> vision tower -> connector --+
+    task   -> embedding ------------------+--> prefix -> language model -> keys and values of every layer
+    state  -> projection -----------------+                                   |
+    noise  -> 10 steps of the action expert, which looks at those keys and values -> chunk of actions
+
+The prefix is computed once per chunk, and so is all that stays the same over the steps. Types follow the
+weights (see `parameter_dtype` in weights.py). Units, names and files are the business of the other modules;
+tensors come in ready.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch users know
+from torch import Tensor, nn
+
+from smolvla_ros.policy.checkpoint.config import (
+    BackboneConfig,
+    SmolVLAConfig,
+    TransformerConfig,
+    expert_config,
+)
+from smolvla_ros.policy.smolvla.realtime_chunking import Guidance
+from smolvla_ros.policy.smolvla.side_by_side import side_by_side
+from smolvla_ros.policy.smolvla.transformer import (
+    Layer,
+    Layers,
+    RMSNorm,
+    Rotation,
+    as_read,
+    attend,
+    block_mask,
+    hide,
+    rotate,
+    rotation,
+)
+from smolvla_ros.policy.smolvla.vision import Connector, VisionTower
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What the policy sees, as tokens: image tokens of each camera, task, state, padding."""
+
+    embeddings: Tensor  # (B, tokens, width)
+    valid: Tensor  # bool (B, tokens); false for padding and masked cameras
+    starts_block: Tensor  # bool (B, tokens); true for the state, which sees the rest and is not seen by it
+
+    positions: Tensor  # int64 (B, tokens); padding takes none, so that the amount of it changes nothing
+    padded: bool = True  # whether there may be tokens that are not valid
+
+    def without_padding(self) -> Prefix:
+        """Only the valid tokens, of a batch of one. No result changes: nobody looks at the others."""
+        kept = self.valid[0]
+        return Prefix(
+            self.embeddings[:, kept],
+            self.valid[:, kept],
+            self.starts_block[:, kept],
+            self.positions[:, kept],
+            padded=False,
+        )
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the action expert looks at, the same in every step of the flow."""
+
+    keys: Sequence[Tensor]  # of each layer, as `as_read` makes them
+    values: Sequence[Tensor]
+    self_hidden: Tensor  # what the actions may not look at, of prefix and actions; see `hide`
+    cross_hidden: Tensor | None  # of the prefix alone; None if nothing
+    self_rotation: Rotation  # actions are counted on from the prefix
+    cross_rotation: Rotation  # actions are counted from 0
+
+
+Velocity = Callable[[Context, Tensor, Tensor], Tensor]
+
+
+class LanguageModel(nn.Module):
+    """The kept layers of the backbone's language model; of the last one only keys and values are used."""
+
+    def __init__(self, config: TransformerConfig, vocabulary: int) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(vocabulary, config.width)
+        self.layers = Layers(Layer(config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.width, config.norm_eps)
+
+
+class ActionExpert(nn.Module):
+    """Some layers attend to prefix and actions in one, the others re-project the prefix and see only it."""
+
+    def __init__(self, config: TransformerConfig, self_attention: Sequence[bool]) -> None:
+        super().__init__()
+        cached = config.kv_heads * config.head_dim
+        self.layers = Layers(Layer(config, None if own else cached) for own in self_attention)
+        self.norm = RMSNorm(config.width, config.norm_eps)
+
+
+class Block(NamedTuple):
+    """A part of the network that can be rearranged by itself."""
+
+    name: str  # of the module in the network
+    module: nn.Module
+    rows: int  # how many rows it multiplies at a time, about
+
+
+class Network(nn.Module):
+    """`image_start` and `image_end`: token ids put around every image (none in published checkpoints)."""
+
+    def __init__(
+        self,
+        config: SmolVLAConfig,
+        backbone: BackboneConfig,
+        image_start: Sequence[int] = (),
+        image_end: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.head_dim = backbone.text.head_dim
+        self.batches_images = False  # all cameras at once: the same but for the order of sums
+        self.image_start, self.image_end = tuple(image_start), tuple(image_end)
+        self.self_attention = tuple(config.attends_to_itself(layer) for layer in range(backbone.text.layers))
+        expert = expert_config(backbone.text, config.expert_width_multiplier)
+        self.vision = VisionTower(backbone.vision)
+        self.connector = Connector(backbone.vision, backbone.text.width)
+        self.text = LanguageModel(backbone.text, backbone.vocabulary)
+        self.expert = ActionExpert(expert, self.self_attention)
+        self.state_proj = nn.Linear(config.max_state_dim, backbone.text.width)
+        self.action_in_proj = nn.Linear(config.max_action_dim, expert.width)
+        self.action_time_mlp_in = nn.Linear(2 * expert.width, expert.width)
+        self.action_time_mlp_out = nn.Linear(expert.width, expert.width)
+        self.action_out_proj = nn.Linear(expert.width, config.max_action_dim)
+
+    def blocks(self) -> Iterator[Block]:
+        """What is repeated or large, in the order of the weights."""
+        patches = self.vision.side**2
+        tokens = patches // self.connector.factor**2
+        for name, part, rows in (
+            ("vision", self.vision, patches),
+            ("connector", self.connector, tokens),
+            ("text", self.text, 3 * tokens),
+            ("expert", self.expert, self.config.chunk_size),
+        ):
+            if isinstance(part, Connector):
+                yield Block(name, part, rows)
+            else:
+                for index, layer in enumerate(part.layers):
+                    yield Block(f"{name}.layers.{index}", layer, rows)
+
+    @property
+    def times(self) -> list[float]:
+        """Of the flow, where its velocity is asked for: from 1 (noise) on towards 0 (actions)."""
+        return [1.0 + index * self._step for index in range(self.config.num_steps)]
+
+    @property
+    def _step(self) -> float:
+        return -1.0 / self.config.num_steps
+
+    def sample(
+        self,
+        context: Context,
+        noise: Tensor,
+        guidance: Guidance | None = None,
+        velocity_at: Velocity | None = None,
+    ) -> Tensor:
+        """Follow the flow from noise (t = 1) to actions (t = 0); both float32 (B, chunk, max_action_dim).
+
+        `velocity_at`: stands in for `velocity`, such as its compiled form.
+        """
+        velocity_at = velocity_at or self.velocity
+        embeddings = self.embed_times(self.times).to(noise.device)
+        x = noise
+        for index, embedding in enumerate(embeddings):
+            velocity = velocity_at(context, x, embedding)
+            if guidance is not None:
+                velocity = guidance.pull(velocity, x, index)
+            x = x + self._step * velocity
+        return x
+
+    # See and read
+
+    def see(
+        self,
+        images: Sequence[Tensor],
+        image_valid: Sequence[bool],
+        tokens: Tensor,
+        tokens_valid: Tensor,
+        state: Tensor,
+        keeps_padding: bool,
+    ) -> Context:
+        """All that a chunk's steps have in common, of the inputs of `embed_prefix`.
+
+        Without padding there is less to compute (batch of one); with it there is one shape for all tasks.
+        """
+        prefix = self.embed_prefix(images, image_valid, tokens, tokens_valid, state)
+        if not keeps_padding:
+            prefix = prefix.without_padding()
+        return self.context(prefix, *self.read_prefix(prefix))
+
+    def embed_prefix(
+        self,
+        images: Sequence[Tensor],
+        image_valid: Sequence[bool],
+        tokens: Tensor,
+        tokens_valid: Tensor,
+        state: Tensor,
+    ) -> Prefix:
+        """Images float (B, 3, side, side) in -1..1, tokens int64 (B, n), state float32 (B, max_state_dim)."""
+        parts: list[Tensor] = []
+        valid: list[Tensor] = []
+
+        def add(part: Tensor, counts: bool) -> None:
+            parts.append(part)
+            valid.append(torch.full(part.shape[:2], counts, device=part.device))
+
+        for image, seen, counts in zip(images, self._look(images), image_valid, strict=True):
+            add(self._embed_ids(self.image_start, image), True)
+            # The factor has the type of the image tokens: sqrt(960) was 31 in bfloat16 training, and must be.
+            add(seen * torch.tensor(seen.shape[-1] ** 0.5, dtype=seen.dtype, device=seen.device), counts)
+            add(self._embed_ids(self.image_end, image), True)
+        words = self.text.embed_tokens(tokens)
+        parts.append(words * math.sqrt(words.shape[-1]))
+        valid.append(tokens_valid)
+        add(self.state_proj(state)[:, None], True)
+        length = sum(part.shape[1] for part in parts)
+        padding = max(self.config.prefix_length - length, 0)
+        starts_block = torch.zeros(1, length + padding, dtype=torch.bool, device=state.device)
+        starts_block[:, length - 1] = True
+        is_valid = F.pad(torch.cat(valid, dim=1), (0, padding))
+        return Prefix(
+            embeddings=F.pad(torch.cat(parts, dim=1), (0, 0, 0, padding)),
+            valid=is_valid,
+            starts_block=starts_block.expand(state.shape[0], -1),
+            positions=torch.cumsum(is_valid, dim=1) - 1,
+        )
+
+    def _look(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The tokens of each image."""
+        dtype = self.vision.patch_embedding.weight.dtype
+        if self.batches_images:
+            tokens: Tensor = self.connector(self.vision(torch.cat(list(images)).to(dtype)))
+            return torch.split(tokens, len(images[0]))
+
+        def look(image: Tensor) -> Tensor:
+            seen: Tensor = self.connector(self.vision(image.to(dtype)))
+            return seen
+
+        if images[0].device.type == "cpu":
+            return side_by_side(look, images)
+        return [look(image) for image in images]
+
+    def _embed_ids(self, ids: Sequence[int], image: Tensor) -> Tensor:
+        tokens = torch.tensor(ids, dtype=torch.int64, device=image.device)
+        embedded: Tensor = self.text.embed_tokens(tokens)
+        return embedded.expand(image.shape[0], -1, -1)
+
+    def read_prefix(self, prefix: Prefix) -> tuple[list[Tensor], list[Tensor]]:
+        """Run the language model over the prefix; keys (rotated) and values of every layer."""
+        turn = rotation(prefix.positions, self.head_dim)
+        hidden = hide(block_mask(prefix.valid, prefix.starts_block))
+        keys, values = [], []
+        x = prefix.embeddings
+        for layer in self.text.layers:
+            query, key, value = layer.self_attn.queries_keys_values(layer.input_layernorm(x), turn)
+            keys.append(key)
+            values.append(value)
+            if layer is not self.text.layers[-1]:  # nobody looks at what the last layer puts out
+                x = layer.output(x, attend(query, *as_read(key, value), hidden))
+        return keys, values
+
+    # Think and act
+
+    def context(self, prefix: Prefix, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Context:
+        """What the action expert needs of a prefix; keys and values are those of `read_prefix`."""
+        keys, values = list(keys), list(values)
+        for index, layer in enumerate(self.expert.layers):
+            if not self.self_attention[index]:  # re-projected, without rotating the keys again
+                seen = keys[index].flatten(2), values[index].flatten(2)
+                keys[index], values[index] = layer.self_attn.keys_values(*seen)
+            keys[index], values[index] = as_read(keys[index], values[index])
+        valid = prefix.valid
+        batch, actions = len(valid), self.config.chunk_size
+        visible = valid[:, None, :].expand(batch, actions, -1)
+        ones = torch.ones(batch, actions, dtype=torch.bool, device=valid.device)
+        own = torch.arange(actions, device=valid.device).expand(batch, -1)
+        return Context(
+            keys=keys,
+            values=values,
+            self_hidden=hide(torch.cat([visible, block_mask(ones, ones)], dim=2)),
+            cross_hidden=hide(visible) if prefix.padded else None,
+            self_rotation=rotation(valid.sum(dim=1, keepdim=True) + own, self.head_dim),
+            cross_rotation=rotation(own, self.head_dim),
+        )
+
+    def velocity(self, context: Context, x: Tensor, time_embedding: Tensor) -> Tensor:
+        """Where the flow goes from x (B, chunk, max_action_dim) at one time; same shape, float32."""
+        h = self.embed_actions(x, time_embedding)
+        for index, layer in enumerate(self.expert.layers):
+            normed = layer.input_layernorm(h)
+            keys, values = context.keys[index], context.values[index]
+            hidden = context.cross_hidden
+            if self.self_attention[index]:
+                hidden = context.self_hidden
+                queries, *own = layer.self_attn.queries_keys_values(normed, context.self_rotation)
+                own_keys, own_values = as_read(*own)
+                keys, values = torch.cat([keys, own_keys], dim=3), torch.cat([values, own_values], dim=2)
+            else:
+                queries = rotate(layer.self_attn.queries(normed), context.cross_rotation)
+            h = layer.output(h, attend(queries, keys, values, hidden))
+        out: Tensor = self.action_out_proj(self.expert.norm(h).to(torch.float32))
+        return out
+
+    def embed_actions(self, x: Tensor, time_embedding: Tensor) -> Tensor:
+        """Actions under way (B, chunk, max_action_dim) and the time's embedding (width,) to expert tokens."""
+        actions = self.action_in_proj(x)
+        both = torch.cat([actions, time_embedding.expand_as(actions)], dim=2)
+        out: Tensor = self.action_time_mlp_out(F.silu(self.action_time_mlp_in(both)))
+        return out
+
+    def embed_times(self, times: Sequence[float]) -> Tensor:
+        """Sinusoids of the flow's times, float32 (times, expert width), by way of float64, so on the CPU."""
+        half = self.action_in_proj.out_features // 2
+        low, high = self.config.min_period, self.config.max_period
+        periods = low * (high / low) ** torch.linspace(0.0, 1.0, half, dtype=torch.float64)
+        time = torch.tensor(times, dtype=torch.float32).to(torch.float64)  # float32 as in training
+        phases = 1.0 / periods[None, :] * 2 * math.pi * time[:, None]
+        return torch.cat([torch.sin(phases), torch.cos(phases)], dim=1).to(torch.float32)

@@ -1,0 +1,81 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Real-time chunking: a new chunk sets in where the plan that is executed meanwhile will be.
+
+While a chunk is inferred the arm goes on with what is left of the last one. In every step of the flow the
+chunk under way is therefore pulled towards that leftover: fully where it will be executed before the new
+chunk is there (the first `inference_delay` rows), less and less after that, not at all from
+`execution_horizon` on. After Black et al., "Real-Time Execution of Action Chunking Flow Policies"
+(arXiv 2506.07339), in the form of LeRobot 0.4.4: there the Jacobian of the paper's correction is the
+identity, so the pull is an expression of tensors and needs no gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch users know
+from torch import Tensor
+
+from smolvla_ros.policy.guidance_settings import GuidanceSettings
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """The pull towards one leftover, constant over the flow; shapes depend on the checkpoint alone."""
+
+    leftover: Tensor  # float32 (1, chunk, max_action_dim), normalised; zeros where there is none
+    weights: Tensor  # float32 (1, chunk, 1), 0..1: how much each row is followed
+    times: Tensor  # float32 (steps,), of the flow: 1 is noise, 0 is actions
+    strengths: Tensor  # float32 (steps,)
+
+    @classmethod
+    def towards(
+        cls,
+        leftover: Tensor,
+        settings: GuidanceSettings,
+        chunk_size: int,
+        max_action_dim: int,
+        times: Sequence[float],
+    ) -> Guidance:
+        """`leftover`: normalised float32 (rows, action_dim), one row or more; beyond `chunk_size` it is cut."""
+        rows = leftover[:chunk_size]
+        padding = (0, max_action_dim - rows.shape[1], 0, chunk_size - len(rows))
+        end = min(settings.execution_horizon, len(rows))
+        weights = prefix_weights(settings.schedule, settings.inference_delay, end, chunk_size)
+        return cls(
+            leftover=F.pad(rows, padding)[None],
+            weights=weights.to(leftover.device)[None, :, None],
+            times=torch.tensor(times, dtype=torch.float32, device=leftover.device),
+            strengths=guidance_strengths(times, settings.max_weight).to(leftover.device),
+        )
+
+    def pull(self, velocity: Tensor, x: Tensor, step: int) -> Tensor:
+        """The velocity at x, bent towards the leftover; all (B, chunk, max_action_dim)."""
+        actions = x - self.times[step] * velocity  # where the flow would end if it went straight on
+        missing = (self.leftover - actions) * self.weights
+        return velocity - self.strengths[step] * missing
+
+
+def prefix_weights(schedule: str, start: int, end: int, total: int) -> Tensor:
+    """How much each of `total` rows is followed, float32: 1 before `start`, 0 from `end` on."""
+    start = min(start, end)
+    falling = torch.linspace(1.0, 0.0, end - start + 2)[1:-1]
+    if schedule == "zeros":
+        falling = torch.zeros_like(falling)
+    elif schedule == "ones":
+        falling = torch.ones_like(falling)
+    elif schedule == "exp":
+        falling = falling * (torch.expm1(falling) / (math.e - 1))
+    return torch.cat([torch.ones(start), falling, torch.zeros(total - end)])
+
+
+def guidance_strengths(times: Sequence[float], max_weight: float) -> Tensor:
+    """Of the pull at each time of the flow, float32: the paper's, which diverges at both ends, bounded."""
+    done = torch.tensor([1.0 - time for time in times], dtype=torch.float32)  # the paper counts from 0 to 1
+    left = 1.0 - done
+    strength = left / done * ((left**2 + done**2) / left**2)
+    return strength.nan_to_num(nan=max_weight, posinf=max_weight).clamp(max=max_weight)

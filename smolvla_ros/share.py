@@ -1,0 +1,27 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The files that are installed with the package: config/, urdf/, launch/ and executables.txt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = "smolvla_ros"
+
+
+class InstallationError(FileNotFoundError):
+    """The package is installed without its files; the message says where they were expected."""
+
+
+def share_folder() -> Path:
+    """The checkout, or share/smolvla_ros as installed; raises InstallationError."""
+    here = Path(__file__).parent
+    for folder in (here.parent, *(above / "share" / PACKAGE for above in here.parents)):
+        if (folder / "config" / "so100.yaml").is_file():
+            return folder
+    raise InstallationError(f"no share/{PACKAGE}/config/so100.yaml above {here}; install the package again")
+
+
+def find_robot_file(robot: str) -> Path:
+    """A robot file by its path, or one of the package by its name, such as so101; so100 for an empty name."""
+    return Path(robot) if Path(robot).suffix else share_folder() / "config" / f"{robot or 'so100'}.yaml"

@@ -1,0 +1,190 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A picture of the arm on a table with coloured blocks, as one of its cameras would see it.
+
+For trying the whole suite without a robot: the pictures follow the joints, in real time on a fraction of a
+core. Flat shading, hard shadows on the table, no physics: blocks stay where they are. A checkpoint trained on
+real pictures is not expected to act well on these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.simulation.kinematics import Kinematics
+from smolvla_ros.simulation.pinhole import (
+    NEAR_M,
+    SUBPIXEL_BITS,
+    SceneCamera,
+    SceneError,
+    View,
+    clip_to_near,
+    subpixels,
+)
+from smolvla_ros.simulation.solids import Block, PosedSolids, Solids
+from smolvla_ros.simulation.table import Table
+from smolvla_ros.simulation.visibility import painting_order
+from smolvla_ros.urdf import Urdf
+
+FloatArray = npt.NDArray[np.float64]
+ImageArray = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
+PixelArray = npt.NDArray[np.int32]
+
+BLOCKS = (
+    Block((0.24, -0.09, 0.0125), 0.025, (206, 40, 36), yaw_rad=0.35),
+    Block((0.29, 0.03, 0.0125), 0.025, (44, 150, 66), yaw_rad=-0.5),
+    Block((0.20, 0.12, 0.0125), 0.025, (38, 82, 190), yaw_rad=0.1),
+)
+LIGHT = np.array([0.3, -0.4, 0.85]) / np.linalg.norm([0.3, -0.4, 0.85])  # towards the lamp, in the root frame
+SHADOW = 0.62  # brightness of the table where the lamp does not reach
+
+
+class Scene:
+    """An arm on a table with blocks; one object serves any number of cameras, from one thread.
+
+    `noise` is the standard deviation of the sensor noise in grey levels, 0 for none. The same seed and the
+    same calls give the same pictures.
+    """
+
+    def __init__(
+        self, urdf: Urdf, blocks: Sequence[Block] = BLOCKS, *, noise: float = 2.0, seed: int = 0
+    ) -> None:
+        self.kinematics = Kinematics(urdf)
+        self._solids = Solids(urdf, blocks)
+        self._table = Table(seed)
+        self._noise = _SensorNoise(noise, seed)
+        self._backgrounds: dict[SceneCamera, tuple[FloatArray, ImageArray]] = {}
+
+    def render(self, positions: Mapping[str, float], camera: SceneCamera) -> ImageArray:
+        """A picture (height, width, 3) RGB uint8 with the joints at `positions` [rad].
+
+        Raises KinematicsError when a joint is missing, SceneError when the URDF lacks the camera's frame.
+        """
+        poses = self.kinematics.link_poses(positions)
+        if camera.frame_id not in poses:
+            raise SceneError(f"the URDF has no camera frame '{camera.frame_id}' (it has {', '.join(poses)})")
+        solids = self._solids.pose(poses)
+        view = View(camera, poses[camera.frame_id])
+        image = self._background(view)
+        if self._solids.count:
+            self._darken_shadows(image, view, solids)
+            self._paint_solids(image, view, solids)
+        return self._noise.add_to(image)
+
+    def _background(self, view: View) -> ImageArray:
+        """The bare table; kept for as long as the camera stands still."""
+        kept = self._backgrounds.get(view.camera)
+        if kept is None or not np.array_equal(kept[0], view.pose):
+            kept = (view.pose, self._table.draw(view))
+            self._backgrounds[view.camera] = kept
+        return kept[1].copy()
+
+    def _darken_shadows(self, image: ImageArray, view: View, solids: PosedSolids) -> None:
+        """Every face that looks at the lamp throws its shadow on the table."""
+        ground = solids.vertices - LIGHT * (solids.vertices[:, 2:] / LIGHT[2])
+        faces = _FacesInView(self._solids, view, ground)
+        mask = np.zeros(image.shape[:2], np.uint8)
+        for face in np.flatnonzero(solids.normals @ LIGHT > 0.0).tolist():
+            polygon = faces.polygon(face)
+            if polygon is not None:
+                cv2.fillConvexPoly(mask, polygon, (255,), cv2.LINE_8, SUBPIXEL_BITS)
+        cv2.copyTo(cv2.convertScaleAbs(image, alpha=SHADOW), mask, image)
+
+    def _paint_solids(self, image: ImageArray, view: View, solids: PosedSolids) -> None:
+        """Far solids first; of a convex one the faces that look at the camera never hide one another."""
+        faces = _FacesInView(self._solids, view, solids.vertices)
+        lamp = np.maximum(solids.normals @ LIGHT, 0.0)
+        # light from all around, from above, from the lamp
+        brightness = 0.56 + 0.12 * solids.normals[:, 2] + 0.34 * lamp
+        colours = np.clip(self._solids.face_rgb * brightness[:, None], 0, 255).tolist()
+        facing: list[list[int]] = [[] for _ in range(self._solids.count)]
+        visible = np.flatnonzero(solids.normals @ view.eye > solids.offsets)
+        for face, solid in zip(visible.tolist(), self._solids.face_solid[visible].tolist(), strict=True):
+            facing[solid].append(face)
+        overlap = faces.overlap()
+        for solid in painting_order(solids, view.eye, overlap):
+            for face in facing[solid] if overlap[solid, solid] else ():
+                polygon = faces.polygon(face)
+                if polygon is not None:
+                    cv2.fillConvexPoly(image, polygon, colours[face], cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+class _FacesInView:
+    """All faces as polygons of one picture; `vertices` (n, 3) are those of the solids or of their shadows."""
+
+    def __init__(self, solids: Solids, view: View, vertices: FloatArray) -> None:
+        self._solids = solids
+        self._view = view
+        self._points = view.to_camera(vertices)
+        self._pixels = view.to_pixels(self._points)
+        self._fixed_point = subpixels(self._pixels)
+        self._behind = self._points[:, 2] < NEAR_M
+        behind, first = self._behind[solids.face_vertices], solids.first_face_vertex
+        self._partly_behind: list[bool] = np.logical_or.reduceat(behind, first).tolist()
+        self._wholly_behind: list[bool] = np.logical_and.reduceat(behind, first).tolist()
+
+    def polygon(self, face: int) -> PixelArray | None:
+        """The face as OpenCV draws it, None when it is behind the camera."""
+        if self._wholly_behind[face]:
+            return None
+        vertices = self._solids.faces[face]
+        if self._partly_behind[face]:
+            return self._view.outline(self._points[vertices])
+        polygon: PixelArray = self._fixed_point[vertices]
+        return polygon
+
+    def overlap(self) -> BoolArray:
+        """(solids, solids): whether their bounding rectangles share a pixel; the diagonal: who is in view."""
+        first = self._solids.first_vertex
+        low = np.minimum.reduceat(self._pixels, first, axis=0)
+        high = np.maximum.reduceat(self._pixels, first, axis=0)
+        partly, wholly = (f.reduceat(self._behind, first) for f in (np.logical_or, np.logical_and))
+        low[wholly], high[wholly] = np.inf, -np.inf
+        for solid in np.flatnonzero(partly & ~wholly).tolist():
+            low[solid], high[solid] = self._bounds_of_cut(solid)
+        camera = self._view.camera
+        low, high = np.maximum(low, -1.0), np.minimum(high, (camera.width, camera.height))
+        return np.asarray(
+            (np.maximum(low[:, None], low[None]) <= np.minimum(high[:, None], high[None])).all(axis=2)
+        )
+
+    def _bounds_of_cut(self, solid: int) -> tuple[FloatArray, FloatArray]:
+        """The bounding rectangle of that part of a solid which is before the camera."""
+        faces = np.flatnonzero(self._solids.face_solid == solid).tolist()
+        kept = np.concatenate([clip_to_near(self._points[self._solids.faces[face]]) for face in faces])
+        pixels = self._view.to_pixels(kept)
+        return pixels.min(axis=0), pixels.max(axis=0)
+
+
+class _SensorNoise:
+    """Sensor noise, cut from a prepared sheet at a random place: drawn anew it would cost the most."""
+
+    MARGIN = 64
+
+    def __init__(self, deviation: float, seed: int) -> None:
+        self._deviation = deviation
+        self._rng = np.random.default_rng(seed)
+        self._sheets: dict[tuple[int, ...], tuple[ImageArray, ImageArray]] = {}
+
+    def add_to(self, image: ImageArray) -> ImageArray:
+        """The image with noise, limited to 0 .. 255."""
+        if self._deviation <= 0.0:
+            return image
+        if image.shape not in self._sheets:
+            shape = (image.shape[0] + self.MARGIN, image.shape[1] + self.MARGIN, 3)
+            noise = np.rint(self._rng.normal(0.0, self._deviation, shape))
+            self._sheets[image.shape] = (
+                np.clip(noise, 0, 255).astype(np.uint8),
+                np.clip(-noise, 0, 255).astype(np.uint8),
+            )
+        row, column = self._rng.integers(0, self.MARGIN, 2).tolist()
+        part = (slice(row, row + image.shape[0]), slice(column, column + image.shape[1]))
+        brighter, darker = self._sheets[image.shape]
+        cv2.add(image, brighter[part], image)
+        cv2.subtract(image, darker[part], image)
+        return image

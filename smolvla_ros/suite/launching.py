@@ -1,0 +1,211 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The suite's list (programs.py) as actions of ROS 2 launch; what the launch files share.
+
+The only module that needs launch and launch_ros, which a ROS installation brings and PyPI does not. What is decided
+about programs (arguments, what follows from an end, which launch arguments are unknown) is decided in node_spec.py and
+options.py, which need neither.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import LaunchContext
+from launch.action import Action
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+)
+from launch.event_handlers import OnProcessIO
+from launch.events.process import ShutdownProcess
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
+
+from smolvla_ros.nodes.fast_dds import fast_dds_settings
+from smolvla_ros.share import PACKAGE
+from smolvla_ros.suite.node_spec import (
+    RESTART_DELAY_S,
+    NodeSpec,
+    Reaction,
+    Supervisor,
+    node_arguments,
+    report,
+)
+from smolvla_ros.suite.options import SuiteOptions, argument_warnings, launch_arguments
+from smolvla_ros.suite.parameter_files import unknown_parameters
+from smolvla_ros.suite.programs import has_policy
+
+NO_POLICY = (
+    "no policy is started, so the arm will not move by itself: give checkpoint:=<LeRobot folder or hub id>. "
+    "One to try with, untrained: ros2 run smolvla_ros demo_checkpoint <folder>"
+)
+
+
+def declare(*names: str) -> list[Action]:
+    """Launch arguments for these fields of SuiteOptions, described there; without names for all of them."""
+    arguments = launch_arguments(names)
+
+    def check(context: LaunchContext) -> list[Action]:
+        file = Path(context.get_locals_as_dict().get("current_launch_file_path", "")).name
+        is_typed = any(
+            Path(word).name == file for word in sys.argv
+        )  # else another launch file includes this one
+        return _say(argument_warnings(context.argv, [a["name"] for a in arguments], file)) if is_typed else []
+
+    return [*(DeclareLaunchArgument(**argument) for argument in arguments), OpaqueFunction(function=check)]
+
+
+def run(nodes: Callable[[SuiteOptions], Iterable[NodeSpec]]) -> list[Action]:
+    """Actions that start what the given function of programs.py lists for the launch arguments."""
+
+    def start(context: LaunchContext) -> list[Action]:
+        options = SuiteOptions.from_text(context.launch_configurations)
+        specs = list(nodes(options))
+        return [*_say(unknown_parameters(options.params_file, specs)), *_Programs().start(specs)]
+
+    return [*_set_environment(), OpaqueFunction(function=start)]
+
+
+def explain_missing_policy() -> Action:
+    """One line when nothing says which policy to run."""
+
+    def explain(context: LaunchContext) -> list[Action]:
+        options = SuiteOptions.from_text(context.launch_configurations)
+        return _say([] if has_policy(options) else [NO_POLICY])
+
+    return OpaqueFunction(function=explain)
+
+
+def _say(lines: Iterable[str]) -> list[Action]:
+    return [LogInfo(msg=line) for line in lines]
+
+
+def _set_environment() -> list[Action]:
+    """Fast DDS settings also for the programs of other packages, unless its user has settings of their own."""
+    return [SetEnvironmentVariable(name, value) for name, value in fast_dds_settings(os.environ).items()]
+
+
+class _Programs:
+    """The programs of one launch file, started, started again, and ended in order."""
+
+    def __init__(self) -> None:
+        self._supervisor = Supervisor()
+        self._arms: dict[str, Action] = {}  # those that run, by label
+        self._failure = ""  # why the suite ends, while the arm still comes to rest
+
+    def start(self, specs: list[NodeSpec]) -> list[Action]:
+        """Actions for programs; one that comes `after` another starts with that one's first line of output."""
+        actions: dict[str, Action] = {}
+        ordered: list[Action] = []
+        for spec in specs:
+            if not _is_installed(spec.package):
+                ordered += _say(
+                    [
+                        f"{spec.name} is not started: package '{spec.package}' is not installed "
+                        f"(apt: ros-jazzy-{spec.package.replace('_', '-')}); the rest works without it"
+                    ]
+                )
+                continue
+            actions[spec.name] = self._action(spec)
+            first = actions.get(spec.after)
+            ordered.append(_after(first, actions[spec.name]) if first else actions[spec.name])
+        # Handlers first: a program must not speak before somebody listens.
+        return sorted(ordered, key=lambda action: not isinstance(action, RegisterEventHandler))
+
+    def _action(self, spec: NodeSpec) -> Action:
+        common: dict[str, Any] = {
+            "output": "screen",
+            "on_exit": self._on_exit(spec),
+            "respawn": spec.restarts,
+            "respawn_delay": RESTART_DELAY_S,
+        }
+        if spec.end_s:
+            common["sigterm_timeout"] = str(spec.end_s)
+        if spec.is_ros:
+            action: Action = Node(**_with_launch_types(node_arguments(spec)), **common)
+        else:
+            executable = os.path.join(get_package_prefix(spec.package), "lib", spec.package, spec.executable)
+            action = ExecuteProcess(cmd=[executable, *spec.arguments], name=spec.name, **common)
+        if spec.holds_arm:
+            self._arms[spec.label] = action
+        return action
+
+    def _on_exit(self, spec: NodeSpec) -> Callable[[Any, LaunchContext], list[Action]]:
+        started_s = time.monotonic()
+
+        def handle(event: Any, context: LaunchContext) -> list[Action]:
+            nonlocal started_s
+            self._arms.pop(spec.label, None)
+            if context.is_shutdown:
+                return []
+            if self._failure:
+                return self._end()
+            now_s = time.monotonic()
+            reaction = self._supervisor.ended(spec, event.returncode, now_s - started_s)
+            said = _say([text := report(spec, event.returncode, reaction)])
+            if reaction is Reaction.RESTART:
+                started_s = now_s + RESTART_DELAY_S
+                return said
+            if reaction is Reaction.LEAVE:
+                return [*said, _shut_down([event.action])]  # or launch would start it again
+            self._failure = text
+            return [*said, *self._end()]
+
+        return handle
+
+    def _end(self) -> list[Action]:
+        """End the arms, and when none is left everything, with exit code 1."""
+        if not self._arms:
+            # Upon an exception launch ends everything, with exit code 1; a Shutdown action would give 0.
+            raise RuntimeError(f"{self._failure}; see its messages above")
+        return [_shut_down(list(self._arms.values()))]
+
+
+def _shut_down(actions: list[Action]) -> Action:
+    return EmitEvent(event=ShutdownProcess(process_matcher=lambda action: action in actions))
+
+
+def _with_launch_types(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Text stays text: launch_ros would read `1` or `true` in a parameter as YAML."""
+
+    def typed(value: Any) -> Any:
+        return ParameterValue(value, value_type=str) if isinstance(value, str) else value
+
+    parameters = [
+        {name: typed(value) for name, value in given.items()}
+        if isinstance(given, dict)
+        else ParameterFile(str(given))
+        for given in arguments["parameters"]
+    ]
+    return {**arguments, "parameters": parameters}
+
+
+def _after(first: Action, then: Action) -> Action:
+    waiting = [then]
+
+    def start(_event: Any) -> Action | None:
+        return waiting.pop() if waiting else None
+
+    return RegisterEventHandler(OnProcessIO(target_action=first, on_stdout=start))
+
+
+def _is_installed(package: str) -> bool:
+    if package == PACKAGE:
+        return True
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return False
+    return True

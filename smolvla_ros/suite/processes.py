@@ -1,0 +1,171 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The suite's programs as plain processes, where there is no ros2 launch: started, watched, ended, none left.
+
+What follows when one ends by itself is what follows under launch too (node_spec.py).
+
+Each writes to its own log file. They are process groups of their own, so that a Ctrl-C of the terminal reaches
+only the starter, which then ends them in order; should the starter be killed, the kernel ends them. They stay in its
+session, because Linux shares the cores out by session first, and inference could not step back for the others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from smolvla_ros.suite.node_spec import (
+    RESTART_DELAY_S,
+    NodeSpec,
+    Reaction,
+    Supervisor,
+    command,
+    module,
+    parameter_text,
+    report,
+)
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+POLL_S = 0.02
+FIRST_LINE_S = 15.0  # a program that others wait for says its first line within this time
+LOG_LINES = 15
+
+
+class ProcessError(RuntimeError):
+    """A program could not be started, or the suite cannot go on without one; the message ends with its last words."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended."""
+
+    code: int
+    killed: bool = False  # it ignored the request to end
+    by_itself: int = 0  # how often it had ended before, and was started again or left out
+
+
+@dataclass
+class _Running:
+    spec: NodeSpec
+    process: subprocess.Popen[bytes]
+    log: Path
+    started_s: float  # monotonic, as all times here
+    again_s: float | None = None  # it has ended: when to start it again
+    is_left_out: bool = False
+    by_itself: int = 0
+
+
+class Processes:
+    """Programs of the suite by label. Logs go to `folder`/logs, parameter files to `folder`/parameters."""
+
+    def __init__(self, folder: Path) -> None:
+        self._logs = folder / "logs"
+        self._parameters = folder / "parameters"
+        self._running: dict[str, _Running] = {}
+        self._supervisor = Supervisor()
+        self._unsaid: list[str] = []  # what happened while one waited for another
+
+    def start(self, spec: NodeSpec, is_stopping: Callable[[], bool] = lambda: False) -> None:
+        """Start a program, after the first line of the one it waits for. Raises ProcessError."""
+        if spec.after:
+            self._wait_for_first_line(spec.after, is_stopping)
+        for folder in (self._logs, self._parameters):
+            folder.mkdir(parents=True, exist_ok=True)
+        parameter_file = self._parameters / f"{spec.label}.yaml"
+        parameter_file.write_text(parameter_text(spec), encoding="utf-8")
+        log = self._logs / f"{spec.label}.log"
+        log.write_bytes(b"")
+        self._running[spec.label] = _Running(spec, _process(spec, parameter_file, log), log, time.monotonic())
+
+    def check(self) -> list[str]:
+        """Start again what has ended and may, and say so; raises ProcessError if the suite cannot go on."""
+        lines, self._unsaid = self._unsaid, []
+        for running in self._running.values():
+            now_s, code = time.monotonic(), running.process.poll()
+            if running.is_left_out or code is None:
+                continue
+            if running.again_s is None:
+                reaction = self._supervisor.ended(running.spec, code, now_s - running.started_s)
+                text = report(running.spec, code, reaction)
+                if reaction is Reaction.END:
+                    raise ProcessError(f"{text}:\n{last_lines(running.log)}")
+                lines.append(text)
+                running.by_itself += 1
+                running.is_left_out = reaction is Reaction.LEAVE
+                running.again_s = now_s + RESTART_DELAY_S
+            elif now_s >= running.again_s:
+                parameter_file = self._parameters / f"{running.spec.label}.yaml"
+                running.process = _process(running.spec, parameter_file, running.log)
+                running.started_s, running.again_s = now_s, None
+        return lines
+
+    def stop(self, timeout_s: float = 10.0) -> dict[str, Ended]:
+        """End all programs by SIGINT, arms first, then other nodes, then what they need; kill those that take longer.
+
+        `timeout_s` is for each of these groups, or what one of its programs asks for if that is more.
+        """
+        ended: dict[str, Ended] = {}
+        for place in range(3):
+            group = {label: r for label, r in self._running.items() if _place_at_the_end(r.spec) == place}
+            for running in group.values():
+                if running.process.poll() is None:
+                    running.process.send_signal(signal.SIGINT)
+            asked_s = time.monotonic()
+            for label, running in group.items():
+                allowed_s = max(timeout_s, running.spec.end_s) if timeout_s else 0.0
+                ended[label] = _wait(running, max(0.0, asked_s + allowed_s - time.monotonic()))
+        self._running = {}
+        return ended
+
+    def _wait_for_first_line(self, name: str, is_stopping: Callable[[], bool]) -> None:
+        running = self._running[name]
+        deadline_s = time.monotonic() + FIRST_LINE_S
+        while b"\n" not in running.log.read_bytes() and not is_stopping():
+            self._unsaid = self.check()
+            if time.monotonic() > deadline_s:
+                raise ProcessError(f"{name} has said nothing for {FIRST_LINE_S:.0f} s; see {running.log}")
+            time.sleep(POLL_S)
+
+
+def _place_at_the_end(spec: NodeSpec) -> int:
+    return 0 if spec.holds_arm else 1 if spec.is_ros else 2
+
+
+def last_lines(log: Path, count: int = LOG_LINES) -> str:
+    """The end of a log file, indented."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+    return "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"
+
+
+def _process(spec: NodeSpec, parameter_file: Path, log: Path) -> subprocess.Popen[bytes]:
+    """The program, running; what it says is added to its log."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command(spec, [sys.executable, "-m", module(spec)], parameter_file),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_detach,
+        )
+
+
+def _wait(running: _Running, timeout_s: float) -> Ended:
+    process = running.process
+    try:
+        return Ended(process.wait(timeout_s), by_itself=running.by_itself)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return Ended(process.wait(), killed=True, by_itself=running.by_itself)
+
+
+def _detach() -> None:
+    """In the child, before its program: leave the terminal's group, and ask for a SIGINT should the starter die."""
+    os.setpgrp()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

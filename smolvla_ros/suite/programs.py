@@ -1,0 +1,288 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the suite consists of: every program, its name, namespace, parameters and remaps, listed once.
+
+The launch files turn this list into launch_ros nodes, the demo turns it into plain processes where launch_ros
+is missing. Nothing is started here, and neither ROS nor launch is needed to read or test the list.
+
+Whether a program is `needed`: the arm, the executor, the policy, the cameras that the policy looks at and the emulated
+arm are, since without them the arm cannot do its task. Recorder, robot_state_publisher, RViz and other cameras are not.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from smolvla_ros.robot import RobotSpec, RobotSpecError
+from smolvla_ros.share import share_folder
+from smolvla_ros.suite.node_spec import NodeSpec
+from smolvla_ros.suite.options import (
+    CameraOption,
+    SuiteError,
+    SuiteOptions,
+    parse_cameras,
+)
+
+SIMULATED_CAMERAS = 2  # how many of the robot file's cameras are rendered when none is named
+ARM: dict[str, Any] = {"holds_arm": True, "end_s": 30.0}  # on its way to the rest pose it takes its time
+
+
+def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The arm, its cameras and the robot's description, perhaps shown; with `sim` the emulated arm before them."""
+    robot = load_robot(options)
+    arm = _arm(options)
+    looked_at = _names(options.policy_cameras)
+    cameras = tuple(
+        _camera(options, camera, needed=not looked_at or camera.name in looked_at)
+        for camera in selected_cameras(options, robot)
+    )
+    shown = (_rviz(options),) if options.rviz else ()
+    return (*simulation_programs(options), arm, *cameras, _robot_state_publisher(options, robot), *shown)
+
+
+def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The robot, a leader arm in the namespace `leader`, and what makes the one follow the other."""
+    emulated = _emulated_arm(options, "emulated_leader", _leader(options)) if options.sim else ()
+    calibrations = {
+        "calibration": _calibration(options),
+        "leader_calibration": _calibration(_leader(options)),
+    }
+    robot = tuple(
+        replace(spec, needed=False) if spec.executable == "camera_node" else spec
+        for spec in robot_nodes(options)  # nobody looks through them but the recorder
+    )
+    return (
+        *robot,
+        *emulated,
+        _leader_arm(options),
+        _node(options, "teleop", calibrations),
+    )
+
+
+def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The executor, and the policy unless nothing says which one."""
+    executor = _node(
+        options,
+        "executor",
+        {"mode": options.mode, "task": options.task},
+        files=("simulation.yaml",) if options.sim else (),
+    )
+    if not has_policy(options):
+        return (executor,)
+    robot = load_robot(options)
+    names = _names(options.policy_cameras) or tuple(
+        camera.name for camera in selected_cameras(options, robot)
+    )
+    for name in names:
+        _check_camera(robot, name, "policy_cameras")
+    policy = _node(
+        options,
+        "policy",
+        {
+            "policy": options.policy,
+            "checkpoint": options.checkpoint,
+            "revision": options.revision,
+            "dataset": options.dataset,
+            "stats": options.stats,
+            "backbone": options.backbone,
+            "device": options.device,
+            "dtype": options.dtype,
+            "calibration": _calibration(options),
+            "cameras": list(names),
+            "units": options.units,
+        },
+        restarts=True,
+    )
+    return policy, executor
+
+
+def recorder_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The recorder of episodes."""
+    parameters = {"output": options.output, "task": options.task}
+    return (_node(options, "recorder", parameters, needed=False, restarts=True),)
+
+
+def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """Everything, in the order in which it is to be started; the recorder if asked for."""
+    recorder = recorder_nodes(options) if options.record else ()
+    return (*robot_nodes(options), *policy_nodes(options), *recorder)
+
+
+def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """With `sim` the emulated servo bus, else nothing."""
+    return _emulated_arm(options, "emulated_arm", options) if options.sim else ()
+
+
+def has_policy(options: SuiteOptions) -> bool:
+    """Whether anything says which policy to run; a params_file may, so it gets the benefit of the doubt."""
+    return bool(options.checkpoint or options.policy == "scripted" or options.params_file)
+
+
+def load_robot(options: SuiteOptions) -> RobotSpec:
+    """The robot file of the options; raises SuiteError."""
+    try:
+        return RobotSpec.load(options.robot_file)
+    except RobotSpecError as error:
+        raise SuiteError(f"robot: {error}") from error
+
+
+def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOption, ...]:
+    """The cameras asked for; with `sim` and none asked for, the first two, rendered. Raises SuiteError."""
+    if not options.cameras and options.sim:
+        return tuple(CameraOption(camera.name, "rendered") for camera in robot.cameras[:SIMULATED_CAMERAS])
+    cameras = parse_cameras(options.cameras)
+    for camera in cameras:
+        _check_camera(robot, camera.name, "cameras")
+    return cameras
+
+
+def emulated_port(options: SuiteOptions) -> str:
+    """Where the emulated arm's port is linked: as asked, or a name that no other suite here has."""
+    if options.port:
+        return options.port
+    folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    parts = ["so100", os.environ.get("ROS_DOMAIN_ID") or "0", *filter(None, options.namespace.split("/"))]
+    return str(Path(folder) / "_".join(parts))
+
+
+def _node(
+    options: SuiteOptions,
+    name: str,
+    parameters: Mapping[str, Any],
+    *,
+    namespace: str = "",
+    files: tuple[str, ...] = (),
+    **rest: Any,
+) -> NodeSpec:
+    """A node of this package: given parameters, on top of its config file, overlays and params_file."""
+    config = share_folder() / "config"
+    given = {key: value for key, value in parameters.items() if value not in ("", [])}
+    if options.use_sim_time:
+        given["use_sim_time"] = True
+    own_file = () if not options.params_file else (_existing("params_file", options.params_file),)
+    return NodeSpec(
+        executable=f"{name}_node",
+        name=name,
+        namespace=namespace or options.absolute_namespace,
+        parameters={"robot": str(options.robot_file), **given},
+        parameter_files=(config / f"{name}.yaml", *(config / file for file in files), *own_file),
+        log_level=options.log_level,
+        **rest,
+    )
+
+
+def _emulated_arm(options: SuiteOptions, name: str, of: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """An emulated servo bus at the port and with the calibration of the given options."""
+    arguments = (
+        "--calibration",
+        _calibration(of),
+        "--link",
+        emulated_port(of),
+        "--seed",
+        str(options.seed),
+    )
+    return (NodeSpec("emulated_arm", name, arguments=arguments, is_ros=False),)
+
+
+def _arm(options: SuiteOptions) -> NodeSpec:
+    if options.sim:
+        parameters = {"port": emulated_port(options), "calibration": _calibration(options)}
+        return _node(options, "arm", parameters, after="emulated_arm", **ARM)
+    _check_given(options, port="/dev/serial/by-id/...", calibration="my_arm.json")
+    return _node(options, "arm", {"port": options.port, "calibration": _calibration(options)}, **ARM)
+
+
+def _leader_arm(options: SuiteOptions) -> NodeSpec:
+    if not options.sim:
+        _check_given(options, leader_port="/dev/serial/by-id/...", leader_calibration="my_leader.json")
+    leader = _leader(options)
+    parameters = {"port": leader.port, "calibration": _calibration(leader), "role": "leader"}
+    namespace = f"{options.absolute_namespace.rstrip('/')}/leader"
+    return _node(options, "arm", parameters, namespace=namespace, after="emulated_leader", **ARM)
+
+
+def _leader(options: SuiteOptions) -> SuiteOptions:
+    """The options as they are for the leader."""
+    port = options.leader_port or (f"{emulated_port(options)}_leader" if options.sim else "")
+    return replace(options, port=port, calibration=options.leader_calibration)
+
+
+def _check_given(options: SuiteOptions, **examples: str) -> None:
+    """The arguments are given, or there is a params_file that may say them; raises SuiteError."""
+    for name, example in examples.items():
+        if not getattr(options, name) and not options.params_file:
+            raise SuiteError(
+                f"{name} is not given; {name}:={example} names that of your arm, sim:=true needs none"
+            )
+
+
+def _camera(options: SuiteOptions, camera: CameraOption, needed: bool) -> NodeSpec:
+    base = options.absolute_namespace.rstrip("/")
+    source = camera.source or ("rendered" if options.sim else "")
+    seed = options.seed if source == "rendered" and options.seed else ""
+    return _node(
+        options,
+        "camera",
+        {"camera": camera.name, "source": source, "device": camera.device, "seed": seed},
+        namespace=f"{base}/{camera.name}",
+        remaps=(("joint_states", f"{base}/joint_states"),),
+        needed=needed,
+        restarts=True,
+    )
+
+
+def _robot_state_publisher(options: SuiteOptions, robot: RobotSpec) -> NodeSpec:
+    parameters: dict[str, Any] = {"robot_description": robot.urdf_path.read_text(encoding="utf-8")}
+    if options.use_sim_time:
+        parameters["use_sim_time"] = True
+    return NodeSpec(
+        executable="robot_state_publisher",
+        name="robot_state_publisher",
+        namespace=options.absolute_namespace,
+        parameters=parameters,
+        package="robot_state_publisher",
+        log_level=options.log_level,
+        needed=False,
+        restarts=True,
+    )
+
+
+def _rviz(options: SuiteOptions) -> NodeSpec:
+    return NodeSpec(
+        executable="rviz2",
+        name="rviz",
+        namespace=options.absolute_namespace,
+        parameters={"use_sim_time": True} if options.use_sim_time else {},
+        arguments=("-d", str(share_folder() / "config" / "rviz" / "so100.rviz")),
+        package="rviz2",
+        needed=False,
+        restarts=True,
+    )
+
+
+def _check_camera(robot: RobotSpec, name: str, argument: str) -> None:
+    try:
+        robot.camera(name)
+    except RobotSpecError as error:
+        raise SuiteError(f"{argument}: {error}") from error
+
+
+def _calibration(options: SuiteOptions) -> str:
+    if options.calibration or not options.sim:
+        return str(_existing("calibration", options.calibration)) if options.calibration else ""
+    return str(share_folder() / "config" / "emulated_calibration.json")
+
+
+def _existing(argument: str, path: str) -> Path:
+    if not os.path.isfile(path):
+        raise SuiteError(f"{argument}: there is no file '{path}'")
+    return Path(path)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))

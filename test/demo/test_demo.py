@@ -1,0 +1,168 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's command line, and the demo itself in short: real nodes, real DDS, no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smolvla_ros.demo.plan as plan_module
+from smolvla_ros.demo.plan import (
+    FIRST_PORT,
+    PORTS_PER_DOMAIN,
+    DemoError,
+    free_domain,
+    make_plan,
+    parse,
+)
+from smolvla_ros.suite.node_spec import NodeSpec
+from smolvla_ros.suite.options import SuiteError
+from smolvla_ros.suite.processes import Processes
+from smolvla_ros.suite.programs import suite_nodes
+
+from ..conftest import installed
+
+ROOT = Path(__file__).parents[2]
+CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+REAL = ["--port", "/dev/arm", "--calibration", CALIBRATION, "--cameras", "top=0", "--checkpoint", "a/b"]
+
+
+def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            installed("demo"),
+            "--policy",
+            "scripted",
+            "--out",
+            str(folder),
+            *arguments,
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"},
+    )
+
+
+def test_by_default_everything_is_emulated_and_nothing_is_pretended(tmp_path: Path) -> None:
+    plan = make_plan(parse(["--out", str(tmp_path)]))
+    assert plan.options.sim and plan.cameras == ("top", "wrist")
+    assert plan.options.checkpoint == str(tmp_path / "checkpoint")
+    assert "NOT A TRAINED POLICY" in plan.title
+    assert plan.options.port == str(tmp_path / "arm")
+
+
+def test_a_real_arm_is_shadowed_until_somebody_says_yes() -> None:
+    plan = make_plan(parse(REAL))
+    assert not plan.options.sim and not plan.has_consent
+    [executor] = [spec for spec in suite_nodes(plan.options) if spec.name == "executor"]
+    assert executor.parameters["mode"] == "shadow"
+    assert "TRAINED" not in plan.title
+
+
+@pytest.mark.parametrize("name", ["calibration", "cameras", "checkpoint"])
+def test_a_real_arm_needs_all_that_is_its_own(name: str) -> None:
+    at = REAL.index(f"--{name}")
+    with pytest.raises(SuiteError, match=name.upper()):
+        make_plan(parse(REAL[:at] + REAL[at + 2 :]))
+
+
+def test_a_domain_in_use_or_reserved_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    in_use, reserved, free = (free_domain() for _ in range(3))
+    for reservation in plan_module._reserved[-3::2]:
+        reservation.close()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", FIRST_PORT + PORTS_PER_DOMAIN * in_use))
+        monkeypatch.setattr(plan_module.random, "sample", lambda *_: [in_use, reserved, free])
+        assert free_domain() == free
+        with pytest.raises(DemoError, match="every ROS domain"):
+            free_domain()
+
+
+def test_processes_that_ask_at_once_get_different_domains() -> None:
+    code = "from smolvla_ros.demo.plan import free_domain; print(free_domain(), flush=True); input()"
+    asking = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    domains = [process.stdout.readline() for process in asking if process.stdout]
+    for process in asking:
+        process.communicate("\n", timeout=10.0)
+    assert len(set(domains)) == len(asking) and "" not in domains
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("consent", [[], ["--yes"]], ids=["without a yes", "with --yes"])
+def test_a_real_arm_moves_only_with_consent(consent: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
+    arm = Processes(tmp_path)  # stands for the real one: the demo does not know
+    arguments = ("--calibration", CALIBRATION, "--link", str(tmp_path / "port"))
+    arm.start(NodeSpec("emulated_arm", "arm", arguments=arguments, is_ros=False))
+    cameras = ["--cameras", "top=rendered,wrist=rendered", "--calibration", CALIBRATION]
+    process = demo(tmp_path / "demo", "--port", str(tmp_path / "port"), *cameras, "--seconds", "2", *consent)
+    output = process.communicate(timeout=60)[0]
+    arm.stop()
+    assert process.returncode == 0, output
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
+    assert (summary["commands"] > 0) == bool(consent)
+    assert (max(summary["moved_deg"].values()) > 1.0) == bool(consent)
+    assert summary["chunks_accepted"] > 0
+
+
+@pytest.mark.node
+def test_the_demo_moves_the_arm_until_ctrl_c_and_leaves_figures_and_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
+    process = demo(tmp_path, "--seconds", "0")
+    assert process.stdout is not None
+    lines = [""]
+    while " armed " not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], "".join(lines)
+    process.send_signal(signal.SIGINT)
+    output = "".join(lines) + process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    assert "exit codes" in output and "\033" not in output
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["problems"] == [] and set(summary["exit_codes"].values()) == {0}
+    assert summary["chunks_accepted"] > 0 and min(summary["moved_deg"].values()) > 1.0
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "demo.png",
+        "joints.png",
+        "top.png",
+        "wrist.png",
+    }
+
+
+@pytest.mark.node
+@pytest.mark.usefixtures("hangup_is_heard")
+def test_a_lost_terminal_ends_the_demo_and_all_that_it_has_started(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
+    process = demo(tmp_path, "--cameras", "top=rendered")
+    assert process.stdout is not None
+    while "waiting for" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGHUP)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and "ended before it began" in output
+    assert not os.path.lexists(tmp_path / "arm")
+
+
+def test_a_program_that_fails_ends_the_demo_with_its_words(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
+    process = demo(tmp_path, "--cameras", "top=/dev/no_such_camera,wrist=rendered")
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1, output
+    assert "top_camera has ended" in output and "/dev/no_such_camera" in output

@@ -1,0 +1,77 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo reports at its end, and when it calls a run a failure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from smolvla_ros.demo.recording import Recording
+from smolvla_ros.demo.summary import CameraSummary, Summary, summarize
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.suite.processes import Ended
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def summary(recording: Recording) -> Summary:
+    return summarize(recording, "wave", SECOND, 3 * SECOND, {"arm": Ended(0), "policy": Ended(0)})
+
+
+def test_counters_are_those_of_this_run(summary: Summary) -> None:
+    assert summary.chunks_accepted == 4
+    assert summary.chunks_rejected == {"not_finite": 1}
+    assert summary.starved_periods == 7
+
+
+def test_figures_follow_from_the_recording(summary: Summary) -> None:
+    assert summary.duration_s == 2.0
+    assert summary.policy == "tiny@0"
+    assert (summary.commands, summary.command_rate_hz) == (61, pytest.approx(30.0))
+    assert summary.command_period_error_p99_ms == pytest.approx(0.0, abs=1e-3)
+    assert summary.joint_state_rate_hz == pytest.approx(50.0)
+    assert summary.cameras == {"top": CameraSummary(61, 61, 0), "wrist": CameraSummary(61, 58, 3)}
+    assert summary.inference_p50_s == pytest.approx(0.35)
+    assert summary.moved_deg["gripper"] == pytest.approx(11.459, abs=0.01)
+
+
+def test_a_good_run_has_no_problem(summary: Summary) -> None:
+    assert summary.problems == []
+    assert "PROBLEM" not in summary.to_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"chunks_accepted": 0}, "no chunk"),
+        ({"exit_codes": {"arm": 1}}, "arm ended with exit code 1"),
+        ({"exit_codes": {"arm": -9}, "killed": ["arm"]}, "arm did not end by itself"),
+    ],
+)
+def test_what_went_wrong_is_a_problem_and_said_once(
+    summary: Summary, change: dict[str, object], word: str
+) -> None:
+    bad = dataclasses.replace(summary, **change)  # type: ignore[arg-type]
+    assert len(bad.problems) == 1 and word in bad.problems[0]
+    assert word in bad.to_text()
+
+
+def test_the_text_fits_one_screen(summary: Summary) -> None:
+    lines = summary.to_text().splitlines()
+    assert len(lines) <= 24
+    assert any(
+        line.split() == ["wrist", "58", "of", "61", "images", "received,", "3", "dropped"] for line in lines
+    )
+    assert any("4 accepted, 1 rejected (not_finite 1)" in line for line in lines)
+
+
+def test_an_empty_run_is_reported_too_and_is_valid_json(robot: RobotSpec) -> None:
+    nothing = summarize(Recording(robot.joint_names, {"top": 30.0}), "wave", SECOND, SECOND, {})
+    values = json.loads(nothing.to_json())
+    assert values["command_rate_hz"] is None
+    assert values["problems"] == ["the executor accepted no chunk"]
+    assert "nan" not in nothing.to_text()

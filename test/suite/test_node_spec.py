@@ -1,0 +1,191 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How programs are started, under launch and by the demo alike, and what follows when one ends by itself."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from smolvla_ros.suite import programs
+from smolvla_ros.suite.node_spec import (
+    MAX_QUICK_ENDS,
+    NodeSpec,
+    Reaction,
+    Supervisor,
+    command,
+    node_arguments,
+    parameter_text,
+    report,
+)
+from smolvla_ros.suite.options import SuiteOptions, argument_warnings, launch_arguments
+
+ROOT = Path(__file__).parents[2]
+CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+EVERYTHING = SuiteOptions(
+    sim=True,
+    checkpoint="somewhere",
+    cameras="top,wrist,side",
+    policy_cameras="top,wrist",
+    record=True,
+    rviz=True,
+    namespace="left",
+    log_level="debug",
+    use_sim_time=True,
+    params_file=str(ROOT / "config" / "arm.yaml"),
+)
+SPECS = {spec.label: spec for spec in (*programs.teleop_nodes(EVERYTHING), *programs.suite_nodes(EVERYTHING))}
+NEEDED = {
+    "emulated_arm", "emulated_leader", "left_arm", "left_leader_arm", "left_executor", "left_policy", "left_teleop",
+    "left_top_camera", "left_wrist_camera",
+}  # fmt: skip
+
+
+def test_what_moves_the_arm_is_needed_and_nothing_else() -> None:
+    specs = {spec.label: spec for spec in programs.suite_nodes(EVERYTHING)}
+    assert {label for label, spec in specs.items() if spec.needed} == NEEDED & set(specs)
+    assert set(specs) - NEEDED == {
+        "left_side_camera", "left_recorder", "left_rviz", "left_robot_state_publisher",
+    }  # fmt: skip
+    assert all(spec.restarts for label, spec in specs.items() if label not in NEEDED)
+    assert {label for label, spec in SPECS.items() if spec.holds_arm} == {"left_arm", "left_leader_arm"}
+
+
+def test_teleoperation_needs_no_camera() -> None:
+    teleop = {spec.label: spec for spec in programs.teleop_nodes(EVERYTHING)}
+    assert {label for label, spec in teleop.items() if spec.needed} == {
+        "emulated_arm", "emulated_leader", "left_arm", "left_leader_arm", "left_teleop",
+    }  # fmt: skip
+
+
+KILLED, REFUSED, ASKED = -9, 1, 0
+
+
+@pytest.mark.parametrize(
+    ("label", "exit_code", "reaction"),
+    [
+        ("left_arm", KILLED, Reaction.END),
+        ("left_executor", ASKED, Reaction.END),
+        ("emulated_arm", KILLED, Reaction.END),
+        ("left_policy", KILLED, Reaction.RESTART),
+        ("left_policy", REFUSED, Reaction.END),
+        ("left_top_camera", KILLED, Reaction.RESTART),
+        ("left_top_camera", REFUSED, Reaction.END),
+        ("left_side_camera", KILLED, Reaction.RESTART),
+        ("left_side_camera", REFUSED, Reaction.LEAVE),
+        ("left_recorder", KILLED, Reaction.RESTART),
+        ("left_recorder", REFUSED, Reaction.LEAVE),
+        ("left_robot_state_publisher", KILLED, Reaction.RESTART),
+        ("left_rviz", ASKED, Reaction.LEAVE),
+    ],
+)
+def test_an_end_is_answered_by_what_the_program_is_for(
+    label: str, exit_code: int, reaction: Reaction
+) -> None:
+    assert Supervisor().ended(SPECS[label], exit_code, ran_s=60.0) is reaction
+    assert label in report(SPECS[label], exit_code, reaction)
+
+
+@pytest.mark.parametrize(
+    ("label", "at_last"), [("left_recorder", Reaction.LEAVE), ("left_policy", Reaction.END)]
+)
+def test_one_that_ends_at_once_is_not_started_for_ever(label: str, at_last: Reaction) -> None:
+    supervisor = Supervisor()
+    spec = SPECS[label]
+    reactions = [supervisor.ended(spec, KILLED, ran_s=0.5) for _ in range(MAX_QUICK_ENDS + 1)]
+    assert reactions == [Reaction.RESTART] * MAX_QUICK_ENDS + [at_last]
+    assert (
+        supervisor.ended(SPECS["left_side_camera"], KILLED, ran_s=0.5) is Reaction.RESTART
+    )  # another program
+
+
+def test_one_that_has_run_for_a_while_is_started_again_for_ever() -> None:
+    supervisor = Supervisor()
+    for _ in range(10 * MAX_QUICK_ENDS):
+        assert supervisor.ended(SPECS["left_recorder"], KILLED, ran_s=60.0) is Reaction.RESTART
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_the_demos_command_line_says_what_launch_is_told(spec: NodeSpec, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    line = command(spec, ["program"], own)
+    given = node_arguments(spec)
+    ours = line.index("--ros-args") if spec.is_ros else len(line)
+    assert line[:ours] == ["program", *given["arguments"]]
+    if not spec.is_ros:
+        return
+    after = line[ours + 1 :]
+    pairs = [(after[i], after[i + 1]) for i in range(0, len(after), 2)]
+    assert [value for option, value in pairs if option == "-r"] == [
+        f"__node:={given['name']}",
+        f"__ns:={given['namespace']}",
+        *(f"{source}:={target}" for source, target in given["remappings"]),
+    ]
+    files = [value for option, value in pairs if option == "--params-file"]
+    assert files == [str(own if isinstance(entry, dict) else entry) for entry in given["parameters"]]
+    assert [word for pair in pairs if pair[0] == "--log-level" for word in pair] == given["ros_arguments"]
+    assert len(pairs) == 2 + len(given["remappings"]) + len(files) + len(given["ros_arguments"]) // 2
+    section = yaml.safe_load(parameter_text(spec))[spec.full_name]["ros__parameters"]
+    assert [section] * bool(section) == [entry for entry in given["parameters"] if isinstance(entry, dict)]
+
+
+LAUNCH_FILES: dict[str, Callable[[SuiteOptions], Iterable[NodeSpec]]] = {
+    "so100": programs.suite_nodes,
+    "robot": programs.robot_nodes,
+    "policy": programs.policy_nodes,
+    "record": programs.recorder_nodes,
+    "simulation": programs.simulation_programs,
+}
+
+
+def declared(file: str) -> set[str]:
+    """The arguments that a launch file declares, read without launch."""
+    tree = ast.parse((ROOT / "launch" / f"{file}.launch.py").read_text())
+    [names] = [
+        node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and getattr(node.targets[0], "id", "") == "ARGUMENTS"
+    ]
+    return set(str(names).split())
+
+
+@pytest.mark.parametrize("file", LAUNCH_FILES)
+def test_a_launch_file_declares_what_its_programs_are_made_from(file: str) -> None:
+    read: set[str] = set()
+
+    class Watched(SuiteOptions):
+        def __getattribute__(self, name: str) -> Any:
+            read.add(name)
+            return super().__getattribute__(name)
+
+    values = {entry.name: getattr(EVERYTHING, entry.name) for entry in dataclasses.fields(SuiteOptions)}
+    watched = Watched(**values)
+    read.clear()
+    list(LAUNCH_FILES[file](watched))
+    options = {entry.name for entry in dataclasses.fields(SuiteOptions)}
+    by_the_file = {"sim"} if file == "simulation" else set()
+    assert (read & options) - by_the_file <= declared(file)
+
+
+def test_launch_arguments_are_the_options_with_their_descriptions() -> None:
+    arguments = {argument["name"]: argument for argument in launch_arguments()}
+    assert set(arguments) == {entry.name for entry in dataclasses.fields(SuiteOptions)}
+    assert all(len(argument["description"]) > 10 for argument in arguments.values())
+    assert arguments["sim"]["default_value"] == "false" and arguments["sim"]["choices"] == ["true", "false"]
+    assert "armed" in arguments["mode"]["choices"] and arguments["port"]["choices"] is None
+
+
+def test_a_misspelt_launch_argument_is_said_with_the_nearest_name() -> None:
+    words = ["chekpoint:=x", "port:=/dev/a", "zzz:=1", "sigterm_timeout:=9", "--noninteractive"]
+    assert argument_warnings(words, declared("so100"), "so100.launch.py") == [
+        "so100.launch.py has no argument 'chekpoint'; it is ignored; did you mean 'checkpoint'?",
+        "so100.launch.py has no argument 'zzz'; it is ignored",
+    ]

@@ -1,0 +1,151 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Programs of the suite as processes: one waits for another, none is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smolvla_ros.suite import processes as module
+from smolvla_ros.suite.node_spec import NodeSpec
+from smolvla_ros.suite.processes import Ended, ProcessError, Processes, last_lines
+
+ROOT = Path(__file__).parents[2]
+CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+
+
+def emulated_arm(name: str, *arguments: str, **fields: Any) -> NodeSpec:
+    return NodeSpec("emulated_arm", name, arguments=arguments, is_ros=False, **fields)
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    processes = Processes(tmp_path)
+    yield processes
+    processes.stop(0.0)
+
+
+def test_a_program_waits_for_the_first_line_of_another(processes: Processes, tmp_path: Path) -> None:
+    processes.start(emulated_arm("first", "--calibration", CALIBRATION, "--link", str(tmp_path / "port")))
+    processes.start(emulated_arm("second", "--calibration", CALIBRATION, after="first"))
+    assert (tmp_path / "port").exists()
+    processes.check()
+
+
+def test_all_end_on_request_and_say_how(processes: Processes, tmp_path: Path) -> None:
+    processes.start(emulated_arm("first", "--calibration", CALIBRATION))
+    processes.start(emulated_arm("second", "--calibration", CALIBRATION, after="first"))
+    processes._wait_for_first_line("second", lambda: False)
+    assert processes.stop() == {"first": Ended(0), "second": Ended(0)}
+    processes.check()
+
+
+def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(processes: Processes) -> None:
+    processes.start(emulated_arm("broken", "--calibration", "/no/such.json"))
+    processes._running["broken"].process.wait(10.0)
+    with pytest.raises(ProcessError, match=r"broken has ended \(exit code 2\)(.|\n)*/no/such.json"):
+        processes.check()
+
+
+def test_what_is_not_needed_comes_back_and_what_refuses_stays_away(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RESTART_DELAY_S", 0.0)
+    processes.start(emulated_arm("needed", "--calibration", CALIBRATION))
+    processes.start(emulated_arm("spare", "--calibration", CALIBRATION, needed=False, restarts=True))
+    processes.start(emulated_arm("refusing", "--no-such-option", needed=False))
+    first = processes._running["spare"].process
+    first.kill()
+    first.wait()
+    processes._running["refusing"].process.wait(10.0)
+    assert sorted(processes.check()) == [
+        "refusing has ended (exit code 2); the suite goes on without it",
+        "spare has ended (exit code -9); it is started again in 2 s",
+    ]
+    assert processes.check() == []
+    assert processes._running["spare"].process is not first
+    processes._running["spare"].log.write_bytes(b"")
+    processes._wait_for_first_line("spare", lambda: False)
+    ended = processes.stop()
+    assert ended["spare"] == Ended(0, by_itself=1) and ended["refusing"].by_itself == 1
+    assert ended["needed"] == Ended(0)
+
+
+def test_what_holds_the_arm_ends_before_the_others(processes: Processes) -> None:
+    for name, holds_arm in (("camera", False), ("arm", True)):
+        processes.start(emulated_arm(name, "--calibration", CALIBRATION, holds_arm=holds_arm))
+        processes._wait_for_first_line(name, lambda: False)
+    arm, camera = (processes._running[name].process for name in ("arm", "camera"))
+    os.kill(arm.pid, signal.SIGSTOP)  # it takes its time
+    seen: list[int | None] = []
+
+    def go_on() -> None:
+        seen.append(camera.poll())
+        os.kill(arm.pid, signal.SIGCONT)
+
+    threading.Timer(0.5, go_on).start()
+    assert processes.stop() == {"arm": Ended(0), "camera": Ended(0)}
+    assert seen == [None]  # the camera ran while the arm had not ended
+
+
+def test_nobody_waits_for_a_program_that_has_ended(processes: Processes) -> None:
+    processes.start(NodeSpec("demo", "silent", arguments=("--help",), is_ros=False))
+    processes._running["silent"].log.unlink()
+    processes._running["silent"].log.touch()
+    processes._running["silent"].process.wait(10.0)
+    with pytest.raises(ProcessError, match="silent has ended"):
+        processes.start(emulated_arm("second", after="silent"))
+
+
+def test_one_that_ignores_the_request_is_killed(processes: Processes) -> None:
+    processes.start(emulated_arm("deaf", "--calibration", CALIBRATION))
+    processes._wait_for_first_line("deaf", lambda: False)
+    os.kill(processes._running["deaf"].process.pid, signal.SIGSTOP)
+    assert processes.stop(0.2) == {"deaf": Ended(-signal.SIGKILL, killed=True)}
+
+
+def test_no_program_outlives_its_starter(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from smolvla_ros.suite.node_spec import NodeSpec\n"
+        "from smolvla_ros.suite.processes import Processes\n"
+        f"processes = Processes(Path({str(tmp_path)!r}))\n"
+        f"arguments = ('--calibration', {CALIBRATION!r})\n"
+        "processes.start(NodeSpec('emulated_arm', 'arm', arguments=arguments, is_ros=False))\n"
+        "processes._wait_for_first_line('arm', lambda: False)\n"
+        "print(processes._running['arm'].process.pid, flush=True); time.sleep(60)"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    starter.kill()
+    starter.wait()
+    deadline_s = time.monotonic() + 10.0
+    while is_running(pid):
+        assert time.monotonic() < deadline_s, "the emulated arm is an orphan"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """A zombie that nobody has waited for yet does not count."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_last_words_are_the_end_of_the_log(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("\n".join(map(str, range(100))))
+    assert last_lines(tmp_path / "a.log", 2) == "  98\n  99"
+    (tmp_path / "b.log").write_text("")
+    assert "nothing" in last_lines(tmp_path / "b.log")

@@ -1,0 +1,317 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the suite consists of, and whose word counts when a parameter is said twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from smolvla_ros.share import PACKAGE, share_folder
+from smolvla_ros.suite import programs
+from smolvla_ros.suite.node_spec import NodeSpec, command, module, parameter_text
+from smolvla_ros.suite.options import (
+    CameraOption,
+    SuiteError,
+    SuiteOptions,
+    parse_cameras,
+)
+
+ROOT = Path(__file__).parents[2]
+CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+PROGRAMS = dict(
+    line.split() for line in (ROOT / "executables.txt").read_text().splitlines() if not line.startswith("#")
+)
+SIMULATION = SuiteOptions(sim=True, checkpoint="somewhere")
+HARDWARE = SuiteOptions(
+    port="/dev/arm", calibration=CALIBRATION, cameras="top=/dev/video0,wrist=2", checkpoint="a/b"
+)
+
+
+def by_label(options: SuiteOptions) -> dict[str, NodeSpec]:
+    return {spec.label: spec for spec in programs.suite_nodes(options)}
+
+
+@pytest.mark.parametrize("options", [SIMULATION, HARDWARE], ids=["simulation", "hardware"])
+def test_every_program_of_the_suite_is_one_of_the_package(options: SuiteOptions) -> None:
+    assert {spec.executable for spec in programs.suite_nodes(options) if spec.package == PACKAGE} <= set(
+        PROGRAMS
+    )
+
+
+def test_simulation_adds_the_emulated_arm_and_changes_nothing_else() -> None:
+    simulated, real = by_label(SIMULATION), by_label(HARDWARE)
+    assert set(simulated) - set(real) == {"emulated_arm"}
+    for label, spec in real.items():
+        same = ("executable", "name", "namespace", "remaps", "package", "is_ros")
+        assert [getattr(spec, name) for name in same] == [getattr(simulated[label], name) for name in same]
+
+
+def test_the_arm_opens_the_port_that_the_emulated_arm_links() -> None:
+    nodes = by_label(SIMULATION)
+    arguments = nodes["emulated_arm"].arguments
+    link = arguments[arguments.index("--link") + 1]
+    calibration = arguments[arguments.index("--calibration") + 1]
+    assert nodes["arm"].parameters["port"] == link
+    assert nodes["arm"].parameters["calibration"] == nodes["policy"].parameters["calibration"] == calibration
+    assert nodes["arm"].after == "emulated_arm"
+
+
+def test_teleoperation_adds_a_leader_in_a_namespace_of_its_own() -> None:
+    leader = str(ROOT / "config" / "so100.yaml")  # any file that exists
+    options = dataclasses.replace(HARDWARE, leader_port="/dev/leader", leader_calibration=leader)
+    nodes = {spec.label: spec for spec in programs.teleop_nodes(options)}
+    assert set(nodes) == {spec.label for spec in programs.robot_nodes(HARDWARE)} | {"leader_arm", "teleop"}
+    assert {"port": "/dev/leader", "calibration": leader, "role": "leader"}.items() <= nodes[
+        "leader_arm"
+    ].parameters.items()
+    assert nodes["leader_arm"].full_name == "/leader/arm" and "role" not in nodes["arm"].parameters
+    assert (nodes["teleop"].parameters["calibration"], nodes["teleop"].parameters["leader_calibration"]) == (
+        CALIBRATION,
+        leader,
+    )
+    for missing in ("leader_port", "leader_calibration"):
+        with pytest.raises(SuiteError, match=f"{missing} is not given"):
+            programs.teleop_nodes(dataclasses.replace(options, **{missing: ""}))
+
+
+def test_simulated_teleoperation_has_two_buses() -> None:
+    nodes = {spec.label: spec for spec in programs.teleop_nodes(SIMULATION)}
+    for arm, bus in (("arm", "emulated_arm"), ("leader_arm", "emulated_leader")):
+        arguments = nodes[bus].arguments
+        assert nodes[arm].parameters["port"] == arguments[arguments.index("--link") + 1]
+        assert nodes[arm].after == bus and nodes[bus].executable == "emulated_arm"
+    assert nodes["arm"].parameters["port"] != nodes["leader_arm"].parameters["port"]
+
+
+def test_rviz_comes_when_asked_for_with_a_config_of_the_urdfs_frames() -> None:
+    assert "rviz" not in by_label(SIMULATION)
+    rviz = by_label(dataclasses.replace(SIMULATION, rviz=True))["rviz"]
+    assert rviz.package == "rviz2"
+    config = yaml.safe_load(Path(rviz.arguments[1]).read_text())["Visualization Manager"]
+    displays = {display["Class"].split("/")[1]: display for display in config["Displays"]}
+    assert displays["RobotModel"]["Description Topic"]["Value"] == "robot_description"
+    urdf = programs.load_robot(SIMULATION).urdf_path.read_text()
+    assert f'<link name="{config["Global Options"]["Fixed Frame"]}"' in urdf
+
+
+def test_suites_of_other_namespaces_and_domains_have_ports_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    ports = {programs.emulated_port(SuiteOptions(sim=True, namespace=name)) for name in ("", "left", "right")}
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    ports.add(programs.emulated_port(SuiteOptions(sim=True)))
+    assert len(ports) == 4
+
+
+def test_cameras_have_namespaces_and_hear_the_joint_states_of_the_arm() -> None:
+    nodes = by_label(dataclasses.replace(SIMULATION, namespace="left"))
+    camera = nodes["left_top_camera"]
+    assert camera.full_name == "/left/top/camera"
+    assert camera.remaps == (("joint_states", "/left/joint_states"),)
+    assert nodes["left_arm"].full_name == "/left/arm"
+    assert camera.parameters["camera"] == "top" and camera.parameters["source"] == "rendered"
+
+
+def test_the_policy_looks_through_the_cameras_that_are_started_unless_told_otherwise() -> None:
+    assert by_label(HARDWARE)["policy"].parameters["cameras"] == ["top", "wrist"]
+    assert by_label(SIMULATION)["policy"].parameters["cameras"] == ["top", "wrist"]
+    told = dataclasses.replace(HARDWARE, policy_cameras="wrist")
+    assert by_label(told)["policy"].parameters["cameras"] == ["wrist"]
+    nothing_known = dataclasses.replace(HARDWARE, cameras="")
+    assert "cameras" not in by_label(nothing_known)["policy"].parameters
+
+
+def test_without_a_policy_there_is_the_executor_alone() -> None:
+    assert [spec.name for spec in programs.policy_nodes(SuiteOptions(sim=True))] == ["executor"]
+    assert [spec.name for spec in programs.policy_nodes(SuiteOptions(policy="scripted"))] == [
+        "policy",
+        "executor",
+    ]
+
+
+def test_what_was_not_given_is_no_parameter() -> None:
+    executor = by_label(HARDWARE)["executor"]
+    assert set(executor.parameters) == {"robot"}
+    assert set(by_label(dataclasses.replace(HARDWARE, mode="shadow"))["executor"].parameters) == {
+        "robot",
+        "mode",
+    }
+    assert "use_sim_time" in by_label(dataclasses.replace(HARDWARE, use_sim_time=True))["arm"].parameters
+
+
+def test_hardware_starts_disarmed_and_simulation_armed() -> None:
+    assert mode(by_label(HARDWARE)["executor"]) == "disarmed"
+    assert mode(by_label(SIMULATION)["executor"]) == "armed"
+
+
+def mode(executor: NodeSpec) -> str:
+    """What the files say, read in their order."""
+    values: dict[str, Any] = {}
+    for file in executor.parameter_files:
+        values |= yaml.safe_load(file.read_text())["/**"]["ros__parameters"]
+    return str(values["mode"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        ("top=/dev/video0", (CameraOption("top", "usb", "/dev/video0"),)),
+        ("top=/dev/v4l/by-id/usb-a=b", (CameraOption("top", "usb", "/dev/v4l/by-id/usb-a=b"),)),
+        ("top=2", (CameraOption("top", "usb", "/dev/video2"),)),
+        (" top = rendered , wrist", (CameraOption("top", "rendered"), CameraOption("wrist"))),
+    ],
+)
+def test_cameras_are_read_as_typed(text: str, expected: tuple[CameraOption, ...]) -> None:
+    assert parse_cameras(text) == expected
+
+
+def test_a_folder_and_a_file_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"")
+    folder, video = parse_cameras(f"top={tmp_path},wrist={tmp_path}/a.mp4")
+    assert (folder.source, folder.device) == ("folder", str(tmp_path))
+    assert (video.source, video.device) == ("video", f"{tmp_path}/a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("top=", ["'top='", "name=device"]),
+        ("=/dev/video0", ["'=/dev/video0'", "name=device"]),
+        ("top=/no/such/thing", ["top", "/no/such/thing", "rendered"]),
+        ("top=1,top=2", ["top", "twice"]),
+    ],
+)
+def test_cameras_that_cannot_be_read_are_named(text: str, words: list[str]) -> None:
+    with pytest.raises(SuiteError) as caught:
+        parse_cameras(text)
+    assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cameras": "topp=rendered"}, ["cameras", "'topp'", "top, wrist, side", "did you mean 'top'"]),
+        ({"policy_cameras": "left"}, ["policy_cameras", "'left'", "top, wrist, side"]),
+        ({"port": ""}, ["port", "/dev/serial/by-id", "sim:=true"]),
+        ({"calibration": ""}, ["calibration", "sim:=true"]),
+        ({"calibration": "/no/such.json"}, ["calibration", "/no/such.json"]),
+        ({"params_file": "/no/such.yaml"}, ["params_file", "/no/such.yaml"]),
+        ({"robot": "/no/such.yaml"}, ["robot", "/no/such.yaml"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_remedy(change: dict[str, str], words: list[str]) -> None:
+    with pytest.raises(SuiteError) as caught:
+        programs.suite_nodes(dataclasses.replace(HARDWARE, **change))
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_options_are_read_from_text() -> None:
+    options = SuiteOptions.from_text(
+        {"sim": "True", "seed": "3", "calibration": "~/a.json", "mode": "shadow", "stranger": "1"}
+    )
+    assert (options.sim, options.seed, options.mode, options.use_sim_time) == (True, 3, "shadow", False)
+    assert options.calibration == str(Path.home() / "a.json")
+
+
+def test_a_robot_of_the_package_is_known_by_its_name() -> None:
+    for name, robot in (("", "so100"), ("so100", "so100"), ("so101", "so101")):
+        assert programs.load_robot(SuiteOptions(robot=name)).name == robot
+    with pytest.raises(SuiteError, match="so102.yaml"):
+        programs.load_robot(SuiteOptions(robot="so102"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"sim": "yes"}, "sim"),
+        ({"seed": "-1"}, "seed"),
+        ({"mode": "go"}, "mode"),
+        ({"dtype": "int4"}, "dtype"),
+    ],
+)
+def test_text_that_is_no_option_is_refused(arguments: dict[str, str], word: str) -> None:
+    with pytest.raises(SuiteError, match=word):
+        SuiteOptions.from_text(arguments)
+
+
+def test_the_recorder_takes_its_folder_and_task_from_the_arguments() -> None:
+    [recorder] = programs.recorder_nodes(SuiteOptions(output="here", task="pick up the red cube"))
+    assert recorder.full_name == "/recorder"
+    assert {"output": "here", "task": "pick up the red cube"}.items() <= recorder.parameters.items()
+
+
+def test_everything_a_command_line_names_exists(tmp_path: Path) -> None:
+    for spec in programs.suite_nodes(SIMULATION):
+        if spec.package != PACKAGE:
+            continue
+        line = command(spec, ["program"], tmp_path / "own.yaml")
+        assert module(spec) == PROGRAMS[spec.executable]
+        files = [Path(line[i + 1]) for i, word in enumerate(line) if word == "--params-file"]
+        assert all(file.is_file() for file in files[:-1])
+        assert ("--ros-args" in line) == spec.is_ros
+
+
+PROBE = """
+import sys, rclpy
+from rclpy.node import Node
+rclpy.init(args=sys.argv)
+node = Node("other", automatically_declare_parameters_from_overrides=True)
+names = ("mode", "fusion", "threshold")
+print(node.get_fully_qualified_name(), *(node.get_parameter(name).value for name in names))
+"""
+
+
+@pytest.mark.parametrize("key", ["/**", "executor", "/executor", "/**/executor"])
+def test_an_argument_wins_over_the_params_file_and_that_over_the_package(key: str, tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="it is ROS that reads the parameters")
+    own, mine = tmp_path / "own.yaml", tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({key: {"ros__parameters": {"mode": "disarmed", "fusion": "replace"}}}))
+    executor = by_label(dataclasses.replace(SIMULATION, params_file=str(mine), mode="shadow"))["executor"]
+    own.write_text(parameter_text(executor))
+    line = command(executor, [], own)
+    result = subprocess.run([sys.executable, "-c", PROBE, *line], capture_output=True, text=True, timeout=30)
+    assert result.stdout.split() == ["/executor", "shadow", "replace", "0.7"], result.stderr
+
+
+@pytest.mark.parametrize("name", ["camera", "arm", "policy", "executor", "recorder", "teleop"])
+def test_parameter_files_say_what_the_nodes_take_by_default(name: str) -> None:
+    pytest.importorskip("rclpy", reason="the nodes need ROS 2")
+    module = __import__(f"smolvla_ros.nodes.{name}_node", fromlist=["_"])
+    [config] = [
+        value
+        for key, value in vars(module).items()
+        if key
+        in (
+            "CameraConfig",
+            "ArmConfig",
+            "PolicyConfig",
+            "ExecutorNodeConfig",
+            "RecorderConfig",
+            "TeleopConfig",
+        )
+    ]
+    defaults = {
+        entry.name: list(entry.default) if isinstance(entry.default, tuple) else entry.default
+        for entry in dataclasses.fields(config)
+    }
+    said = yaml.safe_load((share_folder() / "config" / f"{name}.yaml").read_text())["/**"]["ros__parameters"]
+    assert said == {key: defaults.get(key, "no such parameter") for key in said}
+
+
+def test_the_simulation_overlay_changes_parameters_that_exist() -> None:
+    overlay = yaml.safe_load((share_folder() / "config" / "simulation.yaml").read_text())["/**"][
+        "ros__parameters"
+    ]
+    executor = yaml.safe_load((share_folder() / "config" / "executor.yaml").read_text())["/**"][
+        "ros__parameters"
+    ]
+    assert set(overlay) <= set(executor)

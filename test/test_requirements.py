@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One list of Python requirements (wheels/python.txt): the README, setup.py and make install it, and it is complete."""
+"""One list of Python requirements (wheels/python.txt): the documentation, setup.py and make install it, and it is complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-APART = {"torch"}  # its index is chosen (Makefile, README)
+APART = {"torch"}  # its index is chosen (Makefile, docs/getting_started.md)
 FROM_ROS = {"numpy", "opencv-python-headless"}  # or from ros-jazzy.txt
 SETUP = (
     "import json, runpy, setuptools\n"
@@ -60,8 +60,10 @@ def test_all_that_the_package_imports_is_listed_or_comes_with_ros() -> None:
     assert missing == set()
 
 
-def test_the_readmes_workstation_installs_the_list() -> None:
-    [command] = re.findall(r"^pip install (.*numpy<2.*)$", (ROOT / "README.md").read_text(), re.M)
+def test_the_documented_workstation_installs_the_list() -> None:
+    [command] = re.findall(
+        r"^pip install (.*numpy<2.*)$", (ROOT / "docs/getting_started.md").read_text(), re.M
+    )
     assert command == "'numpy<2' torch -r src/smolvla_ros/wheels/python.txt"
 
 

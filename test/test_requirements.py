@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One list of Python requirements (wheels/python.txt): the documentation, setup.py and make install it, and it is complete."""
+"""One list of Python requirements (wheels/python.txt), complete, which documentation, setup.py and make install."""
 
 from __future__ import annotations
 

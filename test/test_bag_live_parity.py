@@ -25,7 +25,6 @@ from std_msgs.msg import String
 from smolvla_ros.chunk import ChunkRequest, RequestReason
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.recording import EpisodeWriter, MessageTypes, StreamType
-from smolvla_ros.demo.plan import free_domain
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
@@ -34,6 +33,7 @@ from smolvla_ros.nodes.replaying import observations
 from smolvla_ros.observation import Frame, Observation
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.suite.ros_domain import reserve_domain_id
 from smolvla_ros.units import load_calibration
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +83,7 @@ def context() -> Iterator[Context]:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     set_fast_dds()
     context = Context()
-    rclpy.init(context=context, domain_id=free_domain())
+    rclpy.init(context=context, domain_id=reserve_domain_id())
     yield context
     rclpy.try_shutdown(context=context)
 

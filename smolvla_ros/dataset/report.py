@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.dataset.inspection import Inspected, Motion
+from smolvla_ros.dataset.stream_timing import FloatArray, gap_lengths_s, mean_rate_hz
 from smolvla_ros.dataset.task_text import suggestion, what_is_vague
 from smolvla_ros.robot import RobotSpec
 
 Severity = Literal["error", "warning"]
-FloatArray = npt.NDArray[np.float64]
 
 RATE_TOLERANCE = 0.05  # share of the stated rate
-GAP_PERIODS = 1.75
 MAX_SKEW_S = 0.05  # of what goes into one observation; the policy node's default too
 FROZEN_S = 0.5  # an image that stays for so long while the arm moves
 MOVES_RAD = 0.1  # what counts as moving meanwhile
@@ -85,16 +84,10 @@ def of_episode(episode: Inspected, robot: RobotSpec) -> Iterator[Defect]:
     yield from tasks(episode)
 
 
-def rate_hz(times_s: FloatArray) -> float:
-    """Mean rate; 0 for fewer than two samples."""
-    span_s = float(times_s[-1] - times_s[0]) if len(times_s) > 1 else 0.0
-    return (len(times_s) - 1) / span_s if span_s > 0 else 0.0
-
-
 def rates(episode: Inspected) -> Iterator[Defect]:
     """Cameras, whose rate is stated; one that is faster is no harm."""
     for name, camera in episode.cameras.items():
-        true_hz = rate_hz(camera.times_s)
+        true_hz = mean_rate_hz(np.diff(camera.times_s))
         if true_hz < camera.rate_hz * (1 - RATE_TOLERANCE):
             yield Defect(
                 "warning",
@@ -122,7 +115,7 @@ def gaps(episode: Inspected) -> Iterator[Defect]:
                 "A clock was set, or two nodes publish under one name; record again",
             )
             continue
-        wide = steps_s[steps_s > GAP_PERIODS * usual_s] if usual_s > 0 else steps_s[:0]
+        wide = gap_lengths_s(steps_s, usual_s)
         if len(wide):
             yield Defect(
                 "warning",

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.dataset.stream_timing import gap_lengths_s, intervals_s
 from smolvla_ros.observation import NANOSECONDS
 
-GAP_PERIODS = (
-    1.75  # an interval this many times the usual one is a gap: at least one message is missing in it
-)
 PERIODIC_MESSAGES = 20  # fewer tell no rate; commands and requests come when they come
 STAMP_END = 12  # bytes of a serialized message up to the end of its header's stamp
 SLOWEST_S = 0.25  # what comes more rarely comes upon something: chunks, states
@@ -78,9 +76,9 @@ class StreamCounter:
         self._times_ns.append(header_stamp_ns(data) if self._stamped else receive_ns)
 
     def report(self) -> StreamReport:
-        steps_s = np.diff(np.sort(np.frombuffer(self._times_ns, np.int64))) / NANOSECONDS
+        steps_s = intervals_s(np.sort(np.frombuffer(self._times_ns, np.int64)))
         usual_s = _period_s(steps_s)
-        wide = steps_s[steps_s > GAP_PERIODS * usual_s] if usual_s else np.zeros(0)
+        wide = gap_lengths_s(steps_s, usual_s)
         return StreamReport(
             self.topic,
             self.messages,

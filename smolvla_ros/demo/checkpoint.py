@@ -10,9 +10,7 @@ and does not care about the task. Nothing is downloaded; the same seed gives the
 
 from __future__ import annotations
 
-import argparse
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -233,20 +231,3 @@ def save(network: Network, folder: Path) -> None:
     tensors[UNUSED] = torch.zeros(VOCABULARY, WIDTH, dtype=torch.bfloat16)
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     (folder / "README.md").write_text(f"# Not a trained policy\n\n{__doc__}", encoding="utf-8")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="demo_checkpoint", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("folder", type=Path, help="where to write it")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="another seed, another (equally untrained) policy"
-    )
-    options = parser.parse_args(arguments)
-    write_demo_checkpoint(options.folder, options.seed)
-    print(
-        f"Wrote {options.folder}. It is NOT a trained policy: it sweeps an arm slowly through one made-up motion."
-    )
-
-
-if __name__ == "__main__":
-    main()

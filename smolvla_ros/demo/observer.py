@@ -8,7 +8,6 @@ A bystander: it takes no part in the loop, and the suite runs the same without i
 from __future__ import annotations
 
 import math
-import struct
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -23,10 +22,11 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
+from smolvla_ros.dataset.stream_counter import header_stamp_ns
 from smolvla_ros.demo.recording import Recording
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
-from smolvla_ros.observation import NANOSECONDS, Frame
+from smolvla_ros.observation import Frame
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import frame_from_msg
 
@@ -132,17 +132,8 @@ class DemoObserver:
     def _image_callback(self, camera: str) -> Callable[[bytes], Any]:
         def record(data: bytes) -> None:
             self._images[camera] = data
-            self.recording.add_image(camera, _stamp_ns(data))
+            self.recording.add_image(
+                camera, header_stamp_ns(data)
+            )  # from the bytes: decoding images only to count them is slow
 
         return record
-
-
-def _stamp_ns(data: bytes) -> int:
-    """The header stamp of a serialized message: 4 bytes of CDR encapsulation, then sec and nanosec.
-
-    Read from the bytes, because turning each image into a message object only to count it costs more than all
-    else here.
-    """
-    order = "<" if data[1] & 1 else ">"
-    sec, nanosec = struct.unpack_from(f"{order}iI", data, 4)
-    return int(sec) * NANOSECONDS + int(nanosec)

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,12 +17,9 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.command_line import ROBOT, add_options
 from smolvla_ros.suite.options import SuiteError, SuiteOptions
+from smolvla_ros.suite.ros_domain import reserve_domain_id
 
 TASK = "pick up the red cube"
-# UDP ports of DDS: all participants of a domain listen at FIRST_PORT + PORTS_PER_DOMAIN * domain, and the first
-# participant also at the port that is PARTICIPANT_PORT higher.
-FIRST_PORT, PORTS_PER_DOMAIN, PARTICIPANT_PORT = 7400, 250, 10
-_reserved: list[socket.socket] = []  # as long as this process lives
 
 
 class DemoError(RuntimeError):
@@ -123,7 +118,9 @@ def make_checkpoint(folder: Path) -> None:
         return
     print(f"making a checkpoint in {folder} ...", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    done = subprocess.run([sys.executable, "-m", "smolvla_ros.demo.checkpoint", str(folder)], check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "smolvla_ros.tools.demo_checkpoint", str(folder)], check=False
+    )
     if done.returncode:
         raise DemoError(f"the checkpoint could not be made (exit code {done.returncode})")
 
@@ -133,31 +130,4 @@ def set_environment(folder: Path) -> None:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_LOG_DIR", str(folder / "logs" / "ros"))
     if "ROS_DOMAIN_ID" not in os.environ:
-        os.environ["ROS_DOMAIN_ID"] = str(free_domain())
-
-
-def free_domain() -> int:
-    """A ROS domain, 1 to 100, in which no process of this machine takes part; raises DemoError.
-
-    It stays reserved until this process ends: none of this machine gets it from this function again.
-    """
-    for domain in random.sample(range(1, 101), 100):
-        if _reserve(domain):
-            return domain
-    raise DemoError("every ROS domain from 1 to 100 is in use on this machine; set ROS_DOMAIN_ID yourself")
-
-
-def _reserve(domain: int) -> bool:
-    """Reserve a domain; False when somebody else has it or takes part in it."""
-    port = FIRST_PORT + PORTS_PER_DOMAIN * domain
-    reservation = socket.socket(socket.AF_UNIX)
-    try:
-        reservation.bind(f"\0smolvla_ros/domain_{domain}")  # abstract: no file, and gone with the process
-        for used in (port, port + PARTICIPANT_PORT):
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.bind(("", used))
-    except OSError:
-        reservation.close()
-        return False
-    _reserved.append(reservation)
-    return True
+        os.environ["ROS_DOMAIN_ID"] = str(reserve_domain_id())

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.dataset.stream_timing import intervals_s, mean_rate_hz
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.wire import WireError, joints_from_msg, nanoseconds
 
@@ -117,9 +118,7 @@ class Recording:
 
 def rate_hz(stamps_ns: Sequence[int]) -> float:
     """Mean rate of stamps in ascending order; NaN for fewer than two."""
-    if len(stamps_ns) < 2 or stamps_ns[-1] <= stamps_ns[0]:
-        return float("nan")
-    return (len(stamps_ns) - 1) * NANOSECONDS / (stamps_ns[-1] - stamps_ns[0])
+    return mean_rate_hz(intervals_s(stamps_ns)) or float("nan")
 
 
 def recent_rate_hz(stamps_ns: Sequence[int], now_ns: int) -> float:
@@ -135,7 +134,7 @@ def recent_rate_hz(stamps_ns: Sequence[int], now_ns: int) -> float:
 
 def period_errors_s(stamps_ns: Sequence[int]) -> FloatArray:
     """How far each period is from the median one, absolute, shape (stamps - 1,)."""
-    periods_s = np.diff(np.asarray(stamps_ns, np.int64)) / NANOSECONDS
+    periods_s = intervals_s(stamps_ns)
     return np.asarray(np.abs(periods_s - np.median(periods_s))) if len(periods_s) else periods_s
 
 

@@ -22,8 +22,9 @@ from smolvla_ros.dataset.bag import BagError
 from smolvla_ros.dataset.episode import EpisodeError
 from smolvla_ros.dataset.inspection import Inspected, inspect
 from smolvla_ros.dataset.lerobot_reader import ACTION, INFO, STATE, DatasetError, LeRobotDataset
-from smolvla_ros.dataset.report import Defect, find_defects, lag, rate_hz, skew_s
+from smolvla_ros.dataset.report import Defect, find_defects, lag, skew_s
 from smolvla_ros.dataset.report_page import save_page
+from smolvla_ros.dataset.stream_timing import mean_rate_hz
 from smolvla_ros.dataset.video import VideoError
 from smolvla_ros.policy.preflight.unit_evidence import check_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
@@ -57,9 +58,9 @@ def facts(episodes: Sequence[Inspected]) -> list[tuple[str, str]]:
         tracks = [episode.cameras[name] for episode in episodes if name in episode.cameras]
         images = sum(len(track.times_s) for track in tracks)
         new = sum(int(track.changes.sum()) for track in tracks)
-        rate = float(np.median([rate_hz(track.times_s) for track in tracks]))
+        rate = float(np.median([mean_rate_hz(np.diff(track.times_s)) for track in tracks]))
         lines.append((name, f"{images} images at {rate:.1f}/s, {images - new} repeat the one before"))
-    rate = float(np.median([rate_hz(episode.state.times_s) for episode in episodes]))
+    rate = float(np.median([mean_rate_hz(np.diff(episode.state.times_s)) for episode in episodes]))
     lines.append(("state", f"{rate:.1f}/s"))
     skew = np.concatenate([skew_s(episode) for episode in episodes])
     if len(skew) and episodes[0].has_capture_times:

@@ -25,6 +25,7 @@ from smolvla_ros.suite import programs
 from smolvla_ros.suite.options import SuiteError
 from smolvla_ros.suite.parameter_files import unknown_parameters
 from smolvla_ros.suite.processes import ProcessError, Processes
+from smolvla_ros.suite.ros_domain import NoFreeDomainError
 
 if TYPE_CHECKING:
     from smolvla_ros.demo.observer import DemoObserver
@@ -184,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
         print("to look in: export", *(f"{name}={os.environ[name]}" for name in settings), flush=True)
         summary = Demo(plan).run()
-    except (SuiteError, DemoError, ProcessError, OSError) as error:
+    except (SuiteError, DemoError, ProcessError, NoFreeDomainError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except (Interrupted, KeyboardInterrupt):

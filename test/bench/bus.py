@@ -34,13 +34,13 @@ from rclpy.node import Node
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.arm.registers import TELEMETRY
 from smolvla_ros.arm.so100 import So100Arm
-from smolvla_ros.demo.plan import free_domain
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.simulation.servo_faults import LineFaults
+from smolvla_ros.suite.ros_domain import reserve_domain_id
 from smolvla_ros.units import load_calibration
 
 ROOT = Path(__file__).parents[2]
@@ -224,7 +224,7 @@ def main() -> int:
     )
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=FAULTS, help="rows of the driver")
     options = parser.parse_args()
-    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    os.environ["ROS_DOMAIN_ID"] = str(reserve_domain_id())
     set_fast_dds()
 
     print(f"Driver, {options.seconds:g} s a row\n")

@@ -26,8 +26,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
-from smolvla_ros.demo.checkpoint import main as make_checkpoint
-from smolvla_ros.demo.plan import free_domain
+from smolvla_ros.demo.checkpoint import write_demo_checkpoint
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.policy_loading import PolicyConfig
@@ -36,6 +35,7 @@ from smolvla_ros.share import PACKAGE
 from smolvla_ros.suite.options import SuiteOptions
 from smolvla_ros.suite.processes import Processes
 from smolvla_ros.suite.programs import suite_nodes
+from smolvla_ros.suite.ros_domain import reserve_domain_id
 
 SPIN_S = 0.001  # of each period that the spinning baseline does not sleep
 EVERY_ONE = QoSProfile(depth=1000)  # reliable: what is missed here would count as a late command
@@ -175,12 +175,12 @@ def main() -> int:
     )
     parser.add_argument("--niceness", type=int, default=PolicyConfig.niceness, help="of the load")
     options = parser.parse_args()
-    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    os.environ["ROS_DOMAIN_ID"] = str(reserve_domain_id())
     set_fast_dds()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         checkpoint = str(folder / "checkpoint")
-        make_checkpoint([checkpoint])
+        write_demo_checkpoint(Path(checkpoint))
         for rate_hz in options.rates:
             processes = Processes(folder)
             try:

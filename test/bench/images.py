@@ -23,8 +23,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from smolvla_ros.demo.plan import free_domain
 from smolvla_ros.nodes.fast_dds import PROFILE, fast_dds_settings
+from smolvla_ros.suite.ros_domain import reserve_domain_id
 
 ROOT = Path(__file__).parents[2]
 ROBOT = ROOT / "config" / "so100.yaml"
@@ -60,7 +60,7 @@ def lost(numbers: list[int]) -> int:
 
 def measure(transport: str, reliability: str, settings: dict[str, str], seconds: float) -> str:
     """One row of the table, measured in a process of its own, because Fast DDS reads its profile once."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), **settings}
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(reserve_domain_id()), **settings}
     command = [sys.executable, __file__, "--seconds", str(seconds), "--receive", transport, reliability]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -8,20 +8,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import smolvla_ros.demo.plan as plan_module
-from smolvla_ros.demo.plan import (
-    FIRST_PORT,
-    PORTS_PER_DOMAIN,
-    DemoError,
-    free_domain,
-    make_plan,
-    parse,
-)
+from smolvla_ros.demo.plan import make_plan, parse
 from smolvla_ros.suite.node_spec import NodeSpec
 from smolvla_ros.suite.options import SuiteError
 from smolvla_ros.suite.processes import Processes
@@ -74,34 +65,6 @@ def test_a_real_arm_needs_all_that_is_its_own(name: str) -> None:
     at = REAL.index(f"--{name}")
     with pytest.raises(SuiteError, match=name.upper()):
         make_plan(parse(REAL[:at] + REAL[at + 2 :]))
-
-
-def test_a_domain_in_use_or_reserved_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
-    in_use, reserved, free = (free_domain() for _ in range(3))
-    for reservation in plan_module._reserved[-3::2]:
-        reservation.close()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", FIRST_PORT + PORTS_PER_DOMAIN * in_use))
-        monkeypatch.setattr(plan_module.random, "sample", lambda *_: [in_use, reserved, free])
-        assert free_domain() == free
-        with pytest.raises(DemoError, match="every ROS domain"):
-            free_domain()
-
-
-def test_processes_that_ask_at_once_get_different_domains() -> None:
-    code = "from smolvla_ros.demo.plan import free_domain; print(free_domain(), flush=True); input()"
-    asking = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
-    domains = [process.stdout.readline() for process in asking if process.stdout]
-    for process in asking:
-        process.communicate("\n", timeout=10.0)
-    assert len(set(domains)) == len(asking) and "" not in domains
 
 
 @pytest.mark.node

@@ -25,10 +25,10 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 
-from smolvla_ros.demo.plan import free_domain  # noqa: E402
 from smolvla_ros.nodes.fast_dds import PROFILE, set_fast_dds  # noqa: E402
 from smolvla_ros.robot import RobotSpec  # noqa: E402
 from smolvla_ros.simulation.emulated_arm import EmulatedArm  # noqa: E402
+from smolvla_ros.suite.ros_domain import reserve_domain_id  # noqa: E402
 from smolvla_ros.units import load_calibration  # noqa: E402
 from smolvla_ros.wire import joints_from_msg  # noqa: E402
 
@@ -42,7 +42,7 @@ ANSWER_S = 5.0
 EVERY_ONE = QoSProfile(depth=1000)  # reliable
 SO100 = RobotSpec.load(ROBOT)
 
-os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+os.environ["ROS_DOMAIN_ID"] = str(reserve_domain_id())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.pop(PROFILE, None)  # that of the process that distributes the tests, for another range
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from smolvla_ros.demo.plan import free_domain
 from smolvla_ros.suite.options import SuiteOptions
+from smolvla_ros.suite.ros_domain import reserve_domain_id
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -127,7 +127,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable
     monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(reserve_domain_id()))
     launched: list[Launched] = []
 
     def start(file: str, *arguments: str) -> Launched:

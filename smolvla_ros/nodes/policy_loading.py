@@ -171,7 +171,7 @@ def _check(expected: Expectations, setup: Setup, logger: Any) -> None:
     report = preflight(expected, setup)
     for finding in report.findings:
         if finding.severity == "warning":
-            logger.warning(f"{finding.name}: {finding}")
+            logger.warning(f"{finding.check}: {finding}")
     if report.errors:
-        found = "; ".join(f"{finding.name}: {finding}" for finding in report.errors)
+        found = "; ".join(f"{finding.check}: {finding}" for finding in report.errors)
         raise PolicyError(f"checkpoint '{expected.name}' does not fit this robot: {found}")

@@ -190,7 +190,7 @@ def to_text(report: Report, width: int, colours: bool = False) -> str:
     for finding in report.findings:
         lines.append("")
         colour = RED if finding.severity == "error" else YELLOW
-        lines.append(paint(f"{finding.severity:<{GUTTER}}", colour) + paint(finding.name, BOLD))
+        lines.append(paint(f"{finding.severity:<{GUTTER}}", colour) + paint(finding.check, BOLD))
         for line in f"{finding.message}.\n{finding.remedy}".splitlines():
             lines += [" " * GUTTER + part for part in _wrapped(line, width - GUTTER)]
     warnings = len(report.findings) - len(report.errors)

@@ -109,7 +109,7 @@ def test_cameras_of_other_names_are_suggested_as_lines_of_the_robot_file(
 ) -> None:
     report = check(expectations(image_keys=image_keys))
     finding = only(report)
-    assert finding.name == "cameras" and finding.severity == "error"
+    assert finding.check == "cameras" and finding.severity == "error"
     lines = yaml.safe_load("\n".join(line for line in finding.remedy.splitlines() if line.startswith("  - ")))
     assert {line["name"]: line["image_key"] for line in lines} == suggested
     assert all(set(line) == set(ROBOT.cameras[0].__dict__) for line in lines)
@@ -145,7 +145,7 @@ def test_chosen_cameras_may_be_fewer() -> None:
 )
 def test_topics_must_feed_each_camera(topics: dict[str, str], problem: str, remedy: str) -> None:
     finding = only(check(expectations(), topics=topics))
-    assert finding.name == "topics" and finding.severity == "error"
+    assert finding.check == "topics" and finding.severity == "error"
     assert problem in finding.message and remedy in finding.remedy
 
 
@@ -164,7 +164,7 @@ def test_another_number_of_values_than_joints_is_one_finding(dims: tuple[int, in
     wide = [statistics({"mean": [0.0] * dim, "std": [30.0] * dim}) for dim in dims]
     expected = expectations(state_dim=dims[0], action_dim=dims[1], state=wide[0], action=wide[1])
     finding = only(check(expected, positions_rad=MIDDLE))
-    assert finding.name == "dimensions" and f"{dims[0]} state and {dims[1]} action" in finding.message
+    assert finding.check == "dimensions" and f"{dims[0]} state and {dims[1]} action" in finding.message
 
 
 @pytest.mark.parametrize(("mode", "low"), [("MEAN_STD", "std"), ("MIN_MAX", "min")])
@@ -172,7 +172,7 @@ def test_a_joint_that_never_moved_in_the_state_is_refused(mode: str, low: str) -
     still = {name: list(values) for name, values in DEGREES.items()}
     still[low][3] = 0.0 if low == "std" else still["max"][3]
     finding = only(check(expectations(state=statistics(still, mode))))
-    assert (finding.severity, finding.name) == ("error", "statistics")
+    assert (finding.severity, finding.check) == ("error", "statistics")
     assert finding.message.startswith("wrist_flex did not move")
     assert only(check(expectations(action=statistics(still, mode)))).severity == "warning"
 
@@ -182,13 +182,13 @@ def test_a_joint_that_never_moved_in_the_state_is_refused(mode: str, low: str) -
 )
 def test_the_rate_of_the_data_is_compared_with_the_robots(fps: float | None, severity: str | None) -> None:
     findings = check(expectations(fps=fps)).findings
-    assert [(f.name, f.severity) for f in findings] == ([("rate", severity)] if severity else [])
+    assert [(f.check, f.severity) for f in findings] == ([("rate", severity)] if severity else [])
     assert not findings or f"rate_hz: {fps:.1f}" in findings[0].remedy
 
 
 def test_a_calibration_of_another_arm_is_a_finding() -> None:
     mine = {name: motor for name, motor in CALIBRATION.items() if name != "elbow_flex"}
-    assert only(check(expectations(), calibration=mine)).name == "calibration"
+    assert only(check(expectations(), calibration=mine)).check == "calibration"
 
 
 # Units
@@ -210,7 +210,7 @@ def test_statistics_in_other_units_than_the_robot_file_says_are_refused(
     data: dict[str, Any], file_says: str, looks: str, calibration: Any
 ) -> None:
     finding = only(check(expectations(data), robot=in_units(file_says), calibration=calibration))
-    assert (finding.severity, finding.name) == ("error", "units")
+    assert (finding.severity, finding.check) == ("error", "units")
     said = {"degrees": "degrees", "range_m100_100": "-100..100"}[file_says]
     assert looks in finding.message and f"the robot file says {said}" in finding.message
 
@@ -225,7 +225,7 @@ def test_statistics_that_only_one_unit_explains_need_no_confirmation(data: dict[
 def test_a_doubt_that_mean_and_std_leave_is_said_with_what_they_come_nearer_to() -> None:
     data = {"mean": [-17, 98, 81, 50, -2, 24], "std": [26, 25, 36, 47, 86, 20]}
     finding = only(check(expectations(data)))
-    assert (finding.severity, finding.name) == ("warning", "units")
+    assert (finding.severity, finding.check) == ("warning", "units")
     assert (
         "leave a doubt about the units, come nearer to degrees of LeRobot's older calibration"
         in finding.message
@@ -234,7 +234,7 @@ def test_a_doubt_that_mean_and_std_leave_is_said_with_what_they_come_nearer_to()
 
 def test_units_that_could_be_either_are_to_be_confirmed() -> None:
     finding = only(check(expectations(QUIET)))
-    assert (finding.severity, finding.name) == ("warning", "units")
+    assert (finding.severity, finding.check) == ("warning", "units")
     assert "could as well be -100..100" in finding.message and "units:=degrees" in finding.remedy
     for unit in ("degrees", "range_m100_100"):
         report = check(expectations(QUIET), units=unit)
@@ -257,7 +257,7 @@ def test_a_confirmed_unit_is_used_and_the_evidence_only_warns() -> None:
 @pytest.mark.parametrize("unit", [unit for unit in get_args(Unit) if unit != "range_0_100"])
 def test_every_unit_of_the_arm_joints_can_be_checked_and_named(unit: Unit) -> None:
     far = check(expectations(NARROW), robot=in_units(unit), positions_rad=pose(wrist_flex=-85))
-    assert f"({UNIT_TEXT[unit]}) is" in next(f.message for f in far.findings if f.name == "pose")
+    assert f"({UNIT_TEXT[unit]}) is" in next(f.message for f in far.findings if f.check == "pose")
     assert far.facts["units"][0].startswith(UNIT_TEXT[unit]) and set(UNIT_TEXT) == set(get_args(Unit))
     assert check(expectations(), robot=in_units(unit), units=unit, positions_rad=MIDDLE).facts["pose"]
 
@@ -314,7 +314,7 @@ def test_a_pose_far_from_the_data_is_refused_and_named() -> None:
     finding = only(
         check(expectations(NARROW), units="degrees", positions_rad=pose(elbow_flex=40, wrist_flex=50))
     )
-    assert (finding.severity, finding.name) == ("error", "pose")
+    assert (finding.severity, finding.check) == ("error", "pose")
     assert "this pose is 12 sigma from anything the policy saw" in finding.message
     assert "shoulder_lift at 0.0 (degrees) is 12 sigma from -60.0 +- 5.0" in finding.message
     assert "units or calibration?" in finding.remedy
@@ -345,7 +345,7 @@ def test_where_the_data_have_been_is_never_far() -> None:
 def test_an_arm_at_rest_beside_its_workspace_may_start() -> None:
     folded = pose(shoulder_lift=-100, elbow_flex=90, wrist_flex=70)
     report = check(expectations({name: DEGREES[name] for name in ("mean", "std")}), positions_rad=folded)
-    assert not [finding for finding in report.findings if finding.name == "pose"]
+    assert not [finding for finding in report.findings if finding.check == "pose"]
 
 
 def test_joint_states_in_degrees_are_recognised() -> None:

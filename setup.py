@@ -60,6 +60,6 @@ setup(
             f"smolvla-{program.replace('_', '-')}={module}:main" for program, module in programs
         ]
     },
-    install_requires=["numpy", "opencv-python-headless", "PyYAML"],
+    install_requires=["numpy", "opencv-python-headless", "PyYAML", "rich"],
     extras_require=extras(),
 )

@@ -4,7 +4,7 @@
 
 Inside, an image is RGB uint8 of shape (height, width, 3). Takes the fields of a message, not the message, so
 that live topics, bags and tests share it. Neither resizes nor corrects the lens, and refuses depth and 16-bit
-images rather than guess what their numbers mean. On live topics `nodes/bridged_images.py` reads further encodings.
+images rather than guess what their numbers mean. On live topics `nodes/image_conversion.py` reads further encodings.
 """
 
 from __future__ import annotations

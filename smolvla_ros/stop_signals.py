@@ -15,7 +15,7 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def take_stop_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+def handle_stop_signals(handler: Callable[[int, FrameType | None], object]) -> None:
     """Have `handler` called for each stop signal from now on."""
     for number in STOP_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
@@ -23,14 +23,14 @@ def take_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Non
 
 
 @contextmanager
-def noted_stop_signals() -> Iterator[list[int]]:
+def recorded_stop_signals() -> Iterator[list[int]]:
     """The stop signals that have come, to be looked at now and then; from the end on they are ignored.
 
     Noted, not waited for: a handler that sets an Event can find the Event's lock held by its own thread, for ever, and
     a blocked signal goes to a thread of the numeric libraries, where it ends the process.
     """
     noted: list[int] = []
-    take_stop_signals(lambda received, _frame: noted.append(received))
+    handle_stop_signals(lambda received, _frame: noted.append(received))
     try:
         yield noted
     finally:

@@ -26,10 +26,10 @@ from smolvla_ros.chunk import ChunkRequest, RequestReason
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.recording import EpisodeWriter, MessageTypes, StreamType
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.bag_replay import observations
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.nodes.policy_node import PolicyNode
-from smolvla_ros.nodes.replaying import observations
 from smolvla_ros.observation import Frame, Observation
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.robot import Joints, RobotSpec

@@ -15,7 +15,7 @@ import numpy as np
 
 from smolvla_ros.demo.recording import Recording, percentile, period_errors_s, rate_hz
 from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.suite.processes import Ended
+from smolvla_ros.suite.processes import ExitStatus
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Summary:
 
 
 def summarize(
-    recording: Recording, task: str, start_ns: int, end_ns: int, ended: Mapping[str, Ended]
+    recording: Recording, task: str, start_ns: int, end_ns: int, ended: Mapping[str, ExitStatus]
 ) -> Summary:
     """The figures of a recording made from `start_ns` to `end_ns`."""
     errors_ms = period_errors_s(recording.commanded.stamps_ns) * 1e3
@@ -134,7 +134,7 @@ def summarize(
         inference_p95_s=percentile(inference_s, 95),
         exit_codes={name: end.code for name, end in ended.items()},
         killed=[name for name, end in ended.items() if end.killed],
-        ended_early={name: end.by_itself for name, end in ended.items() if end.by_itself},
+        ended_early={name: end.unexpected_exits for name, end in ended.items() if end.unexpected_exits},
     )
 
 

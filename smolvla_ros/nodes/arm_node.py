@@ -36,7 +36,7 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.arm_commands import LOG_PERIOD_S, ArmCommands
 from smolvla_ros.nodes.arm_health import ServoThresholds, judge
 from smolvla_ros.nodes.messages import joint_state_msg, servo_states_msg
-from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import (
     ERROR,
     OK,
@@ -183,7 +183,7 @@ class ArmNode(SuiteNode[ArmConfig]):
             )
         self._arm.release()
 
-    def reconfigure(self) -> None:
+    def apply_parameters(self) -> None:
         if self._commands is not None:
             self._commands.admission.limits = self.config
         active_arm = None if self._read_due_s is None else self._arm
@@ -227,12 +227,12 @@ class ArmNode(SuiteNode[ArmConfig]):
         values = health.values | {"reconnects": str(self._reconnects)} | refused
         return Health(max(health.level, level), health.message, values)
 
-    def turn(self, executor: Executor) -> None:
+    def spin_step(self, executor: Executor) -> None:
         """Obey commands until the next read is due, then read."""
         if self._read_due_s is None:
-            super().turn(executor)
+            super().spin_step(executor)
             return
-        self.turn_until(executor, self._read_due_s)
+        self.spin_until_deadline(executor, self._read_due_s)
         if self._read_due_s is None:  # deactivated meanwhile
             return
         if self._port_lost:
@@ -343,7 +343,7 @@ class ArmNode(SuiteNode[ArmConfig]):
 
 
 def main() -> int:
-    return run(ArmNode)
+    return run_node(ArmNode)
 
 
 if __name__ == "__main__":

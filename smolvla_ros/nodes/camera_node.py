@@ -25,7 +25,7 @@ from smolvla_ros.camera.video import VideoFile
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import camera_info_msg, compressed_image_msg, image_msg
 from smolvla_ros.nodes.rendered_camera import RenderedCamera
-from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import CameraSpec
@@ -200,7 +200,7 @@ class CameraNode(SuiteNode[CameraConfig]):
 
 
 def main() -> int:
-    return run(CameraNode)
+    return run_node(CameraNode)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.executor_outputs import CommandOutputs, PlanPreview
 from smolvla_ros.nodes.messages import chunk_request_msg, executor_state_msg
-from smolvla_ros.nodes.priority import ask_for_realtime
-from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.realtime_priority import request_realtime_priority
+from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import (
     ERROR,
     OK,
@@ -127,7 +127,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     def activate(self) -> None:
         if self.config.realtime_priority:
-            self.get_logger().info(ask_for_realtime(self.config.realtime_priority))
+            self.get_logger().info(request_realtime_priority(self.config.realtime_priority))
         self.chunk_executor.start(self.now_ns())
         if self.config.task:
             self._set_task(self.config.task)
@@ -144,7 +144,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             destroy(endpoint)
         self._endpoints = []
 
-    def reconfigure(self) -> None:
+    def apply_parameters(self) -> None:
         self.chunk_executor.reconfigure(self.config)
 
     def diagnose(self) -> Health:
@@ -190,10 +190,10 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     # The control loop.
 
-    def turn(self, executor: Executor) -> None:
+    def spin_step(self, executor: Executor) -> None:
         """One control period, on a grid of absolute deadlines."""
         if self._deadline_s is None:
-            super().turn(executor)
+            super().spin_step(executor)
             return
         time.sleep(max(0.0, self._deadline_s - time.monotonic()))
         self._step()
@@ -203,7 +203,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         due_s, period_s = self._deadline_s, 1.0 / self.config.rate_hz
         self._deadline_s = next_deadline_s(due_s, period_s)
         self._missed_periods += round((self._deadline_s - due_s) / period_s) - 1
-        self.handle_arrived(executor, self._deadline_s)
+        self.run_ready_callbacks(executor, self._deadline_s)
 
     def _step(self) -> None:
         now_ns = self.now_ns()
@@ -324,7 +324,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
 
 def main() -> int:
-    return run(ExecutorNode)
+    return run_node(ExecutorNode)
 
 
 if __name__ == "__main__":

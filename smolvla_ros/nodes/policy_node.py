@@ -36,11 +36,11 @@ import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestError, RequestReason, steps_until
 from smolvla_ros.image import ImageError
 from smolvla_ros.nodes import parameters, topics
-from smolvla_ros.nodes.chunk_rate import ChunkRate
+from smolvla_ros.nodes.chunk_schedule import ChunkSchedule
 from smolvla_ros.nodes.messages import action_chunk_msg
-from smolvla_ros.nodes.observing import Timely, observation_from, observed_topics, synchronize
+from smolvla_ros.nodes.observation_sync import StampFilter, observation_from, observed_topics, synchronize
 from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
-from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.nodes.task_listener import TaskListener
 from smolvla_ros.observation import (
@@ -90,17 +90,17 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         self._policy.reset()
         self._starts_from_here: Policy | None = None  # the policy whose first pose has been checked
         self._request: ChunkRequest | None = None
-        self._unasked = ChunkRate(self.config.chunk_rate_hz)
+        self._unasked = ChunkSchedule(self.config.chunk_rate_hz)
         self._stopping = False
         self._subscribe()
         if self.config.chunk_rate_hz:
             listener = TaskListener(self, self._on_task)
-            timer = self.create_timer(LOOK_PERIOD_S, listener.look)
+            timer = self.create_timer(LOOK_PERIOD_S, listener.update)
             self._task_ends = [listener.close, partial(self.destroy_timer, timer)]
         self._worker = threading.Thread(target=self._infer_forever, name="inference")
         self._worker.start()
 
-    def prepare(self, config: PolicyConfig, names: set[str]) -> None:
+    def prepare_parameters(self, config: PolicyConfig, names: set[str]) -> None:
         self._next_policy = None
         reloading = names & parameters.reload_names(PolicyConfig)
         changed = any(getattr(config, name) != getattr(self.config, name) for name in reloading)
@@ -116,7 +116,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
                 self._loaded_s = time.monotonic()
                 self._changed.notify()
 
-    def reconfigure(self) -> None:
+    def apply_parameters(self) -> None:
         if self._next_policy is None:
             return
         self.get_logger().info(f"'{self._next_policy.name}' takes over from '{self._policy.name}'")
@@ -140,7 +140,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         for name, entry in zip(self._newest_ns, filters, strict=True):
             entry.registerCallback(self._note, name)
         timely = [
-            Timely(entry, lambda: self.now_ns() + round(MAX_AHEAD_S * NANOSECONDS)) for entry in filters
+            StampFilter(entry, lambda: self.now_ns() + round(MAX_AHEAD_S * NANOSECONDS)) for entry in filters
         ]
         synchronize(timely, self.config.sync_slop_s, self._on_synchronized)
         request = topics.CHUNK_REQUEST
@@ -244,7 +244,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             if self._request is request:
                 self._request = None
             elif not request.request_id:
-                self._unasked.begun(begun_s, synchronized)
+                self._unasked.chunk_started(begun_s, synchronized)
         if chunk is not None:
             self._chunk_publisher.publish(action_chunk_msg(chunk, self.now_ns()))
 
@@ -256,7 +256,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
                 if self._request is not None:
                     return self._request
                 patience_s = self.config.max_observation_age_s  # until what was seen is refused as too old
-                wait_s = self._unasked.until_due_s(time.monotonic(), self._synchronized, patience_s)
+                wait_s = self._unasked.wait_s(time.monotonic(), self._synchronized, patience_s)
                 if wait_s is not None and wait_s <= 0.0:
                     return ChunkRequest(self.now_ns(), 0, self._unasked.task, RequestReason.THRESHOLD)
             self._changed.wait(wait_s)
@@ -354,7 +354,7 @@ def _stamp_ns(synchronized: tuple[Any, ...]) -> int:
 
 
 def main() -> int:
-    return run(PolicyNode)
+    return run_node(PolicyNode)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,9 @@ from smolvla_ros.dataset.recording import (
 )
 from smolvla_ros.dataset.stream_counter import STAMP_END, StreamReport
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.listening import Listener
-from smolvla_ros.nodes.recording import Recording
-from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.episode_recorder import EpisodeRecorder
+from smolvla_ros.nodes.raw_subscriptions import RawSubscriptions
+from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.nodes.task_listener import TaskListener
 from smolvla_ros.robot import RobotSpec
@@ -91,7 +91,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", RecorderConfig, **options)
-        self._recording: Recording | None = None
+        self._recording: EpisodeRecorder | None = None
         self._ends: list[Callable[[], Any]] = []  # undo what activate has made
         self._lock: OutputLock | None = None
 
@@ -99,7 +99,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         robot = load_robot(self.config.robot)
         self._robot_name = robot.name
         wanted = [self.resolve_topic_name(name) for name in self._names(robot) if name != topics.TASK.name]
-        self._listener = Listener(self, wanted, self._take_heard, self._lose)
+        self._inputs = RawSubscriptions(self, wanted, self._take_heard, self._lose)
         self._output = Path(self.config.output).expanduser()
         self._output.mkdir(parents=True, exist_ok=True)
         self._lock = OutputLock(self._output)
@@ -159,14 +159,14 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             self._close_and_tell()
         while self._ends:
             self._ends.pop()()
-        self._listener.close()
+        self._inputs.close()
 
     def diagnose(self) -> Health:
         values = {
             "output": str(self._output),
             "task": self._task,
             "episodes": str(self._finished),
-            "silent topics": ", ".join(self._listener.silent),
+            "silent topics": ", ".join(self._inputs.without_publisher),
         }
         recording = self._recording
         if recording is None:
@@ -182,8 +182,8 @@ class RecorderNode(SuiteNode[RecorderConfig]):
     # Listening.
 
     def _look(self) -> None:
-        self._listener.look()
-        self._task_listener.look()
+        self._inputs.update()
+        self._task_listener.update()
         recording = self._recording
         if recording is not None and recording.failure:
             self.get_logger().error(f"recording ends: {recording.failure}")
@@ -201,11 +201,11 @@ class RecorderNode(SuiteNode[RecorderConfig]):
                 throttle_duration_sec=LOG_PERIOD_S,
             )
         elif self._recording is not None:
-            self._recording.put(name, kind, self.now_ns(), data)
+            self._recording.add(name, kind, self.now_ns(), data)
 
     def _lose(self, name: str, kind: StreamType, count: int) -> None:
         if self._recording is not None:
-            self._recording.note_lost(name, kind, count)
+            self._recording.add_lost(name, kind, count)
 
     def _hear_task(self, topic: topics.Topic, message: String) -> None:
         self._heard_task = message.data or self._heard_task
@@ -246,19 +246,21 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         taken = [int(found[1]) for path in self._output.iterdir() if (found := EPISODE.match(path.name))]
         folder = self._output / f"episode_{max(taken, default=-1) + 1:06d}"
         self._last = None  # to discard an episode is not to mark the one before it
-        self._recording = Recording(
-            EpisodeWriter(folder, self._listener.types),
+        self._recording = EpisodeRecorder(
+            EpisodeWriter(folder, self._inputs.types),
             task,
             self.config.flush_s,
             round(self.config.min_free_mb * MEGABYTE),
             round(self.config.max_queue_mb * MEGABYTE),
         )
-        silent = self._listener.silent
+        silent = self._inputs.without_publisher
         said = serialize_message(String(data=task))
         for topic in (topics.TASK, topics.ACTIVE_TASK):
             name = self.resolve_topic_name(topic.name)
-            if topic is topics.TASK or self._listener.hears(name):  # what follows there is a change of task
-                self._recording.put(name, TASK_STREAM, self.now_ns(), said)
+            if topic is topics.TASK or self._inputs.is_subscribed(
+                name
+            ):  # what follows there is a change of task
+                self._recording.add(name, TASK_STREAM, self.now_ns(), said)
         note = f"; nobody publishes {', '.join(silent)}" if silent else ""
         return f"recording {folder.name}: '{task}'{note}"
 
@@ -327,7 +329,7 @@ def _summary(reports: list[StreamReport], duration_s: float) -> str:
 
 
 def main() -> int:
-    return run(RecorderNode)
+    return run_node(RecorderNode)
 
 
 if __name__ == "__main__":

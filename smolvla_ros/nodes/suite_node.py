@@ -87,14 +87,14 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
     def cleanup(self) -> None:
         """Give back what `configure` took; must be safe to call after a partial `configure`."""
 
-    def prepare(self, config: ConfigT, names: set[str]) -> None:
+    def prepare_parameters(self, config: ConfigT, names: set[str]) -> None:
         """Parameters `names` shall change, to `config`: get ready, or raise to refuse them. Nothing changes yet.
 
         It may take its time: the node answers nobody meanwhile, and whoever sets the parameters waits. It may be for
-        nothing: only `reconfigure` says that they have changed.
+        nothing: only `apply_parameters` says that they have changed.
         """
 
-    def reconfigure(self) -> None:
+    def apply_parameters(self) -> None:
         """`self.config` has new values of live parameters."""
 
     def create_subscription(
@@ -112,11 +112,11 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
 
         return super().create_subscription(msg_type, topic, guarded, *arguments, **options)
 
-    def turn(self, executor: Executor) -> None:
+    def spin_step(self, executor: Executor) -> None:
         """One turn of the node's loop: handle what comes in, for a moment."""
         executor.spin_once(timeout_sec=WAKE_PERIOD_S)
 
-    def turn_until(self, executor: Executor, deadline_s: float) -> None:
+    def spin_until_deadline(self, executor: Executor, deadline_s: float) -> None:
         """Handle what comes in until `deadline_s` (monotonic), and be back at that moment.
 
         The last stretch is slept: a spin costs too long to be begun there.
@@ -126,7 +126,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         if left_s > 0:
             time.sleep(left_s)
 
-    def handle_arrived(self, executor: Executor, deadline_s: float) -> None:
+    def run_ready_callbacks(self, executor: Executor, deadline_s: float) -> None:
         """Run the callbacks of what has arrived, without waiting for more, and at most until `deadline_s`."""
         while time.monotonic() < deadline_s - SLEPT_S:
             try:
@@ -218,7 +218,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
             reason = f"{', '.join(fixed)} cannot change while the node is configured; deactivate and clean it up first"
             return SetParametersResult(successful=False, reason=reason)
         try:
-            self.prepare(parameters.with_parameters(self.config, changed), names)
+            self.prepare_parameters(parameters.with_parameters(self.config, changed), names)
         except (ValueError, RuntimeError, OSError) as error:
             return SetParametersResult(successful=False, reason=str(error))
         except Exception as error:  # a defect of ours: what worked before goes on
@@ -231,7 +231,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
     def _apply_parameters(self, changed: list[Parameter]) -> None:
         if self._configured:
             self.config = parameters.with_parameters(self.config, changed)
-            self.reconfigure()
+            self.apply_parameters()
 
     def _publish_diagnostics(self) -> None:
         active = self.lifecycle_state == "active"

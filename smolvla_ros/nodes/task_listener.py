@@ -21,7 +21,7 @@ from smolvla_ros.nodes import topics
 class TaskListener:
     """Calls hear(topic, message) with what is said on `active_task` or `task`.
 
-    `look` is to be called now and then (every 0.5 s): it finds out whether there is an executor.
+    `update` is to be called now and then (every 0.5 s): it finds out whether there is an executor.
     """
 
     def __init__(self, node: Node, hear: Callable[[topics.Topic, String], None]) -> None:
@@ -29,9 +29,9 @@ class TaskListener:
         self._hear = hear
         self._accepted = self._subscribe(topics.ACTIVE_TASK)
         self._said: Any = None  # the subscription to `task`, where there is no executor
-        self.look()
+        self.update()
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Subscribe to `task` while nobody publishes `active_task`."""
         executors = self._node.count_publishers(self._node.resolve_topic_name(topics.ACTIVE_TASK.name))
         if executors and self._said is not None:

@@ -19,9 +19,9 @@ from rclpy.executors import Executor
 from smolvla_ros.execution.safety import SafetyError
 from smolvla_ros.execution.teleoperation import Teleoperation, TeleoperationConfig
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.command_refusals import CommandRefusals
 from smolvla_ros.nodes.messages import joint_command_msg
-from smolvla_ros.nodes.refusals import Refusals
-from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot, next_deadline_s
 from smolvla_ros.settings import setting
 from smolvla_ros.units import CalibrationError, load_calibration
@@ -47,7 +47,7 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         self._deadline_s: float | None = None  # of the next command (monotonic); None while not active
         self._subscriptions_of_joints: list[Any] = []
         self._commands: Any = None
-        self._refusals: Refusals | None = None
+        self._refusals: CommandRefusals | None = None
         self._pause = ""
 
     def configure(self) -> None:
@@ -69,7 +69,7 @@ class TeleopNode(SuiteNode[TeleopConfig]):
             self.create_subscription(topic.type, topic.name, self._keep(role), topic.subscribe)
             for topic, role in ((topics.LEADER_JOINT_STATES, "leader"), (topics.JOINT_STATES, "follower"))
         ]
-        self._refusals = Refusals(self)
+        self._refusals = CommandRefusals(self)
 
     def activate(self) -> None:
         self._deadline_s = time.monotonic()
@@ -91,12 +91,12 @@ class TeleopNode(SuiteNode[TeleopConfig]):
     def diagnose(self) -> Health:
         return Health(WARN, f"holding: {self._pause}") if self._pause else Health(OK, "following")
 
-    def turn(self, executor: Executor) -> None:
+    def spin_step(self, executor: Executor) -> None:
         """Handle what comes in until the next command is due, then send it."""
         if self._deadline_s is None:
-            super().turn(executor)
+            super().spin_step(executor)
             return
-        self.turn_until(executor, self._deadline_s)
+        self.spin_until_deadline(executor, self._deadline_s)
         if self._deadline_s is None:  # deactivated meanwhile
             return
         self._step()
@@ -106,7 +106,7 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         others = self.count_publishers(self._commands.topic_name) - 1
         doubt = f"{others} other publishers on {self._commands.topic_name}; stop them" if others > 0 else ""
         if self._refusals is not None:
-            doubt = doubt or self._refusals.doubt()
+            doubt = doubt or self._refusals.reason_to_hold()
         stamp_ns = self.now_ns()
         try:
             command = self.teleoperation.step(stamp_ns, doubt)
@@ -133,7 +133,7 @@ class TeleopNode(SuiteNode[TeleopConfig]):
 
 
 def main() -> int:
-    return run(TeleopNode)
+    return run_node(TeleopNode)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from smolvla_ros.simulation.servo import EmulatedServo
 from smolvla_ros.simulation.servo_bus import answering_ids, execute
 from smolvla_ros.simulation.servo_faults import LineFaults
 from smolvla_ros.simulation.servo_files import EmulatedMemory, make_link, remove_link, remove_stale_link
-from smolvla_ros.stop_signals import noted_stop_signals
+from smolvla_ros.stop_signals import recorded_stop_signals
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 
 ADVANCE_S = 0.02  # how often a moving arm is advanced when nobody asks
@@ -223,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 help=f"{entry.metadata['description']}, at most {entry.metadata['maximum']:g}",
             )
     arguments = parser.parse_args(argv)
-    with noted_stop_signals() as stopping:
+    with recorded_stop_signals() as stopping:
         return _serve(arguments, stopping)
 
 

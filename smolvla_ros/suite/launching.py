@@ -35,17 +35,11 @@ from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
 from smolvla_ros.nodes.fast_dds import fast_dds_settings
 from smolvla_ros.share import PACKAGE
-from smolvla_ros.suite.node_spec import (
-    RESTART_DELAY_S,
-    NodeSpec,
-    Reaction,
-    Supervisor,
-    node_arguments,
-    report,
-)
+from smolvla_ros.suite.node_spec import NodeSpec, node_arguments
 from smolvla_ros.suite.options import SuiteOptions, argument_warnings, launch_arguments
 from smolvla_ros.suite.parameter_files import unknown_parameters
 from smolvla_ros.suite.programs import has_policy
+from smolvla_ros.suite.supervisor import RESTART_DELAY_S, Reaction, Supervisor, exit_message
 
 NO_POLICY = (
     "no policy is started, so the arm will not move by itself: give checkpoint:=<LeRobot folder or hub id>. "
@@ -131,8 +125,8 @@ class _Programs:
             "respawn": spec.restarts,
             "respawn_delay": RESTART_DELAY_S,
         }
-        if spec.end_s:
-            common["sigterm_timeout"] = str(spec.end_s)
+        if spec.stop_timeout_s:
+            common["sigterm_timeout"] = str(spec.stop_timeout_s)
         if spec.is_ros:
             action: Action = Node(**_with_launch_types(node_arguments(spec)), **common)
         else:
@@ -153,12 +147,12 @@ class _Programs:
             if self._failure:
                 return self._end()
             now_s = time.monotonic()
-            reaction = self._supervisor.ended(spec, event.returncode, now_s - started_s)
-            said = _say([text := report(spec, event.returncode, reaction)])
+            reaction = self._supervisor.on_exit(spec, event.returncode, now_s - started_s)
+            said = _say([text := exit_message(spec, event.returncode, reaction)])
             if reaction is Reaction.RESTART:
                 started_s = now_s + RESTART_DELAY_S
                 return said
-            if reaction is Reaction.LEAVE:
+            if reaction is Reaction.CONTINUE:
                 return [*said, _shut_down([event.action])]  # or launch would start it again
             self._failure = text
             return [*said, *self._end()]

@@ -1,30 +1,20 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One program of the suite: how it is started, and what follows when it ends by itself.
+"""How one program of the suite is started: executable, names, parameters, arguments.
 
-launching.py starts it through launch_ros, processes.py as a plain process; both take names, parameters and arguments
-from here and obey the same `Supervisor`.
+launching.py starts it through launch_ros, processes.py as a plain process; both read the same NodeSpec.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from smolvla_ros.share import PACKAGE, share_folder
-
-REFUSED = (
-    1  # exit code of a node that could not be configured (nodes/running.py); it would say the same again
-)
-STEADY_S = 10.0  # a program that has run for so long was started with success
-MAX_QUICK_ENDS = 5  # in a row, before a program is not started again
-RESTART_DELAY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,13 +29,15 @@ class NodeSpec:
     remaps: tuple[tuple[str, str], ...] = ()
     arguments: tuple[str, ...] = ()
     package: str = PACKAGE
-    is_ros: bool = True  # False: a plain program that knows no --ros-args
+    is_ros: bool = True  # False: a program that does not understand --ros-args
     log_level: str = ""
-    after: str = ""  # start when the program of this name has printed its first line
-    needed: bool = True  # to move the arm: when it is lost for good, the suite ends
-    restarts: bool = False  # after a crash it is started again
-    holds_arm: bool = False  # when the suite ends, it ends before the others: the arm holds, or goes to rest
-    end_s: float = 0.0  # it may take so long to end; 0: as long as any program
+    after: str = ""  # it starts when the program of this name has printed a line
+    needed: bool = True  # the suite ends when this program has ended and is not restarted
+    restarts: bool = False  # it is restarted after a crash
+    holds_arm: bool = (
+        False  # it is stopped before all other programs: the arm holds, or moves to its rest pose
+    )
+    stop_timeout_s: float = 0.0  # how long it may take to stop; 0: the default of whoever started it
 
     @property
     def full_name(self) -> str:
@@ -53,39 +45,8 @@ class NodeSpec:
 
     @property
     def label(self) -> str:
-        """A name for logs and files: top_camera, arm ..."""
+        """A name for logs and files, such as top_camera or arm."""
         return self.full_name.strip("/").replace("/", "_")
-
-
-class Reaction(Enum):
-    """What follows when a program has ended by itself, in words."""
-
-    RESTART = f"it is started again in {RESTART_DELAY_S:.0f} s"
-    LEAVE = "the suite goes on without it"
-    END = "the suite cannot go on without it and ends"
-
-
-class Supervisor:
-    """Decides what follows when programs end by themselves; knows how often each ended soon after its start."""
-
-    def __init__(self) -> None:
-        self._quick_ends: Counter[str] = Counter()
-
-    def ended(self, spec: NodeSpec, exit_code: int, ran_s: float) -> Reaction:
-        """The program has ended after `ran_s`. A negative exit code is the number of the signal that ended it.
-
-        Exit code 0 means that somebody asked it to end: one that is not needed then stays away.
-        """
-        self._quick_ends[spec.label] = self._quick_ends[spec.label] + 1 if ran_s < STEADY_S else 0
-        hopeless = exit_code == REFUSED or self._quick_ends[spec.label] > MAX_QUICK_ENDS
-        if spec.restarts and not hopeless and (spec.needed or exit_code != 0):
-            return Reaction.RESTART
-        return Reaction.END if spec.needed else Reaction.LEAVE
-
-
-def report(spec: NodeSpec, exit_code: int, reaction: Reaction) -> str:
-    """One line for the log."""
-    return f"{spec.label} has ended (exit code {exit_code}); {reaction.value}"
 
 
 def node_arguments(spec: NodeSpec) -> dict[str, Any]:
@@ -103,7 +64,7 @@ def node_arguments(spec: NodeSpec) -> dict[str, Any]:
     }
 
 
-def command(spec: NodeSpec, program: list[str], parameter_file: Path) -> list[str]:
+def command_line(spec: NodeSpec, program: list[str], parameter_file: Path) -> list[str]:
     """The command line of `program` as launch_ros composes it; `parameter_file` holds the `parameter_text`."""
     line = [*program, *spec.arguments]
     if not spec.is_ros:
@@ -127,7 +88,7 @@ def parameter_text(spec: NodeSpec) -> str:
     return yaml.safe_dump({spec.full_name: {"ros__parameters": dict(spec.parameters)}}, sort_keys=False)
 
 
-def module(spec: NodeSpec) -> str:
+def main_module(spec: NodeSpec) -> str:
     """The module with the main() of a program of this package, from executables.txt."""
     lines = (share_folder() / "executables.txt").read_text(encoding="utf-8").splitlines()
     modules = dict(line.split() for line in lines if line and not line.startswith("#"))

@@ -16,7 +16,7 @@ import yaml
 
 from smolvla_ros.robot import did_you_mean
 from smolvla_ros.share import PACKAGE
-from smolvla_ros.suite.node_spec import NodeSpec, module
+from smolvla_ros.suite.node_spec import NodeSpec, main_module
 from smolvla_ros.suite.options import SuiteError
 
 PARAMETERS = "ros__parameters"
@@ -52,7 +52,7 @@ def unknown_parameters(file: str, specs: Iterable[NodeSpec]) -> list[str]:
             if hint := did_you_mean(name, NODES) if name not in NODES else "":
                 lines.append(f"params_file '{file}': section '{section}' is no node{hint}")
             continue
-        known = set(OF_EVERY_NODE).union(*(_parameter_names(module(spec)) for spec in found))
+        known = set(OF_EVERY_NODE).union(*(_parameter_names(main_module(spec)) for spec in found))
         lines += [
             f"params_file '{file}': '{section}' has no parameter '{key}'; it is ignored{did_you_mean(key, known)}"
             for key in _keys(parameters)

@@ -21,16 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from smolvla_ros.suite.node_spec import (
-    RESTART_DELAY_S,
-    NodeSpec,
-    Reaction,
-    Supervisor,
-    command,
-    module,
-    parameter_text,
-    report,
-)
+from smolvla_ros.suite.node_spec import NodeSpec, command_line, main_module, parameter_text
+from smolvla_ros.suite.supervisor import RESTART_DELAY_S, Reaction, Supervisor, exit_message
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 POLL_S = 0.02
@@ -43,12 +35,12 @@ class ProcessError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Ended:
+class ExitStatus:
     """How a program ended."""
 
     code: int
     killed: bool = False  # it ignored the request to end
-    by_itself: int = 0  # how often it had ended before, and was started again or left out
+    unexpected_exits: int = 0  # how often it had ended before, and was started again or left out
 
 
 @dataclass
@@ -59,7 +51,7 @@ class _Running:
     started_s: float  # monotonic, as all times here
     again_s: float | None = None  # it has ended: when to start it again
     is_left_out: bool = False
-    by_itself: int = 0
+    unexpected_exits: int = 0
 
 
 class Processes:
@@ -92,13 +84,13 @@ class Processes:
             if running.is_left_out or code is None:
                 continue
             if running.again_s is None:
-                reaction = self._supervisor.ended(running.spec, code, now_s - running.started_s)
-                text = report(running.spec, code, reaction)
-                if reaction is Reaction.END:
+                reaction = self._supervisor.on_exit(running.spec, code, now_s - running.started_s)
+                text = exit_message(running.spec, code, reaction)
+                if reaction is Reaction.STOP:
                     raise ProcessError(f"{text}:\n{last_lines(running.log)}")
                 lines.append(text)
-                running.by_itself += 1
-                running.is_left_out = reaction is Reaction.LEAVE
+                running.unexpected_exits += 1
+                running.is_left_out = reaction is Reaction.CONTINUE
                 running.again_s = now_s + RESTART_DELAY_S
             elif now_s >= running.again_s:
                 parameter_file = self._parameters / f"{running.spec.label}.yaml"
@@ -106,12 +98,12 @@ class Processes:
                 running.started_s, running.again_s = now_s, None
         return lines
 
-    def stop(self, timeout_s: float = 10.0) -> dict[str, Ended]:
+    def stop(self, timeout_s: float = 10.0) -> dict[str, ExitStatus]:
         """End all programs by SIGINT, arms first, then other nodes, then what they need; kill those that take longer.
 
         `timeout_s` is for each of these groups, or what one of its programs asks for if that is more.
         """
-        ended: dict[str, Ended] = {}
+        ended: dict[str, ExitStatus] = {}
         for place in range(3):
             group = {label: r for label, r in self._running.items() if _place_at_the_end(r.spec) == place}
             for running in group.values():
@@ -119,7 +111,7 @@ class Processes:
                     running.process.send_signal(signal.SIGINT)
             asked_s = time.monotonic()
             for label, running in group.items():
-                allowed_s = max(timeout_s, running.spec.end_s) if timeout_s else 0.0
+                allowed_s = max(timeout_s, running.spec.stop_timeout_s) if timeout_s else 0.0
                 ended[label] = _wait(running, max(0.0, asked_s + allowed_s - time.monotonic()))
         self._running = {}
         return ended
@@ -148,7 +140,7 @@ def _process(spec: NodeSpec, parameter_file: Path, log: Path) -> subprocess.Pope
     """The program, running; what it says is added to its log."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            command(spec, [sys.executable, "-m", module(spec)], parameter_file),
+            command_line(spec, [sys.executable, "-m", main_module(spec)], parameter_file),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -156,13 +148,13 @@ def _process(spec: NodeSpec, parameter_file: Path, log: Path) -> subprocess.Pope
         )
 
 
-def _wait(running: _Running, timeout_s: float) -> Ended:
+def _wait(running: _Running, timeout_s: float) -> ExitStatus:
     process = running.process
     try:
-        return Ended(process.wait(timeout_s), by_itself=running.by_itself)
+        return ExitStatus(process.wait(timeout_s), unexpected_exits=running.unexpected_exits)
     except subprocess.TimeoutExpired:
         process.kill()
-        return Ended(process.wait(), killed=True, by_itself=running.by_itself)
+        return ExitStatus(process.wait(), killed=True, unexpected_exits=running.unexpected_exits)
 
 
 def _detach() -> None:

@@ -29,7 +29,10 @@ from smolvla_ros.suite.options import (
 )
 
 SIMULATED_CAMERAS = 2  # how many of the robot file's cameras are rendered when none is named
-ARM: dict[str, Any] = {"holds_arm": True, "end_s": 30.0}  # on its way to the rest pose it takes its time
+ARM: dict[str, Any] = {
+    "holds_arm": True,
+    "stop_timeout_s": 30.0,
+}  # on its way to the rest pose it takes its time
 
 
 def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:

@@ -20,7 +20,7 @@ from smolvla_ros.demo.status import line, screen, status
 from smolvla_ros.demo.summary import Summary, summarize
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.share import PACKAGE
-from smolvla_ros.stop_signals import take_stop_signals
+from smolvla_ros.stop_signals import handle_stop_signals
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.options import SuiteError
 from smolvla_ros.suite.parameter_files import unknown_parameters
@@ -52,7 +52,7 @@ class Demo:
         self._plan = plan
         self._stopping = False
         self._processes = Processes(plan.folder)
-        take_stop_signals(self._stop)
+        handle_stop_signals(self._stop)
 
     def run(self) -> Summary:
         """Start, show, end; raises ProcessError, DemoError or Interrupted with nothing left running."""

@@ -28,9 +28,9 @@ from smolvla_ros.execution.follower import Follower
 from smolvla_ros.execution.teleoperation import TeleoperationConfig
 from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.command_refusals import CommandRefusals
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import joint_command_msg
-from smolvla_ros.nodes.refusals import Refusals
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.suite.command_line import add_options, load_robot
@@ -107,7 +107,7 @@ def _run(node: Node, jog: Jog, joint_names: tuple[str, ...]) -> None:
 
     states, commands = topics.JOINT_STATES, topics.JOINT_COMMANDS
     node.create_subscription(states.type, states.name, hear, states.subscribe)
-    refusals = Refusals(node)
+    refusals = CommandRefusals(node)
     publisher = node.create_publisher(commands.type, commands.name, commands.publish)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -130,7 +130,7 @@ def _run(node: Node, jog: Jog, joint_names: tuple[str, ...]) -> None:
             others = node.count_publishers(publisher.topic_name) - 1
             doubt = f"{others} other publishers on {publisher.topic_name}; stop them" if others > 0 else ""
             now_ns = int(node.get_clock().now().nanoseconds)
-            command, note = jog.command(now_ns, doubt or refusals.doubt())
+            command, note = jog.command(now_ns, doubt or refusals.reason_to_hold())
             if command is not None:
                 commander = node.get_fully_qualified_name()
                 publisher.publish(joint_command_msg(joint_names, now_ns, command, commander))

@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from smolvla_ros.dataset.bag import Bag, BagError
 from smolvla_ros.image import ImageError
+from smolvla_ros.nodes.bag_replay import RecordedCommands, observations, recorded_commands
 from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
-from smolvla_ros.nodes.replaying import Trajectory, observations, recorded_actions
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.policy.policy import Policy, PolicyError
 from smolvla_ros.robot import RobotSpec, RobotSpecError
@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def replay(
-    bag: Bag, policy: Policy, robot: RobotSpec, actions: Trajectory, options: argparse.Namespace
+    bag: Bag, policy: Policy, robot: RobotSpec, actions: RecordedCommands, options: argparse.Namespace
 ) -> list[Answer]:
     """The policy's answers, in the order of the recording; raises what reading the bag does, and PolicyError."""
     step_ns = round(NANOSECONDS / robot.rate_hz)
@@ -134,7 +134,9 @@ def table(answers: list[Answer], robot: RobotSpec) -> list[str]:
     ]
 
 
-def save_plot(path: Path, answers: list[Answer], actions: Trajectory, robot: RobotSpec, title: str) -> None:
+def save_plot(
+    path: Path, answers: list[Answer], actions: RecordedCommands, robot: RobotSpec, title: str
+) -> None:
     """One row a joint: what was recorded, and some of the chunks over it, in degrees; raises OSError."""
     import matplotlib
 
@@ -188,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         with Bag(options.bag) as bag:
-            actions = recorded_actions(bag, options.action, robot.joint_names)
+            actions = recorded_commands(bag, options.action, robot.joint_names)
             policy = load_policy(config, robot, _Printed())
             answers = replay(bag, policy, robot, actions, options)
             if not answers:

@@ -30,7 +30,7 @@ from smolvla_ros.demo.checkpoint import write_demo_checkpoint
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.policy_loading import PolicyConfig
-from smolvla_ros.nodes.priority import ask_for_realtime
+from smolvla_ros.nodes.realtime_priority import request_realtime_priority
 from smolvla_ros.share import PACKAGE
 from smolvla_ros.suite.options import SuiteOptions
 from smolvla_ros.suite.processes import Processes
@@ -45,7 +45,7 @@ SETTLE_S = 10.0  # the processes beside the suite load torch and the checkpoint 
 def bare_loop(rate_hz: float, spin_s: float, priority: int, until_s: float, results: Any) -> None:
     """Wait for absolute deadlines, for the last `spin_s` without sleeping, and note when each was met."""
     if priority:
-        ask_for_realtime(priority)
+        request_realtime_priority(priority)
     times, deadline_s = [], time.monotonic()
     while deadline_s < until_s:
         time.sleep(max(0.0, deadline_s - spin_s - time.monotonic()))

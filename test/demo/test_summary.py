@@ -12,14 +12,14 @@ import pytest
 from smolvla_ros.demo.recording import Recording
 from smolvla_ros.demo.summary import CameraSummary, Summary, summarize
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.suite.processes import Ended
+from smolvla_ros.suite.processes import ExitStatus
 
 SECOND = 1_000_000_000
 
 
 @pytest.fixture
 def summary(recording: Recording) -> Summary:
-    return summarize(recording, "wave", SECOND, 3 * SECOND, {"arm": Ended(0), "policy": Ended(0)})
+    return summarize(recording, "wave", SECOND, 3 * SECOND, {"arm": ExitStatus(0), "policy": ExitStatus(0)})
 
 
 def test_counters_are_those_of_this_run(summary: Summary) -> None:

@@ -248,7 +248,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 
 
 @pytest.fixture
-def start_anew(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+def start_new_interpreter(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """As `start`, each program with an interpreter of its own, as users start it."""
     yield from programs_in(tmp_path, is_forked=False)
 

@@ -4,7 +4,7 @@
 
 Importing is more than half of what starting a program costs, and the node tests start two hundred of them. Each is a
 process of its own all the same, with its own DDS participant. How a program starts and ends with an interpreter of its
-own is tested where the fixture `start_anew` is used, and in test_executables.py.
+own is tested where the fixture `start_new_interpreter` is used, and in test_executables.py.
 """
 
 from __future__ import annotations

@@ -91,10 +91,10 @@ def test_a_camera_that_is_deactivated_falls_silent_and_goes_on_when_activated(
 
 
 def test_a_camera_ends_at_any_moment_while_its_images_are_received(
-    observer: Any, start_anew: Any, kill: int
+    observer: Any, start_new_interpreter: Any, kill: int
 ) -> None:
     raw, compressed = observer.collect(topics.IMAGE_RAW), observer.collect(topics.IMAGE_COMPRESSED)
-    program = start_anew("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="rendered")
+    program = start_new_interpreter("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="rendered")
     observer.until(lambda: raw and compressed, "images")
     observer.spin(random.Random(kill).uniform(0.0, 0.1))
     assert program.stop() == 0, program.output

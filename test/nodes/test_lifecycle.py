@@ -45,13 +45,13 @@ NODES: dict[str, Make] = {
 
 
 @pytest.fixture(params=NODES)
-def node(request: Any, observer: Any, start_anew: Any, emulated_arm: Any, tmp_path: Path) -> str:
+def node(request: Any, observer: Any, start_new_interpreter: Any, emulated_arm: Any, tmp_path: Path) -> str:
     """The name of a node that waits, unconfigured."""
     name: str = request.param
     folder = tmp_path / "data"
     folder.mkdir()
     parameters = NODES[name](observer, emulated_arm, folder)
-    start_anew(f"nodes.{name}_node", robot=ROBOT_FILE, autostart=False, **parameters)
+    start_new_interpreter(f"nodes.{name}_node", robot=ROBOT_FILE, autostart=False, **parameters)
     return name
 
 

@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 from smolvla_ros.arm.feetech import FeetechBus
-from smolvla_ros.stop_signals import STOP_SIGNALS, noted_stop_signals, take_stop_signals
+from smolvla_ros.stop_signals import STOP_SIGNALS, handle_stop_signals, recorded_stop_signals
 
 from .conftest import CALIBRATION, ROBOT
 
 
 @pytest.mark.usefixtures("hangup_is_heard")
 def test_sighup_ends_the_arm_node_and_the_emulated_arm_in_good_order(
-    start_anew: Any, emulated_arm: Any
+    start_new_interpreter: Any, emulated_arm: Any
 ) -> None:
     port, emulated = emulated_arm
-    arm = start_anew(
+    arm = start_new_interpreter(
         "nodes.arm_node", robot=ROBOT, port=port, calibration=CALIBRATION, on_deactivate="release"
     )
     arm.wait_for(": active")
@@ -47,7 +47,7 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("hangup_is_heard")
 def test_each_stop_signal_is_noted(handlers: None) -> None:
-    with noted_stop_signals() as noted:
+    with recorded_stop_signals() as noted:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(os.getpid(), number)
     assert noted == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -56,6 +56,6 @@ def test_each_stop_signal_is_noted(handlers: None) -> None:
 def test_a_program_under_nohup_outlives_its_terminal(handlers: None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     noted: list[int] = []
-    take_stop_signals(lambda number, _frame: noted.append(number))
+    handle_stop_signals(lambda number, _frame: noted.append(number))
     os.kill(os.getpid(), signal.SIGHUP)
     assert noted == []

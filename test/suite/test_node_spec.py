@@ -14,17 +14,9 @@ import pytest
 import yaml
 
 from smolvla_ros.suite import programs
-from smolvla_ros.suite.node_spec import (
-    MAX_QUICK_ENDS,
-    NodeSpec,
-    Reaction,
-    Supervisor,
-    command,
-    node_arguments,
-    parameter_text,
-    report,
-)
+from smolvla_ros.suite.node_spec import NodeSpec, command_line, node_arguments, parameter_text
 from smolvla_ros.suite.options import SuiteOptions, argument_warnings, launch_arguments
+from smolvla_ros.suite.supervisor import MAX_QUICK_EXITS, Reaction, Supervisor, exit_message
 
 ROOT = Path(__file__).parents[2]
 CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
@@ -70,51 +62,51 @@ KILLED, REFUSED, ASKED = -9, 1, 0
 @pytest.mark.parametrize(
     ("label", "exit_code", "reaction"),
     [
-        ("left_arm", KILLED, Reaction.END),
-        ("left_executor", ASKED, Reaction.END),
-        ("emulated_arm", KILLED, Reaction.END),
+        ("left_arm", KILLED, Reaction.STOP),
+        ("left_executor", ASKED, Reaction.STOP),
+        ("emulated_arm", KILLED, Reaction.STOP),
         ("left_policy", KILLED, Reaction.RESTART),
-        ("left_policy", REFUSED, Reaction.END),
+        ("left_policy", REFUSED, Reaction.STOP),
         ("left_top_camera", KILLED, Reaction.RESTART),
-        ("left_top_camera", REFUSED, Reaction.END),
+        ("left_top_camera", REFUSED, Reaction.STOP),
         ("left_side_camera", KILLED, Reaction.RESTART),
-        ("left_side_camera", REFUSED, Reaction.LEAVE),
+        ("left_side_camera", REFUSED, Reaction.CONTINUE),
         ("left_recorder", KILLED, Reaction.RESTART),
-        ("left_recorder", REFUSED, Reaction.LEAVE),
+        ("left_recorder", REFUSED, Reaction.CONTINUE),
         ("left_robot_state_publisher", KILLED, Reaction.RESTART),
-        ("left_rviz", ASKED, Reaction.LEAVE),
+        ("left_rviz", ASKED, Reaction.CONTINUE),
     ],
 )
 def test_an_end_is_answered_by_what_the_program_is_for(
     label: str, exit_code: int, reaction: Reaction
 ) -> None:
-    assert Supervisor().ended(SPECS[label], exit_code, ran_s=60.0) is reaction
-    assert label in report(SPECS[label], exit_code, reaction)
+    assert Supervisor().on_exit(SPECS[label], exit_code, ran_s=60.0) is reaction
+    assert label in exit_message(SPECS[label], exit_code, reaction)
 
 
 @pytest.mark.parametrize(
-    ("label", "at_last"), [("left_recorder", Reaction.LEAVE), ("left_policy", Reaction.END)]
+    ("label", "at_last"), [("left_recorder", Reaction.CONTINUE), ("left_policy", Reaction.STOP)]
 )
 def test_one_that_ends_at_once_is_not_started_for_ever(label: str, at_last: Reaction) -> None:
     supervisor = Supervisor()
     spec = SPECS[label]
-    reactions = [supervisor.ended(spec, KILLED, ran_s=0.5) for _ in range(MAX_QUICK_ENDS + 1)]
-    assert reactions == [Reaction.RESTART] * MAX_QUICK_ENDS + [at_last]
+    reactions = [supervisor.on_exit(spec, KILLED, ran_s=0.5) for _ in range(MAX_QUICK_EXITS + 1)]
+    assert reactions == [Reaction.RESTART] * MAX_QUICK_EXITS + [at_last]
     assert (
-        supervisor.ended(SPECS["left_side_camera"], KILLED, ran_s=0.5) is Reaction.RESTART
+        supervisor.on_exit(SPECS["left_side_camera"], KILLED, ran_s=0.5) is Reaction.RESTART
     )  # another program
 
 
 def test_one_that_has_run_for_a_while_is_started_again_for_ever() -> None:
     supervisor = Supervisor()
-    for _ in range(10 * MAX_QUICK_ENDS):
-        assert supervisor.ended(SPECS["left_recorder"], KILLED, ran_s=60.0) is Reaction.RESTART
+    for _ in range(10 * MAX_QUICK_EXITS):
+        assert supervisor.on_exit(SPECS["left_recorder"], KILLED, ran_s=60.0) is Reaction.RESTART
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_the_demos_command_line_says_what_launch_is_told(spec: NodeSpec, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    line = command(spec, ["program"], own)
+    line = command_line(spec, ["program"], own)
     given = node_arguments(spec)
     ours = line.index("--ros-args") if spec.is_ros else len(line)
     assert line[:ours] == ["program", *given["arguments"]]

@@ -18,7 +18,7 @@ import pytest
 
 from smolvla_ros.suite import processes as module
 from smolvla_ros.suite.node_spec import NodeSpec
-from smolvla_ros.suite.processes import Ended, ProcessError, Processes, last_lines
+from smolvla_ros.suite.processes import ExitStatus, ProcessError, Processes, last_lines
 
 ROOT = Path(__file__).parents[2]
 CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
@@ -46,7 +46,7 @@ def test_all_end_on_request_and_say_how(processes: Processes, tmp_path: Path) ->
     processes.start(emulated_arm("first", "--calibration", CALIBRATION))
     processes.start(emulated_arm("second", "--calibration", CALIBRATION, after="first"))
     processes._wait_for_first_line("second", lambda: False)
-    assert processes.stop() == {"first": Ended(0), "second": Ended(0)}
+    assert processes.stop() == {"first": ExitStatus(0), "second": ExitStatus(0)}
     processes.check()
 
 
@@ -77,8 +77,8 @@ def test_what_is_not_needed_comes_back_and_what_refuses_stays_away(
     processes._running["spare"].log.write_bytes(b"")
     processes._wait_for_first_line("spare", lambda: False)
     ended = processes.stop()
-    assert ended["spare"] == Ended(0, by_itself=1) and ended["refusing"].by_itself == 1
-    assert ended["needed"] == Ended(0)
+    assert ended["spare"] == ExitStatus(0, unexpected_exits=1) and ended["refusing"].unexpected_exits == 1
+    assert ended["needed"] == ExitStatus(0)
 
 
 def test_what_holds_the_arm_ends_before_the_others(processes: Processes) -> None:
@@ -94,7 +94,7 @@ def test_what_holds_the_arm_ends_before_the_others(processes: Processes) -> None
         os.kill(arm.pid, signal.SIGCONT)
 
     threading.Timer(0.5, go_on).start()
-    assert processes.stop() == {"arm": Ended(0), "camera": Ended(0)}
+    assert processes.stop() == {"arm": ExitStatus(0), "camera": ExitStatus(0)}
     assert seen == [None]  # the camera ran while the arm had not ended
 
 
@@ -111,7 +111,7 @@ def test_one_that_ignores_the_request_is_killed(processes: Processes) -> None:
     processes.start(emulated_arm("deaf", "--calibration", CALIBRATION))
     processes._wait_for_first_line("deaf", lambda: False)
     os.kill(processes._running["deaf"].process.pid, signal.SIGSTOP)
-    assert processes.stop(0.2) == {"deaf": Ended(-signal.SIGKILL, killed=True)}
+    assert processes.stop(0.2) == {"deaf": ExitStatus(-signal.SIGKILL, killed=True)}
 
 
 def test_no_program_outlives_its_starter(tmp_path: Path) -> None:

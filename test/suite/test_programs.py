@@ -15,7 +15,7 @@ import yaml
 
 from smolvla_ros.share import PACKAGE, share_folder
 from smolvla_ros.suite import programs
-from smolvla_ros.suite.node_spec import NodeSpec, command, module, parameter_text
+from smolvla_ros.suite.node_spec import NodeSpec, command_line, main_module, parameter_text
 from smolvla_ros.suite.options import (
     CameraOption,
     SuiteError,
@@ -253,8 +253,8 @@ def test_everything_a_command_line_names_exists(tmp_path: Path) -> None:
     for spec in programs.suite_nodes(SIMULATION):
         if spec.package != PACKAGE:
             continue
-        line = command(spec, ["program"], tmp_path / "own.yaml")
-        assert module(spec) == PROGRAMS[spec.executable]
+        line = command_line(spec, ["program"], tmp_path / "own.yaml")
+        assert main_module(spec) == PROGRAMS[spec.executable]
         files = [Path(line[i + 1]) for i, word in enumerate(line) if word == "--params-file"]
         assert all(file.is_file() for file in files[:-1])
         assert ("--ros-args" in line) == spec.is_ros
@@ -277,7 +277,7 @@ def test_an_argument_wins_over_the_params_file_and_that_over_the_package(key: st
     mine.write_text(yaml.safe_dump({key: {"ros__parameters": {"mode": "disarmed", "fusion": "replace"}}}))
     executor = by_label(dataclasses.replace(SIMULATION, params_file=str(mine), mode="shadow"))["executor"]
     own.write_text(parameter_text(executor))
-    line = command(executor, [], own)
+    line = command_line(executor, [], own)
     result = subprocess.run([sys.executable, "-c", PROBE, *line], capture_output=True, text=True, timeout=30)
     assert result.stdout.split() == ["/executor", "shadow", "replace", "0.7"], result.stderr
 

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="a bag goes through the policy node's own lines")
 
-from smolvla_ros.nodes.replaying import Trajectory
+from smolvla_ros.nodes.bag_replay import RecordedCommands
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.replay_policy import Answer, main, table
 
@@ -22,7 +22,7 @@ ROBOT = RobotSpec.load("config/so100.yaml")
 
 
 def test_what_was_commanded_is_held_until_the_next_command_and_unknown_outside() -> None:
-    commands = Trajectory(np.array([100, 200, 300]), np.array([[1.0], [2.0], [3.0]]))
+    commands = RecordedCommands(np.array([100, 200, 300]), np.array([[1.0], [2.0], [3.0]]))
     found = commands.at(np.array([99, 100, 199, 200, 300, 301]))[:, 0]
     np.testing.assert_array_equal(found, [np.nan, 1.0, 1.0, 2.0, 3.0, np.nan])
 

@@ -16,7 +16,7 @@ from smolvla_ros.nodes import topics
 RESTART_S = 2 * PAUSE_S  # a commander that was refused is silent for so long, then begins anew
 
 
-class Refusals:
+class CommandRefusals:
     """Listens to `refused_commander` for the name of `node`."""
 
     def __init__(self, node: Node) -> None:
@@ -28,7 +28,7 @@ class Refusals:
             topic.type, topic.name, self._on_refused, topic.subscribe
         )
 
-    def doubt(self) -> str:
+    def reason_to_hold(self) -> str:
         """Why nothing is to be commanded now, in words; empty RESTART_S after the last refusal."""
         return f"the arm does not obey: {self._why}" if time.monotonic() < self._until_s else ""
 

@@ -22,15 +22,15 @@ QUEUE_DEPTH = 200  # messages that the middleware keeps while Python is busy: 2 
 
 
 @dataclass(frozen=True)
-class Stream:
+class RawSubscription:
     """A topic that is listened to."""
 
     subscription: Any
     qos: tuple[ReliabilityPolicy, DurabilityPolicy]
 
 
-class Listener:
-    """Listens to those of `names` (absolute) that have a publisher, from the next `look` on.
+class RawSubscriptions:
+    """Listens to those of `names` (absolute) that have a publisher, from the next `update` on.
 
     take(name, kind, data, info) gets every message with rclpy's message info, lose(name, kind, count) how many the
     middleware has lost.
@@ -48,18 +48,18 @@ class Listener:
         self._names = names
         self._take = take
         self._lose = lose
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, RawSubscription] = {}
         self._refused: set[str] = set()  # of a type that this machine does not know
 
     @property
-    def silent(self) -> list[str]:
+    def without_publisher(self) -> list[str]:
         """Topics that nobody has published, or of which the type is not known here."""
         return [name for name in self._names if name not in self._streams]
 
-    def hears(self, name: str) -> bool:
+    def is_subscribed(self, name: str) -> bool:
         return name in self._streams
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Find new publishers, and those that offer less than is asked for by now."""
         for name in self._names:
             publishers = self._node.get_publishers_info_by_topic(name)
@@ -113,11 +113,11 @@ class Listener:
             ),
             raw=True,
         )
-        self._streams[name] = Stream(subscription, qos)
+        self._streams[name] = RawSubscription(subscription, qos)
 
 
 def _strongest(profiles: list[QoSProfile]) -> tuple[ReliabilityPolicy, DurabilityPolicy]:
-    """What all publishers fulfil: who asks for more than one of them offers hears nothing of it."""
+    """What all publishers fulfil: who asks for more than one of them offers is_subscribed nothing of it."""
     reliable = all(profile.reliability == ReliabilityPolicy.RELIABLE for profile in profiles)
     latched = all(profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in profiles)
     return (

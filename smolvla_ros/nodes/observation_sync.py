@@ -10,7 +10,7 @@ from typing import Any
 import message_filters
 
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.bridged_images import frame_from_image_msg
+from smolvla_ros.nodes.image_conversion import frame_from_image_msg
 from smolvla_ros.observation import Observation
 from smolvla_ros.wire import joints_from_msg, nanoseconds
 
@@ -26,7 +26,7 @@ def observed_topics(cameras: Sequence[str], image_transport: str) -> list[tuple[
     return [*streams, (topics.JOINT_STATES, topics.JOINT_STATES.name)]
 
 
-class Timely(message_filters.SimpleFilter):
+class StampFilter(message_filters.SimpleFilter):
     """Hands on the messages of `source` that are stamped from time zero to `latest_ns()`.
 
     The synchronizer keeps the newest messages by stamp: those of the future would wait for partners, and push out the

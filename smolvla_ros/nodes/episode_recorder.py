@@ -20,7 +20,7 @@ from smolvla_ros.dataset.stream_counter import StreamCounter, StreamReport
 FINISH_S = 60.0  # to write what is queued; a disk that needs longer has failed
 
 
-class Recording:
+class EpisodeRecorder:
     """An episode being written; `failure` says why it could not go on."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Recording:
         """Messages that will be missing, as far as is known."""
         return sum(counter.lost + counter.dropped for counter in self._counters.values())
 
-    def put(self, topic: str, kind: StreamType, receive_ns: int, data: bytes) -> None:
+    def add(self, topic: str, kind: StreamType, receive_ns: int, data: bytes) -> None:
         """Have a serialized message written."""
         counter = self._counter(topic, kind)
         if self.failure or self._queued_bytes + len(data) > self._max_queue_bytes:
@@ -72,7 +72,7 @@ class Recording:
         counter.add(receive_ns, data)
         self._queue.put((topic, kind, receive_ns, data))
 
-    def note_lost(self, topic: str, kind: StreamType, count: int) -> None:
+    def add_lost(self, topic: str, kind: StreamType, count: int) -> None:
         """The middleware lost messages of a topic."""
         self._counter(topic, kind).lost += count
 

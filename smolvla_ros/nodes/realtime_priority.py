@@ -9,7 +9,7 @@ import os
 NICENESS = -10  # what is asked for where real-time scheduling is refused
 
 
-def ask_for_realtime(priority: int) -> str:
+def request_realtime_priority(priority: int) -> str:
     """Ask for SCHED_FIFO at `priority` (1 .. 99) for this thread; returns in words what was granted.
 
     Refused, it asks for a better niceness. Either needs a right that users seldom have: rtprio or nice in

@@ -18,7 +18,7 @@ from smolvla_ros.dataset.recording import (
     recover,
     unfinished,
 )
-from smolvla_ros.nodes.recording import Recording
+from smolvla_ros.nodes.episode_recorder import EpisodeRecorder
 
 STRING = StreamType("std_msgs/msg/String", stamped=False)
 TYPES = MessageTypes(lambda name: "")
@@ -29,12 +29,12 @@ def text(words: str) -> bytes:
     return b"\0\1\0\0" + len(data).to_bytes(4, "little") + data
 
 
-def start(folder: Path, writer: type[EpisodeWriter] = EpisodeWriter, **limits: float) -> Recording:
+def start(folder: Path, writer: type[EpisodeWriter] = EpisodeWriter, **limits: float) -> EpisodeRecorder:
     values = {"flush_s": 0.02, "min_free_bytes": 0, "max_queue_bytes": 10**9, **limits}
-    return Recording(writer(folder, TYPES), "Pick up the cube", **values)  # type: ignore[arg-type]
+    return EpisodeRecorder(writer(folder, TYPES), "Pick up the cube", **values)  # type: ignore[arg-type]
 
 
-def wait_for_failure(recording: Recording) -> None:
+def wait_for_failure(recording: EpisodeRecorder) -> None:
     deadline_s = time.monotonic() + 5.0
     while not recording.failure and time.monotonic() < deadline_s:
         time.sleep(0.01)
@@ -43,7 +43,7 @@ def wait_for_failure(recording: Recording) -> None:
 def test_all_that_was_put_is_written_in_its_order(tmp_path: Path) -> None:
     recording = start(tmp_path / "episode_000000")
     for index in range(2000):
-        recording.put("/said", STRING, index + 1, text(str(index)))
+        recording.add("/said", STRING, index + 1, text(str(index)))
     [report] = recording.finish({"outcome": "success"})
     assert report.messages == 2000 and report.is_whole
     with Bag(tmp_path / "episode_000000") as bag:
@@ -60,7 +60,7 @@ class Slow(EpisodeWriter):
 def test_what_a_slow_disk_does_not_take_is_counted(tmp_path: Path) -> None:
     recording = start(tmp_path / "episode_000000", Slow, max_queue_bytes=5000)
     for index in range(20):
-        recording.put("/said", STRING, index + 1, text("x" * 980))
+        recording.add("/said", STRING, index + 1, text("x" * 980))
     [report] = recording.finish({})
     assert 5 <= report.messages < 20 and report.messages + report.dropped == 20
     assert "dropped, the disk is too slow" in str(report)
@@ -68,9 +68,9 @@ def test_what_a_slow_disk_does_not_take_is_counted(tmp_path: Path) -> None:
 
 def test_an_episode_ends_readable_before_the_disk_is_full(tmp_path: Path) -> None:
     recording = start(tmp_path / "episode_000000", min_free_bytes=10**18)
-    recording.put("/said", STRING, 1, text("first"))
+    recording.add("/said", STRING, 1, text("first"))
     wait_for_failure(recording)
-    recording.put("/said", STRING, 2, text("too late"))
+    recording.add("/said", STRING, 2, text("too late"))
     [report] = recording.finish({})
     assert "MB of disk are left" in recording.failure
     assert (report.messages, report.dropped) == (1, 1)
@@ -87,7 +87,7 @@ class Broken(EpisodeWriter):
 def test_a_disk_that_refuses_is_said_and_what_it_took_is_recovered(tmp_path: Path) -> None:
     recording = start(tmp_path / "episode_000000", Broken)
     for index in range(5):
-        recording.put("/said", STRING, index + 1, text(str(index)))
+        recording.add("/said", STRING, index + 1, text(str(index)))
     wait_for_failure(recording)
     with pytest.raises(RecordingError, match="recovered at the next start.*No space left"):
         recording.finish({})

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 
-class ChunkRate:
+class ChunkSchedule:
     """Chunks for the newest task, `rate_hz` times a second; none at 0 Hz or while the task is empty. Times in s."""
 
     def __init__(self, rate_hz: float) -> None:
@@ -17,7 +17,7 @@ class ChunkRate:
         self._due_s = -math.inf
         self._inferred_from: Any = None  # what the last chunk was inferred from
 
-    def until_due_s(self, now_s: float, seen: Any, patience_s: float) -> float | None:
+    def wait_s(self, now_s: float, seen: Any, patience_s: float) -> float | None:
         """How long until the next chunk is due; None: for want of a task none is.
 
         `seen` is what it would be inferred from. While that is what the last one was inferred from, the next one waits
@@ -27,7 +27,7 @@ class ChunkRate:
             return None
         return self._due_s - now_s + (patience_s if seen is self._inferred_from else 0.0)
 
-    def begun(self, begun_s: float, seen: Any) -> None:
+    def chunk_started(self, begun_s: float, seen: Any) -> None:
         """A chunk was begun at `begun_s`. The next ones keep to the grid of times unless this one is a period late."""
         period_s = 1.0 / self.rate_hz
         next_s = self._due_s + period_s

@@ -12,7 +12,7 @@ from message_filters import SimpleFilter
 from sensor_msgs.msg import JointState
 
 from smolvla_ros.nodes.messages import header
-from smolvla_ros.nodes.observing import SYNC_QUEUE_SIZE, Timely, synchronize
+from smolvla_ros.nodes.observation_sync import SYNC_QUEUE_SIZE, StampFilter, synchronize
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.wire import nanoseconds
 
@@ -24,7 +24,7 @@ def test_messages_of_another_time_are_left_out(first_s: int) -> None:
     inputs = [SimpleFilter(), SimpleFilter()]
     sets: list[tuple[int, ...]] = []
     synchronize(
-        [Timely(source, lambda: NOW_NS) for source in inputs],
+        [StampFilter(source, lambda: NOW_NS) for source in inputs],
         0.05,
         lambda *messages: sets.append(tuple(nanoseconds(message.header.stamp) for message in messages)),
     )

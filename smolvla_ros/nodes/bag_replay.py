@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A recorded bag looked at by a policy as the policy node would have looked at it live.
+"""A recorded bag as the observations that the policy node would have made of it live.
 
-The messages go in the order of their arrival through the node's own lines (observing.py): the same synchronizer, the
-same conversion, the same policy. Only requests are made up: one every so often, answered from what was there by then.
+Messages pass, in their order of arrival, through the same synchronizer and conversion as in the policy node
+(observation_sync.py). Requests are not taken from the bag: one is assumed every `every_s` seconds of the recording.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from rclpy.serialization import deserialize_message
 
 from smolvla_ros.dataset.bag import Bag, BagError
-from smolvla_ros.nodes.observing import observation_from, observed_topics, synchronize
+from smolvla_ros.nodes.observation_sync import observation_from, observed_topics, synchronize
 from smolvla_ros.nodes.topics import message_class
 from smolvla_ros.observation import NANOSECONDS, Observation
 from smolvla_ros.wire import joints_from_msg
@@ -27,7 +27,7 @@ TASKS = ("active_task", "task")
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class RecordedCommands:
     """Recorded commands: stamps (n,) ns and positions (n, joints) rad, by time."""
 
     stamps_ns: npt.NDArray[np.int64]
@@ -82,7 +82,7 @@ def observations(
         filters[recorded.topic].signalMessage(deserialize_message(recorded.raw, types[recorded.topic]))
 
 
-def recorded_actions(bag: Bag, topic: str, joint_names: tuple[str, ...]) -> Trajectory:
+def recorded_commands(bag: Bag, topic: str, joint_names: tuple[str, ...]) -> RecordedCommands:
     """The commands (JointState) of a bag; raises BagError, WireError."""
     name = _topic(bag, topic)
     found = [joints_from_msg(m, joint_names) for m in (r.decode() for r in bag.messages([name]))]
@@ -90,7 +90,7 @@ def recorded_actions(bag: Bag, topic: str, joint_names: tuple[str, ...]) -> Traj
         raise BagError(f"bag '{bag.path}': {name} has no messages")
     stamps = np.array([joints.stamp_ns for joints in found], np.int64)
     order = np.argsort(stamps, kind="stable")
-    return Trajectory(stamps[order], np.stack([joints.positions_rad for joints in found])[order])
+    return RecordedCommands(stamps[order], np.stack([joints.positions_rad for joints in found])[order])
 
 
 def _topic(bag: Bag, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from smolvla_ros.nodes.priority import NICENESS, ask_for_realtime
+from smolvla_ros.nodes.realtime_priority import NICENESS, request_realtime_priority
 
 
 def refuse(*_: Any) -> None:
@@ -19,7 +19,7 @@ def refuse(*_: Any) -> None:
 def test_what_is_granted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(os, "sched_setscheduler", lambda *arguments: asked.append(arguments))
-    assert ask_for_realtime(7) == "real-time priority 7 (SCHED_FIFO)"
+    assert request_realtime_priority(7) == "real-time priority 7 (SCHED_FIFO)"
     assert asked == [(0, os.SCHED_FIFO, os.sched_param(7))]
 
 
@@ -27,11 +27,11 @@ def test_refused_it_asks_for_niceness(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     monkeypatch.setattr(os, "setpriority", lambda *arguments: asked.append(arguments))
-    assert "refused (Operation not permitted); niceness -10 instead" in ask_for_realtime(7)
+    assert "refused (Operation not permitted); niceness -10 instead" in request_realtime_priority(7)
     assert asked == [(os.PRIO_PROCESS, 0, NICENESS)]
 
 
 def test_refused_altogether_it_says_where_the_right_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     monkeypatch.setattr(os, "setpriority", refuse)
-    assert "limits.conf" in ask_for_realtime(7)
+    assert "limits.conf" in request_realtime_priority(7)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import Image
 
 from smolvla_ros.image import ImageError, encode_png
-from smolvla_ros.nodes.bridged_images import DIRECT, PLAIN, frame_from_image_msg
+from smolvla_ros.nodes.image_conversion import DIRECT, PLAIN, frame_from_image_msg
 from smolvla_ros.nodes.messages import compressed_image_msg, image_msg
 from smolvla_ros.observation import Frame
 
@@ -176,5 +176,5 @@ def test_any_message_becomes_an_image_of_its_size_or_an_image_error(**fields: An
 
 
 def test_cv_bridge_is_not_loaded_before_an_image_needs_it() -> None:
-    program = "import sys, smolvla_ros.nodes.observing; sys.exit('cv_bridge' in sys.modules)"
+    program = "import sys, smolvla_ros.nodes.observation_sync; sys.exit('cv_bridge' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -28,7 +28,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.suite_node import SuiteNode
-from smolvla_ros.stop_signals import noted_stop_signals
+from smolvla_ros.stop_signals import recorded_stop_signals
 
 PARAMETER_ERRORS = (
     InvalidParameterTypeException,
@@ -37,11 +37,11 @@ PARAMETER_ERRORS = (
 )
 
 
-def run(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = None) -> int:
+def run_node(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = None) -> int:
     """Run a node until it is asked to end; returns the exit code of its process."""
     set_fast_dds()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    with noted_stop_signals() as stopping:
+    with recorded_stop_signals() as stopping:
         try:
             return _make_and_run(make_node, stopping)
         except Exception:
@@ -83,7 +83,7 @@ def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:
         gc.collect()
         gc.freeze()  # what was loaded stays; searching it for garbage again would stop the node for 30 ms at times
         while not stopping:
-            node.turn(executor)
+            node.spin_step(executor)
         return 0
     finally:
         if node.lifecycle_state in ("unconfigured", "inactive", "active"):

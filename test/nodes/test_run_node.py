@@ -18,7 +18,7 @@ PROGRAM = """
 import os, signal, sys
 from dataclasses import dataclass
 from pathlib import Path
-from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import SuiteNode
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Ending(SuiteNode[Config]):
         super().__init__("ending", Config)
         print(threads())
 
-    def turn(self, executor):
-        super().turn(executor)
+    def spin_step(self, executor):
+        super().spin_step(executor)
         HOW()
 
 def threads():
     names = {path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")}
     return sorted(name for name in names if name.startswith("dds.") and name != "dds.shm.wdog")
 
-print(run(Ending), threads())
+print(run_node(Ending), threads())
 """
 
 
@@ -64,7 +64,7 @@ NODES, TOPICS = 5, 8
 LAST_MESSAGES = """
 import os, signal, sys
 from dataclasses import dataclass
-from smolvla_ros.nodes.running import run
+from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import SuiteNode
 from std_msgs.msg import String
 
@@ -77,8 +77,8 @@ class Ending(SuiteNode[Config]):
         super().__init__("ending", Config)
         self.last = [self.create_publisher(String, f"last_{i}", 10) for i in range(int(sys.argv[2]))]
 
-    def turn(self, executor):
-        super().turn(executor)
+    def spin_step(self, executor):
+        super().spin_step(executor)
         if all(publisher.get_subscription_count() for publisher in self.last):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -86,7 +86,7 @@ class Ending(SuiteNode[Config]):
         for publisher in self.last:
             publisher.publish(String(data="the last"))
 
-sys.exit(any(run(Ending) for _ in range(int(sys.argv[1]))))
+sys.exit(any(run_node(Ending) for _ in range(int(sys.argv[1]))))
 """
 
 

@@ -1,0 +1,50 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Chunks that nobody asks for are due on a grid of times, for a task, and from something new."""
+
+from __future__ import annotations
+
+import pytest
+
+from smolvla_ros.nodes.chunk_schedule import ChunkSchedule
+
+PATIENCE_S = 0.5
+FIRST, SECOND = object(), object()
+
+
+@pytest.fixture
+def rate() -> ChunkSchedule:
+    rate = ChunkSchedule(10.0)
+    rate.task = "wipe the table"
+    rate.chunk_started(100.0, FIRST)
+    return rate
+
+
+def test_without_a_rate_or_a_task_none_is_due(rate: ChunkSchedule) -> None:
+    assert ChunkSchedule(10.0).wait_s(100.0, FIRST, PATIENCE_S) is None
+    rate.task = ""
+    assert rate.wait_s(200.0, SECOND, PATIENCE_S) is None
+    never = ChunkSchedule(0.0)
+    never.task = "wipe the table"
+    assert never.wait_s(100.0, FIRST, PATIENCE_S) is None
+
+
+def test_the_first_is_due_at_once() -> None:
+    rate = ChunkSchedule(10.0)
+    rate.task = "wipe the table"
+    assert (rate.wait_s(100.0, FIRST, PATIENCE_S) or 0.0) < 0.0
+
+
+def test_the_next_are_due_on_a_grid_that_a_small_delay_does_not_shift(rate: ChunkSchedule) -> None:
+    assert rate.wait_s(100.0, SECOND, PATIENCE_S) == pytest.approx(0.1)
+    rate.chunk_started(100.13, SECOND)
+    assert rate.wait_s(100.13, FIRST, PATIENCE_S) == pytest.approx(0.07)
+
+
+def test_after_a_chunk_that_was_a_period_late_the_next_keeps_its_distance(rate: ChunkSchedule) -> None:
+    rate.chunk_started(100.7, SECOND)
+    assert rate.wait_s(100.7, FIRST, PATIENCE_S) == pytest.approx(0.1)
+
+
+def test_what_was_seen_before_is_looked_at_again_only_when_patience_is_over(rate: ChunkSchedule) -> None:
+    assert rate.wait_s(100.0, FIRST, PATIENCE_S) == pytest.approx(0.1 + PATIENCE_S)

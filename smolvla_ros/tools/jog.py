@@ -34,7 +34,7 @@ from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.suite.command_line import add_options, load_robot
-from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, single_keys, typed
+from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, cbreak_mode, read_pending_keys
 from smolvla_ros.wire import WireError, joints_from_msg
 
 STEPS_RAD = (0.02, 0.1)  # fine, coarse
@@ -118,7 +118,7 @@ def _run(node: Node, jog: Jog, joint_names: tuple[str, ...]) -> None:
             while (left_s := due_s - time.monotonic()) > 0:
                 executor.spin_once(timeout_sec=left_s)
             due_s = max(due_s + period_s, time.monotonic())
-            if (text := typed(terminal)) is None:
+            if (text := read_pending_keys(terminal)) is None:
                 return
             for arrow, key in ARROWS.items():
                 text = text.replace(arrow, key)
@@ -157,7 +157,7 @@ def main() -> int:
     try:
         robot = load_robot(options)
         print(KEYS)
-        with single_keys(sys.stdin.fileno()):
+        with cbreak_mode(sys.stdin.fileno()):
             _run(node, Jog(robot), robot.joint_names)
     except ValueError as error:  # of the robot file, or no safe command
         print(f"\njog: {error}", file=sys.stderr)

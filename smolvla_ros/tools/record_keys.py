@@ -21,7 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
 from smolvla_ros.nodes.fast_dds import set_fast_dds
-from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, single_keys, typed
+from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, cbreak_mode, read_pending_keys
 
 SPIN_S = 0.02
 TOGGLE = " \r\n"
@@ -67,7 +67,7 @@ def _run(node: Node) -> None:
     print("space: begin, end; s success, f failure, d discard, r again, q quit", flush=True)
     try:
         while True:
-            if (text := typed(terminal)) is None:
+            if (text := read_pending_keys(terminal)) is None:
                 return
             pressed = ESCAPE_SEQUENCE.sub("", text)
             for key in pressed:
@@ -95,7 +95,7 @@ def main() -> int:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the terminal is put back as after Ctrl-C
     try:
-        with single_keys(sys.stdin.fileno()):
+        with cbreak_mode(sys.stdin.fileno()):
             _run(Node("record_keys"))
     finally:
         rclpy.try_shutdown()

@@ -29,7 +29,7 @@ from std_srvs.srv import SetBool, Trigger
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
-from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, single_keys, typed
+from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, cbreak_mode, read_pending_keys
 from smolvla_ros.terminal.status_view import screen
 
 DRAW_PERIOD_S = 0.1
@@ -114,7 +114,7 @@ def _run(node: Node) -> None:
     threading.Thread(target=_draw_forever, args=(watch, ended), daemon=True).start()
     try:
         while True:
-            if (text := typed(terminal)) is None:
+            if (text := read_pending_keys(terminal)) is None:
                 return
             keys = ESCAPE_SEQUENCE.sub("", text)
             for key in keys:
@@ -142,7 +142,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the terminal is put back as after Ctrl-C
     try:
         print(ALTERNATE_SCREEN, end="", flush=True)
-        with single_keys(sys.stdin.fileno()):
+        with cbreak_mode(sys.stdin.fileno()):
             _run(Node("watch"))
     finally:
         print(NORMAL_SCREEN, end="", flush=True)

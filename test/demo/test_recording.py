@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 import pytest
-
 from smolvla_ros.demo.recording import (
     ImageCount,
     Recording,
@@ -18,6 +17,7 @@ from smolvla_ros.demo.recording import (
     rate_hz,
     recent_rate_hz,
 )
+
 from smolvla_ros.robot import RobotSpec
 
 from .conftest import joint_state

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Servos from the factory become the servos of an arm, one at a time, over the emulated bus."""
+"""so100_setup_motors gives new servos their ids and baud rate, one at a time, over the emulated bus."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from smolvla_ros.arm.feetech import FeetechBus
+from smolvla_ros.arm.motor_setup import set_id_and_baud_rate
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.simulation.servo import EmulatedServo
 from smolvla_ros.simulation.servo_faults import LineFaults
-from smolvla_ros.tools.so100_setup_motors import set_up as change
 from smolvla_ros.units import load_calibration
 
 from ..conftest import installed
@@ -31,7 +31,7 @@ FACTORY_ID = 1
 
 @pytest.fixture
 def bus() -> Iterator[EmulatedArm]:
-    """Six servos as they come, all with one id; none is connected."""
+    """Six new servos, all with the factory id; none is connected."""
     new = {name: replace(motor, id=FACTORY_ID) for name, motor in CALIBRATION.items()}
     with EmulatedArm(new) as arm:
         connect(arm)
@@ -43,7 +43,7 @@ def connect(arm: EmulatedArm, *names: str) -> None:
         servo.silent = name not in names
 
 
-def put_in(arm: EmulatedArm, name: str, **values: int) -> EmulatedServo:
+def connect_alone(arm: EmulatedArm, name: str, **values: int) -> EmulatedServo:
     """Connect one servo alone, with these registers in its EEPROM."""
     connect(arm, name)
     with closing(FeetechBus(arm.port)) as servo_bus, servo_bus.patient():
@@ -69,10 +69,10 @@ def set_up(arm: EmulatedArm, *arguments: str, typed: str = "\ny\n") -> tuple[int
 
 
 @pytest.mark.parametrize("rate", [0, 1, 4], ids=["1 Mbit/s", "500 kbit/s", "115200"])
-def test_a_servo_is_found_at_any_baud_rate_and_keeps_its_new_id_without_power(
+def test_a_servo_is_found_at_any_baud_rate_and_keeps_its_new_id_after_a_power_cycle(
     bus: EmulatedArm, rate: int
 ) -> None:
-    servo = put_in(bus, "elbow_flex", Baud_Rate=rate)
+    servo = connect_alone(bus, "elbow_flex", Baud_Rate=rate)
     code, output = set_up(bus, "--joint", "elbow_flex")
     assert code == 0, output
     assert "elbow_flex is servo 3" in output
@@ -80,30 +80,30 @@ def test_a_servo_is_found_at_any_baud_rate_and_keeps_its_new_id_without_power(
     assert (servo.value("ID"), servo.value("Baud_Rate"), servo.value("Lock")) == (3, 0, 1)
 
 
-def test_servo_whose_first_answer_is_lost_is_found_at_the_second_look(bus: EmulatedArm) -> None:
+def test_a_servo_whose_first_answer_is_lost_is_found_by_the_second_scan(bus: EmulatedArm) -> None:
     connect(bus, "gripper")
-    bus.faults = nothing_heard = LineFaults(lost=1.0)
+    bus.faults = silent_line = LineFaults(lost=1.0)
 
-    def hear_again_after_the_first_request() -> None:
-        while not nothing_heard.unanswered[FACTORY_ID]:
+    def answer_after_the_first_request() -> None:
+        while not silent_line.unanswered[FACTORY_ID]:
             time.sleep(0.001)
         bus.faults = LineFaults()
 
-    hearing = threading.Thread(target=hear_again_after_the_first_request, daemon=True)
-    hearing.start()
+    thread = threading.Thread(target=answer_after_the_first_request, daemon=True)
+    thread.start()
     code, output = set_up(bus, "--joint", "gripper")
-    hearing.join()
+    thread.join()
     assert code == 0 and "gripper is servo 6" in output, output
 
 
-def test_answers_that_a_busy_computer_hears_late_leave_no_servo_half_set_up(bus: EmulatedArm) -> None:
-    servo = put_in(bus, "elbow_flex", Baud_Rate=0)
+def test_late_answers_leave_no_servo_partly_configured(bus: EmulatedArm) -> None:
+    servo = connect_alone(bus, "elbow_flex", Baud_Rate=0)
     bus.faults = LineFaults(late=1.0, late_s=0.1)
-    change(bus.port, 1_000_000, FACTORY_ID, 3)
+    set_id_and_baud_rate(bus.port, 1_000_000, FACTORY_ID, 3)
     assert (servo.value("ID"), servo.value("Lock")) == (3, 1)
 
 
-def test_all_six_are_set_up_from_the_gripper_down(bus: EmulatedArm) -> None:
+def test_all_six_are_set_up_from_gripper_to_base(bus: EmulatedArm) -> None:
     command = [sys.executable, "-m", "smolvla_ros.tools.so100_setup_motors", "--port", bus.port]
     program = subprocess.Popen(
         [*command, "--highest-id", "6", "--yes"],
@@ -125,23 +125,23 @@ def test_all_six_are_set_up_from_the_gripper_down(bus: EmulatedArm) -> None:
     assert [bus.servos[name].value("ID") for name in order] == [6, 5, 4, 3, 2, 1]
 
 
-def test_more_than_one_servo_is_refused_and_nothing_is_written(bus: EmulatedArm) -> None:
+def test_nothing_is_written_when_several_servos_answer(bus: EmulatedArm) -> None:
     connect(bus, "gripper")
-    assert set_up(bus, "--joint", "elbow_flex")[0] == 0  # the wrong one, which makes it servo 3
+    assert set_up(bus, "--joint", "elbow_flex")[0] == 0  # the gripper becomes servo 3
     connect(bus, "gripper", "wrist_roll")
     code, output = set_up(bus, "--joint", "wrist_roll")
     assert code == 1 and "servos 1, 3 answer; connect that of wrist_roll alone" in output
     assert [bus.servos[name].value("ID") for name in ("gripper", "wrist_roll")] == [3, 1]
 
 
-@pytest.mark.parametrize("typed", ["\nn\n", "\n", ""], ids=["no", "hung up", "at once"])
-def test_without_a_yes_the_servo_stays_as_it_is(bus: EmulatedArm, typed: str) -> None:
-    servo = put_in(bus, "gripper")
+@pytest.mark.parametrize("typed", ["\nn\n", "\n", ""], ids=["no", "end of input", "end of input at once"])
+def test_without_confirmation_the_servo_is_not_changed(bus: EmulatedArm, typed: str) -> None:
+    servo = connect_alone(bus, "gripper")
     assert set_up(bus, "--joint", "gripper", typed=typed)[0] == 1
     assert servo.value("ID") == FACTORY_ID
 
 
-def test_an_empty_bus_and_an_unknown_joint_are_said(bus: EmulatedArm) -> None:
+def test_an_empty_bus_and_an_unknown_joint_are_reported(bus: EmulatedArm) -> None:
     code, output = set_up(bus, "--joint", "gripper")
     assert code == 1 and "no servo answers" in output and "any baud rate" in output
     code, output = set_up(bus, "--joint", "elbow")

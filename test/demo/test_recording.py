@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+
 from smolvla_ros.demo.recording import (
     ImageCount,
     Recording,
@@ -17,7 +18,6 @@ from smolvla_ros.demo.recording import (
     rate_hz,
     recent_rate_hz,
 )
-
 from smolvla_ros.robot import RobotSpec
 
 from .conftest import joint_state

@@ -149,7 +149,7 @@ class ChunkRequest:
     prefix_stamp_ns: int = 0  # when the first action of `prefix` is due
     expected_delay_s: float = 0.0
 
-    def leftover(self, start_ns: int, step_duration_ns: int) -> FloatArray:
+    def prefix_on_grid(self, start_ns: int, step_duration_ns: int) -> FloatArray:
         """`prefix` on the grid of another chunk: (rows, joints) rad, row k for `start_ns + k * step_duration_ns`.
 
         The plan has the same `step_duration_ns`. Between its rows it is read as it is executed, linearly. Rows for

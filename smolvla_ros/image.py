@@ -83,6 +83,12 @@ def bgr_to_rgb(bgr: Any) -> ImageArray:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
+def fitted_size(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
+    """Width and height of an image after it is scaled, with its aspect ratio, to fit; SmolVLA pads the rest."""
+    ratio = max(width / max_width, height / max_height)
+    return max(int(width / ratio), 1), max(int(height / ratio), 1)
+
+
 def encode_jpeg(rgb: ImageArray, quality: int = 90) -> bytes:
     """JPEG of an RGB image; `quality` 1 .. 100. Raises ImageError."""
     if not 1 <= quality <= 100:

@@ -76,7 +76,7 @@ class Observation:
             )
 
 
-def what_keeps_apart(
+def synchronization_problem(
     newest_ns: Mapping[str, int | None], now_ns: int, max_age_s: float, max_skew_s: float
 ) -> str:
     """Why streams do not come together, in words, from the stamp of each one's newest message (None: none came)."""

@@ -46,7 +46,7 @@ class JointSpec:
     max_acceleration_rad_s2: float = math.inf  # URDF has none; the executor's own limit counts beside it
 
     @property
-    def grips(self) -> bool:
+    def is_gripper(self) -> bool:
         """Whether it is a gripper: one that holds something stays behind its command, and nothing is wrong."""
         return self.unit == "range_0_100"
 

@@ -9,6 +9,7 @@ go through the very same lines. The way back, values to messages, needs the mess
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,27 @@ def nanoseconds(time_or_duration: Any) -> int:
     return int(time_or_duration.sec) * NANOSECONDS + int(time_or_duration.nanosec)
 
 
+def header_stamp_ns(msg: Any) -> int:
+    """The stamp of a message that has a std_msgs/Header."""
+    return nanoseconds(msg.header.stamp)
+
+
+def serialized_header_stamp_ns(data: bytes) -> int:
+    """The stamp of a serialized message whose first field is a std_msgs/Header.
+
+    CDR: four bytes of encapsulation, the second odd for little endian, then sec and nanosec.
+    """
+    sec, nanosec = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+    return int(sec) * NANOSECONDS + int(nanosec)
+
+
 def frame_from_msg(msg: Any, camera: str) -> Frame:
     """sensor_msgs Image or CompressedImage -> Frame; raises ImageError."""
-    stamp_ns = nanoseconds(msg.header.stamp)
     if hasattr(msg, "encoding"):
         image = to_rgb(msg.data, msg.height, msg.width, msg.encoding, msg.step)
     else:
         image = decode_compressed(msg.data)
-    return Frame(camera, stamp_ns, image)
+    return Frame(camera, header_stamp_ns(msg), image)
 
 
 def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
@@ -66,7 +80,7 @@ def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
         )
     zeros = np.zeros(len(order))
     return Joints(
-        nanoseconds(msg.header.stamp),
+        header_stamp_ns(msg),
         positions,
         zeros if velocities is None else velocities,
         zeros if efforts is None else efforts,
@@ -128,7 +142,7 @@ def request_from_msg(msg: Any) -> ChunkRequest:
             f"request {msg.request_id}: reason {msg.reason} is none of {[*map(int, RequestReason)]}"
         )
     return ChunkRequest(
-        stamp_ns=nanoseconds(msg.header.stamp),
+        stamp_ns=header_stamp_ns(msg),
         request_id=int(msg.request_id),
         task=str(msg.task),
         reason=RequestReason(msg.reason),

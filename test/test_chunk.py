@@ -114,19 +114,19 @@ def request(rows: int = 8, **fields: Any) -> ChunkRequest:
 @pytest.mark.parametrize(
     "shift_ns", [-250_000_000, -STEP_NS, -1, 0, 1, 30_000_000, STEP_NS, 333_333_333, 700_000_000]
 )
-def test_a_leftover_is_read_at_the_moments_of_the_new_chunk(shift_ns: int) -> None:
-    rows = request().leftover(10 * SECOND + shift_ns, STEP_NS)
+def test_the_prefix_is_read_at_the_moments_of_the_new_chunk(shift_ns: int) -> None:
+    rows = request().prefix_on_grid(10 * SECOND + shift_ns, STEP_NS)
     due = (shift_ns + np.arange(len(rows)) * STEP_NS) / STEP_NS  # in rows of the prefix
     assert rows[:, 0] == pytest.approx(np.maximum(due, 0.0), abs=1e-9)
     assert rows[:, 1] == pytest.approx(2 * rows[:, 0])
     assert due[-1] <= 7.0 < due[-1] + 1.0  # up to its end, and nothing after it
 
 
-def test_a_leftover_that_has_ended_or_never_was_has_no_rows() -> None:
-    assert request().leftover(10 * SECOND + 7 * STEP_NS + 1, STEP_NS).shape == (0, 2)
-    assert request().leftover(99 * SECOND, STEP_NS).shape == (0, 2)
-    assert request(rows=0).leftover(10 * SECOND, STEP_NS).shape == (0, 2)
-    assert request(rows=1).leftover(10 * SECOND, STEP_NS).tolist() == [[0.0, 0.0]]
+def test_a_prefix_that_has_ended_or_never_was_has_no_rows() -> None:
+    assert request().prefix_on_grid(10 * SECOND + 7 * STEP_NS + 1, STEP_NS).shape == (0, 2)
+    assert request().prefix_on_grid(99 * SECOND, STEP_NS).shape == (0, 2)
+    assert request(rows=0).prefix_on_grid(10 * SECOND, STEP_NS).shape == (0, 2)
+    assert request(rows=1).prefix_on_grid(10 * SECOND, STEP_NS).tolist() == [[0.0, 0.0]]
 
 
 @pytest.mark.parametrize(

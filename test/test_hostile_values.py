@@ -135,7 +135,7 @@ def test_requests_become_a_plan_of_finite_length_or_are_refused(message: Any, st
         return
     assert request.request_id > 0
     try:
-        rows = request.leftover(NOW_NS + round(start_s * 1e9), 33_333_333)
+        rows = request.prefix_on_grid(NOW_NS + round(start_s * 1e9), 33_333_333)
     except RequestError:
         return
     assert len(rows) <= 60 * 30 + 50 and np.isfinite(rows).all()

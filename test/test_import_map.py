@@ -14,7 +14,7 @@ PACKAGE = "smolvla_ros"
 
 # A file imports only from its own room and from the rooms and files of the lines above it.
 FLOORS = (
-    {"units", "image", "urdf", "settings", "stop_signals", "share", "finding"},
+    {"units", "image", "urdf", "settings", "stop_signals", "share", "finding", "feature_statistics"},
     {"robot"},
     {"observation", "chunk"},
     {"wire"},
@@ -54,7 +54,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         (
             *("camera/", "arm/", "nodes/", "tools/"),
             *("demo/", "suite/launching.py", "suite/processes.py"),
-            *("simulation/emulated_arm.py", "policy/smolvla/side_by_side.py"),
+            *("simulation/emulated_arm.py", "policy/smolvla/parallel.py"),
         ),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),

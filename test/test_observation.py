@@ -13,7 +13,7 @@ from smolvla_ros.observation import (
     Observation,
     ObservationError,
     example_observation,
-    what_keeps_apart,
+    synchronization_problem,
 )
 from smolvla_ros.robot import RobotSpec
 
@@ -80,7 +80,7 @@ def test_the_stream_that_keeps_the_others_waiting_is_named() -> None:
 
     def complaint(**ages_s: float | None) -> str:
         newest_ns = {name: None if age is None else now_ns - round(age * 1e9) for name, age in ages_s.items()}
-        return what_keeps_apart(newest_ns, now_ns, max_age_s=0.5, max_skew_s=0.05)
+        return synchronization_problem(newest_ns, now_ns, max_age_s=0.5, max_skew_s=0.05)
 
     assert complaint(top=0.01, wrist=None, joint_states=0.0).startswith("nothing has arrived from wrist;")
     assert "top: stamped 2.00 s in the future" in complaint(top=-2.0, wrist=0.0, joint_states=3.0)

@@ -42,7 +42,7 @@ def test_a_joint_may_have_an_acceleration_limit_of_its_own(tmp_path: Path) -> No
 
 
 def test_only_the_gripper_grips() -> None:
-    assert [joint.grips for joint in RobotSpec.load(SO100).joints] == [*5 * [False], True]
+    assert [joint.is_gripper for joint in RobotSpec.load(SO100).joints] == [*5 * [False], True]
 
 
 def test_cameras_are_selected_in_the_robot_files_order() -> None:

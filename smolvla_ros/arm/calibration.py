@@ -130,7 +130,7 @@ def check_servos(bus: FeetechBus, ids: Mapping[str, int]) -> None:
         raise BusError("; ".join(wrong))
 
 
-def release(bus: FeetechBus, ids: Mapping[str, int]) -> None:
+def disable_torque(bus: FeetechBus, ids: Mapping[str, int]) -> None:
     """Torque off, acknowledged by every servo."""
     for servo_id in ids.values():
         bus.write(servo_id, "Torque_Enable", 0)
@@ -180,7 +180,7 @@ def write_eeprom(bus: FeetechBus, calibration: Mapping[str, MotorCalibration]) -
     return tuple(changes)
 
 
-def disagreements(
+def calibration_problems(
     robot: RobotSpec,
     file: Mapping[str, MotorCalibration],
     eeprom: Mapping[str, MotorCalibration],

@@ -97,7 +97,7 @@ class JointCommand:
 class ArmPose:
     """Where the arm is, (joints,) rad each."""
 
-    stands_rad: FloatArray  # measured; NaN where a servo does not answer
+    measured_rad: FloatArray  # measured; NaN where a servo does not answer
     goals_rad: FloatArray  # what it was told last
 
 
@@ -170,7 +170,7 @@ class CommandAdmission:
             self._must_pause[self.commander] = (now_s, why)
             self.commander = ""
 
-    def end_silence(self, now_s: float) -> float:
+    def drop_silent_commander(self, now_s: float) -> float:
         """Let a commander go that is silent for too long: for how long (s); 0.0 while it is not, and without one."""
         silent_s = now_s - self._admitted_s
         if not self.commander or silent_s <= self.limits.command_timeout_s:
@@ -178,7 +178,7 @@ class CommandAdmission:
         self.commander = ""
         return silent_s
 
-    def waiting(self, now_s: float) -> tuple[str, str] | None:
+    def refused_commander(self, now_s: float) -> tuple[str, str] | None:
         """A commander that sends commands and is not obeyed, and why; None if there is none."""
         heard = [(s, name, why) for name, (s, why) in self._must_pause.items() if now_s - s < PAUSE_S]
         return max(heard)[1:] if heard else None
@@ -223,7 +223,7 @@ class CommandAdmission:
         heard_s, why = self._must_pause.get(command.commander, (-np.inf, ""))
         if now_s - heard_s < PAUSE_S:
             raise self._pause(command, now_s, "no pause", why)
-        from_stand = np.abs(command.goals.positions_rad - pose.stands_rad)
+        from_stand = np.abs(command.goals.positions_rad - pose.measured_rad)
         from_goal = np.abs(command.goals.positions_rad - pose.goals_rad)
         away = np.fmin(from_stand, from_goal)
         worst = int(np.argmax(away))
@@ -239,7 +239,7 @@ class CommandAdmission:
         self._reach_rad = np.zeros_like(self._reach_rad)
         self._admitted_s = now_s - self._period_s
         return self._approach(
-            command, now_s, np.where(from_stand < from_goal, pose.stands_rad, pose.goals_rad)
+            command, now_s, np.where(from_stand < from_goal, pose.measured_rad, pose.goals_rad)
         )
 
     def _approach(

@@ -13,12 +13,12 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-LEAST_SHARE = 0.5  # of its torque, at the temperature that stops the arm: enough to hold its own weight
+MIN_TORQUE_SHARE = 0.5  # of its torque, at the temperature that stops the arm: enough to hold its own weight
 STEP = 0.1  # shares come in steps, or noise would have the servos written all the time
 
 
 class Derating:
-    """Full torque up to `derate_c`, then falling to LEAST_SHARE at `stop_c`.
+    """Full torque up to `derate_c`, then falling to MIN_TORQUE_SHARE at `stop_c`.
 
     From `stop_c` on a joint counts as `stopped`, until it is below `derate_c` again.
     """
@@ -39,4 +39,4 @@ class Derating:
         self._temperatures_c = known
         self.stopped = (known >= self._stop_c) | (self.stopped & (known >= self._derate_c))
         heat = np.clip((known - self._derate_c) / (self._stop_c - self._derate_c), 0.0, 1.0)
-        return 1.0 - np.ceil(heat * (1.0 - LEAST_SHARE) / STEP - 1e-9) * STEP
+        return 1.0 - np.ceil(heat * (1.0 - MIN_TORQUE_SHARE) / STEP - 1e-9) * STEP

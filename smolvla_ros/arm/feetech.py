@@ -38,7 +38,7 @@ from smolvla_ros.arm import packets
 from smolvla_ros.arm.registers import TABLE_SIZE, Register, RegisterError, block, register
 
 WRITE_TIMEOUT_S = 0.5  # a port that takes nothing for so long is gone; a busy computer takes less
-PATIENT_TIMEOUT_S, PATIENT_BUDGET_S = 0.2, 0.7
+LONG_TIMEOUT_S, LONG_BUDGET_S = 0.2, 0.7
 LATE_READS = 4  # for so many failed reads a late answer is told from one in time
 _PORT_ERRORS = (serial.SerialException, OSError, termios.error)
 _REMEDIES = {
@@ -146,11 +146,11 @@ class FeetechBus:
                 port.close()
 
     @contextmanager
-    def patient(self) -> Iterator[None]:
+    def long_timeouts(self) -> Iterator[None]:
         """For what is done once and not in time: an answer that a busy computer hears late is no failure here."""
         usual = self.timeout_s, self.budget_s
-        self.timeout_s = max(self.timeout_s, PATIENT_TIMEOUT_S)
-        self.budget_s = max(self.budget_s, PATIENT_BUDGET_S)
+        self.timeout_s = max(self.timeout_s, LONG_TIMEOUT_S)
+        self.budget_s = max(self.budget_s, LONG_BUDGET_S)
         try:
             yield
         finally:

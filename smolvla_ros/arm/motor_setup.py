@@ -40,7 +40,7 @@ def _answers(bus: FeetechBus, servo_id: int) -> bool:
 
 def set_id_and_baud_rate(port: str, baudrate: int, servo_id: int, new_id: int) -> None:
     """Give the one servo on the bus its new id and 1 Mbit/s; raises BusError unless it then answers with both."""
-    with closing(FeetechBus(port, baudrate)) as bus, bus.patient():
+    with closing(FeetechBus(port, baudrate)) as bus, bus.long_timeouts():
         bus.open()
         model = bus.read(servo_id, "Model_Number")
         if model != STS3215_MODEL_NUMBER:
@@ -51,7 +51,7 @@ def set_id_and_baud_rate(port: str, baudrate: int, servo_id: int, new_id: int) -
         bus.write(servo_id, "Lock", 0)
         _change(bus, servo_id, "ID", new_id)
         _change(bus, new_id, "Baud_Rate", 0)
-    with closing(FeetechBus(port, BAUD_RATES[0])) as bus, bus.patient():
+    with closing(FeetechBus(port, BAUD_RATES[0])) as bus, bus.long_timeouts():
         bus.open()
         bus.write(new_id, "Lock", 1)
 

@@ -17,11 +17,11 @@ ARRIVED_RAD = 0.1  # and this near it has come
 
 
 def go_to_rest(
-    arm: So100Arm, rest_rad: FloatArray, speed_rad_s: float, period_s: float, grips: BoolArray
+    arm: So100Arm, rest_rad: FloatArray, speed_rad_s: float, period_s: float, is_gripper: BoolArray
 ) -> None:
     """Move all joints together to `rest_rad` (joints,), the furthest at `speed_rad_s`; blocks until they are there.
 
-    Joints that `grips`, shape (joints,), marks need not arrive. Raises ArmError if the others do not: the arm holds.
+    Joints where `is_gripper` (joints,) is true need not arrive. Raises ArmError if another does not.
     """
     start_rad = arm.read().positions_rad
     if np.isnan(start_rad).any():
@@ -39,7 +39,7 @@ def go_to_rest(
         # A goal that still moves is not the last one: max_step_rad keeps each near the arm.
         arrived = (behind_rad < ARRIVED_RAD) & (reading.goal_ticks == goal_ticks)
         goal_ticks = reading.goal_ticks
-        if since_s >= duration_s and reading.valid.all() and (arrived | grips).all():
+        if since_s >= duration_s and reading.valid.all() and (arrived | is_gripper).all():
             return
         time.sleep(period_s - (time.monotonic() - start_s) % period_s)
     raise ArmError("the arm did not get to its rest pose and holds; is something in its way?")

@@ -34,9 +34,9 @@ from smolvla_ros.settings import check_settings
 from smolvla_ros.units import RAD_PER_TICK, CalibrationError, JointUnits, MotorCalibration
 
 HOLD_TOLERANCE_RAD = 0.1  # a joint this near its goal keeps it: it holds against its load already
-REPEATS = 3  # so often in a row a servo may miss what it is told before that is called a failure
+MAX_MISSED_WRITES = 3  # so often in a row a servo may miss what it is told before that is called a failure
 # For servos that do not answer at first: a computer that starts many programs may be too busy to hear them.
-SEARCHES = 5  # while connecting
+CONNECT_ATTEMPTS = 5  # while connecting
 READINGS = 20  # before torque comes on
 _IDENTITY = ("Firmware_Major_Version", "Firmware_Minor_Version", "Model_Number")
 _MULTI_TURN_PHASE = 0x10  # bit of Phase: positions run on past a turn, and become negative or too large
@@ -104,7 +104,7 @@ class So100Arm:
         try:
             # In haste: without power none answers, and that is to be said soon.
             warnings = self._find_servos()
-            with self.bus.patient():
+            with self.bus.long_timeouts():
                 return self._set_up(warnings)
         except BaseException:
             self.bus.close()
@@ -136,7 +136,7 @@ class So100Arm:
             raise ArmError(f"torque stays off: {'; '.join(refusals)}")
         goals = self._holding_goals(reading)
         was_on = dict(zip(self.servo_ids, reading.torque, strict=True))  # and stays on, whatever happens
-        with self.bus.patient():
+        with self.bus.long_timeouts():
             try:
                 self._write_all("Goal_Position", goals)
                 self._write_all("Torque_Enable", dict.fromkeys(self.servo_ids, 1))
@@ -147,10 +147,10 @@ class So100Arm:
         self._torque_enabled = True
         self._wanted = {"Goal_Position": goals, "Torque_Limit": dict(self._full_limits)}
 
-    def release(self) -> None:
+    def disable_torque(self) -> None:
         """Torque off, confirmed by every servo: the arm drops. Raises ArmError naming those that did not."""
         self._torque_enabled = False
-        with self.bus.patient():
+        with self.bus.long_timeouts():
             self._write_all("Torque_Enable", dict.fromkeys(self.servo_ids, 0))
 
     def read(self) -> ArmReading:
@@ -265,7 +265,7 @@ class So100Arm:
             missed_it = servo_id in missed_ids
             self._repeated[servo_id] += missed_it
             self._missed_in_a_row[servo_id] = self._missed_in_a_row[servo_id] + 1 if missed_it else 0
-            if self._missed_in_a_row[servo_id] > REPEATS:
+            if self._missed_in_a_row[servo_id] > MAX_MISSED_WRITES:
                 complaints[name] = f"{label} does not take its goal; check its cable"
         return complaints
 
@@ -350,7 +350,7 @@ class So100Arm:
         warnings: list[str] = []
         missing = dict(zip(self.servo_ids, self._labels, strict=True))
         errors: list[str] = []
-        for _ in range(SEARCHES):
+        for _ in range(CONNECT_ATTEMPTS):
             errors = []
             for servo_id, label in tuple(missing.items()):
                 try:
@@ -438,7 +438,7 @@ class So100Arm:
             raise ArmError("; ".join(wrong))
 
     def _read_all(self, names: Sequence[str]) -> dict[int, dict[str, int]]:
-        for _ in range(SEARCHES):
+        for _ in range(CONNECT_ATTEMPTS):
             reply = self.bus.sync_read(self.servo_ids, names)
             if not reply.failures:
                 return reply.values

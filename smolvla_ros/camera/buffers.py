@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from smolvla_ros.observation import NANOSECONDS
 
-OLDEST_BUFFER_NS = NANOSECONDS  # a frame that waited longer is dropped
-MOST_BUFFERS = 32  # VIDEO_MAX_FRAME of linux/videodev2.h: no queue is longer
+MAX_BUFFER_AGE_NS = NANOSECONDS  # a frame that waited longer is dropped
+MAX_BUFFERS = 32  # VIDEO_MAX_FRAME of linux/videodev2.h: no queue is longer
 
 
 class StaleBuffersError(RuntimeError):
@@ -53,7 +53,7 @@ class BufferQueue:
 
         Raises StaleBuffersError.
         """
-        for _ in range(MOST_BUFFERS + 1):
+        for _ in range(MAX_BUFFERS + 1):
             stamp_ms = self._grab()
             if stamp_ms is None:
                 return None
@@ -61,20 +61,20 @@ class BufferQueue:
             if age_ns is not None:
                 return age_ns
         raise StaleBuffersError(
-            f"sends only frames that are more than {OLDEST_BUFFER_NS / NANOSECONDS:g} s old"
+            f"sends only frames that are more than {MAX_BUFFER_AGE_NS / NANOSECONDS:g} s old"
         )
 
     def _age_ns(self, stamp_ns: int) -> int | None:
         """Age of the frame just grabbed; None when it is to be dropped."""
         now_ns = self._monotonic_ns()
-        if now_ns - self._grabbed_ns > OLDEST_BUFFER_NS:
+        if now_ns - self._grabbed_ns > MAX_BUFFER_AGE_NS:
             self._undated_to_drop = self._buffers
         self._grabbed_ns = now_ns
         if self._dated is None:
             self._dated = self._opened_ns <= stamp_ns <= now_ns
         if self._dated and 0 < stamp_ns <= now_ns:
             age_ns = now_ns - stamp_ns
-            return age_ns if age_ns <= OLDEST_BUFFER_NS else None
+            return age_ns if age_ns <= MAX_BUFFER_AGE_NS else None
         if self._undated_to_drop:
             self._undated_to_drop -= 1
             return None

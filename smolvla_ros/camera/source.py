@@ -74,7 +74,7 @@ class Pacer:
             self._sleep_s(remaining_ns / NANOSECONDS)
 
 
-class Reopening:
+class ReopeningSource:
     """A source that comes back: opens `open_source` at the first read, and again after it failed.
 
     Every failure is raised, so that it is seen; the read after it waits (0.5 s, doubling up to 5 s) and tries

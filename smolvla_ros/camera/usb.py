@@ -4,7 +4,7 @@
 
 Asks for MJPG, without which two cameras do not fit on one USB 2 bus, and for few buffers, so that a frame is
 new and not one that waited; buffers.BufferQueue drops those that waited. Coming back after the plug was pulled is
-the work of source.Reopening.
+the work of source.ReopeningSource.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import cv2
 
 from smolvla_ros.camera.buffers import BufferQueue, StaleBuffersError
 from smolvla_ros.camera.source import CameraError
-from smolvla_ros.camera.v4l2 import check_device, users_of
+from smolvla_ros.camera.v4l2 import check_device, processes_using
 from smolvla_ros.image import bgr_to_rgb
 from smolvla_ros.observation import Frame
 
 PIXEL_FORMAT = "MJPG"
 BUFFERS = 2  # with one, the driver has none to fill while we decode, and every second frame is lost
-NO_FRAME_AFTER_S = 2  # OpenCV waits 10 s for a camera that fell silent
+FRAME_TIMEOUT_S = 2  # OpenCV waits 10 s for a camera that fell silent
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class UsbCamera:
         except CameraError as error:
             raise CameraError(f"camera '{name}': {error}") from error
         # OpenCV has no call for it, and reads the variable when it first waits for a frame.
-        os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(NO_FRAME_AFTER_S))
+        os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(FRAME_TIMEOUT_S))
         self._queue = BufferQueue(self._grab, 2 * BUFFERS)  # a driver may take more than it was asked for
         self._capture = cv2.VideoCapture(node, cv2.CAP_V4L2)
         try:
@@ -92,7 +92,7 @@ class UsbCamera:
             if age_ns is None:
                 raise CameraError(
                     f"camera '{self.name}': {self.device} was unplugged or sent nothing for "
-                    f"{NO_FRAME_AFTER_S} s; check cable and hub"
+                    f"{FRAME_TIMEOUT_S} s; check cable and hub"
                 )
             stamp_ns = self._clock_ns() - age_ns
             decoded, bgr = self._capture.retrieve()
@@ -164,5 +164,5 @@ def fourcc_text(code: int) -> str:
 
 
 def _in_use(node: str) -> str:
-    users = users_of(node)
+    users = processes_using(node)
     return f"; it is in use by {', '.join(users)}" if users else ""

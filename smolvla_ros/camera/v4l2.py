@@ -47,7 +47,7 @@ def check_device(device: str) -> str:
     return node
 
 
-def users_of(path: str) -> list[str]:
+def processes_using(path: str) -> list[str]:
     """Programs that hold a device or file open, as 'name (pid)'; only those whose files we may see."""
     node = os.path.realpath(path)
     users = []

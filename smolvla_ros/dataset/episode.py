@@ -23,7 +23,7 @@ from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.image import ImageError
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.wire import WireError, frame_from_msg, joints_from_msg, nanoseconds
+from smolvla_ros.wire import WireError, frame_from_msg, header_stamp_ns, joints_from_msg
 
 Times = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.float64]
@@ -267,7 +267,7 @@ def _stamp(bag: Bag, stream: _Stream, message: Any) -> int:
             f"bag '{bag.path}': {stream.topic} ({stream.what}) is a {message.__msgtype__} without a header; "
             "use --time receive, or another topic"
         )
-    return nanoseconds(message.header.stamp)
+    return header_stamp_ns(message)
 
 
 def _positions(

@@ -24,7 +24,7 @@ from smolvla_ros.dataset.lerobot_reader import INFO, LeRobotDataset
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import CalibrationError, JointUnits
-from smolvla_ros.wire import joints_from_msg, nanoseconds
+from smolvla_ros.wire import header_stamp_ns, joints_from_msg
 
 Seconds = npt.NDArray[np.float64]
 Radians = npt.NDArray[np.float64]
@@ -110,7 +110,7 @@ def _of_bag(bag: Bag, robot: RobotSpec) -> Inspected:
         if topic == sources.task:
             tasks[str(message.data)] = None
             continue
-        stamps[topic].append(nanoseconds(message.header.stamp))
+        stamps[topic].append(header_stamp_ns(message))
         if topic in hashes:
             hashes[topic].append(zlib.crc32(message.data))
         else:

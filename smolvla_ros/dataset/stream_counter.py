@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import struct
 from array import array
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.dataset.stream_timing import gap_lengths_s, intervals_s
-from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.wire import serialized_header_stamp_ns
 
 PERIODIC_MESSAGES = 20  # fewer tell no rate; commands and requests come when they come
 STAMP_END = 12  # bytes of a serialized message up to the end of its header's stamp
@@ -73,7 +72,7 @@ class StreamCounter:
     def add(self, receive_ns: int, data: bytes) -> None:
         self.messages += 1
         self._bytes += len(data)
-        self._times_ns.append(header_stamp_ns(data) if self._stamped else receive_ns)
+        self._times_ns.append(serialized_header_stamp_ns(data) if self._stamped else receive_ns)
 
     def report(self) -> StreamReport:
         steps_s = intervals_s(np.sort(np.frombuffer(self._times_ns, np.int64)))
@@ -90,15 +89,6 @@ class StreamCounter:
             self.lost,
             self.dropped,
         )
-
-
-def header_stamp_ns(data: bytes) -> int:
-    """The stamp of a serialized message that begins with a std_msgs/Header.
-
-    CDR: four bytes of encapsulation, whose second is odd for little endian, then sec and nanosec.
-    """
-    sec, nanosec = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
-    return int(sec) * NANOSECONDS + int(nanosec)
 
 
 def _period_s(steps_s: npt.NDArray[np.float64]) -> float:

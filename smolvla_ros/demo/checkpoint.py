@@ -210,7 +210,7 @@ def expert_output(network: Network, states: Tensor, generator: torch.Generator) 
     lengths = torch.randint(4, TOKENS, (batch, 1), generator=generator)
     state = F.pad(states, (0, network.config.max_state_dim - JOINTS))
     prefix = network.embed_prefix(images, [True] * len(images), tokens, torch.arange(TOKENS) < lengths, state)
-    context = network.context(prefix, *network.read_prefix(prefix))
+    context = network.context(prefix, *network.prefix_keys_values(prefix))
     seen: list[Tensor] = []
 
     def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:

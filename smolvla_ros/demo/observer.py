@@ -22,13 +22,12 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
-from smolvla_ros.dataset.stream_counter import header_stamp_ns
 from smolvla_ros.demo.recording import Recording
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.wire import frame_from_msg
+from smolvla_ros.wire import frame_from_msg, serialized_header_stamp_ns
 
 # As the policy subscribes, with room for the moments in which the screen is drawn.
 IMAGES = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=30, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -133,7 +132,7 @@ class DemoObserver:
         def record(data: bytes) -> None:
             self._images[camera] = data
             self.recording.add_image(
-                camera, header_stamp_ns(data)
+                camera, serialized_header_stamp_ns(data)
             )  # from the bytes: decoding images only to count them is slow
 
         return record

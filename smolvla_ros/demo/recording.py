@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from smolvla_ros.dataset.stream_timing import intervals_s, mean_rate_hz
 from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.wire import WireError, joints_from_msg, nanoseconds
+from smolvla_ros.wire import WireError, header_stamp_ns, joints_from_msg, nanoseconds
 
 FloatArray = npt.NDArray[np.float64]
 RECENT_NS = 2 * NANOSECONDS
@@ -97,7 +97,7 @@ class Recording:
         self.chunks.append(
             ChunkRecord(
                 chunk_id=int(message.chunk_id),
-                published_ns=nanoseconds(message.header.stamp),
+                published_ns=header_stamp_ns(message),
                 steps=len(message.positions) // max(1, len(message.joint_names)),
                 inference_s=nanoseconds(message.inference_duration) / NANOSECONDS,
                 policy=str(message.policy),

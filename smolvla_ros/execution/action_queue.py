@@ -14,7 +14,7 @@ import math
 from collections import deque
 
 from smolvla_ros.chunk import ActionChunk, ChunkError
-from smolvla_ros.execution.fusion import Fusion, FusionSettings, Seam, replace
+from smolvla_ros.execution.fusion import Fusion, FusionInput, FusionSettings, replace
 from smolvla_ros.execution.trajectory import FloatArray, Trajectory
 
 MAX_CHUNKS = 50  # chunks remembered for fusing; ACT's ensemble has one for each of a chunk's actions
@@ -32,7 +32,7 @@ class ActionQueue:
         self.settings = settings or FusionSettings()
         self._plan: Trajectory | None = None
         self._chunks: deque[tuple[int, Trajectory]] = deque(maxlen=MAX_CHUNKS)  # id; what the plan is made of
-        self._bridge: Fusion | None = None  # joins the next chunk only
+        self._next_fusion: Fusion | None = None  # joins the next chunk only
         self._taken_ns: int | None = None  # the last moment that was executed
         self._holds: deque[tuple[int, int]] = deque(maxlen=MAX_HOLDS)  # from, until; the last may go on
         self._holds_on = False
@@ -49,15 +49,17 @@ class ActionQueue:
             raise ChunkError("expired", f"chunk {chunk.chunk_id} ends before what is already executed")
         new = Trajectory.from_chunk(chunk, delay_ns)
         old = self._rest(now_ns)
-        fusion = self._bridge or self.fusion
-        if old is None or self._bridge or fusion is replace:
+        fusion = self._next_fusion or self.fusion
+        if old is None or self._next_fusion or fusion is replace:
             self._chunks.clear()
         while self._chunks and self._chunks[0][1].end_ns < from_ns:
             self._chunks.popleft()
         self._chunks.append((chunk.chunk_id, new))
         chunks = tuple(known for _, known in self._chunks)
-        self._plan = new.since(from_ns) if old is None else fusion(Seam(old, chunks, from_ns, self.settings))
-        self._bridge = None
+        self._plan = (
+            new.since(from_ns) if old is None else fusion(FusionInput(old, chunks, from_ns, self.settings))
+        )
+        self._next_fusion = None
         self._step_duration_ns = chunk.step_duration_ns
 
     def take(self, now_ns: int) -> FloatArray | None:
@@ -104,15 +106,15 @@ class ActionQueue:
         """The chunks that the remaining plan is made of, oldest first."""
         return tuple(chunk_id for chunk_id, chunk in self._chunks if chunk.end_ns > now_ns)
 
-    def bridge(self, fusion: Fusion) -> None:
+    def join_next_chunk_with(self, fusion: Fusion) -> None:
         """The plan is of another task from now on: it goes on until the next chunk, which `fusion` joins to it."""
-        self._bridge = fusion
+        self._next_fusion = fusion
 
     def clear(self) -> None:
         """Drop the plan. What was executed stays executed."""
         self._plan = None
         self._chunks.clear()
-        self._bridge = None
+        self._next_fusion = None
 
     def _first_free_ns(self, now_ns: int) -> int:
         return now_ns if self._taken_ns is None else max(now_ns, self._taken_ns + 1)

@@ -25,7 +25,7 @@ class ArmingState(enum.IntEnum):
     STOPPED = 5
 
     @property
-    def plans(self) -> bool:
+    def accepts_chunks(self) -> bool:
         """Whether chunks are asked for and followed, be it on paper."""
         return self in (ArmingState.SHADOW, ArmingState.ARMED, ArmingState.HOLDING)
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest
 from smolvla_ros.execution.action_queue import ActionQueue
-from smolvla_ros.execution.admission import Admission
 from smolvla_ros.execution.arming import Arming, ArmingEvent, ArmingState, Outcome
+from smolvla_ros.execution.chunk_admission import ChunkAdmission
+from smolvla_ros.execution.command_shaper import CommandShaper
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.executor_status import Command, ExecutorStatus
-from smolvla_ros.execution.follower import Follower
-from smolvla_ros.execution.fusion import BRIDGES, FUSIONS
+from smolvla_ros.execution.fusion import FUSIONS, TASK_CHANGE_FUSIONS
 from smolvla_ros.execution.latency import LatencyWindow
 from smolvla_ros.execution.safety import SafetyError
 from smolvla_ros.execution.trajectory import FloatArray, Trajectory
@@ -44,9 +44,9 @@ class ChunkExecutor:
         self._config = config
         self._arming = Arming()
         self._task = ""
-        self._admission = Admission(robot.joint_names)
+        self._admission = ChunkAdmission(robot.joint_names)
         self._watchdog = Watchdog(config, robot)
-        self._follower = Follower(config, robot)
+        self._follower = CommandShaper(config, robot)
         self._trigger = ChunkTrigger(config)
         self._inference = LatencyWindow()
         self._commands = self._starved_periods = 0
@@ -78,7 +78,7 @@ class ChunkExecutor:
             return
         self._task = task
         if task and self._config.on_task_change != "flush":
-            self._queue.bridge(BRIDGES[self._config.on_task_change])
+            self._queue.join_next_chunk_with(TASK_CHANGE_FUSIONS[self._config.on_task_change])
         else:
             self._queue.clear()
         self._trigger.change_task()
@@ -123,9 +123,9 @@ class ChunkExecutor:
     def arm(self, now_ns: int) -> Outcome:
         """Move the arm from where it is now."""
         joints = self._watchdog.joints
-        doubt = self._watchdog.joints_doubt(now_ns)
+        doubt = self._watchdog.joints_problem(now_ns)
         if joints is not None and not doubt:
-            doubt = self._follower.start_doubt(joints.positions_rad)
+            doubt = self._follower.start_problem(joints.positions_rad)
         if doubt and self._arming.state in (ArmingState.DISARMED, ArmingState.SHADOW):
             return Outcome(False, f"cannot arm: {doubt}")
         outcome = self._consent(ArmingEvent.ARM, now_ns)
@@ -155,12 +155,12 @@ class ChunkExecutor:
         """The command for now: the plan's, or in any doubt the last one again; None when none may be sent."""
         if self._arm_when_possible:
             self._arm_at_start(now_ns)
-        if not self._arming.state.plans:
+        if not self._arming.state.accepts_chunks:
             return None
-        unseen = self._watchdog.joints_doubt(now_ns)
-        doubt = self._clock_doubt(now_ns) or unseen
-        away = self._watchdog.moved_unseen(bool(unseen), self._sent_rad)
-        if away := away or self._watchdog.left_behind(bool(unseen), self._sent_rad, now_ns):
+        unseen = self._watchdog.joints_problem(now_ns)
+        doubt = self._clock_problem(now_ns) or unseen
+        away = self._watchdog.displacement_problem(bool(unseen), self._sent_rad)
+        if away := away or self._watchdog.following_problem(bool(unseen), self._sent_rad, now_ns):
             self._apply(ArmingEvent.FAULT, away)
             return None
         if not doubt and not self._task:
@@ -178,18 +178,18 @@ class ChunkExecutor:
     def request(self, now_ns: int) -> ChunkRequest | None:
         """The chunk request that is due now, if any; it counts as sent."""
         joints = self._watchdog.joints
-        if joints is None or self._watchdog.joints_doubt(now_ns):
+        if joints is None or self._watchdog.joints_problem(now_ns):
             return None
-        if not self._arming.state.plans or not self._task:
+        if not self._arming.state.accepts_chunks or not self._task:
             return None
         remaining_ns = self._queue.remaining_ns(now_ns)
-        reason = self._trigger.due(now_ns, remaining_ns, joints.positions_rad)
+        reason = self._trigger.reason_to_request(now_ns, remaining_ns, joints.positions_rad)
         if reason is None:
             return None
         rest = self._queue.remaining(now_ns)
         return ChunkRequest(
             stamp_ns=now_ns,
-            request_id=self._trigger.ask(now_ns, joints.positions_rad),
+            request_id=self._trigger.add_request(now_ns, joints.positions_rad),
             task=self._task,
             reason=reason,
             queue_duration_s=remaining_ns / NANOSECONDS,
@@ -280,13 +280,13 @@ class ChunkExecutor:
             self._arming.apply(ArmingEvent.HOLD, self._waiting)
 
     def _starve(self) -> str:
-        if self._trigger.waits_for_first:
+        if self._trigger.waits_for_first_chunk:
             return f"no chunk yet for '{self._task}'"
         self._starved_periods += 1
         return "the last chunk is used up and no other has come"
 
-    def _clock_doubt(self, now_ns: int) -> str:
-        doubt, jumped = self._watchdog.clock_doubt(now_ns)
+    def _clock_problem(self, now_ns: int) -> str:
+        doubt, jumped = self._watchdog.clock_problem(now_ns)
         if jumped:
             self._forget_plan()
             self._admission.begin(now_ns, self._trigger.requests)
@@ -300,7 +300,7 @@ class ChunkExecutor:
 
         It does not wait for a better pose: whoever moves the arm there by hand does not expect it to go on.
         """
-        doubt = self._watchdog.joints_doubt(now_ns)
+        doubt = self._watchdog.joints_problem(now_ns)
         self._waiting = f"will arm: {doubt}" if doubt else ""
         if not doubt:
             self._arm_when_possible = False

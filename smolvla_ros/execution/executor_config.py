@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smolvla_ros.execution.fusion import BRIDGES, FUSIONS, FusionSettings
+from smolvla_ros.execution.fusion import FUSIONS, TASK_CHANGE_FUSIONS, FusionSettings
 from smolvla_ros.settings import SettingError, check_settings, setting
 
 
@@ -27,7 +27,7 @@ class ExecutorConfig(FusionSettings):
         "flush",
         "the old task's plan: flush it and hold, finish what is queued until the new task's chunk comes, or blend the "
         "two as by fusion smooth",
-        choices=("flush", *BRIDGES),
+        choices=("flush", *TASK_CHANGE_FUSIONS),
         live=True,
     )
     max_chunk_age_s: float = setting(

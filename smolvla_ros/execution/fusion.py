@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the present plan and a new chunk become one plan: pure functions, interchangeable while the arm moves.
 
-Each is given a seam: the plan, the chunks, and the first moment that may still be changed. Grids of different
+Each is given a inputs: the plan, the chunks, and the first moment that may still be changed. Grids of different
 chunks differ in phase and may differ in step, so the plan and older chunks are read at the new one's times.
 Nothing before that moment is ever returned. Limits are no concern here; `safety.py` has the last word.
 """
@@ -41,7 +41,7 @@ class FusionSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Seam:
+class FusionInput:
     """Where a new chunk meets the plan.
 
     old: the plan that is executed. chunks: those that are not over, oldest first; the last one is new. now_ns: the
@@ -74,105 +74,107 @@ class Seam:
         return np.union1d(knots[knots > self.now_ns], np.array([self.now_ns, *later], np.int64))
 
 
-Fusion = Callable[[Seam], Trajectory]
+Fusion = Callable[[FusionInput], Trajectory]
 
 
-def replace(seam: Seam) -> Trajectory:
+def replace(inputs: FusionInput) -> Trajectory:
     """The new chunk alone, wherever the plan was. Steps at the seam by whatever the two disagree."""
-    return seam.new.since(seam.now_ns)
+    return inputs.new.since(inputs.now_ns)
 
 
-def weighted_average(seam: Seam) -> Trajectory:
+def weighted_average(inputs: FusionInput) -> Trajectory:
     """LeRobot's default, 0.3 of the old plan and 0.7 of the new chunk: steps by 0.7 of the disagreement."""
-    return _average(seam, 0.3)
+    return _average(inputs, 0.3)
 
 
-def average(seam: Seam) -> Trajectory:
+def average(inputs: FusionInput) -> Trajectory:
     """Half of each, as LeRobot's function of this name: steps at the seam by 0.5 of the disagreement."""
-    return _average(seam, 0.5)
+    return _average(inputs, 0.5)
 
 
-def conservative(seam: Seam) -> Trajectory:
+def conservative(inputs: FusionInput) -> Trajectory:
     """LeRobot's 0.7 of the old plan and 0.3 of the new chunk: steps by 0.3, again where the old plan ends by 0.7."""
-    return _average(seam, 0.7)
+    return _average(inputs, 0.7)
 
 
-def linear_blend(seam: Seam) -> Trajectory:
+def linear_blend(inputs: FusionInput) -> Trajectory:
     """From the old plan now to the new one where the old one ends: continuous in position."""
-    if not seam.in_motion:
-        return replace(seam)
-    overlap_ns = max(min(seam.old.end_ns, seam.new.end_ns) - seam.now_ns, 1)
-    times_ns = seam.times_ns(seam.now_ns + overlap_ns)
-    share = np.minimum((times_ns - seam.now_ns) / overlap_ns, 1.0)
+    if not inputs.in_motion:
+        return replace(inputs)
+    overlap_ns = max(min(inputs.old.end_ns, inputs.new.end_ns) - inputs.now_ns, 1)
+    times_ns = inputs.times_ns(inputs.now_ns + overlap_ns)
+    share = np.minimum((times_ns - inputs.now_ns) / overlap_ns, 1.0)
     slope = np.where(share < 1.0, NANOSECONDS / overlap_ns, 0.0)
     weight = np.stack([1.0 - share, -slope, np.zeros_like(share)])
-    new = seam.new.sample(times_ns)
-    return Trajectory(times_ns, new + _product(weight, seam.old.sample(times_ns) - new))
+    new = inputs.new.sample(times_ns)
+    return Trajectory(times_ns, new + _product(weight, inputs.old.sample(times_ns) - new))
 
 
-def temporal_ensemble(seam: Seam) -> Trajectory:
+def temporal_ensemble(inputs: FusionInput) -> Trajectory:
     """All chunks that have something to say about a moment, averaged with weights exp(-m i), i = 0 for the oldest.
 
     ACT, arXiv 2304.13705, algorithm 2. Made for a chunk every control period; with fewer it steps at every seam by
     the new chunk's share of the disagreement.
     """
-    times_ns = seam.new.since(seam.now_ns).times_ns
-    total = np.zeros((3, len(times_ns), seam.new.positions.shape[1]))
+    times_ns = inputs.new.since(inputs.now_ns).times_ns
+    total = np.zeros((3, len(times_ns), inputs.new.positions.shape[1]))
     weights = np.zeros(len(times_ns))
     older = np.zeros(len(times_ns))
-    for chunk in seam.chunks:
+    for chunk in inputs.chunks:
         covered = (chunk.start_ns <= times_ns) & (times_ns <= chunk.end_ns)
-        weight = np.where(covered, np.exp(-seam.settings.ensemble_decay * older), 0.0)
+        weight = np.where(covered, np.exp(-inputs.settings.ensemble_decay * older), 0.0)
         total += weight[:, None] * chunk.sample(times_ns)
         weights += weight
         older += covered
     return Trajectory(times_ns, total / weights[:, None])
 
 
-def offset_fade(seam: Seam) -> Trajectory:
+def offset_fade(inputs: FusionInput) -> Trajectory:
     """The new chunk, moved to where the plan is now; the move fades to nothing within `fade_s`.
 
-    Continuous in position; velocities step by what the two disagree. Never further from the new chunk than at the seam.
+    Continuous in position; velocities step by what the two disagree. Never further from the new chunk than now.
     """
-    end_ns = seam.fade_end_ns
-    if not seam.in_motion or end_ns <= seam.now_ns:
-        return replace(seam)
-    here_ns = np.array([seam.now_ns])
-    offset = seam.old.sample(here_ns) - seam.new.sample(here_ns)
+    end_ns = inputs.fade_end_ns
+    if not inputs.in_motion or end_ns <= inputs.now_ns:
+        return replace(inputs)
+    here_ns = np.array([inputs.now_ns])
+    offset = inputs.old.sample(here_ns) - inputs.new.sample(here_ns)
     offset[1:] = 0.0
-    times_ns = seam.times_ns(end_ns)
+    times_ns = inputs.times_ns(end_ns)
     return Trajectory(
-        times_ns, seam.new.sample(times_ns) + _to_zero(offset, seam.now_ns, end_ns).sample(times_ns)
+        times_ns, inputs.new.sample(times_ns) + _to_zero(offset, inputs.now_ns, end_ns).sample(times_ns)
     )
 
 
-def smooth(seam: Seam) -> Trajectory:
+def smooth(inputs: FusionInput) -> Trajectory:
     """From the old plan now to the new one within `fade_s`, continuous in position, velocity and acceleration.
 
     While both last it is a mean of the two, the weight a quintic whose first two derivatives vanish at its ends. Where
     the old plan ends sooner, a quintic takes over that leads what they then disagree by, p rad, v rad/s and a rad/s^2,
     to zero: it takes the arm at most p + 0.2 v fade_s + 0.018 a fade_s^2 from the new chunk.
     """
-    end_ns = seam.fade_end_ns
-    if not seam.in_motion or end_ns <= seam.now_ns:
-        return replace(seam)
-    both_end_ns = min(seam.old.end_ns, end_ns)
-    times_ns = seam.times_ns(both_end_ns, end_ns)
+    end_ns = inputs.fade_end_ns
+    if not inputs.in_motion or end_ns <= inputs.now_ns:
+        return replace(inputs)
+    both_end_ns = min(inputs.old.end_ns, end_ns)
+    times_ns = inputs.times_ns(both_end_ns, end_ns)
     both_ns, later_ns = times_ns[times_ns <= both_end_ns], times_ns[times_ns > both_end_ns]
-    apart = seam.old.sample(both_ns) - seam.new.sample(both_ns)
+    apart = inputs.old.sample(both_ns) - inputs.new.sample(both_ns)
     if len(later_ns):
         rest = _to_zero(apart[:, -1:], both_end_ns, max(end_ns, both_end_ns + 1))
         apart = np.concatenate([apart, rest.sample(later_ns)], axis=1)
-    weight = _to_zero(np.array([1.0, 0.0, 0.0])[:, None, None], seam.now_ns, end_ns).sample(times_ns)[..., 0]
-    return Trajectory(times_ns, seam.new.sample(times_ns) + _product(weight, apart))
+    weight = _to_zero(np.array([1.0, 0.0, 0.0])[:, None, None], inputs.now_ns, end_ns).sample(times_ns)[
+        ..., 0
+    ]
+    return Trajectory(times_ns, inputs.new.sample(times_ns) + _product(weight, apart))
 
 
-def _average(seam: Seam, old_weight: float) -> Trajectory:
+def _average(inputs: FusionInput, old_weight: float) -> Trajectory:
     """Constant weights where both have something to say, the new chunk alone elsewhere.
 
     What the old plan had before and behind the new chunk is lost, as in LeRobot.
     """
-    rest, old = seam.new.since(seam.now_ns), seam.old
+    rest, old = inputs.new.since(inputs.now_ns), inputs.old
     overlap = (rest.times_ns >= old.start_ns) & (rest.times_ns <= old.end_ns)
     weight = np.where(overlap, old_weight, 0.0)[:, None]
     return Trajectory(rest.times_ns, weight * old.sample(rest.times_ns) + (1.0 - weight) * rest.states)
@@ -205,4 +207,4 @@ FUSIONS: Mapping[str, Fusion] = MappingProxyType(
 )
 
 # What joins the first chunk of a new task to the old task's plan, by `on_task_change`.
-BRIDGES: Mapping[str, Fusion] = MappingProxyType({"finish": replace, "blend": smooth})
+TASK_CHANGE_FUSIONS: Mapping[str, Fusion] = MappingProxyType({"finish": replace, "blend": smooth})

@@ -34,7 +34,7 @@ class LatencyWindow:
             return math.nan
         return self._ordered[max(math.ceil(len(self._ordered) * percent / 100.0) - 1, 0)]
 
-    def exceeded_with(self, probability: float) -> float:
+    def upper_bound_s(self, probability: float) -> float:
         """What the next latency exceeds with at most this probability, NaN while there is none; s.
 
         The next of n + 1 interchangeable latencies exceeds the k-th smallest of the other n with probability

@@ -81,7 +81,7 @@ class SafetyLimiter:
         distance = inside - last_rad
         behind = distance - target_step
         near = np.abs(behind) <= self.acceleration_step_rad
-        wanted = np.where(near, distance, target_step + self._stoppable(behind))
+        wanted = np.where(near, distance, target_step + self._longest_stoppable_step(behind))
         # a limit that has just shrunk is met by braking, not by a jerk
         most = np.maximum(scale * self.step_rad, np.abs(last_step_rad) - self.acceleration_step_rad)
         step = self._inside(
@@ -106,7 +106,7 @@ class SafetyLimiter:
         step = np.sign(last_step_rad) * np.maximum(np.abs(last_step_rad) - self.acceleration_step_rad, 0.0)
         return self._not_outward(last_rad + self._inside(step, last_rad), last_rad)
 
-    def start_doubt(self, positions_rad: FloatArray) -> str:
+    def start_problem(self, positions_rad: FloatArray) -> str:
         """Why no motion may begin at this pose, in words; empty when one may."""
         for joint, position in zip(self._joints, positions_rad, strict=True):
             if not joint.lower_rad - MAX_OUTSIDE_RAD <= position <= joint.upper_rad + MAX_OUTSIDE_RAD:
@@ -118,12 +118,12 @@ class SafetyLimiter:
 
     def _inside(self, step_rad: FloatArray, last_rad: FloatArray) -> FloatArray:
         """The step, cut to one after which the arm can still stop before its position limits."""
-        up = self._stoppable(np.maximum(self._upper_rad - last_rad, 0.0))
-        down = self._stoppable(np.maximum(last_rad - self._lower_rad, 0.0))
+        up = self._longest_stoppable_step(np.maximum(self._upper_rad - last_rad, 0.0))
+        down = self._longest_stoppable_step(np.maximum(last_rad - self._lower_rad, 0.0))
         cut: FloatArray = np.clip(step_rad, -down, up)
         return cut
 
-    def _stoppable(self, distance_rad: FloatArray) -> FloatArray:
+    def _longest_stoppable_step(self, distance_rad: FloatArray) -> FloatArray:
         """The longest step towards `distance_rad` (signed) from which the steps can shrink to nothing in time.
 
         Steps s, s - a, s - 2a ... over n + 1 periods cover (n + 1) s - a n (n + 1) / 2; solved for s, with the n

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smolvla_ros.execution.follower import Follower
+from smolvla_ros.execution.command_shaper import CommandShaper
 from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
@@ -56,7 +56,7 @@ class Teleoperation:
     ) -> None:
         self._stale_ns = config.stale_after_s * NANOSECONDS
         self._units = tuple(zip(leader_units, follower_units, strict=True))
-        self._follower = Follower(config, robot)
+        self._follower = CommandShaper(config, robot)
         self.leader: Joints | None = None
         self.follower: Joints | None = None
         self.pause = ""  # why the follower does not follow; empty while it does
@@ -91,7 +91,7 @@ class Teleoperation:
                 return f"no joint states of the {name} within {self._stale_ns / NANOSECONDS} s"
         assert self.follower is not None
         if self._follower.last_rad is None:
-            return self._follower.start_doubt(self.follower.positions_rad)
+            return self._follower.start_problem(self.follower.positions_rad)
         return ""
 
     def _is_stale(self, joints: Joints | None, now_ns: int) -> bool:

@@ -19,16 +19,16 @@ from smolvla_ros.execution.latency import LatencyWindow
 from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 
-MEASURED = 5  # so many latencies say something of the next one
-MOST_DOUBLINGS = 2  # of the time-out
+MIN_MEASURED_LATENCIES = 5  # so many latencies say something of the next one
+MAX_TIMEOUT_DOUBLINGS = 2  # of the time-out
 FIRST_PAUSE_S = 0.1  # before asking again after two unusable answers in a row
 # A request to a policy that has just appeared, or its answer, may be lost: the two ends of a topic do not discover each
 # other at the same moment.
-MEETING_S = 1.0
+DISCOVERY_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _PendingRequest:
     request_id: int
     stamp_ns: int
     is_cold: bool  # the answer may have to wait for a policy that loads or compiles
@@ -51,7 +51,7 @@ class ChunkTrigger:
         self.timeouts = 0  # requests that nobody answered in time
         self._count = 0
         self._answered_id = 0
-        self._is_met = True  # False while a policy has appeared and no chunk has come since
+        self._policy_discovered = True  # False while a policy has appeared and no chunk has come since
         self.start_over()
 
     def start_over(self) -> None:
@@ -70,14 +70,14 @@ class ChunkTrigger:
     def policy_changed(self) -> None:
         """Somebody else listens from now on: what is in flight is asked again, soon again until a chunk comes."""
         self._expect_late_answer()
-        self._is_met = False
+        self._policy_discovered = False
 
     def _expect_late_answer(self) -> None:
         self._wait_for_nothing()
-        self._is_cold = True
+        self._policy_cold = True
 
     def _wait_for_nothing(self) -> None:
-        self._asked: _Asked | None = None
+        self._pending: _PendingRequest | None = None
         self._unanswered = self._refused = 0  # in a row
         self._paused_until_ns: int | None = None
 
@@ -92,7 +92,7 @@ class ChunkTrigger:
         return self._chunk_duration_ns / NANOSECONDS
 
     @property
-    def waits_for_first(self) -> bool:
+    def waits_for_first_chunk(self) -> bool:
         """Whether no chunk came since the start or the change of task."""
         return self._first_reason is not None
 
@@ -109,9 +109,11 @@ class ChunkTrigger:
         cover_ns = self._cover_ns() if self.config.trigger == "auto" and self._chunk_duration_ns else None
         return self.config.threshold if cover_ns is None else min(cover_ns / self._chunk_duration_ns, 1.0)
 
-    def due(self, now_ns: int, remaining_ns: int, positions_rad: FloatArray) -> RequestReason | None:
+    def reason_to_request(
+        self, now_ns: int, remaining_ns: int, positions_rad: FloatArray
+    ) -> RequestReason | None:
         """Why to ask now, or None when not to. `positions_rad`: where the joints are, (joints,)."""
-        if self._asked is not None and now_ns - self._asked.stamp_ns < self._timeout_ns():
+        if self._pending is not None and now_ns - self._pending.stamp_ns < self._timeout_ns():
             return None
         if self._paused_until_ns is not None and now_ns < self._paused_until_ns:
             return None
@@ -126,14 +128,14 @@ class ChunkTrigger:
             return RequestReason.THRESHOLD
         return None
 
-    def ask(self, now_ns: int, positions_rad: FloatArray) -> int:
+    def add_request(self, now_ns: int, positions_rad: FloatArray) -> int:
         """A request goes out; returns its id, counted from 1."""
-        if self._asked is not None:  # it timed out
+        if self._pending is not None:  # it timed out
             self._unanswered += 1
-            self.timeouts += self._is_met
-            self._is_cold = True
+            self.timeouts += self._policy_discovered
+            self._policy_cold = True
         self._count += 1
-        self._asked = _Asked(self._count, now_ns, self._is_cold, positions_rad)
+        self._pending = _PendingRequest(self._count, now_ns, self._policy_cold, positions_rad)
         return self._count
 
     def check(self, chunk: ActionChunk) -> None:
@@ -156,24 +158,24 @@ class ChunkTrigger:
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> None:
         """A chunk was taken into the plan, be it asked for or not."""
-        asked, self._answered_rad = self._asked, None
-        self._is_met = True
+        pending, self._answered_rad = self._pending, None
+        self._policy_discovered = True
         if 0 < chunk.request_id <= self._count:
             self._answered_id = chunk.request_id
-        if asked is not None and chunk.request_id == asked.request_id:
-            if not asked.is_cold:
-                self.latencies.add((now_ns - asked.stamp_ns) / NANOSECONDS)
-            self._answered_rad = asked.positions_rad
-            self._is_cold = False
+        if pending is not None and chunk.request_id == pending.request_id:
+            if not pending.is_cold:
+                self.latencies.add((now_ns - pending.stamp_ns) / NANOSECONDS)
+            self._answered_rad = pending.positions_rad
+            self._policy_cold = False
             self._wait_for_nothing()
         self._first_reason = None
         self._chunk_duration_ns = chunk.duration_ns
 
     def reject(self, request_id: int, now_ns: int) -> None:
         """The answer to this request cannot be used; if it is the one in flight, ask again, soon."""
-        if self._asked is None or self._asked.request_id != request_id:
+        if self._pending is None or self._pending.request_id != request_id:
             return
-        self._asked = None
+        self._pending = None
         if self._refused:
             pause_s = min(FIRST_PAUSE_S * 2.0 ** (self._refused - 1), self.config.request_timeout_s)
             self._paused_until_ns = now_ns + round(pause_s * NANOSECONDS)
@@ -181,16 +183,16 @@ class ChunkTrigger:
 
     def _timeout_ns(self) -> float:
         patience_s = self.config.request_timeout_s
-        if not self._is_met:
-            patience_s = min(patience_s, MEETING_S)
-        return patience_s * 2.0 ** min(self._unanswered, MOST_DOUBLINGS) * NANOSECONDS
+        if not self._policy_discovered:
+            patience_s = min(patience_s, DISCOVERY_S)
+        return patience_s * 2.0 ** min(self._unanswered, MAX_TIMEOUT_DOUBLINGS) * NANOSECONDS
 
     def _cover_ns(self) -> float | None:
         """How much plan covers an answer well enough; None while too little is known."""
-        if len(self.latencies) < MEASURED:
+        if len(self.latencies) < MIN_MEASURED_LATENCIES:
             return None
         period_s = 1.0 / self.config.rate_hz  # asked up to one late, and taken in up to one late
-        cover_s = self.latencies.exceeded_with(self.config.starvation_probability) + 2.0 * period_s
+        cover_s = self.latencies.upper_bound_s(self.config.starvation_probability) + 2.0 * period_s
         return cover_s * NANOSECONDS
 
     def _has_moved(self, positions_rad: FloatArray) -> bool:

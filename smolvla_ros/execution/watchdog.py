@@ -27,7 +27,7 @@ class Watchdog:
         self.config = config
         self.joints: Joints | None = None
         self._joint_names = robot.joint_names
-        self._follows = np.array([not joint.grips for joint in robot.joints])
+        self._follows = np.array([not joint.is_gripper for joint in robot.joints])
         self.start_over()
 
     def start_over(self) -> None:
@@ -36,7 +36,7 @@ class Watchdog:
         self._unseen = False  # joint states were missing at the last step
         self._behind_since_ns: int | None = None  # set while a joint is too far behind its command
 
-    def clock_doubt(self, now_ns: int) -> tuple[str, bool]:
+    def clock_problem(self, now_ns: int) -> tuple[str, bool]:
         """Why the clock is not to be trusted at this step, and whether it jumped: all stamps are of another time."""
         before_ns = self._stepped_ns
         if before_ns is None or now_ns > before_ns:
@@ -48,7 +48,7 @@ class Watchdog:
             self._stepped_ns = now_ns
         return (f"the clock went back by {back_s:.3f} s" if back_s else "the clock stands still"), jumped
 
-    def joints_doubt(self, now_ns: int) -> str:
+    def joints_problem(self, now_ns: int) -> str:
         """Why it is not known where the joints are."""
         if self.joints is None:
             return "no joint states yet; is the arm node running?"
@@ -63,7 +63,7 @@ class Watchdog:
         """Since the newest joint states; NaN while there are none."""
         return math.nan if self.joints is None else (now_ns - self.joints.stamp_ns) / NANOSECONDS
 
-    def moved_unseen(self, unseen: bool, last_rad: FloatArray | None) -> str:
+    def displacement_problem(self, unseen: bool, last_rad: FloatArray | None) -> str:
         """Whether the arm left its last command while joint states were missing: asked once a step, told once."""
         back, self._unseen = self._unseen and not unseen, unseen
         if not back or last_rad is None:
@@ -80,7 +80,7 @@ class Watchdog:
         """How far the joint that is furthest from its last command is from it; NaN while there is none."""
         return math.nan if last_rad is None or self.joints is None else self._worst(last_rad)[1]
 
-    def left_behind(self, unseen: bool, last_rad: FloatArray | None, now_ns: int) -> str:
+    def following_problem(self, unseen: bool, last_rad: FloatArray | None, now_ns: int) -> str:
         """Whether a joint has not come along for too long: it is blocked, off its power or too weak."""
         limit_rad = self.config.max_following_error_rad
         joint, error_rad = ("", 0.0) if unseen or last_rad is None else self._worst(last_rad)

@@ -88,7 +88,7 @@ class ArmCommands:
         """For /diagnostics, level and words: whom the arm obeys, or who waits and why."""
         if self.admission.commander:
             return OK, f"following {self.admission.commander[:SHOWN_CHARACTERS]}"
-        if (waiting := self.admission.waiting(time.monotonic())) is None:
+        if (waiting := self.admission.refused_commander(time.monotonic())) is None:
             return OK, "holding, no commands"
         commander, why = waiting
         return WARN, f"holding, {commander[:SHOWN_CHARACTERS]} is not obeyed: {why}"

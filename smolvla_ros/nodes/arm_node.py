@@ -179,9 +179,9 @@ class ArmNode(SuiteNode[ArmConfig]):
                 np.array(self.config.rest_pose_rad),
                 self.config.rest_speed_rad_s,
                 1.0 / self.config.rate_hz,
-                grips=np.array([joint.grips for joint in self._robot.joints]),
+                is_gripper=np.array([joint.is_gripper for joint in self._robot.joints]),
             )
-        self._arm.release()
+        self._arm.disable_torque()
 
     def apply_parameters(self) -> None:
         if self._commands is not None:
@@ -198,7 +198,7 @@ class ArmNode(SuiteNode[ArmConfig]):
             arm.enable_torque()
             self.get_logger().info("torque is on, the arm holds where it stands")
         else:
-            arm.release()
+            arm.disable_torque()
             self.get_logger().info("torque is off, the arm is moved by hand")
 
     def cleanup(self) -> None:
@@ -298,7 +298,7 @@ class ArmNode(SuiteNode[ArmConfig]):
             return
         if reason := self._interruption(reading):
             self._commands.interrupt(reason)
-        elif silent_s := self._commands.admission.end_silence(time.monotonic()):
+        elif silent_s := self._commands.admission.drop_silent_commander(time.monotonic()):
             reason = f"no command for {silent_s:.1f} s"
         if reason:
             arm.hold(reading)

@@ -19,7 +19,7 @@ import cv2
 
 from smolvla_ros.camera.capture import Capture
 from smolvla_ros.camera.folder import ImageFolder
-from smolvla_ros.camera.source import CameraError, CameraSource, Reopening, size_notice
+from smolvla_ros.camera.source import CameraError, CameraSource, ReopeningSource, size_notice
 from smolvla_ros.camera.usb import UsbCamera
 from smolvla_ros.camera.video import VideoFile
 from smolvla_ros.nodes import topics
@@ -105,7 +105,9 @@ class CameraNode(SuiteNode[CameraConfig]):
         if config.source == "folder":
             return ImageFolder(spec.name, config.device, self.now_ns, rate_hz=rate_hz)
         open_usb = partial(self._open_usb, spec, rate_hz)
-        return Reopening(open_usb, opened=open_usb())  # missing at the start is a mistake, later an accident
+        return ReopeningSource(
+            open_usb, opened=open_usb()
+        )  # missing at the start is a mistake, later an accident
 
     def _open_usb(self, spec: CameraSpec, rate_hz: float) -> UsbCamera:
         device = self.config.device

@@ -18,7 +18,7 @@ import numpy as np
 
 from smolvla_ros.image import ImageArray, ImageError, pixel_bytes
 from smolvla_ros.observation import Frame
-from smolvla_ros.wire import frame_from_msg, nanoseconds
+from smolvla_ros.wire import frame_from_msg, header_stamp_ns
 
 # What every version of cv_bridge makes rgb8 of: encoding -> bytes a pixel.
 DIRECT = {"bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
@@ -41,7 +41,7 @@ def frame_from_image_msg(msg: Any, camera: str) -> Frame:
     """sensor_msgs Image, in any encoding of 8 bits a channel, or CompressedImage -> Frame; raises ImageError."""
     if getattr(msg, "encoding", "rgb8") == "rgb8":
         return frame_from_msg(msg, camera)
-    return Frame(camera, nanoseconds(msg.header.stamp), _rgb(msg))
+    return Frame(camera, header_stamp_ns(msg), _rgb(msg))
 
 
 def _rgb(msg: Any) -> ImageArray:

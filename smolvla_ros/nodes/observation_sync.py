@@ -12,7 +12,7 @@ import message_filters
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.image_conversion import frame_from_image_msg
 from smolvla_ros.observation import Observation
-from smolvla_ros.wire import joints_from_msg, nanoseconds
+from smolvla_ros.wire import header_stamp_ns, joints_from_msg
 
 SYNC_QUEUE_SIZE = (
     30  # messages kept a stream while waiting for partners: 1 s of camera, 0.6 s of joints at 50 Hz
@@ -39,7 +39,7 @@ class StampFilter(message_filters.SimpleFilter):
         source.registerCallback(self._take)
 
     def _take(self, message: Any) -> None:
-        if 0 <= nanoseconds(message.header.stamp) <= self._latest_ns():
+        if 0 <= header_stamp_ns(message) <= self._latest_ns():
             self.signalMessage(message)
 
 

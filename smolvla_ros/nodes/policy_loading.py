@@ -11,7 +11,7 @@ from typing import Any
 
 from smolvla_ros.policy.policy import Policy, PolicyError
 from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA
-from smolvla_ros.policy.preflight.preflight import Expectations, Setup, preflight
+from smolvla_ros.policy.preflight.preflight import Expectations, RobotSetup, preflight
 from smolvla_ros.policy.preflight.unit_evidence import CONFIRMABLE, with_units
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.policy.scripted import ScriptedPolicy
@@ -146,7 +146,7 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     }
     calibration = load_calibration(config.calibration) if config.calibration else None
     expected = Expectations.of(CheckpointSpec.load(config.checkpoint, **choices))
-    _check(expected, Setup(robot, calibration, config.cameras, config.units), logger)
+    _check(expected, RobotSetup(robot, calibration, config.cameras, config.units), logger)
     model = SmolVLA.from_pretrained(
         config.checkpoint,
         config.device,
@@ -166,7 +166,7 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     return policy
 
 
-def _check(expected: Expectations, setup: Setup, logger: Any) -> None:
+def _check(expected: Expectations, setup: RobotSetup, logger: Any) -> None:
     """Log what preflight warns of; raises PolicyError with what it finds if the policy must not run."""
     report = preflight(expected, setup)
     for finding in report.findings:

@@ -49,10 +49,10 @@ from smolvla_ros.observation import (
     Observation,
     ObservationError,
     ObservedTooEarlyError,
-    what_keeps_apart,
+    synchronization_problem,
 )
 from smolvla_ros.policy.policy import Continuation, Policy, PolicyError
-from smolvla_ros.wire import WireError, nanoseconds, request_from_msg
+from smolvla_ros.wire import WireError, header_stamp_ns, request_from_msg
 
 COMPLAINT_PERIOD_S = 2.0
 LOOK_PERIOD_S = 0.5  # how soon an executor is found to be there, or to be gone
@@ -186,7 +186,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
     # Callbacks keep, the thread works.
 
     def _note(self, message: Any, stream: str) -> None:
-        self._newest_ns[stream] = nanoseconds(message.header.stamp)
+        self._newest_ns[stream] = header_stamp_ns(message)
 
     def _on_synchronized(self, *messages: Any) -> None:
         with self._changed:
@@ -275,7 +275,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         now_ns = self.now_ns()
         max_age_s, slop_s = self.config.max_observation_age_s, self.config.sync_slop_s
         if synchronized is None or now_ns - _stamp_ns(synchronized) > max_age_s * NANOSECONDS:
-            raise ObservationError(what_keeps_apart(dict(self._newest_ns), now_ns, max_age_s, slop_s))
+            raise ObservationError(synchronization_problem(dict(self._newest_ns), now_ns, max_age_s, slop_s))
         observation = observation_from(synchronized, policy.cameras, self._robot.joint_names, request.task)
         observation.check_times(now_ns, max_age_s, max_skew_s=slop_s)
         if request.reason is RequestReason.START and observation.stamp_ns < request.stamp_ns:
@@ -325,7 +325,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
                 "does not tie it to the plan there; raise it",
                 throttle_duration_sec=HINT_PERIOD_S,
             )
-        rows = request.leftover(start_ns, step_duration_ns)
+        rows = request.prefix_on_grid(start_ns, step_duration_ns)
         return Continuation(
             rows, delay, config.rtc_execution_horizon, config.rtc_schedule, config.rtc_max_guidance_weight
         )
@@ -350,7 +350,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
 
 def _stamp_ns(synchronized: tuple[Any, ...]) -> int:
     """Of the oldest message of a set."""
-    return min(nanoseconds(message.header.stamp) for message in synchronized)
+    return min(header_stamp_ns(message) for message in synchronized)
 
 
 def main() -> int:

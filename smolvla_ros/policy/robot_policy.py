@@ -14,13 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.feature_statistics import Values
 from smolvla_ros.finding import Finding
 from smolvla_ros.observation import Observation
 from smolvla_ros.policy.policy import Continuation, PolicyError
 from smolvla_ros.policy.preflight.camera_names import match_cameras
 from smolvla_ros.policy.preflight.pose import check_pose
 from smolvla_ros.policy.preflight.preflight import check_dimensions
-from smolvla_ros.policy.preflight.unit_evidence import Values
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import CalibrationError, MotorCalibration
 

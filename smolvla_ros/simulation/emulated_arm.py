@@ -3,7 +3,7 @@
 """An emulated SO-100 on a pseudo-terminal: six servos that answer real packets on a port like the real one's.
 
 The driver, the node and Feetech's own SDK talk to it unchanged. It fails on request: packets on the line
-(`servo_faults.py`), the servos (public fields of `servo.py`), the plug and the power (methods of
+(`line_faults.py`), the servos (public fields of `servo.py`), the plug and the power (methods of
 EmulatedArm). Not modelled: the Return_Delay_Time of the servos.
 
     python -m smolvla_ros.simulation.emulated_arm --calibration config/emulated_calibration.json --link /tmp/so100
@@ -29,10 +29,10 @@ from types import TracebackType
 from smolvla_ros.arm import packets
 from smolvla_ros.arm.registers import BAUD_RATES
 from smolvla_ros.settings import SettingError
+from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.simulation.servo import EmulatedServo
 from smolvla_ros.simulation.servo_bus import answering_ids, execute
-from smolvla_ros.simulation.servo_faults import LineFaults
-from smolvla_ros.simulation.servo_files import EmulatedMemory, make_link, remove_link, remove_stale_link
+from smolvla_ros.simulation.servo_files import EepromFile, make_link, remove_link, remove_stale_link
 from smolvla_ros.stop_signals import recorded_stop_signals
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 
@@ -77,7 +77,7 @@ class EmulatedArm:
         self.faults = faults or LineFaults()
         self._byte_s = 10 / baudrate if baudrate else 0.0  # start bit, eight bits, stop bit
         self._link = link
-        self._memory = EmulatedMemory(memory, self.servos) if memory else None
+        self._memory = EepromFile(memory, self.servos) if memory else None
         self._clock_ns = clock_ns
         self._now_ns = clock_ns()
         self._lock = threading.Lock()

@@ -224,7 +224,7 @@ class EmulatedServo:
     @property
     def _holds(self) -> bool:
         """Torque is on and enough to bear the load."""
-        most = self._protection.most_drive()
+        most = self._protection.max_drive()
         return bool(self.value("Torque_Enable")) and most > 0 and most >= abs(self.gravity)
 
     def _aim_ticks(self) -> float | None:
@@ -249,7 +249,7 @@ class EmulatedServo:
         return self._within_limit(gain * (self._sagging_ticks() - self.position_ticks) - self.gravity)
 
     def _within_limit(self, drive: float) -> float:
-        most = self._protection.most_drive()
+        most = self._protection.max_drive()
         return max(-most, min(most, drive))
 
     def _goal_ticks(self) -> float:

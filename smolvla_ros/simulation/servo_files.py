@@ -36,7 +36,7 @@ def remove_link(path: Path | None, port: str) -> None:
         path.unlink()
 
 
-class EmulatedMemory:
+class EepromFile:
     """The lasting memory of servos in a JSON file, by name in hexadecimal; servos that it knows start with it."""
 
     def __init__(self, path: Path, servos: Mapping[str, EmulatedServo]) -> None:

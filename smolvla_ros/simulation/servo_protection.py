@@ -35,7 +35,7 @@ class Protection:
         )
         self._report(ServoFault.OVERHEAT, temperature_c > self._setting("Max_Temperature_Limit"))
 
-    def most_drive(self) -> float:
+    def max_drive(self) -> float:
         """The largest share of full drive that is left: little after an overload, none when too hot."""
         if self.bits & ServoFault.OVERHEAT & self._setting("Unloading_Condition"):
             return 0.0

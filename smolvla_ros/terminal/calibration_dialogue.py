@@ -85,7 +85,7 @@ class CalibrationDialogue:
         eeprom = calibrating.read_eeprom(self._bus, self._ids)
         ticks = calibrating.read_positions(self._bus, self._ids)
         _print_calibration(file)
-        found = calibrating.disagreements(self._robot, file, eeprom, ticks)
+        found = calibrating.calibration_problems(self._robot, file, eeprom, ticks)
         agreement = f"{path}, servos, pose and {self._robot.urdf_path.name} agree"
         print("\n".join([*found, f"{len(found)} disagreements" if found else agreement]))
         return not found
@@ -93,7 +93,7 @@ class CalibrationDialogue:
     def _record_calibration(self) -> dict[str, MotorCalibration]:
         """Middle pose and ranges, from an arm that the person moves by hand."""
         self._prompt.ask("Torque comes off now and the arm drops: hold it, then press ENTER.")
-        calibrating.release(self._bus, self._ids)
+        calibrating.disable_torque(self._bus, self._ids)
         eeprom = calibrating.read_eeprom(self._bus, self._ids)
         offsets = {name: motor.homing_offset for name, motor in eeprom.items()}
         recorder = calibrating.RangeRecorder(self._ids, offsets, FULL_TURN_JOINTS)

@@ -24,7 +24,7 @@ import yaml
 
 from smolvla_ros.finding import Finding
 from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA
-from smolvla_ros.policy.preflight.preflight import Expectations, Report, Setup, preflight
+from smolvla_ros.policy.preflight.preflight import Expectations, PreflightReport, RobotSetup, preflight
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.share import InstallationError
 from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
@@ -84,14 +84,14 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def check(options: argparse.Namespace) -> Report:
+def check(options: argparse.Namespace) -> PreflightReport:
     """The report on what the command line names; raises UsageError."""
     try:
         robot, calibration = load_robot_and_calibration(options)
         robot.select_cameras(options.cameras)
     except (RobotSpecError, CalibrationError, InstallationError) as error:
         raise UsageError(str(error)) from error
-    setup = Setup(
+    setup = RobotSetup(
         robot=robot,
         calibration=calibration,
         cameras=options.cameras,
@@ -115,7 +115,7 @@ def check(options: argparse.Namespace) -> Report:
             normalization=options.normalization,
         )
     except CheckpointError as error:
-        return Report({}, (Finding("error", "checkpoint", str(error)),))
+        return PreflightReport({}, (Finding("error", "checkpoint", str(error)),))
     return preflight(Expectations.of(spec), setup)
 
 
@@ -176,7 +176,7 @@ def _read_joint_states(file: str) -> dict[str, Any]:
     return dict(zip(names, positions, strict=True))
 
 
-def to_text(report: Report, width: int, colours: bool = False) -> str:
+def to_text(report: PreflightReport, width: int, colours: bool = False) -> str:
     """The report for a terminal of `width` characters."""
 
     def paint(text: str, colour: str) -> str:

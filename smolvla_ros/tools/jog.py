@@ -24,7 +24,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
-from smolvla_ros.execution.follower import Follower
+from smolvla_ros.execution.command_shaper import CommandShaper
 from smolvla_ros.execution.teleoperation import TeleoperationConfig
 from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.nodes import topics
@@ -48,7 +48,7 @@ class Jog:
 
     def __init__(self, robot: RobotSpec) -> None:
         self._robot = robot
-        self._follower = Follower(SETTINGS, robot)
+        self._follower = CommandShaper(SETTINGS, robot)
         self._target_rad: FloatArray | None = None  # None: nothing was asked for yet
         self.joints: Joints | None = None
         self.joint, self.step_rad = 0, STEPS_RAD[0]
@@ -76,7 +76,7 @@ class Jog:
         stale = self.joints is None or now_ns - self.joints.stamp_ns > SETTINGS.stale_after_s * NANOSECONDS
         doubt = doubt or ("no joint states; is the arm node running?" if stale else "")
         if not doubt and self.joints is not None and self._follower.last_rad is None:
-            doubt = self._follower.start_doubt(self.joints.positions_rad)
+            doubt = self._follower.start_problem(self.joints.positions_rad)
         if doubt:
             self._follower.start_over()
             self._target_rad = None

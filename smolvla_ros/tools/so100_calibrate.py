@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         robot = load_robot(options)
-        with closing(FeetechBus(options.port, options.baudrate)) as bus, bus.patient():
+        with closing(FeetechBus(options.port, options.baudrate)) as bus, bus.long_timeouts():
             bus.open()
             check_servos(bus, {joint.name: joint.servo_id for joint in robot.joints})
             return 0 if run(options, CalibrationDialogue(robot, bus, options.yes)) else 1

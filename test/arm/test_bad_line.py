@@ -16,7 +16,7 @@ import pytest
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.arm.so100 import So100Arm
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
-from smolvla_ros.simulation.servo_faults import LineFaults
+from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.units import JointUnits, MotorCalibration
 
 LATE_S = 0.5

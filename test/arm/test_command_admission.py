@@ -63,7 +63,7 @@ class Bench:
 
     def wait(self, duration_s: float) -> None:
         self.now_s += duration_s
-        self.admission.end_silence(self.now_s)
+        self.admission.drop_silent_commander(self.now_s)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +153,9 @@ def test_after_an_interruption_a_stream_of_commands_is_not_taken_up_in_its_middl
     for _ in range(60):
         bench.wait(1 / 30)
         assert bench.refusal([0.0, 0.0]).pause == why
-    assert bench.admission.waiting(bench.now_s) == ("/executor", why)
+    assert bench.admission.refused_commander(bench.now_s) == ("/executor", why)
     bench.wait(PAUSE_S)
-    assert bench.admission.waiting(bench.now_s) is None
+    assert bench.admission.refused_commander(bench.now_s) is None
     bench.send([0.0, 0.0])
 
 
@@ -172,9 +172,9 @@ def test_commands_sent_while_the_arm_cannot_obey_end_the_turn_of_their_commander
 def test_a_commander_may_be_late_by_less_than_the_timeout() -> None:
     bench = Bench(command_timeout_s=0.3)
     bench.send([0.0, 0.0])
-    assert bench.admission.end_silence(bench.now_s + 0.29) == 0.0
-    assert bench.admission.end_silence(bench.now_s + 0.31) == pytest.approx(0.31)
-    assert bench.admission.end_silence(bench.now_s + 0.4) == 0.0
+    assert bench.admission.drop_silent_commander(bench.now_s + 0.29) == 0.0
+    assert bench.admission.drop_silent_commander(bench.now_s + 0.31) == pytest.approx(0.31)
+    assert bench.admission.drop_silent_commander(bench.now_s + 0.4) == 0.0
 
 
 def test_the_first_command_goes_no_further_than_one_period_at_full_speed() -> None:

@@ -18,7 +18,7 @@ from smolvla_ros.arm.so100 import ArmError, So100Arm
 from smolvla_ros.arm.so100_config import So100Config
 from smolvla_ros.settings import SettingError
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
-from smolvla_ros.simulation.servo_faults import LineFaults
+from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.units import RAD_PER_TICK, CalibrationError, JointUnits, MotorCalibration
 
 MIDDLE_RAD = {"shoulder_lift": 1.8, "gripper": 0.9}
@@ -250,13 +250,13 @@ def test_servos_once_found_are_set_up_though_a_busy_computer_hears_them_late(
 
 
 def test_goal_without_torque_is_refused(armed: So100Arm) -> None:
-    armed.release()
+    armed.disable_torque()
     with pytest.raises(ArmError, match="torque is off; call enable_torque"):
         armed.write(np.zeros(6))
 
 
 def test_release_switches_all_torque_off(emulated: EmulatedArm, armed: So100Arm) -> None:
-    armed.release()
+    armed.disable_torque()
     assert all(servo.value("Torque_Enable") == 0 for servo in emulated.servos.values())
     assert not armed.torque_enabled
 
@@ -266,7 +266,7 @@ def test_release_names_the_servo_that_did_not_confirm_and_switches_off_the_other
 ) -> None:
     emulated.servos["shoulder_lift"].silent = True
     with pytest.raises(ArmError, match=r"shoulder_lift \(servo 2\): no answer"):
-        armed.release()
+        armed.disable_torque()
     held = [name for name, servo in emulated.servos.items() if servo.value("Torque_Enable")]
     assert held == ["shoulder_lift"]
 

@@ -143,7 +143,7 @@ def test_goals_are_one_sync_write_that_nobody_answers(tap: Tap, arm: So100Arm) -
 
 
 def test_torque_off_is_told_to_all_and_confirmed(tap: Tap, arm: So100Arm) -> None:
-    arm.release()
+    arm.disable_torque()
     assert split(tap.sent) == [
         "FF FF FE 10 83 28 01 01 00 02 00 03 00 04 00 05 00 06 00 30",
         READ_TORQUE,

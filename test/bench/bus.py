@@ -39,7 +39,7 @@ from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
-from smolvla_ros.simulation.servo_faults import LineFaults
+from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.suite.ros_domain import reserve_domain_id
 from smolvla_ros.units import load_calibration
 

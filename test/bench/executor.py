@@ -33,7 +33,7 @@ from simulated.runs import Inference, Run, follow_trace, make_trace, smoothness,
 from simulated.task import STEPS, Demonstration, PickAndPlacePolicy
 
 from smolvla_ros.execution.executor_config import ExecutorConfig
-from smolvla_ros.execution.fusion import FUSIONS, Seam
+from smolvla_ros.execution.fusion import FUSIONS, FusionInput
 from smolvla_ros.execution.trajectory import Trajectory
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.units import load_calibration
@@ -217,8 +217,8 @@ def costs(fusions: Sequence[str]) -> Numbers:
     def microseconds(what: Any, times: int = 200) -> float:
         return 1e6 * min(timeit.repeat(what, number=times, repeat=5)) / times
 
-    seam = Seam(old, (old, new), 800_000_000, CONFIG)
-    found = {f"fusion {name}": microseconds(partial(FUSIONS[name], seam)) for name in fusions}
+    inputs = FusionInput(old, (old, new), 800_000_000, CONFIG)
+    found = {f"fusion {name}": microseconds(partial(FUSIONS[name], inputs)) for name in fusions}
     found["control period, holding"] = microseconds(tick)
     executor.accept(Inference(ROBOT, 0.0, 1, rtc=False).chunk(1, policy.chunk(0.0), now_ns), now_ns)
     found["control period, moving"] = microseconds(tick)

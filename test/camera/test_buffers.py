@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from smolvla_ros.camera.buffers import MOST_BUFFERS, BufferQueue, StaleBuffersError
+from smolvla_ros.camera.buffers import MAX_BUFFERS, BufferQueue, StaleBuffersError
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -130,7 +130,7 @@ def test_a_camera_that_sends_only_old_frames_is_an_error_not_an_endless_search()
     start_ns = driver.now_ns
     with pytest.raises(StaleBuffersError, match="only frames that are more than 1 s old"):
         queue.take()
-    assert driver.now_ns - start_ns <= (MOST_BUFFERS + 1) * PERIOD
+    assert driver.now_ns - start_ns <= (MAX_BUFFERS + 1) * PERIOD
 
 
 def test_nothing_came_is_told_at_once() -> None:

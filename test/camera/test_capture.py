@@ -14,7 +14,7 @@ import pytest
 
 from smolvla_ros.camera.capture import Capture
 from smolvla_ros.camera.folder import ImageFolder
-from smolvla_ros.camera.source import CameraError, CameraSource, Reopening
+from smolvla_ros.camera.source import CameraError, CameraSource, ReopeningSource
 from smolvla_ros.camera.video import VideoFile
 from smolvla_ros.observation import Frame
 
@@ -90,11 +90,11 @@ def pictures(folder: Path) -> ImageFolder:
     return ImageFolder("top", folder, lambda: 0, rate_hz=SLOW_HZ)
 
 
-def unplugged(_folder: Path) -> Reopening:
+def unplugged(_folder: Path) -> ReopeningSource:
     def fail() -> CameraSource:
         raise CameraError("not there")
 
-    return Reopening(fail, first_wait_s=1.0 / SLOW_HZ)
+    return ReopeningSource(fail, first_wait_s=1.0 / SLOW_HZ)
 
 
 @pytest.mark.parametrize("make", [film, pictures, unplugged])

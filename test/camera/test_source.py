@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from smolvla_ros.camera.source import CameraError, CameraSource, Pacer, Reopening, size_notice
+from smolvla_ros.camera.source import CameraError, CameraSource, Pacer, ReopeningSource, size_notice
 from smolvla_ros.observation import Frame
 
 FRAME = Frame("top", 1, np.zeros((2, 2, 3), np.uint8))
@@ -84,7 +84,7 @@ def test_a_source_that_fails_is_closed_reported_and_opened_again() -> None:
         opened.append(Flaky(frames=2))
         return opened[-1]
 
-    source = Reopening(open_source, first_wait_s=0.01)
+    source = ReopeningSource(open_source, first_wait_s=0.01)
     for _ in range(2):
         assert [source.read(), source.read()] == [FRAME, FRAME]
         with pytest.raises(CameraError, match="unplugged"):
@@ -102,7 +102,7 @@ def test_waiting_grows_while_the_source_stays_away_and_starts_anew_after_a_frame
             raise CameraError("not there")
         return Flaky(frames=1)
 
-    source = Reopening(open_source, first_wait_s=0.04)
+    source = ReopeningSource(open_source, first_wait_s=0.04)
     for _ in range(3):
         with pytest.raises(CameraError, match="not there"):
             source.read()
@@ -117,7 +117,7 @@ def test_waiting_grows_while_the_source_stays_away_and_starts_anew_after_a_frame
 
 
 def test_closing_ends_a_read_that_waits_for_the_source_to_come_back() -> None:
-    source = Reopening(lambda: Flaky(frames=0), first_wait_s=30.0)
+    source = ReopeningSource(lambda: Flaky(frames=0), first_wait_s=30.0)
     with pytest.raises(CameraError):
         source.read()
     results: list[Frame | None] = [FRAME]
@@ -131,9 +131,9 @@ def test_closing_ends_a_read_that_waits_for_the_source_to_come_back() -> None:
 
 def test_a_source_that_was_opened_before_is_read_first_and_closed_though_never_read() -> None:
     first, second = Flaky(frames=1), Flaky(frames=1)
-    source = Reopening(lambda: second, opened=first, first_wait_s=0.01)
+    source = ReopeningSource(lambda: second, opened=first, first_wait_s=0.01)
     assert source.read() is FRAME and (first.left, second.left) == (0, 1)
-    unread = Reopening(lambda: second, opened=second)
+    unread = ReopeningSource(lambda: second, opened=second)
     unread.close()
     assert second.closed
 

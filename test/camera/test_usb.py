@@ -13,7 +13,7 @@ import pytest
 
 from smolvla_ros.camera.source import CameraError
 from smolvla_ros.camera.usb import CaptureFormat, UsbCamera, format_notice, fourcc_text
-from smolvla_ros.camera.v4l2 import check_device, users_of, video_devices
+from smolvla_ros.camera.v4l2 import check_device, processes_using, video_devices
 
 ASKED = CaptureFormat(640, 480, 30.0)
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="V4L2 is Linux")
@@ -59,9 +59,9 @@ def test_a_device_without_permission_says_which_group_to_join() -> None:
 def test_who_holds_a_device_is_found(tmp_path: Path) -> None:
     path = tmp_path / "device"
     path.write_bytes(b"")
-    assert users_of(str(path)) == []
+    assert processes_using(str(path)) == []
     with path.open("rb"):
-        users = users_of(str(path))
+        users = processes_using(str(path))
     assert len(users) == 1 and users[0].endswith(f"({os.getpid()})")
 
 

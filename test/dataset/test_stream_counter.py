@@ -8,7 +8,8 @@ import struct
 
 import pytest
 
-from smolvla_ros.dataset.stream_counter import StreamCounter, header_stamp_ns
+from smolvla_ros.dataset.stream_counter import StreamCounter
+from smolvla_ros.wire import serialized_header_stamp_ns
 
 PERIOD_NS = 33_333_333
 
@@ -20,7 +21,7 @@ def stamped(stamp_ns: int, order: str = "<") -> bytes:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_the_stamp_is_read_off_the_wire(order: str) -> None:
-    assert header_stamp_ns(stamped(1_700_000_000_123_456_789, order)) == 1_700_000_000_123_456_789
+    assert serialized_header_stamp_ns(stamped(1_700_000_000_123_456_789, order)) == 1_700_000_000_123_456_789
 
 
 def test_missing_messages_are_counted_by_their_stamps_not_by_their_arrival() -> None:

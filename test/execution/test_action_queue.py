@@ -181,7 +181,7 @@ def test_a_cleared_plan_stays_executed(make_chunk: Any) -> None:
 def test_a_bridge_joins_one_chunk_and_leaves_nothing_of_the_old_plan_behind(make_chunk: Any) -> None:
     queue = moving(make_chunk, temporal_ensemble)
     queue.merge(make_chunk(1.0, np.zeros(10), chunk_id=1), SECOND)
-    queue.bridge(replace)
+    queue.join_next_chunk_with(replace)
     assert taken(queue, 1.1) == 0.0
     queue.merge(make_chunk(1.1, np.ones(10), chunk_id=2), round(1.2 * SECOND))
     assert queue.chunk_ids(round(1.2 * SECOND)) == (2,)

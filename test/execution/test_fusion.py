@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from smolvla_ros.execution.fusion import (
     FUSIONS,
     Fusion,
+    FusionInput,
     FusionSettings,
-    Seam,
     average,
     conservative,
     linear_blend,
@@ -73,67 +73,69 @@ def plans(draw: st.DrawFn, covering_now: bool = False) -> Trajectory:
 
 
 @st.composite
-def seams(draw: st.DrawFn, covering_now: bool = False, equal: bool = False) -> Seam:
+def fusion_inputs(draw: st.DrawFn, covering_now: bool = False, equal: bool = False) -> FusionInput:
     """An old plan and up to three chunks."""
     old = draw(plans(covering_now))
     chunks = (old,) if equal else tuple(draw(st.lists(plans(covering_now), min_size=1, max_size=3)))
     settings = FusionSettings(draw(st.floats(0.05, 3.0)), draw(st.floats(-3.0, 3.0)))
-    return Seam(old, chunks, NOW_NS, settings)
+    return FusionInput(old, chunks, NOW_NS, settings)
 
 
-@given(seam=seams())
+@given(inputs=fusion_inputs())
 @each(dict(FUSIONS))
-def test_nothing_before_now_is_returned_and_the_end_is_the_new_ones(fuse: Fusion, seam: Seam) -> None:
-    fused = fuse(seam)
+def test_nothing_before_now_is_returned_and_the_end_is_the_new_ones(
+    fuse: Fusion, inputs: FusionInput
+) -> None:
+    fused = fuse(inputs)
     assert fused.start_ns >= NOW_NS
-    assert fused.end_ns == seam.new.end_ns
+    assert fused.end_ns == inputs.new.end_ns
     assert np.isfinite(fused.states).all()
 
 
-@given(seam=seams())
+@given(inputs=fusion_inputs())
 @each(CONVEX)
-def test_a_mean_stays_between_what_it_is_made_of(fuse: Fusion, seam: Seam) -> None:
-    fused = fuse(seam)
-    parts = np.stack([plan.sample(fused.times_ns)[0] for plan in (seam.old, *seam.chunks)])
+def test_a_mean_stays_between_what_it_is_made_of(fuse: Fusion, inputs: FusionInput) -> None:
+    fused = fuse(inputs)
+    parts = np.stack([plan.sample(fused.times_ns)[0] for plan in (inputs.old, *inputs.chunks)])
     assert (fused.positions >= parts.min(axis=0) - 1e-12).all()
     assert (fused.positions <= parts.max(axis=0) + 1e-12).all()
 
 
-@given(seam=seams(covering_now=True))
-def test_an_offset_is_never_larger_than_at_the_seam(seam: Seam) -> None:
-    fused = offset_fade(seam)
-    offset = np.abs(seam.old.sample(NOW) - seam.new.sample(NOW))[0]
-    assert (np.abs(fused.positions - seam.new.sample(fused.times_ns)[0]) <= offset + 1e-9).all()
+@given(inputs=fusion_inputs(covering_now=True))
+def test_an_offset_is_never_larger_than_at_the_seam(inputs: FusionInput) -> None:
+    fused = offset_fade(inputs)
+    offset = np.abs(inputs.old.sample(NOW) - inputs.new.sample(NOW))[0]
+    assert (np.abs(fused.positions - inputs.new.sample(fused.times_ns)[0]) <= offset + 1e-9).all()
 
 
-@given(seam=seams(covering_now=True))
-def test_smooth_goes_no_further_from_both_plans_than_it_says(seam: Seam) -> None:
-    fused, end = smooth(seam), np.array([min(seam.old.end_ns, seam.fade_end_ns)])
-    old, new = seam.old.sample(fused.times_ns)[0], seam.new.sample(fused.times_ns)[0]
+@given(inputs=fusion_inputs(covering_now=True))
+def test_smooth_goes_no_further_from_both_plans_than_it_says(inputs: FusionInput) -> None:
+    fused, end = smooth(inputs), np.array([min(inputs.old.end_ns, inputs.fade_end_ns)])
+    old, new = inputs.old.sample(fused.times_ns)[0], inputs.new.sample(fused.times_ns)[0]
     both = fused.times_ns <= end[0]
     assert (fused.positions >= np.minimum(old, new) - 1e-9)[both].all()
     assert (fused.positions <= np.maximum(old, new) + 1e-9)[both].all()
-    p, v, a = np.abs(seam.old.sample(end) - seam.new.sample(end))[:, 0]
-    fade_s = seam.settings.fade_s
+    p, v, a = np.abs(inputs.old.sample(end) - inputs.new.sample(end))[:, 0]
+    fade_s = inputs.settings.fade_s
     bound = p + 0.2 * v * fade_s + 0.018 * a * fade_s**2
     assert (np.abs(fused.positions - new) <= bound * (1.0 + 1e-9) + 1e-9)[~both].all()
 
 
-@given(seam=seams(covering_now=True, equal=True))
+@given(inputs=fusion_inputs(covering_now=True, equal=True))
 @each(dict(FUSIONS))
-def test_equal_plans_fuse_to_themselves(fuse: Fusion, seam: Seam) -> None:
-    fused = fuse(seam)
+def test_equal_plans_fuse_to_themselves(fuse: Fusion, inputs: FusionInput) -> None:
+    fused = fuse(inputs)
     assert fused.start_ns == NOW_NS
-    at_ns = np.linspace(NOW_NS, seam.new.end_ns, 200).astype(np.int64)
-    np.testing.assert_allclose(fused.sample(at_ns)[0], seam.new.sample(at_ns)[0], atol=1e-9)
+    at_ns = np.linspace(NOW_NS, inputs.new.end_ns, 200).astype(np.int64)
+    np.testing.assert_allclose(fused.sample(at_ns)[0], inputs.new.sample(at_ns)[0], atol=1e-9)
 
 
-@given(seam=seams())
+@given(inputs=fusion_inputs())
 @each(dict(FUSIONS))
-def test_it_changes_nothing_that_it_was_given(fuse: Fusion, seam: Seam) -> None:
-    before = [plan.states.copy() for plan in (seam.old, *seam.chunks)]
-    fuse(seam)
-    for plan, states in zip((seam.old, *seam.chunks), before, strict=True):
+def test_it_changes_nothing_that_it_was_given(fuse: Fusion, inputs: FusionInput) -> None:
+    before = [plan.states.copy() for plan in (inputs.old, *inputs.chunks)]
+    fuse(inputs)
+    for plan, states in zip((inputs.old, *inputs.chunks), before, strict=True):
         np.testing.assert_array_equal(plan.states, states)
 
 
@@ -141,55 +143,61 @@ def test_it_changes_nothing_that_it_was_given(fuse: Fusion, seam: Seam) -> None:
 @each(dict(FUSIONS))
 def test_without_an_overlap_the_new_chunk_stands_alone(fuse: Fusion, new: Trajectory) -> None:
     past = Trajectory.through(np.array([NOW_NS - 50, NOW_NS - 1]), np.full((2, 2), 9.0))
-    np.testing.assert_allclose(fuse(Seam(past, (new,), NOW_NS)).states, new.since(NOW_NS).states, atol=1e-12)
-
-
-@given(seam=seams(covering_now=True))
-@each(CONTINUOUS)
-def test_the_position_is_continuous_at_the_seam(fuse: Fusion, seam: Seam) -> None:
-    if seam.new.end_ns == NOW_NS:  # nothing left to fade in
-        return
-    fused = fuse(seam)
-    assert fused.start_ns == NOW_NS
-    np.testing.assert_allclose(fused.positions[0], seam.old.sample(NOW)[0, 0], atol=1e-12)
-
-
-@given(seam=seams(covering_now=True))
-def test_smooth_is_continuous_in_velocity_and_acceleration_too(seam: Seam) -> None:
-    if seam.new.end_ns == NOW_NS:
-        return
-    np.testing.assert_allclose(smooth(seam).states[:, 0], seam.old.sample(NOW)[:, 0], rtol=1e-9, atol=1e-9)
-
-
-@given(seam=seams(covering_now=True))
-@each({"offset_fade": offset_fade, "smooth": smooth})
-def test_after_the_fade_the_new_chunk_is_followed_exactly(fuse: Fusion, seam: Seam) -> None:
-    fused, fade_ns = fuse(seam), round(seam.settings.fade_s * 1e9)
-    after = fused.times_ns >= NOW_NS + fade_ns
     np.testing.assert_allclose(
-        fused.states[:, after], seam.new.sample(fused.times_ns[after]), rtol=1e-9, atol=1e-6
+        fuse(FusionInput(past, (new,), NOW_NS)).states, new.since(NOW_NS).states, atol=1e-12
     )
 
 
-@given(seam=seams(covering_now=True))
-def test_linear_blend_is_the_new_plan_where_the_old_one_ends(seam: Seam) -> None:
-    fused = linear_blend(seam)
-    behind = fused.times_ns[(fused.times_ns > seam.old.end_ns) & (fused.times_ns > NOW_NS)]
-    np.testing.assert_array_equal(fused.sample(behind)[0], seam.new.sample(behind)[0])
+@given(inputs=fusion_inputs(covering_now=True))
+@each(CONTINUOUS)
+def test_the_position_is_continuous_at_the_seam(fuse: Fusion, inputs: FusionInput) -> None:
+    if inputs.new.end_ns == NOW_NS:  # nothing left to fade in
+        return
+    fused = fuse(inputs)
+    assert fused.start_ns == NOW_NS
+    np.testing.assert_allclose(fused.positions[0], inputs.old.sample(NOW)[0, 0], atol=1e-12)
+
+
+@given(inputs=fusion_inputs(covering_now=True))
+def test_smooth_is_continuous_in_velocity_and_acceleration_too(inputs: FusionInput) -> None:
+    if inputs.new.end_ns == NOW_NS:
+        return
+    np.testing.assert_allclose(
+        smooth(inputs).states[:, 0], inputs.old.sample(NOW)[:, 0], rtol=1e-9, atol=1e-9
+    )
+
+
+@given(inputs=fusion_inputs(covering_now=True))
+@each({"offset_fade": offset_fade, "smooth": smooth})
+def test_after_the_fade_the_new_chunk_is_followed_exactly(fuse: Fusion, inputs: FusionInput) -> None:
+    fused, fade_ns = fuse(inputs), round(inputs.settings.fade_s * 1e9)
+    after = fused.times_ns >= NOW_NS + fade_ns
+    np.testing.assert_allclose(
+        fused.states[:, after], inputs.new.sample(fused.times_ns[after]), rtol=1e-9, atol=1e-6
+    )
+
+
+@given(inputs=fusion_inputs(covering_now=True))
+def test_linear_blend_is_the_new_plan_where_the_old_one_ends(inputs: FusionInput) -> None:
+    fused = linear_blend(inputs)
+    behind = fused.times_ns[(fused.times_ns > inputs.old.end_ns) & (fused.times_ns > NOW_NS)]
+    np.testing.assert_array_equal(fused.sample(behind)[0], inputs.new.sample(behind)[0])
 
 
 @given(old=plans(covering_now=True), new=plans(covering_now=True))
 def test_the_average_of_two_depends_on_no_order(old: Trajectory, new: Trajectory) -> None:
-    one, other = average(Seam(old, (new,), NOW_NS)), average(Seam(new, (old,), NOW_NS))
+    one, other = average(FusionInput(old, (new,), NOW_NS)), average(FusionInput(new, (old,), NOW_NS))
     both_ns = np.intersect1d(one.times_ns, other.times_ns)
     np.testing.assert_allclose(one.sample(both_ns), other.sample(both_ns), rtol=1e-12, atol=1e-12)
 
 
-@given(seam=seams(covering_now=True))
-def test_an_ensemble_without_decay_depends_on_no_order(seam: Seam) -> None:
+@given(inputs=fusion_inputs(covering_now=True))
+def test_an_ensemble_without_decay_depends_on_no_order(inputs: FusionInput) -> None:
     means = [
-        temporal_ensemble(Seam(seam.old, (*order, seam.new), NOW_NS, FusionSettings(ensemble_decay=0.0)))
-        for order in permutations(seam.chunks[:-1])
+        temporal_ensemble(
+            FusionInput(inputs.old, (*order, inputs.new), NOW_NS, FusionSettings(ensemble_decay=0.0))
+        )
+        for order in permutations(inputs.chunks[:-1])
     ]
     for mean in means:
         np.testing.assert_allclose(mean.states, means[0].states, rtol=1e-9, atol=1e-9)
@@ -198,7 +206,7 @@ def test_an_ensemble_without_decay_depends_on_no_order(seam: Seam) -> None:
 def test_an_ensemble_weighs_by_age_among_those_that_speak() -> None:
     first, second, third = line(0, 10, 1.0, 1.0), line(0, 10, *[2.0] * 4), line(0, 10, *[4.0] * 6)
     fused = temporal_ensemble(
-        Seam(first, (first, second, third), 0, FusionSettings(ensemble_decay=np.log(2.0)))
+        FusionInput(first, (first, second, third), 0, FusionSettings(ensemble_decay=np.log(2.0)))
     )
     assert knots(fused) == pytest.approx(
         {0: (4 + 4 + 4) / 7, 10: 12 / 7, 20: (4 + 4) / 3, 30: 8 / 3, 40: 4.0, 50: 4.0}
@@ -215,7 +223,7 @@ def knots(plan: Trajectory) -> dict[int, float]:
 
 
 def fused(fuse: Fusion, old: Trajectory, new: Trajectory, now_ns: int) -> dict[int, float]:
-    return knots(fuse(Seam(old, (new,), now_ns)))
+    return knots(fuse(FusionInput(old, (new,), now_ns)))
 
 
 def test_replace_takes_the_new_plan_from_now_on() -> None:
@@ -258,7 +266,7 @@ def test_on_equal_grids_the_averages_are_those_of_lerobot(case: dict[str, Any]) 
         for steps, actions in (at_steps(case["queue"]), at_steps(case["incoming"]))
     )
     function = {**AVERAGES, "latest_only": replace}[case["function"]]
-    plan = function(Seam(old, (new,), case["latest_executed_timestep"] * step_ns + 1))
+    plan = function(FusionInput(old, (new,), case["latest_executed_timestep"] * step_ns + 1))
     steps, actions = at_steps(case["result"])
     np.testing.assert_allclose(plan.sample(np.array(steps) * step_ns)[0], actions, rtol=1e-6, atol=1e-5)
     assert plan.end_ns == max(steps) * step_ns

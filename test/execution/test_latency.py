@@ -27,21 +27,21 @@ def test_percentiles_are_of_the_newest_latencies() -> None:
 
 def test_without_latencies_nothing_is_known() -> None:
     assert math.isnan(LatencyWindow().percentile(50.0))
-    assert math.isnan(LatencyWindow().exceeded_with(0.01))
+    assert math.isnan(LatencyWindow().upper_bound_s(0.01))
 
 
 def test_what_the_next_one_exceeds_is_a_latency_seen_before_if_there_are_enough() -> None:
     window = window_of(range(1, 100))
-    assert window.exceeded_with(0.5) == 50
-    assert window.exceeded_with(0.1) == 90
-    assert window.exceeded_with(0.01) == 99
+    assert window.upper_bound_s(0.5) == 50
+    assert window.upper_bound_s(0.1) == 90
+    assert window.upper_bound_s(0.01) == 99
 
 
 def test_what_is_rarer_than_all_seen_so_far_lies_beyond_them() -> None:
     window = window_of(range(1, 100))
-    assert 99 < window.exceeded_with(0.005) < window.exceeded_with(0.001) < 200
-    assert window_of([0.3] * 7).exceeded_with(0.001) == pytest.approx(0.3)
-    assert window_of([0.3]).exceeded_with(0.001) == 0.3
+    assert 99 < window.upper_bound_s(0.005) < window.upper_bound_s(0.001) < 200
+    assert window_of([0.3] * 7).upper_bound_s(0.001) == pytest.approx(0.3)
+    assert window_of([0.3]).upper_bound_s(0.001) == 0.3
 
 
 @pytest.mark.parametrize("probability", [0.3, 0.1, 0.02, 0.005])
@@ -49,6 +49,6 @@ def test_it_is_exceeded_about_as_often_as_said(probability: float) -> None:
     latencies_s = 0.2 + np.random.default_rng(1).exponential(0.1, 40_000)
     window, exceeded = LatencyWindow(), 0
     for latency_s in latencies_s:
-        exceeded += len(window) >= 20 and latency_s > window.exceeded_with(probability)
+        exceeded += len(window) >= 20 and latency_s > window.upper_bound_s(probability)
         window.add(float(latency_s))
     assert 0.5 * probability < exceeded / len(latencies_s) < 1.3 * probability

@@ -25,14 +25,14 @@ CONFIG = ExecutorConfig(rate_hz=100.0)
 def started(make_chunk: Any) -> ChunkTrigger:
     """A trigger whose first request, of 0 s, was answered after 5 s by a chunk of 1 s."""
     trigger = ChunkTrigger(CONFIG)
-    answer(trigger, make_chunk, trigger.ask(0, POSE), 5.0)
+    answer(trigger, make_chunk, trigger.add_request(0, POSE), 5.0)
     return trigger
 
 
 def measure(trigger: ChunkTrigger, make_chunk: Any, latencies_s: Any, now_s: float = 6.0) -> None:
     """Requests answered after these latencies."""
     for latency_s in latencies_s:
-        request_id = trigger.ask(round(now_s * SECOND), POSE)
+        request_id = trigger.add_request(round(now_s * SECOND), POSE)
         answer(trigger, make_chunk, request_id, now_s + latency_s)
 
 
@@ -41,7 +41,7 @@ def answer(trigger: ChunkTrigger, make_chunk: Any, request_id: int, now_s: float
 
 
 def test_the_first_request_is_a_start() -> None:
-    assert ChunkTrigger(CONFIG).due(0, 0, POSE) is RequestReason.START
+    assert ChunkTrigger(CONFIG).reason_to_request(0, 0, POSE) is RequestReason.START
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_first_request_is_a_start() -> None:
 def test_it_asks_when_the_share_left_is_small(
     started: ChunkTrigger, remaining_s: float, reason: RequestReason | None
 ) -> None:
-    assert started.due(6 * SECOND, round(remaining_s * SECOND), MOVED) is reason
+    assert started.reason_to_request(6 * SECOND, round(remaining_s * SECOND), MOVED) is reason
 
 
 @pytest.mark.parametrize(("threshold", "at_full", "at_half"), [(0.0, False, False), (1.0, True, True)])
@@ -64,55 +64,55 @@ def test_threshold_one_always_asks_and_zero_only_when_empty(
     started: ChunkTrigger, threshold: float, at_full: bool, at_half: bool
 ) -> None:
     started.config = dataclasses.replace(CONFIG, threshold=threshold)
-    assert (started.due(6 * SECOND, SECOND, MOVED) is not None) == at_full
-    assert (started.due(6 * SECOND, SECOND // 2, MOVED) is not None) == at_half
-    assert started.due(6 * SECOND, 0, MOVED) is RequestReason.EMPTY
+    assert (started.reason_to_request(6 * SECOND, SECOND, MOVED) is not None) == at_full
+    assert (started.reason_to_request(6 * SECOND, SECOND // 2, MOVED) is not None) == at_half
+    assert started.reason_to_request(6 * SECOND, 0, MOVED) is RequestReason.EMPTY
 
 
 def test_one_request_is_in_flight_until_it_times_out(started: ChunkTrigger) -> None:
-    assert started.ask(6 * SECOND, POSE) == 2
-    assert started.due(6 * SECOND, 0, MOVED) is None
-    assert started.due(16 * SECOND - 1, 0, MOVED) is None
-    assert started.due(16 * SECOND, 0, MOVED) is RequestReason.EMPTY
-    assert started.ask(16 * SECOND, POSE) == 3
+    assert started.add_request(6 * SECOND, POSE) == 2
+    assert started.reason_to_request(6 * SECOND, 0, MOVED) is None
+    assert started.reason_to_request(16 * SECOND - 1, 0, MOVED) is None
+    assert started.reason_to_request(16 * SECOND, 0, MOVED) is RequestReason.EMPTY
+    assert started.add_request(16 * SECOND, POSE) == 3
 
 
 def test_a_new_task_is_asked_for_at_once(started: ChunkTrigger, make_chunk: Any) -> None:
-    started.ask(6 * SECOND, POSE)
+    started.add_request(6 * SECOND, POSE)
     started.change_task()
-    assert started.waits_for_first
-    assert started.due(6 * SECOND, 0, MOVED) is RequestReason.TASK_CHANGE
-    answer(started, make_chunk, started.ask(6 * SECOND, POSE), 6.5)
-    assert not started.waits_for_first
-    assert started.due(7 * SECOND, SECOND, MOVED) is None
+    assert started.waits_for_first_chunk
+    assert started.reason_to_request(6 * SECOND, 0, MOVED) is RequestReason.TASK_CHANGE
+    answer(started, make_chunk, started.add_request(6 * SECOND, POSE), 6.5)
+    assert not started.waits_for_first_chunk
+    assert started.reason_to_request(7 * SECOND, SECOND, MOVED) is None
 
 
 def test_before_any_chunk_a_new_task_is_still_a_start() -> None:
     trigger = ChunkTrigger(CONFIG)
-    trigger.ask(0, POSE)
+    trigger.add_request(0, POSE)
     trigger.change_task()
-    assert trigger.due(0, 0, MOVED) is RequestReason.START
+    assert trigger.reason_to_request(0, 0, MOVED) is RequestReason.START
 
 
 def test_a_refused_answer_is_asked_for_again(started: ChunkTrigger) -> None:
-    request_id = started.ask(6 * SECOND, POSE)
+    request_id = started.add_request(6 * SECOND, POSE)
     started.reject(request_id - 1, 6 * SECOND)
-    assert started.due(6 * SECOND, 0, MOVED) is None
+    assert started.reason_to_request(6 * SECOND, 0, MOVED) is None
     started.reject(request_id, 6 * SECOND)
-    assert started.due(6 * SECOND, 0, MOVED) is RequestReason.EMPTY
+    assert started.reason_to_request(6 * SECOND, 0, MOVED) is RequestReason.EMPTY
 
 
 def test_refused_answers_in_a_row_are_asked_for_again_ever_later(started: ChunkTrigger) -> None:
     now_ns, waits_s = 6 * SECOND, []
     for _ in range(5):
         asked_ns = now_ns
-        while started.due(now_ns, 0, MOVED) is None:
+        while started.reason_to_request(now_ns, 0, MOVED) is None:
             now_ns += SECOND // 100
         waits_s.append((now_ns - asked_ns) / SECOND)
-        started.reject(started.ask(now_ns, POSE), now_ns)
+        started.reject(started.add_request(now_ns, POSE), now_ns)
     np.testing.assert_allclose(waits_s, [0.0, 0.0, 0.1, 0.2, 0.4])
     started.change_task()
-    assert started.due(now_ns, 0, MOVED) is RequestReason.TASK_CHANGE
+    assert started.reason_to_request(now_ns, 0, MOVED) is RequestReason.TASK_CHANGE
 
 
 def test_unanswered_requests_are_repeated_ever_later_until_one_is_answered(
@@ -120,20 +120,20 @@ def test_unanswered_requests_are_repeated_ever_later_until_one_is_answered(
 ) -> None:
     now_ns, asked_ns = 6 * SECOND, []
     while len(asked_ns) < 5:
-        if started.due(now_ns, 0, MOVED) is not None:
-            started.ask(now_ns, POSE)
+        if started.reason_to_request(now_ns, 0, MOVED) is not None:
+            started.add_request(now_ns, POSE)
             asked_ns.append(now_ns)
         now_ns += SECOND
     np.testing.assert_array_equal(np.diff(asked_ns) / SECOND, [10, 20, 40, 40])
     assert started.timeouts == 4
     answer(started, make_chunk, started.requests, now_ns / SECOND)
     assert not len(started.latencies)  # it may have been started anew: a cold start
-    started.ask(now_ns, POSE)
-    assert started.due(now_ns + 10 * SECOND, 0, MOVED) is RequestReason.EMPTY
+    started.add_request(now_ns, POSE)
+    assert started.reason_to_request(now_ns + 10 * SECOND, 0, MOVED) is RequestReason.EMPTY
 
 
 def test_a_request_is_answered_once(started: ChunkTrigger, make_chunk: Any) -> None:
-    request_id = started.ask(6 * SECOND, POSE)
+    request_id = started.add_request(6 * SECOND, POSE)
     started.check(make_chunk(6.1, np.zeros(11), request_id=request_id))
     answer(started, make_chunk, request_id, 6.1)
     with pytest.raises(ChunkError, match="do two policy nodes run"):
@@ -144,23 +144,23 @@ def test_a_request_is_answered_once(started: ChunkTrigger, make_chunk: Any) -> N
 def test_a_chunk_that_nobody_asked_for_leaves_the_request_in_flight(
     started: ChunkTrigger, make_chunk: Any
 ) -> None:
-    started.ask(6 * SECOND, POSE)
+    started.add_request(6 * SECOND, POSE)
     answer(started, make_chunk, 0, 6.1)
-    assert started.due(7 * SECOND, 0, MOVED) is None
+    assert started.reason_to_request(7 * SECOND, 0, MOVED) is None
 
 
 def test_the_cold_start_does_not_count(started: ChunkTrigger, make_chunk: Any) -> None:
     assert math.isnan(started.latencies.percentile(50.0))
     assert started.expected_delay_s == 0.0
-    answer(started, make_chunk, started.ask(6 * SECOND, POSE), 6.25)
+    answer(started, make_chunk, started.add_request(6 * SECOND, POSE), 6.25)
     assert started.latencies.percentile(50.0) == pytest.approx(0.25)
     assert started.expected_delay_s == pytest.approx(0.25)
 
 
 def test_the_first_answer_of_a_new_policy_does_not_count(started: ChunkTrigger, make_chunk: Any) -> None:
-    started.ask(6 * SECOND, POSE)
+    started.add_request(6 * SECOND, POSE)
     started.policy_changed()
-    assert started.due(6 * SECOND, 0, MOVED) is RequestReason.EMPTY
+    assert started.reason_to_request(6 * SECOND, 0, MOVED) is RequestReason.EMPTY
     measure(started, make_chunk, [8.0], now_s=6.0)
     assert not len(started.latencies)
     measure(started, make_chunk, [0.2], now_s=15.0)
@@ -172,25 +172,27 @@ def test_a_policy_that_just_appeared_is_asked_until_it_answers(
 ) -> None:
     started.policy_changed()
     for asked_s in (6, 7, 9):
-        assert started.due(asked_s * SECOND - 1, 0, MOVED) is (RequestReason.EMPTY if asked_s == 6 else None)
-        assert started.due(asked_s * SECOND, 0, MOVED) is RequestReason.EMPTY
-        request_id = started.ask(asked_s * SECOND, POSE)
+        assert started.reason_to_request(asked_s * SECOND - 1, 0, MOVED) is (
+            RequestReason.EMPTY if asked_s == 6 else None
+        )
+        assert started.reason_to_request(asked_s * SECOND, 0, MOVED) is RequestReason.EMPTY
+        request_id = started.add_request(asked_s * SECOND, POSE)
     assert started.timeouts == 0
     answer(started, make_chunk, request_id, 9.2)
-    started.ask(10 * SECOND, POSE)
-    assert started.due(13 * SECOND, 0, MOVED) is None
+    started.add_request(10 * SECOND, POSE)
+    assert started.reason_to_request(13 * SECOND, 0, MOVED) is None
 
 
 def test_starting_over_forgets_the_plan_but_counts_on(started: ChunkTrigger) -> None:
     started.start_over()
-    assert started.due(6 * SECOND, SECOND, MOVED) is RequestReason.START
-    assert started.ask(6 * SECOND, POSE) == 2
+    assert started.reason_to_request(6 * SECOND, SECOND, MOVED) is RequestReason.START
+    assert started.add_request(6 * SECOND, POSE) == 2
 
 
 def test_synchronously_it_asks_only_when_all_is_used_up(started: ChunkTrigger) -> None:
     started.config = dataclasses.replace(CONFIG, trigger="sync")
-    assert started.due(6 * SECOND, 1, MOVED) is None
-    assert started.due(6 * SECOND, 0, MOVED) is RequestReason.EMPTY
+    assert started.reason_to_request(6 * SECOND, 1, MOVED) is None
+    assert started.reason_to_request(6 * SECOND, 0, MOVED) is RequestReason.EMPTY
 
 
 def test_an_arm_that_stands_still_is_asked_for_as_late_as_the_latencies_allow(
@@ -201,19 +203,19 @@ def test_an_arm_that_stands_still_is_asked_for_as_late_as_the_latencies_allow(
         asked_s = [
             remaining_s
             for remaining_s in np.arange(1.0, 0.0, -0.01)
-            if started.due(8 * SECOND, round(remaining_s * SECOND), pose) is not None
+            if started.reason_to_request(8 * SECOND, round(remaining_s * SECOND), pose) is not None
         ]
         assert asked_s[0] == pytest.approx(0.7 if moved else 0.22, abs=0.011)
-    assert started.due(8 * SECOND, 0, POSE) is RequestReason.EMPTY
+    assert started.reason_to_request(8 * SECOND, 0, POSE) is RequestReason.EMPTY
     started.change_task()
-    assert started.due(8 * SECOND, SECOND, POSE) is RequestReason.TASK_CHANGE
+    assert started.reason_to_request(8 * SECOND, SECOND, POSE) is RequestReason.TASK_CHANGE
 
 
 def test_before_the_latencies_are_known_an_arm_that_stands_still_is_asked_for_in_time(
     started: ChunkTrigger, make_chunk: Any
 ) -> None:
     measure(started, make_chunk, [0.2] * 4)
-    assert started.due(8 * SECOND, SECOND // 2, POSE) is RequestReason.THRESHOLD
+    assert started.reason_to_request(8 * SECOND, SECOND // 2, POSE) is RequestReason.THRESHOLD
 
 
 def test_the_automatic_threshold_begins_with_the_one_that_is_set(

@@ -17,7 +17,7 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
-from smolvla_ros.wire import joints_from_msg, nanoseconds
+from smolvla_ros.wire import header_stamp_ns, joints_from_msg, nanoseconds
 
 from .conftest import EVERY_ONE, is_whole, measured_rad
 
@@ -117,7 +117,7 @@ class ArmBench:
         )
         whole = [state for state in self.states[first:] if is_whole(state)]
         positions = [joints_from_msg(state, self.robot.joint_names).positions_rad for state in whole]
-        stamps_ns = np.array([nanoseconds(state.header.stamp) for state in whole])
+        stamps_ns = np.array([header_stamp_ns(state) for state in whole])
         stamps_s = (stamps_ns - stamps_ns[0]) * 1e-9
         periods_s = np.arange(0.0, stamps_s[-1], CONTROL_PERIOD_S)
         steps = [np.diff(np.interp(periods_s, stamps_s, joint)) for joint in np.transpose(positions)]

@@ -17,7 +17,7 @@ from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.wire import nanoseconds
+from smolvla_ros.wire import header_stamp_ns
 
 from .conftest import is_whole, measured_rad
 
@@ -37,7 +37,7 @@ def test_joint_states_come_at_fifty_hertz_in_radians(observer: Any, start: Any, 
     start_arm(start, emulated_arm[0])
     observer.until(lambda: any(map(is_whole, states)), "joint states")
     observer.spin(2.0)
-    stamps = [nanoseconds(message.header.stamp) for message in states]
+    stamps = [header_stamp_ns(message) for message in states]
     assert stamps == sorted(set(stamps))
     assert 1e9 / np.median(np.diff(stamps)) == pytest.approx(50.0, rel=0.05)
     pose = measured_rad(states)
@@ -92,7 +92,7 @@ def test_it_holds_the_arm_when_it_ends(observer: Any, start: Any, emulated_arm: 
     assert "the arm holds its pose, its torque stays on" in program.output
     assert "Traceback" not in program.output
 
-    with closing(FeetechBus(emulated_arm[0])) as bus, bus.patient():
+    with closing(FeetechBus(emulated_arm[0])) as bus, bus.long_timeouts():
         bus.open()
         assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [1] * 6
 

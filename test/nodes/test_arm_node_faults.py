@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
-from smolvla_ros.simulation.servo_faults import LineFaults
+from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.units import load_calibration
 
 from .arm_bench import CALIBRATION, ArmBench

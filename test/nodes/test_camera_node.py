@@ -19,7 +19,7 @@ from rcl_interfaces.srv import SetParametersAtomically
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_state_msg
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.wire import frame_from_msg, nanoseconds
+from smolvla_ros.wire import frame_from_msg, header_stamp_ns, nanoseconds
 
 ROBOT_FILE = "config/so100.yaml"
 
@@ -43,10 +43,8 @@ def test_raw_compressed_and_info_share_stamp_and_picture(observer: Any, start: A
     start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="folder", device=pictures, rate_hz=20.0)
     observer.until(lambda: len(raw) >= 10 and len(compressed) >= 6 and infos, "images")
 
-    sharp = {nanoseconds(message.header.stamp): frame_from_msg(message, "top").image for message in raw}
-    lossy = {
-        nanoseconds(message.header.stamp): frame_from_msg(message, "top").image for message in compressed
-    }
+    sharp = {header_stamp_ns(message): frame_from_msg(message, "top").image for message in raw}
+    lossy = {header_stamp_ns(message): frame_from_msg(message, "top").image for message in compressed}
     common = sorted(sharp.keys() & lossy.keys())
     assert len(common) >= 4
     for stamp in common:
@@ -57,7 +55,7 @@ def test_raw_compressed_and_info_share_stamp_and_picture(observer: Any, start: A
     assert raw[0].header.frame_id == "top_camera_optical_frame"
 
     # stamps are acquisition times: they only grow, at the rate of the source
-    stamps = [nanoseconds(message.header.stamp) for message in raw]
+    stamps = [header_stamp_ns(message) for message in raw]
     assert stamps == sorted(set(stamps))
     assert 0 <= observer.now_ns() - stamps[-1] < 1_000_000_000
     assert np.median(np.diff(stamps)) == pytest.approx(50e6, rel=0.1)
@@ -83,7 +81,7 @@ def test_a_camera_that_is_deactivated_falls_silent_and_goes_on_when_activated(
     silent_until_ns = observer.now_ns()
     assert change(observer, Transition.TRANSITION_ACTIVATE)
     observer.until(lambda: nanoseconds(raw[-1].header.stamp) > silent_until_ns, "images again")
-    assert not [m for m in raw if silent_from_ns <= nanoseconds(m.header.stamp) <= silent_until_ns]
+    assert not [m for m in raw if silent_from_ns <= header_stamp_ns(m) <= silent_until_ns]
     observer.until(lambda: diagnostics[-1].status[0].message == "publishing", "a healthy camera")
     assert observer.node.count_publishers("image_raw/compressed") == 1  # though nobody subscribes to it
     # The pictures are smaller than the robot file says, which is said once.

@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.nodes import topics
-from smolvla_ros.wire import nanoseconds
+from smolvla_ros.wire import header_stamp_ns, nanoseconds
 
 ROBOT_FILE = "config/so100.yaml"
 TASK = "pick up the red cube"
@@ -60,7 +60,7 @@ def test_it_holds_within_one_period_when_joint_states_stop(bench: Bench) -> None
     )
     bench.observer.until(bench.state_is(msg.ExecutorState.HOLDING), "holding")
     assert "joint states" in bench.states[-1].reason
-    fresh = [command for command in bench.commands if nanoseconds(command.header.stamp) <= stale_ns]
+    fresh = [command for command in bench.commands if header_stamp_ns(command) <= stale_ns]
     assert fresh[-1].position[0] > fresh[-2].position[0]
     bench.observer.until(lambda: len(bench.commands) > len(fresh) + 5, "commands that hold")
     assert {tuple(command.position) for command in bench.commands[len(fresh) :]} == {

@@ -14,7 +14,7 @@ from sensor_msgs.msg import JointState
 from smolvla_ros.nodes.messages import header
 from smolvla_ros.nodes.observation_sync import SYNC_QUEUE_SIZE, StampFilter, synchronize
 from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.wire import nanoseconds
+from smolvla_ros.wire import header_stamp_ns
 
 NOW_NS = 1000 * NANOSECONDS
 
@@ -26,7 +26,7 @@ def test_messages_of_another_time_are_left_out(first_s: int) -> None:
     synchronize(
         [StampFilter(source, lambda: NOW_NS) for source in inputs],
         0.05,
-        lambda *messages: sets.append(tuple(nanoseconds(message.header.stamp) for message in messages)),
+        lambda *messages: sets.append(tuple(header_stamp_ns(message) for message in messages)),
     )
     for number in range(2 * SYNC_QUEUE_SIZE):
         inputs[0].signalMessage(JointState(header=header((first_s + number) * NANOSECONDS)))

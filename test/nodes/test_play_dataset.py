@@ -16,7 +16,7 @@ from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.nodes import topics
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
-from smolvla_ros.wire import frame_from_msg, joints_from_msg, nanoseconds
+from smolvla_ros.wire import frame_from_msg, header_stamp_ns, joints_from_msg
 
 from ..dataset.conftest import conversion, record, run
 from .conftest import EVERY_ONE, measured_rad
@@ -68,7 +68,7 @@ def test_what_was_observed_comes_on_the_topics_at_its_own_pace(
         sent = {stamp: image for stamp, image in zip(stamps, dataset.images(0, key), strict=True)}
         for message in images[name][::10]:
             image = frame_from_msg(message, name).image
-            assert np.abs(image.astype(int) - sent[nanoseconds(message.header.stamp)]).max() <= 4
+            assert np.abs(image.astype(int) - sent[header_stamp_ns(message)]).max() <= 4
 
 
 def test_the_arm_repeats_what_was_done(

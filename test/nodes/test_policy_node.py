@@ -26,7 +26,7 @@ from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
 from smolvla_ros.observation import Frame
 from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.wire import chunk_from_msg, nanoseconds
+from smolvla_ros.wire import chunk_from_msg, header_stamp_ns
 
 ROBOT_FILE = "config/so100.yaml"
 CAMERAS = ("top", "wrist")
@@ -129,7 +129,7 @@ def test_chunks_come_without_a_request_for_the_task_that_was_heard_last(robot: R
     robot.observer.until(lambda: len(robot.chunks) >= 6, "chunks without a request")
     chunks = [chunk_from_msg(message) for message in robot.chunks]
     assert {(chunk.request_id, chunk.task) for chunk in chunks} == {(0, "wipe the table")}
-    sent_s = [nanoseconds(message.header.stamp) / 1e9 for message in robot.chunks]
+    sent_s = [header_stamp_ns(message) / 1e9 for message in robot.chunks]
     assert (sent_s[-1] - sent_s[0]) / (len(sent_s) - 1) > 0.07
     assert min(np.diff([chunk.observation_stamp_ns for chunk in chunks])) > 0
     robot.ask(7, "pick up the red cube")
@@ -329,7 +329,7 @@ def test_with_rtc_a_chunk_goes_on_from_what_is_executed_meanwhile(
         plan["prefix_stamp_ns"] = robot.observer.now_ns()
         chunk = robot.chunk(request_id, **plan)
         request = ChunkRequest(0, request_id, chunk.task, RequestReason.THRESHOLD, **plan)
-        rows = request.leftover(chunk.observation_stamp_ns, chunk.step_duration_ns)
+        rows = request.prefix_on_grid(chunk.observation_stamp_ns, chunk.step_duration_ns)
         return float(np.abs(chunk.positions[:6] - rows[:6]).max())
 
     assert gap_rad(2) > 0.5

@@ -29,7 +29,7 @@ def test_sighup_ends_the_arm_node_and_the_emulated_arm_in_good_order(
     arm.wait_for(": active")
     assert arm.stop(signal.SIGHUP) == 0, arm.output
     assert "Traceback" not in arm.output
-    with closing(FeetechBus(port)) as bus, bus.patient():
+    with closing(FeetechBus(port)) as bus, bus.long_timeouts():
         bus.open()
         assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [0] * 6
     assert emulated.stop(signal.SIGHUP) == 0, emulated.output

@@ -20,7 +20,7 @@ from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.units import load_calibration
-from smolvla_ros.wire import joints_from_msg, nanoseconds
+from smolvla_ros.wire import header_stamp_ns, joints_from_msg
 
 from .conftest import EVERY_ONE, is_whole, measured_rad
 
@@ -97,7 +97,7 @@ def test_the_follower_follows_the_leader_softly(observer: Any, teleop: Any, lead
     assert gripper.rad_to_lerobot(float(measured_rad(led)[5])) == pytest.approx(25.0, abs=1.0)
     goals = np.array([joints_from_msg(message, ROBOT.joint_names).positions_rad for message in commands])
     assert np.abs(np.diff(goals, axis=0)).max() <= 0.07 + 1e-6
-    stamps = [nanoseconds(message.header.stamp) for message in commands]
+    stamps = [header_stamp_ns(message) for message in commands]
     assert 1e9 / np.median(np.diff(stamps)) == pytest.approx(50.0, rel=0.05)
 
 

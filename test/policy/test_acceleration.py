@@ -17,17 +17,17 @@ from torch import nn
 
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.smolvla import network, smolvla_policy
-from smolvla_ros.policy.smolvla.acceleration import computes_int8, packs
+from smolvla_ros.policy.smolvla.acceleration import supports_int8, supports_packed_weights
 from smolvla_ros.policy.smolvla.compilation import Stages
-from smolvla_ros.policy.smolvla.linear import Int8Linear, Linear, PackedLinear, stack
+from smolvla_ros.policy.smolvla.linear import Int8Linear, Linear, PackedLinear, concatenate
 
 from .test_golden import inputs
 
 Load = Callable[..., SmolVLA]
 Tensors = Mapping[str, torch.Tensor]
 
-packing = pytest.mark.skipif(not packs(), reason="torch without oneDNN for this CPU")
-int8 = pytest.mark.skipif(not computes_int8(), reason="this CPU has no 8-bit products")
+packing = pytest.mark.skipif(not supports_packed_weights(), reason="torch without oneDNN for this CPU")
+int8 = pytest.mark.skipif(not supports_int8(), reason="this CPU has no 8-bit products")
 
 
 def normalized(policy: SmolVLA, name: str, tensors: Tensors, **changes: Any) -> torch.Tensor:
@@ -69,7 +69,7 @@ def test_cameras_seen_side_by_side_look_as_they_do_one_after_the_other(
     policy = load("float32")
     torch.set_num_threads(2)
     at_once = normalized(policy, "basic", tensors)
-    monkeypatch.setattr(network, "side_by_side", lambda work, items: [work(item) for item in items])
+    monkeypatch.setattr(network, "parallel_map", lambda work, items: [work(item) for item in items])
     one_by_one = normalized(policy, "basic", tensors)
     torch.testing.assert_close(at_once, one_by_one, rtol=0, atol=1e-6)
 
@@ -99,7 +99,7 @@ def test_on_a_cpu_every_layer_of_the_large_parts_is_packed(
 def test_int8_is_refused_where_the_cpu_cannot_multiply_it(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(smolvla_policy, "computes_int8", lambda: False)
+    monkeypatch.setattr(smolvla_policy, "supports_int8", lambda: False)
     with pytest.raises(ValueError, match="'int8' needs a CPU with 8-bit products"):
         load("int8")
 
@@ -142,7 +142,7 @@ def test_eight_bits_give_the_bias_for_zeros_and_zeros_for_a_layer_of_zeros() -> 
 def test_stacked_layers_put_out_the_same_side_by_side() -> None:
     first, second = random_linear(3, 12, 4), random_linear(4, 12, 9)
     x = torch.randn(5, 12)
-    torch.testing.assert_close(stack([first, second])(x), torch.cat([first(x), second(x)], dim=1))
+    torch.testing.assert_close(concatenate([first, second])(x), torch.cat([first(x), second(x)], dim=1))
 
 
 def test_dropped_padding_changes_no_action(load: Load, tensors: Tensors) -> None:
@@ -158,7 +158,7 @@ def test_the_stages_compile_as_one_graph_each_and_give_the_same(
     dtype: str, load: Load, tensors: Tensors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The graph is captured as for a GPU and run by torch; what a GPU's compiler makes of it takes a GPU to see.
-    monkeypatch.setattr("smolvla_ros.policy.smolvla.acceleration.packs", lambda: False)
+    monkeypatch.setattr("smolvla_ros.policy.smolvla.acceleration.supports_packed_weights", lambda: False)
     policy = load(dtype)
     policy._keeps_padding = True
     expected = normalized(policy, "basic", tensors)

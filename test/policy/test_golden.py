@@ -100,7 +100,7 @@ def test_what_happens_on_the_way_is_that_of_the_reference(
             "prefix_att_mask": prefix.starts_block,
             "prefix_position_ids": prefix.positions,
         }
-        keys, values = network.read_prefix(prefix)
+        keys, values = network.prefix_keys_values(prefix)
         found |= {f"cache_k.{index}": key for index, key in enumerate(keys)}
         found |= {f"cache_v.{index}": value for index, value in enumerate(values)}
         noise = tensors["basic.noise"]

@@ -17,10 +17,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from smolvla_ros.feature_statistics import MODE_STATISTICS
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint.files import CheckpointError
 from smolvla_ros.policy.checkpoint.processing import Processors, fit_image
-from smolvla_ros.policy.checkpoint.statistics import MODE_STATISTICS
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
 from .conftest import GOLDEN, MakeCheckpoint, Tensors, alter, golden_buffers, save_without_processors

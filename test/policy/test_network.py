@@ -15,7 +15,14 @@ from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint.config import BackboneConfig, SmolVLAConfig
 from smolvla_ros.policy.checkpoint.files import Json
 from smolvla_ros.policy.smolvla.network import Network
-from smolvla_ros.policy.smolvla.transformer import as_read, attend, block_mask, hide, rotate, rotation
+from smolvla_ros.policy.smolvla.transformer import (
+    attend,
+    attention_bias,
+    attention_layout,
+    block_mask,
+    rotate,
+    rotation,
+)
 from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -79,7 +86,9 @@ def test_time_embedding_is_that_of_the_reference(tensors: Mapping[str, torch.Ten
 
 def test_a_query_that_may_look_at_nothing_gets_no_nan() -> None:
     x = torch.randn(1, 2, 4, 8)
-    assert torch.isfinite(attend(x, *as_read(x, x), hide(torch.zeros(1, 2, 2, dtype=torch.bool)))).all()
+    assert torch.isfinite(
+        attend(x, *attention_layout(x, x), attention_bias(torch.zeros(1, 2, 2, dtype=torch.bool)))
+    ).all()
 
 
 def test_actions_do_not_see_later_actions(policy: SmolVLA) -> None:
@@ -89,7 +98,7 @@ def test_actions_do_not_see_later_actions(policy: SmolVLA) -> None:
             [torch.zeros(1, 3, 64, 64)], [True], torch.ones(1, 3, dtype=torch.int64), torch.ones(1, 3).bool(),
             torch.zeros(1, 32),
         )  # fmt: skip
-        context = network.context(prefix, *network.read_prefix(prefix))
+        context = network.context(prefix, *network.prefix_keys_values(prefix))
         time = network.embed_times([0.5])[0]
         before = torch.randn(1, 50, 32, generator=torch.Generator().manual_seed(0))
         after = before.clone()
@@ -111,5 +120,7 @@ def test_padding_of_the_prompt_changes_nothing(count: int, policy: SmolVLA) -> N
             valid = torch.arange(5 + padding)[None] < 5
             images = [torch.full((1, 3, 64, 64), 0.2)] * count
             prefix = network.embed_prefix(images, [True] * count, tokens, valid, torch.zeros(1, 32))
-            results.append(network.sample(network.context(prefix, *network.read_prefix(prefix)), noise))
+            results.append(
+                network.sample(network.context(prefix, *network.prefix_keys_values(prefix)), noise)
+            )
     torch.testing.assert_close(*results, atol=1e-5, rtol=0)

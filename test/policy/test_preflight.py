@@ -15,7 +15,13 @@ import pytest
 import yaml
 
 from smolvla_ros.finding import Finding
-from smolvla_ros.policy.preflight.preflight import Expectations, Report, Setup, Statistics, preflight
+from smolvla_ros.policy.preflight.preflight import (
+    Expectations,
+    FeatureStatistics,
+    PreflightReport,
+    RobotSetup,
+    preflight,
+)
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import UNIT_TEXT, Unit, load_calibration
 
@@ -43,8 +49,10 @@ RADIANS = {name: [*(v / 57.3 for v in values[:5]), values[5]] for name, values i
 OLD = {"mean": [-3, 112, 95, 55, -27, 14], "std": [26.4, 52.4, 49.9, 37.0, 59.4, 19.0]}
 
 
-def statistics(values: Mapping[str, Sequence[float]], mode: str = "MEAN_STD") -> Statistics:
-    return Statistics({name: np.array(v, np.float32) for name, v in values.items()}, mode, "stats.json")
+def statistics(values: Mapping[str, Sequence[float]], mode: str = "MEAN_STD") -> FeatureStatistics:
+    return FeatureStatistics(
+        {name: np.array(v, np.float32) for name, v in values.items()}, "stats.json", mode
+    )
 
 
 def expectations(data: Mapping[str, Sequence[float]] = DEGREES, **changes: Any) -> Expectations:
@@ -62,11 +70,11 @@ def expectations(data: Mapping[str, Sequence[float]] = DEGREES, **changes: Any) 
     return Expectations(**{**values, **changes})
 
 
-def check(expected: Expectations, **changes: Any) -> Report:
-    return preflight(expected, Setup(**{"robot": ROBOT, "calibration": CALIBRATION, **changes}))
+def check(expected: Expectations, **changes: Any) -> PreflightReport:
+    return preflight(expected, RobotSetup(**{"robot": ROBOT, "calibration": CALIBRATION, **changes}))
 
 
-def only(report: Report) -> Finding:
+def only(report: PreflightReport) -> Finding:
     [finding] = report.findings
     return finding
 
@@ -280,7 +288,7 @@ def test_units_of_the_older_calibration_can_be_confirmed_or_written_in_the_robot
 
 
 def test_without_statistics_the_units_are_to_be_confirmed() -> None:
-    none = Statistics({}, "IDENTITY", "none")
+    none = FeatureStatistics({}, "none")
     assert only(check(expectations(state=none, action=none))).severity == "warning"
     assert check(expectations(state=none, action=none), units="degrees").findings == ()
 

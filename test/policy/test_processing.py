@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 
+from smolvla_ros.feature_statistics import MODE_STATISTICS
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint.processing import Normalizer, fit_image, resize_with_pad
-from smolvla_ros.policy.checkpoint.statistics import MODE_STATISTICS
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 UNITS = json.loads((GOLDEN / "unit_cases.json").read_text())

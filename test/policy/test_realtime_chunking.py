@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A chunk goes on from the leftover that it is given, with the numbers of the reference (test/data/golden)."""
+"""A chunk goes on from the previous that it is given, with the numbers of the reference (test/data/golden)."""
 
 from __future__ import annotations
 
@@ -107,27 +107,29 @@ def test_the_pull_is_bounded_at_both_ends_of_the_flow() -> None:
     assert guidance_strengths([1.0, 0.5], 1.5).tolist() == [1.5, 1.5]
 
 
-def towards(leftover: torch.Tensor, **settings: Any) -> Guidance:
-    return Guidance.towards(leftover, GuidanceSettings(**settings), 50, 32, TIMES)
+def towards(previous: torch.Tensor, **settings: Any) -> Guidance:
+    return Guidance.towards(previous, GuidanceSettings(**settings), 50, 32, TIMES)
 
 
-def test_a_flow_that_stands_still_is_pulled_onto_the_leftover_where_it_is_followed() -> None:
-    leftover = torch.full((20, 6), 0.7)
-    guidance = towards(leftover, inference_delay=4, execution_horizon=10)
+def test_a_flow_that_stands_still_is_pulled_onto_the_previous_plan_where_it_is_followed() -> None:
+    previous = torch.full((20, 6), 0.7)
+    guidance = towards(previous, inference_delay=4, execution_horizon=10)
     x = torch.zeros(1, 50, 32)
     for step in range(10):
-        x = x - 0.1 * guidance.pull(torch.zeros_like(x), x, step)
-    assert torch.allclose(x[0, :4, :6], leftover[:4], atol=1e-3)
+        x = x - 0.1 * guidance.corrected_velocity(torch.zeros_like(x), x, step)
+    assert torch.allclose(x[0, :4, :6], previous[:4], atol=1e-3)
     assert (x[0, 4:10, :6].diff(dim=0) < 0).all()
     assert (x[0, 10:] == 0).all() and (x[0, :, 6:] == 0).all()
 
 
-def test_a_leftover_longer_than_a_chunk_is_cut_and_a_short_one_ends_the_horizon() -> None:
+def test_a_previous_plan_longer_than_a_chunk_is_cut_and_a_short_one_ends_the_horizon() -> None:
     rows = torch.arange(60.0)[:, None].expand(60, 6)
     long, whole = (towards(given, execution_horizon=60, schedule="ones") for given in (rows, rows[:50]))
-    assert torch.equal(long.leftover, whole.leftover) and torch.equal(long.weights, whole.weights)
+    assert torch.equal(long.previous_actions, whole.previous_actions) and torch.equal(
+        long.weights, whole.weights
+    )
     short = towards(rows[:5], execution_horizon=10, schedule="ones")
-    assert short.leftover.shape == (1, 50, 32) and short.weights.sum() == 5
+    assert short.previous_actions.shape == (1, 50, 32) and short.weights.sum() == 5
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], messag
         {"prefix": np.ones((30, 6)), "inference_delay": 4, "max_guidance_weight": 0.0},
         {"prefix": np.ones((30, 6)), "inference_delay": 0, "schedule": "zeros"},
     ],
-    ids=["no leftover", "an empty one", "no weight", "zeros from the start"],
+    ids=["no previous", "an empty one", "no weight", "zeros from the start"],
 )
 def test_without_anything_to_follow_the_chunk_is_the_plain_one(
     nothing: dict[str, Any], policy: SmolVLA, observation: dict[str, Any]
@@ -162,7 +164,7 @@ def test_without_anything_to_follow_the_chunk_is_the_plain_one(
     assert np.array_equal(policy.predict_chunk(**observation, seed=1, **nothing), plain)
 
 
-def test_a_guided_chunk_sets_in_on_the_leftover(policy: SmolVLA, observation: dict[str, Any]) -> None:
+def test_a_guided_chunk_sets_in_on_the_previous_plan(policy: SmolVLA, observation: dict[str, Any]) -> None:
     std = policy.processors.action.second.numpy()
     before = policy.predict_chunk(**observation, seed=1)
     plain = policy.predict_chunk(**observation, seed=2)
@@ -180,7 +182,7 @@ def test_a_guided_chunk_sets_in_on_the_leftover(policy: SmolVLA, observation: di
         (np.full((2, 6), "a"), "<U1"),
     ],
 )
-def test_a_leftover_of_another_robot_is_refused(
+def test_a_previous_plan_of_another_robot_is_refused(
     prefix: Any, message: str, policy: SmolVLA, observation: dict[str, Any]
 ) -> None:
     with pytest.raises(PolicyError, match=message):

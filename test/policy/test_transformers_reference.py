@@ -162,7 +162,7 @@ def test_a_prefix_becomes_the_same_keys_and_values(pair: Pair) -> None:
     cache = pair.theirs.text_model(
         inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=True
     ).past_key_values
-    keys, values = pair.ours.read_prefix(Prefix(embeddings, valid, starts_block, positions))
+    keys, values = pair.ours.prefix_keys_values(Prefix(embeddings, valid, starts_block, positions))
     assert len(keys) == LAYERS
     for layer, (key, value) in enumerate(zip(keys, values, strict=True)):
         expected = cache.layers[layer]

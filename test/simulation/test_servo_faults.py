@@ -17,8 +17,8 @@ from smolvla_ros.arm.feetech import FeetechBus, NoAnswerError, PortError
 from smolvla_ros.arm.registers import ServoFault
 from smolvla_ros.settings import SettingError
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
+from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.simulation.servo import EmulatedServo
-from smolvla_ros.simulation.servo_faults import LineFaults
 from smolvla_ros.units import MotorCalibration
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
-from smolvla_ros.simulation.servo_faults import LineFaults
+from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.units import load_calibration, save_calibration
 
 ROOT = Path(__file__).parents[2]

@@ -18,8 +18,8 @@ import pytest
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.arm.motor_setup import set_id_and_baud_rate
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
+from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.simulation.servo import EmulatedServo
-from smolvla_ros.simulation.servo_faults import LineFaults
 from smolvla_ros.units import load_calibration
 
 from ..conftest import installed
@@ -46,7 +46,7 @@ def connect(arm: EmulatedArm, *names: str) -> None:
 def connect_alone(arm: EmulatedArm, name: str, **values: int) -> EmulatedServo:
     """Connect one servo alone, with these registers in its EEPROM."""
     connect(arm, name)
-    with closing(FeetechBus(arm.port)) as servo_bus, servo_bus.patient():
+    with closing(FeetechBus(arm.port)) as servo_bus, servo_bus.long_timeouts():
         servo_bus.open()
         servo_bus.write(FACTORY_ID, "Lock", 0)
         for register, value in values.items():

@@ -113,7 +113,7 @@ class SmolVLAConfig:
             },
         )
 
-    def attends_to_itself(self, layer: int) -> bool:
+    def is_self_attention(self, layer: int) -> bool:
         """Whether this layer of the action expert sees the actions too, or only the prefix."""
         return self.self_attn_every_n_layers > 0 and layer % self.self_attn_every_n_layers == 0
 

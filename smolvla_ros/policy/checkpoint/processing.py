@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name torch users know
 from torch import Tensor
 
+from smolvla_ros.feature_statistics import MODE_STATISTICS, FeatureStatistics
+from smolvla_ros.image import fitted_size
 from smolvla_ros.policy.checkpoint.config import ACTION, STATE, SmolVLAConfig
 from smolvla_ros.policy.checkpoint.files import Checkpoint, CheckpointError
 from smolvla_ros.policy.checkpoint.pipeline_steps import (
@@ -31,12 +33,10 @@ from smolvla_ros.policy.checkpoint.pipeline_steps import (
 )
 from smolvla_ros.policy.checkpoint.statistics import (
     IMAGE_SHAPE,
-    MODE_STATISTICS,
     NOT_NORMALISED,
-    FeatureStatistics,
-    Place,
+    RequiredStatistics,
     StatisticsChoice,
-    Wanted,
+    StatisticsFile,
     find_statistics,
 )
 from smolvla_ros.policy.checkpoint.tokenization import TokenizerSettings
@@ -58,10 +58,9 @@ def fit_image(image: Tensor, size: int, normalizer: Normalizer | None = None) ->
 
 def resize_with_pad(image: Tensor, width: int, height: int) -> Tensor:
     """Scale (B, C, H, W) to fit, bilinear without antialiasing; zeros fill up the left and the top."""
-    ratio = max(image.shape[3] / width, image.shape[2] / height)
-    size = (max(int(image.shape[2] / ratio), 1), max(int(image.shape[3] / ratio), 1))
-    x = F.interpolate(image, size=size, mode="bilinear", align_corners=False)
-    return F.pad(x, (width - size[1], 0, height - size[0], 0))
+    fitted_width, fitted_height = fitted_size(image.shape[3], image.shape[2], width, height)
+    x = F.interpolate(image, size=(fitted_height, fitted_width), mode="bilinear", align_corners=False)
+    return F.pad(x, (width - fitted_width, 0, height - fitted_height, 0))
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,11 @@ class Normalizer:
     adds_eps: bool = False
 
     @classmethod
-    def of(cls, mode: str, eps: float, statistics: FeatureStatistics, adds_eps: bool = False) -> Normalizer:
-        needed = MODE_STATISTICS[mode]
+    def of(cls, statistics: FeatureStatistics, eps: float, adds_eps: bool = False) -> Normalizer:
+        needed = MODE_STATISTICS[statistics.mode]
         nothing = torch.zeros(0)
         first, second = (torch.tensor(statistics.values[k]) for k in needed) if needed else (nothing, nothing)
-        return cls(mode, eps, first, second, adds_eps)
+        return cls(statistics.mode, eps, first, second, adds_eps)
 
     def to(self, device: torch.device) -> Normalizer:
         return replace(self, first=self.first.to(device), second=self.second.to(device))
@@ -121,7 +120,7 @@ class Processors:
     images: Mapping[str, Normalizer]  # by full image key; those that are not normalised are left out
     state_statistics: FeatureStatistics
     action_statistics: FeatureStatistics
-    state_file: Place | None  # all that the preprocessor's has; older checkpoints have none
+    state_file: StatisticsFile | None  # all that the preprocessor's has; older checkpoints have none
 
     @classmethod
     def load(
@@ -150,7 +149,7 @@ class Processors:
             modes = {feature: replace(entry, mode="IDENTITY") for feature, entry in modes.items()}
         statistics = _statistics(checkpoint, config, weights, choice, modes)
         normalizers = {
-            feature: Normalizer.of(entry.mode, entry.eps, statistics[feature], entry.adds_eps)
+            feature: Normalizer.of(statistics[feature], entry.eps, entry.adds_eps)
             for feature, entry in modes.items()
         }
         state, action = (normalizers.pop(feature) for feature in (STATE, ACTION))
@@ -173,7 +172,7 @@ class Normalization:
     mode: str
     eps: float = 1e-8
     adds_eps: bool = True
-    state_file: Place | None = None
+    state_file: StatisticsFile | None = None
 
 
 def _modes(
@@ -189,7 +188,7 @@ def _modes(
     eps = config.get("eps", float, 1e-8)
     name = pipeline.state_file(step)
     remedy = f"it holds the statistics of step {step!r} in {pipeline.where}"
-    place = None if name is None else Place.state_file(checkpoint.file(name, remedy))
+    place = None if name is None else StatisticsFile.state_file(checkpoint.file(name, remedy))
     modes = {}
     for feature in features:
         if feature in (STATE, ACTION) or feature in listed.values:
@@ -227,7 +226,7 @@ def _statistics(
         return dict.fromkeys(modes, FeatureStatistics({}, "none: normalization='identity'"))
     shapes = {STATE: (config.state_dim,), ACTION: (config.action_dim,)}
     wanted = [
-        Wanted(feature, shapes.get(feature, IMAGE_SHAPE), entry.mode, entry.state_file)
+        RequiredStatistics(feature, shapes.get(feature, IMAGE_SHAPE), entry.mode, entry.state_file)
         for feature, entry in modes.items()
         if feature in shapes or entry.mode != "IDENTITY"
     ]
@@ -235,9 +234,9 @@ def _statistics(
     found = find_statistics(
         checkpoint.name,
         wanted,
-        Place.buffers(weights, features),
+        StatisticsFile.buffers(weights, features),
         choice.dataset,
-        Place.stats_json(choice.stats, features) if choice.stats else None,
+        StatisticsFile.stats_json(choice.stats, features) if choice.stats else None,
     )
     not_normalised = dict.fromkeys(modes, FeatureStatistics({}, NOT_NORMALISED))
     return not_normalised | dict(zip(features, found, strict=True))

@@ -21,42 +21,26 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.feature_statistics import MODE_STATISTICS, FeatureStatistics
 from smolvla_ros.policy.checkpoint.files import CheckpointError, Json, open_tensors
 
 logger = logging.getLogger(__name__)
 
-Values = npt.NDArray[np.float32]
-Features = dict[str, dict[str, Values]]  # feature -> statistic ("mean", "std", "min" ...) -> values
-
-# Mode of normalisation -> the statistics it needs. The last three map their two statistics to -1 and 1.
-MODE_STATISTICS = {
-    "IDENTITY": (),
-    "MEAN_STD": ("mean", "std"),
-    "MIN_MAX": ("min", "max"),
-    "QUANTILES": ("q01", "q99"),
-    "QUANTILE10": ("q10", "q90"),
-}
+FloatArray = npt.NDArray[np.float32]
+Features = dict[str, dict[str, FloatArray]]  # feature -> statistic ("mean", "std", "min" ...) -> values
 
 BUFFER_MODULES = ("normalize_targets.", "normalize_inputs.", "unnormalize_outputs.")  # a later one wins
 BUFFER = re.compile(r"[a-z_]+\.(?:(?P<dataset>.+)_)?buffer_(?P<feature>[^.]+)\.(?P<name>\w+)")
 OF_DATASET = re.compile(r"(?P<dataset>.+)\.buffer\.(?P<feature>observation\..+|action)\.(?P<name>\w+)")
 IMAGE_SHAPE = (3, 1, 1)  # of the statistics of images, one value a colour; their images are in 0..1
 NOT_NORMALISED = "not normalised"  # as the source of statistics that nobody needs
-
-
-@dataclass(frozen=True)
-class FeatureStatistics:
-    """The statistics of one feature: those present, by name ("mean", "std", "q01" ...), in the feature's shape."""
-
-    values: Mapping[str, Values]
-    source: str  # in words: file and dataset
 
 
 @dataclass(frozen=True)
@@ -77,7 +61,7 @@ class StatisticsChoice:
 
 
 @dataclass(frozen=True)
-class Place:
+class StatisticsFile:
     """A file with statistics: of the checkpoint as such, and of datasets by name."""
 
     path: Path
@@ -85,7 +69,7 @@ class Place:
     datasets: dict[str, Features] = field(default_factory=dict)
 
     @classmethod
-    def state_file(cls, path: Path) -> Place:
+    def state_file(cls, path: Path) -> StatisticsFile:
         """The state file of a LeRobot processor: `<feature>.<statistic>`, or `<dataset>.buffer.` before it."""
         place = cls(path)
         with open_tensors(path) as file:
@@ -93,13 +77,13 @@ class Place:
                 match = OF_DATASET.fullmatch(key)
                 feature, _, name = key.rpartition(".")
                 if match:
-                    place._keep(file.read(key).numpy(), match["name"], match["feature"], match["dataset"])
+                    place._add(file.read(key).numpy(), match["name"], match["feature"], match["dataset"])
                 elif feature:
-                    place._keep(file.read(key).numpy(), name, feature)
+                    place._add(file.read(key).numpy(), name, feature)
         return place
 
     @classmethod
-    def buffers(cls, path: Path, features: Sequence[str]) -> Place:
+    def buffers(cls, path: Path, features: Sequence[str]) -> StatisticsFile:
         """What LeRobot 0.1 to 0.3 saved of `features` among the weights.
 
         The keys are `normalize_inputs.buffer_observation_state.mean`: in the feature's name `_` stands for `.`.
@@ -110,11 +94,11 @@ class Place:
                 for key in (key for key in file.keys if key.startswith(module)):
                     match = BUFFER.fullmatch(key)
                     if match and (feature := names.get(match["feature"])):
-                        place._keep(file.read(key).numpy(), match["name"], feature, match["dataset"])
+                        place._add(file.read(key).numpy(), match["name"], feature, match["dataset"])
         return place
 
     @classmethod
-    def stats_json(cls, path: Path, features: Sequence[str]) -> Place:
+    def stats_json(cls, path: Path, features: Sequence[str]) -> StatisticsFile:
         """What a LeRobot dataset's meta/stats.json has of `features`."""
         place = cls(path)
         if not path.is_file():
@@ -127,14 +111,14 @@ class Place:
             for name in (name for name in statistics.values if name != "count"):
                 values = statistics.get(name, list)
                 try:
-                    place._keep(np.array(values, dtype=np.float32), name, feature)
+                    place._add(np.array(values, dtype=np.float32), name, feature)
                 except (TypeError, ValueError) as error:
                     raise CheckpointError(
                         f"{statistics.where}: {name!r} is {values}, expected numbers"
                     ) from error
         return place
 
-    def _keep(self, values: Values, name: str, feature: str, dataset: str | None = None) -> None:
+    def _add(self, values: FloatArray, name: str, feature: str, dataset: str | None = None) -> None:
         """Keep statistics that were ever set: LeRobot 0.1 to 0.3 fills those that were not with infinity."""
         if values.size and np.isposinf(values).all():
             return
@@ -147,7 +131,7 @@ class Place:
         source = self.path.name if dataset is None else f"{self.path.name}, dataset {dataset}"
         return FeatureStatistics(features.get(feature, {}), source)
 
-    def listed(self, wanted: Sequence[str]) -> str:
+    def describe(self, wanted: Sequence[str]) -> str:
         """What it has of the `wanted` features, for messages."""
         owners: dict[str, list[str]] = {}  # what they have -> who has it
         for owner, features in (("", self.features), *sorted(self.datasets.items())):
@@ -159,13 +143,13 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequiredStatistics:
     """A feature whose statistics are looked for."""
 
     feature: str
     shape: tuple[int, ...]
     mode: str  # of normalisation, a key of MODE_STATISTICS
-    state_file: Place | None  # that of its processor
+    state_file: StatisticsFile | None  # that of its processor
 
     def complete(self, found: FeatureStatistics) -> bool:
         return bool(found.values) and all(name in found.values for name in MODE_STATISTICS[self.mode])
@@ -198,7 +182,7 @@ class Wanted:
                     f"statistics"
                 )
         whole = {k: v for k, v in found.values.items() if v.shape == self.shape and np.isfinite(v).all()}
-        return FeatureStatistics(whole, found.source)
+        return FeatureStatistics(whole, found.source, self.mode)
 
     def __str__(self) -> str:
         return f"{self.feature} ({', '.join(MODE_STATISTICS[self.mode])})"
@@ -213,7 +197,11 @@ class Candidate:
 
 
 def find_statistics(
-    checkpoint: str, wanted: Sequence[Wanted], buffers: Place, dataset: str | None, stats: Place | None
+    checkpoint: str,
+    wanted: Sequence[RequiredStatistics],
+    buffers: StatisticsFile,
+    dataset: str | None,
+    stats: StatisticsFile | None,
 ) -> list[FeatureStatistics]:
     """The statistics of each wanted feature; raises CheckpointError with the choices if there are none.
 
@@ -245,7 +233,7 @@ def find_statistics(
 
 
 def _candidates(
-    feature: str, places: Sequence[Place], dataset: str | None, stats: Place | None
+    feature: str, places: Sequence[StatisticsFile], dataset: str | None, stats: StatisticsFile | None
 ) -> list[Candidate]:
     """In the order in which they count; the last place is that of the buffers."""
     own = [Candidate("checkpoint", place.of(feature, None)) for place in places]
@@ -255,7 +243,10 @@ def _candidates(
 
 
 def _check_choice(
-    checkpoint: str, found: Sequence[tuple[Wanted, Candidate]], dataset: str | None, stats: Place | None
+    checkpoint: str,
+    found: Sequence[tuple[RequiredStatistics, Candidate]],
+    dataset: str | None,
+    stats: StatisticsFile | None,
 ) -> None:
     """Refuse a `dataset` that is not used, and a stats.json that contradicts what is."""
     owners = {candidate.owner for _, candidate in found}
@@ -281,15 +272,15 @@ def _check_choice(
         logger.info("%s has all its statistics (%s); %s says the same", checkpoint, sources, stats.path)
 
 
-def _equal(found: Values, given: Values) -> bool:
+def _equal(found: FloatArray, given: FloatArray) -> bool:
     """Up to float32 and the rounding of a JSON file."""
     return found.shape == given.shape and np.allclose(found, given, rtol=1e-5, atol=1e-5)
 
 
 def _choices(
     checkpoint: str,
-    want: Wanted,
-    places: Sequence[Place],
+    want: RequiredStatistics,
+    places: Sequence[StatisticsFile],
     features: Sequence[str],
     datasets: Sequence[str],
     chosen: str | None,
@@ -312,6 +303,6 @@ def _choices(
     return (
         f"{checkpoint} has no usable statistics of {want}; without them the policy would read the robot wrongly or "
         f"command standard scores for degrees. What there is: "
-        f"{'. '.join(place.listed(features) for place in places)}. Choose: "
+        f"{'. '.join(place.describe(features) for place in places)}. Choose: "
         f"{'; or '.join(remedies)}"
     )

@@ -104,14 +104,14 @@ def _same(key: str, name: str, _renames: Mapping[str, str]) -> bool:
 
 
 def _same_view(key: str, name: str, _renames: Mapping[str, str]) -> bool:
-    return view(key) is not None and view(key) == view(name)
+    return view_index(key) is not None and view_index(key) == view_index(name)
 
 
 def _alike(key: str, name: str, _renames: Mapping[str, str]) -> bool:
     return difflib.SequenceMatcher(None, key.lower(), name.lower()).ratio() >= ALIKE
 
 
-def view(name: str) -> int | None:
+def view_index(name: str) -> int | None:
     """Which of VIEWS a camera or image of this name shows."""
     return next((index for index, names in enumerate(VIEWS) if name.lower() in names), None)
 

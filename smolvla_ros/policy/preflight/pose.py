@@ -22,14 +22,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.feature_statistics import Values
 from smolvla_ros.finding import Finding
-from smolvla_ros.policy.preflight.unit_evidence import Values, extents
+from smolvla_ros.policy.preflight.unit_evidence import extents
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import UNIT_TEXT, CalibrationError, MotorCalibration
 
 DEFAULT_MAX_SIGMA = 6.0
 WARN_SIGMA = 4.0
-LEAST_STD = 5.0  # LeRobot units
+MIN_STD = 5.0  # LeRobot units
 BEYOND_LIMITS_RAD = (
     0.5  # arms are assembled and calibrated by hand; more than this beyond the URDF is no angle of theirs
 )
@@ -44,8 +45,8 @@ class JointPose:
     unit: str  # its UNIT_TEXT
     mean: float
     std: float
-    sigma: float  # |value - mean| / max(std, LEAST_STD)
-    was_there: bool  # the data's min and max are known, and they have been here
+    sigma: float  # |value - mean| / max(std, MIN_STD)
+    in_data_range: bool  # the data's min and max are known, and they have been here
 
     def __str__(self) -> str:
         seen = f"{self.mean:.1f} +- {self.std:.1f}"
@@ -70,10 +71,10 @@ def compare_pose(
         except CalibrationError:
             continue
         seen = [float(state[name][index]) for name in ("min", "max") if name in state]
-        was_there = len(seen) == 2 and seen[0] - LEAST_STD <= value <= seen[1] + LEAST_STD
-        sigma = abs(value - extent.mean) / max(extent.std, LEAST_STD)
+        in_data_range = len(seen) == 2 and seen[0] - MIN_STD <= value <= seen[1] + MIN_STD
+        sigma = abs(value - extent.mean) / max(extent.std, MIN_STD)
         unit = UNIT_TEXT[units.unit]
-        poses.append(JointPose(units.name, value + 0.0, unit, extent.mean, extent.std, sigma, was_there))
+        poses.append(JointPose(units.name, value + 0.0, unit, extent.mean, extent.std, sigma, in_data_range))
     return tuple(poses)
 
 
@@ -92,7 +93,7 @@ def check_pose(
     if beyond.max() > BEYOND_LIMITS_RAD:
         return _beyond_limits(robot, positions.tolist(), beyond.tolist())
     poses = compare_pose(robot, calibration, state, positions)
-    far = [pose for pose in poses if pose.sigma >= min(WARN_SIGMA, max_sigma) and not pose.was_there]
+    far = [pose for pose in poses if pose.sigma >= min(WARN_SIGMA, max_sigma) and not pose.in_data_range]
     if not far:
         return None
     farthest = max(far, key=lambda pose: pose.sigma)

@@ -15,35 +15,22 @@ from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
+from smolvla_ros.feature_statistics import MODE_STATISTICS, FeatureStatistics
 from smolvla_ros.finding import Finding
+from smolvla_ros.image import fitted_size
 from smolvla_ros.policy.preflight.camera_names import match_cameras, match_topics
 from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA, check_pose, compare_pose
-from smolvla_ros.policy.preflight.unit_evidence import Values, check_units, with_units
+from smolvla_ros.policy.preflight.unit_evidence import check_units, with_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.units import UNIT_TEXT, MotorCalibration
 
 if TYPE_CHECKING:
     from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
-SPREADS = {
-    "MEAN_STD": ("std",),
-    "MIN_MAX": ("min", "max"),
-    "QUANTILES": ("q01", "q99"),
-    "QUANTILE10": ("q10", "q90"),
-}
 UNMOVED = 1e-3  # LeRobot units; a servo's tick is 0.09 degrees, so a smaller spread is none
 RATE_TOLERANCE = 1.05
 PLAUSIBLE_FPS = (2.0, 250.0)  # of robot data; other figures are no frame rate
 SHOWN_STATISTICS = ("mean", "std", "min", "max")
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Of one feature: those that there are, (dim,) each, the mode of normalisation, and where they are from."""
-
-    values: Values
-    mode: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -56,8 +43,8 @@ class Expectations:
     state_dim: int
     action_dim: int
     chunk_size: int
-    state: Statistics
-    action: Statistics
+    state: FeatureStatistics
+    action: FeatureStatistics
     tokenizer: str
     fps: float | None = None  # of the training data; None: the checkpoint does not say
     renames: Mapping[str, str] = field(default_factory=dict)  # short image name -> image key
@@ -67,7 +54,6 @@ class Expectations:
         from smolvla_ros.policy.checkpoint.config import short_name  # here, because it imports torch
 
         config, processors = spec.config, spec.processors
-        state, action = processors.state_statistics, processors.action_statistics
         return cls(
             name=spec.name,
             image_keys=config.cameras,
@@ -75,8 +61,8 @@ class Expectations:
             state_dim=config.state_dim,
             action_dim=config.action_dim,
             chunk_size=config.chunk_size,
-            state=Statistics(state.values, processors.state.mode, state.source),
-            action=Statistics(action.values, processors.action.mode, action.source),
+            state=processors.state_statistics,
+            action=processors.action_statistics,
             tokenizer=spec.tokenizer_name,
             fps=spec.fps,
             renames={short_name(old): short_name(new) for old, new in processors.rename.items()},
@@ -84,7 +70,7 @@ class Expectations:
 
 
 @dataclass(frozen=True)
-class Setup:
+class RobotSetup:
     """The robot's side. Empty or None: not known, and then not compared."""
 
     robot: RobotSpec
@@ -97,7 +83,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Report:
+class PreflightReport:
     """What a checkpoint and a robot are to each other: lines of text by subject, and what is wrong."""
 
     facts: Mapping[str, tuple[str, ...]]
@@ -108,7 +94,7 @@ class Report:
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
 
-def preflight(expected: Expectations, setup: Setup) -> Report:
+def preflight(expected: Expectations, setup: RobotSetup) -> PreflightReport:
     """Compare a checkpoint with a robot; raises RobotSpecError for a chosen camera that the robot file lacks."""
     robot = with_units(setup.robot, setup.units)
     match = match_cameras(expected.name, expected.image_keys, robot, setup.cameras, expected.renames)
@@ -147,7 +133,9 @@ def preflight(expected: Expectations, setup: Setup) -> Report:
             )
     found.append(_check_rate(expected, robot))
     findings = [finding for finding in found if finding]
-    return Report(facts, tuple(sorted(findings, key=lambda finding: finding.severity)))  # errors first
+    return PreflightReport(
+        facts, tuple(sorted(findings, key=lambda finding: finding.severity))
+    )  # errors first
 
 
 def check_dimensions(checkpoint: str, state_dim: int, action_dim: int, robot: RobotSpec) -> Finding | None:
@@ -164,7 +152,7 @@ def check_dimensions(checkpoint: str, state_dim: int, action_dim: int, robot: Ro
     )
 
 
-def _check_calibration(setup: Setup) -> Finding | None:
+def _check_calibration(setup: RobotSetup) -> Finding | None:
     try:
         setup.robot.units(setup.calibration)
     except RobotSpecError as error:
@@ -172,12 +160,14 @@ def _check_calibration(setup: Setup) -> Finding | None:
     return None
 
 
-def _check_spread(feature: str, statistics: Statistics, robot: RobotSpec) -> Finding | None:
+def _check_spread(feature: str, statistics: FeatureStatistics, robot: RobotSpec) -> Finding | None:
     """Values are divided by the spread: where it is nothing, a touch of the joint drowns all else."""
-    names = SPREADS.get(statistics.mode, ())
+    first, *names = MODE_STATISTICS[statistics.mode] or ("",)
     if not names:
         return None
-    spread = statistics.values[names[-1]] - (statistics.values[names[0]] if len(names) == 2 else 0)
+    spread = statistics.values[names[0]]
+    if names != ["std"]:
+        names, spread = [first, *names], spread - statistics.values[first]
     still = [joint.name for joint, value in zip(robot.joints, spread.tolist()) if value < UNMOVED]
     if not still:
         return None
@@ -223,21 +213,15 @@ def _cameras(
         if camera is None:
             rows.append([*row, "nothing", "", ""])
             continue
-        size = fitted_size(camera.width, camera.height, expected.image_size)
+        size = fitted_size(camera.width, camera.height, expected.image_size, expected.image_size)
         square = f"{expected.image_size}x{expected.image_size}"
         fitted = f"{camera.width}x{camera.height} becomes {size[0]}x{size[1]} of {square}"
         rows.append([*row, camera.name, topics[camera.name], fitted])
     renamed = tuple(f"its own rename: {old} -> {new}" for old, new in expected.renames.items())
-    return (*aligned(rows), *renamed)
+    return (*align_columns(rows), *renamed)
 
 
-def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:
-    """Width and height of an image after it is fitted into a square; the rest is black, at the left or top."""
-    ratio = max(width, height) / side
-    return max(int(width / ratio), 1), max(int(height / ratio), 1)
-
-
-def _statistics(statistics: Statistics, robot: RobotSpec) -> tuple[str, ...]:
+def _statistics(statistics: FeatureStatistics, robot: RobotSpec) -> tuple[str, ...]:
     shown = [name for name in SHOWN_STATISTICS if name in statistics.values]
     head = (
         f"{statistics.mode}, {statistics.source}"
@@ -251,10 +235,10 @@ def _statistics(statistics: Statistics, robot: RobotSpec) -> tuple[str, ...]:
         if columns
         else []
     )
-    return (head, *aligned([["", *shown], *rows], numbers=True)) if rows else (head,)
+    return (head, *align_columns([["", *shown], *rows], numbers=True)) if rows else (head,)
 
 
-def _units(robot: RobotSpec, setup: Setup) -> tuple[str, ...]:
+def _units(robot: RobotSpec, setup: RobotSetup) -> tuple[str, ...]:
     words = {joint.name: UNIT_TEXT[joint.unit] for joint in robot.joints}
     usual = max(words.values(), key=list(words.values()).count)
     said = ", ".join([usual, *(f"{name} {word}" for name, word in words.items() if word != usual)])
@@ -286,10 +270,13 @@ def _pose(
     poses = compare_pose(robot, calibration, expected.state.values, positions_rad)
     left_out = sorted(set(robot.joint_names) - {pose.name for pose in poses}, key=robot.joint_names.index)
     rows = [[p.name, f"{p.value:.1f}", p.unit, f"{p.sigma:.1f} sigma"] for p in poses]
-    return (*aligned(rows, numbers=True), *([f"not compared: {', '.join(left_out)}"] if left_out else []))
+    return (
+        *align_columns(rows, numbers=True),
+        *([f"not compared: {', '.join(left_out)}"] if left_out else []),
+    )
 
 
-def aligned(rows: Sequence[Sequence[str]], numbers: bool = False) -> tuple[str, ...]:
+def align_columns(rows: Sequence[Sequence[str]], numbers: bool = False) -> tuple[str, ...]:
     """Rows as lines with columns under each other; `numbers`: all but the first column to the right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return tuple(

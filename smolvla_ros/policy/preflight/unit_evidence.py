@@ -18,22 +18,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
-import numpy as np
-import numpy.typing as npt
-
+from smolvla_ros.feature_statistics import Values
 from smolvla_ros.finding import Finding, Severity
 from smolvla_ros.robot import JointSpec, RobotSpec
 from smolvla_ros.units import DEGREES_PER_RAD, MAX_TICK, OLD_CALIBRATION, UNIT_TEXT, MotorCalibration, Unit
 
-Values = Mapping[str, npt.NDArray[np.float32]]  # statistic -> (joints,)
 Bounds = tuple[float, float]
 
 GRIPPER_UNIT: Unit = "range_0_100"
 CONFIRMABLE: tuple[Unit, ...] = tuple(
     unit for unit in get_args(Unit) if unit != GRIPPER_UNIT
 )  # by the parameter `units`
-READINGS: dict[str, str] = {unit: UNIT_TEXT[unit] for unit in CONFIRMABLE}
-READINGS["radians"] = "radians"
+UNIT_NAMES: dict[str, str] = {unit: UNIT_TEXT[unit] for unit in CONFIRMABLE}
+UNIT_NAMES["radians"] = "radians"
 
 DEGREES_TOLERANCE = 20.0  # arms are calibrated by hand: the data's may have reached further than this one
 RANGE_TOLERANCE = 1.0  # clamped by LeRobot
@@ -43,7 +40,7 @@ CLAMPED = 0.01  # this near to 100, a value has been clamped ...
 CLAMPED_ENDS = 2  # ... if that is so often; one may lie there by chance
 IMPOSSIBLE, DOUBTFUL, FITS = 0, 1, 2
 SHOWN = 3  # misfits that a message names
-SAID = "said"
+CONFIGURED = "configured"
 REMEDIES: dict[str, str] = {
     unit: f"If the policy was trained so, set `unit: {unit}` of the arm's joints in the robot file"
     for unit in CONFIRMABLE
@@ -85,7 +82,7 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Reading:
+class UnitFit:
     """How well the statistics fit one unit; the worst joint counts."""
 
     rank: int
@@ -146,48 +143,48 @@ def check_units(
     """
     found = {feature: of_joints for feature, values in statistics.items() if (of_joints := extents(values))}
     if not found:
-        return None if confirmed else _ask("there are no statistics to tell the units from", robot)
-    readings = _readings(robot, calibration or {}, found)
-    said = readings.pop(SAID)
-    looks, best = max(readings.items(), key=lambda item: (item[1].rank, -item[1].beyond))
-    gripper = _misfit_grippers(robot, found)
-    if said.rank == IMPOSSIBLE or said.rank < best.rank or gripper:
+        return None if confirmed else _confirmation("there are no statistics to tell the units from", robot)
+    fits = _fits(robot, calibration or {}, found)
+    configured = fits.pop(CONFIGURED)
+    best_unit, best = max(fits.items(), key=lambda item: (item[1].rank, -item[1].beyond))
+    gripper = _gripper_misfits(robot, found)
+    if configured.rank == IMPOSSIBLE or configured.rank < best.rank or gripper:
         message, remedy = "the statistics are not in the gripper's unit", REMEDIES[""]
-        if said.rank == IMPOSSIBLE or said.rank < best.rank:
+        if configured.rank == IMPOSSIBLE or configured.rank < best.rank:
             likeness = "look like" if best.rank == FITS else "come nearest to"
-            message = f"the statistics {likeness} {READINGS[looks]}, but {_said(robot, confirmed)}"
-            remedy = REMEDIES[looks if best.rank > IMPOSSIBLE else ""]
-        evidence = "; ".join([*said.misfits[:SHOWN], *gripper[:1]])
+            message = f"the statistics {likeness} {UNIT_NAMES[best_unit]}, but {_configured_units(robot, confirmed)}"
+            remedy = REMEDIES[best_unit if best.rank > IMPOSSIBLE else ""]
+        evidence = "; ".join([*configured.misfits[:SHOWN], *gripper[:1]])
         severity: Severity = "warning" if confirmed else "error"
         return Finding(
             severity, "units", f"{message}: {evidence}", "" if confirmed else f"{remedy}. {OVERRULE}"
         )
     if confirmed:
         return None
-    if said.rank == DOUBTFUL:
-        nearer = f", come nearer to {READINGS[looks]}" if best.beyond < said.beyond else ""
-        evidence = "; ".join(said.misfits[:SHOWN])
-        return _ask(f"the statistics leave a doubt about the units{nearer}: {evidence}", robot)
-    alike = [READINGS[name] for name, reading in readings.items() if reading.rank == FITS]
-    return _ask(f"the statistics could as well be {' or '.join(alike)}", robot) if alike else None
+    if configured.rank == DOUBTFUL:
+        nearer = f", come nearer to {UNIT_NAMES[best_unit]}" if best.beyond < configured.beyond else ""
+        evidence = "; ".join(configured.misfits[:SHOWN])
+        return _confirmation(f"the statistics leave a doubt about the units{nearer}: {evidence}", robot)
+    alike = [UNIT_NAMES[name] for name, fit in fits.items() if fit.rank == FITS]
+    return _confirmation(f"the statistics could as well be {' or '.join(alike)}", robot) if alike else None
 
 
-def _readings(
+def _fits(
     robot: RobotSpec, calibration: Mapping[str, MotorCalibration], found: Mapping[str, Sequence[Extent]]
-) -> dict[str, Reading]:
-    """How the arm's statistics fit what the robot file says (SAID), and every unit that it does not say."""
+) -> dict[str, UnitFit]:
+    """How the arm's statistics fit what the robot file says (CONFIGURED), and every unit that it does not say."""
     arm = {index: joint for index, joint in enumerate(robot.joints) if joint.unit != GRIPPER_UNIT}
     observed = [
         (joint, name, of_joints[index]) for index, joint in arm.items() for name, of_joints in found.items()
     ]
     bounds = _bounds(tuple(arm.values()), calibration)
     units = {joint.name: joint.unit if joint.unit in bounds else "degrees" for joint in arm.values()}
-    bounds[SAID] = {name: bounds[unit][name] for name, unit in units.items()}
-    readings = {unit: _read(observed, of_joints) for unit, of_joints in bounds.items()}
-    if readings["radians"].rank == FITS:
+    bounds[CONFIGURED] = {name: bounds[unit][name] for name, unit in units.items()}
+    fits = {unit: _read(observed, of_joints) for unit, of_joints in bounds.items()}
+    if fits["radians"].rank == FITS:
         evidence = tuple(f"{joint.name} of {feature} is {extent}" for joint, feature, extent in observed)
-        other = Reading(IMPOSSIBLE, math.inf, evidence)
-        readings = {unit: reading if unit == "radians" else other for unit, reading in readings.items()}
+        other = UnitFit(IMPOSSIBLE, math.inf, evidence)
+        fits = {unit: fit if unit == "radians" else other for unit, fit in fits.items()}
     clamped = tuple(
         f"{joint.name} of {feature} ends at {end:.0f} exactly"
         for joint, feature, extent in observed
@@ -195,13 +192,13 @@ def _readings(
         if extent.measured and abs(abs(end) - 100) < CLAMPED
     )
     if len(clamped) >= CLAMPED_ENDS:
-        degrees = readings["degrees"]
-        readings["degrees"] = replace(
+        degrees = fits["degrees"]
+        fits["degrees"] = replace(
             degrees, rank=min(degrees.rank, DOUBTFUL), misfits=degrees.misfits + clamped
         )
-    if len(said := set(units.values())) == 1:
-        readings[SAID] = readings.pop(said.pop())
-    return readings
+    if len(configured := set(units.values())) == 1:
+        fits[CONFIGURED] = fits.pop(configured.pop())
+    return fits
 
 
 def _bounds(
@@ -219,17 +216,19 @@ def _bounds(
         "radians": dict.fromkeys(degrees, (-LARGEST_RADIANS, LARGEST_RADIANS)),
     }
     if set(OLD_CALIBRATION) & set(degrees):  # elsewhere it is the same as degrees
-        bounds["degrees_old_calibration"] = {name: _old(name, *ends) for name, ends in degrees.items()}
+        bounds["degrees_old_calibration"] = {
+            name: _old_calibration(name, *ends) for name, ends in degrees.items()
+        }
     return bounds
 
 
-def _old(name: str, low: float, high: float) -> Bounds:
+def _old_calibration(name: str, low: float, high: float) -> Bounds:
     sign, offset = OLD_CALIBRATION.get(name, (1.0, 0.0))
     ends = sign * low + offset, sign * high + offset
     return min(ends), max(ends)
 
 
-def _read(observed: Sequence[tuple[JointSpec, str, Extent]], bounds: Mapping[str, Bounds]) -> Reading:
+def _read(observed: Sequence[tuple[JointSpec, str, Extent]], bounds: Mapping[str, Bounds]) -> UnitFit:
     """How well what was observed, by joint and feature, fits the bounds of one unit."""
     rank, beyond, misfits = FITS, 0.0, []
     for joint, feature, extent in observed:
@@ -238,10 +237,10 @@ def _read(observed: Sequence[tuple[JointSpec, str, Extent]], bounds: Mapping[str
         if fit != FITS:
             rank, beyond = min(rank, fit), beyond + extent.beyond((low, high))
             misfits.append(f"{joint.name} of {feature} is {extent}, possible {low:.0f}..{high:.0f}")
-    return Reading(rank, beyond, tuple(misfits))
+    return UnitFit(rank, beyond, tuple(misfits))
 
 
-def _misfit_grippers(robot: RobotSpec, found: Mapping[str, Sequence[Extent]]) -> list[str]:
+def _gripper_misfits(robot: RobotSpec, found: Mapping[str, Sequence[Extent]]) -> list[str]:
     return [
         f"{joint.name} of {feature} is {of_joints[index]}, possible 0..100"
         for index, joint in enumerate(robot.joints)
@@ -250,17 +249,17 @@ def _misfit_grippers(robot: RobotSpec, found: Mapping[str, Sequence[Extent]]) ->
     ]
 
 
-def _said(robot: RobotSpec, confirmed: bool) -> str:
-    units = {READINGS[joint.unit]: joint.name for joint in robot.joints if joint.unit != GRIPPER_UNIT}
+def _configured_units(robot: RobotSpec, confirmed: bool) -> str:
+    units = {UNIT_NAMES[joint.unit]: joint.name for joint in robot.joints if joint.unit != GRIPPER_UNIT}
     return f"{'`units`' if confirmed else 'the robot file'} says {' and '.join(units)}"
 
 
-def _ask(message: str, robot: RobotSpec) -> Finding:
+def _confirmation(message: str, robot: RobotSpec) -> Finding:
     units = {joint.unit for joint in robot.joints if joint.unit != GRIPPER_UNIT}
     confirm = " or ".join(f"`units:={unit}`" for unit in CONFIRMABLE)
     return Finding(
         "warning",
         "units",
-        f"{message}; {_said(robot, False)}",
+        f"{message}; {_configured_units(robot, False)}",
         f"Confirm it: {confirm}" if len(units) == 1 else "",
     )

@@ -24,8 +24,8 @@ def accelerate(block: Block, device: torch.device, dtype: str) -> None:
     """
     if dtype == "native":
         return
-    packs_any = device.type == "cpu" and packs()
-    packed = packs_any and (dtype == "float32" or computes_bfloat16(device))
+    packs_any = device.type == "cpu" and supports_packed_weights()
+    packed = packs_any and (dtype == "float32" or supports_bfloat16(device))
     for module in block.module.modules():
         if isinstance(module, Projections | MLP | vision.Attention):
             module.fuse()
@@ -44,18 +44,22 @@ def weights_bytes(network: Network) -> int:
     return sum(weight.numel() * weight.element_size() for weight in (*network.parameters(), *packed))
 
 
-def packs() -> bool:
+def supports_packed_weights() -> bool:
     """Whether torch multiplies packed weights on this CPU."""
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return available and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def computes_int8() -> bool:
+def supports_int8() -> bool:
     """Whether the CPU multiplies 8-bit numbers: without VNNI it is no faster, and sums may overflow."""
-    return packs() and hasattr(torch.ops.onednn, "qlinear_pointwise") and torch.cpu._is_vnni_supported()
+    return (
+        supports_packed_weights()
+        and hasattr(torch.ops.onednn, "qlinear_pointwise")
+        and torch.cpu._is_vnni_supported()
+    )
 
 
-def computes_bfloat16(device: torch.device) -> bool:
+def supports_bfloat16(device: torch.device) -> bool:
     """GPUs do. CPUs are twice as fast as in float32 if they do, several times slower if they imitate it."""
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

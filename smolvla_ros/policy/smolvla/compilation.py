@@ -21,15 +21,15 @@ from smolvla_ros.policy.smolvla.network import Context, Network, Velocity
 
 @dataclass(frozen=True)
 class Stages:
-    """What is computed once for a chunk (`Network.see`), and once for each step (`Network.velocity`)."""
+    """What is computed once for a chunk (`Network.encode_prefix`), and once for each step (`Network.velocity`)."""
 
-    see: Callable[..., Context]
+    encode_prefix: Callable[..., Context]
     velocity: Velocity
 
     @classmethod
     def of(cls, network: Network) -> Stages:
         """As written."""
-        return cls(network.see, network.velocity)
+        return cls(network.encode_prefix, network.velocity)
 
     @classmethod
     def compiled(cls, network: Network, backend: str = "inductor") -> Stages:
@@ -41,28 +41,30 @@ class Stages:
         options: dict[str, Any] = {"fullgraph": True, "dynamic": False, "backend": backend}
         if backend == "inductor":
             options["mode"] = "reduce-overhead"
-        see = torch.compile(network.see, **options)
+        encode_prefix = torch.compile(network.encode_prefix, **options)
         velocity = torch.compile(network.velocity, **options)
 
-        def see_and_keep(*inputs: Any) -> Context:
+        def encode_and_copy(*inputs: Any) -> Context:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-            return _copied(see(*inputs))  # a graph's outputs are overwritten when a graph runs again
+            return _copied(
+                encode_prefix(*inputs)
+            )  # a graph's outputs are overwritten when a graph runs again
 
         def velocity_of_step(context: Context, x: Tensor, time: Tensor) -> Tensor:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             return velocity(context, x, time)
 
-        return cls(see_and_keep, velocity_of_step)
+        return cls(encode_and_copy, velocity_of_step)
 
 
 def _copied(context: Context) -> Context:
-    cross_hidden = context.cross_hidden
+    cross_attention_bias = context.cross_attention_bias
     return replace(
         context,
         keys=[key.clone() for key in context.keys],
         values=[value.clone() for value in context.values],
-        self_hidden=context.self_hidden.clone(),
-        cross_hidden=None if cross_hidden is None else cross_hidden.clone(),
+        self_attention_bias=context.self_attention_bias.clone(),
+        cross_attention_bias=None if cross_attention_bias is None else cross_attention_bias.clone(),
         self_rotation=(context.self_rotation[0].clone(), context.self_rotation[1].clone()),
         cross_rotation=(context.cross_rotation[0].clone(), context.cross_rotation[1].clone()),
     )

@@ -40,10 +40,10 @@ class PackedLinear(nn.Module):
         self.dtype = linear.weight.dtype
         self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), rows)
         self.bias = linear.bias
-        self._then = ("gelu", "tanh") if linear.gelu else ("none", "")
+        self._activation = ("gelu", "tanh") if linear.gelu else ("none", "")
 
     def forward(self, x: Tensor) -> Tensor:
-        name, algorithm = self._then
+        name, algorithm = self._activation
         out: Tensor = torch.ops.mkldnn._linear_pointwise(
             x.to(self.dtype), self.weight, self.bias, name, [], algorithm
         )
@@ -62,7 +62,7 @@ class Int8Linear(nn.Module):
         self.weight = torch.ops.onednn.qlinear_prepack(whole, [rows, weight.shape[1]])
         self.zero_points = torch.zeros(self.outputs, dtype=torch.int64)
         self.bias = None if linear.bias is None else linear.bias.detach().to(torch.float32)
-        self._then = ("gelu", "tanh") if linear.gelu else ("none", "")
+        self._activation = ("gelu", "tanh") if linear.gelu else ("none", "")
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
@@ -73,7 +73,7 @@ class Int8Linear(nn.Module):
         # To int8 and a flipped sign bit: four times faster than the conversion to uint8.
         whole = rows.to(torch.float32, copy=True).mul_(1.0 / scale).add_(zero - 128).round_()
         unsigned = whole.to(torch.int8).view(torch.uint8).bitwise_xor_(128)
-        name, algorithm = self._then
+        name, algorithm = self._activation
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
             unsigned,
             scale,
@@ -92,7 +92,7 @@ class Int8Linear(nn.Module):
         return y.view(*x.shape[:-1], self.outputs)
 
 
-def stack(linears: Sequence[Linear]) -> Linear:
+def concatenate(linears: Sequence[Linear]) -> Linear:
     """One layer that puts out what `linears`, which read the same, put out side by side."""
     first = linears[0]
     weight = torch.cat([linear.weight for linear in linears])

@@ -29,17 +29,17 @@ from smolvla_ros.policy.checkpoint.config import (
     TransformerConfig,
     expert_config,
 )
+from smolvla_ros.policy.smolvla.parallel import parallel_map
 from smolvla_ros.policy.smolvla.realtime_chunking import Guidance
-from smolvla_ros.policy.smolvla.side_by_side import side_by_side
 from smolvla_ros.policy.smolvla.transformer import (
     Layer,
     Layers,
     RMSNorm,
     Rotation,
-    as_read,
     attend,
+    attention_bias,
+    attention_layout,
     block_mask,
-    hide,
     rotate,
     rotation,
 )
@@ -73,10 +73,12 @@ class Prefix:
 class Context:
     """What the action expert looks at, the same in every step of the flow."""
 
-    keys: Sequence[Tensor]  # of each layer, as `as_read` makes them
+    keys: Sequence[Tensor]  # of each layer, as `attention_layout` makes them
     values: Sequence[Tensor]
-    self_hidden: Tensor  # what the actions may not look at, of prefix and actions; see `hide`
-    cross_hidden: Tensor | None  # of the prefix alone; None if nothing
+    self_attention_bias: (
+        Tensor  # what the actions may not look at, of prefix and actions; see `attention_bias`
+    )
+    cross_attention_bias: Tensor | None  # of the prefix alone; None if nothing
     self_rotation: Rotation  # actions are counted on from the prefix
     cross_rotation: Rotation  # actions are counted from 0
 
@@ -127,7 +129,7 @@ class Network(nn.Module):
         self.head_dim = backbone.text.head_dim
         self.batches_images = False  # all cameras at once: the same but for the order of sums
         self.image_start, self.image_end = tuple(image_start), tuple(image_end)
-        self.self_attention = tuple(config.attends_to_itself(layer) for layer in range(backbone.text.layers))
+        self.self_attention = tuple(config.is_self_attention(layer) for layer in range(backbone.text.layers))
         expert = expert_config(backbone.text, config.expert_width_multiplier)
         self.vision = VisionTower(backbone.vision)
         self.connector = Connector(backbone.vision, backbone.text.width)
@@ -181,13 +183,13 @@ class Network(nn.Module):
         for index, embedding in enumerate(embeddings):
             velocity = velocity_at(context, x, embedding)
             if guidance is not None:
-                velocity = guidance.pull(velocity, x, index)
+                velocity = guidance.corrected_velocity(velocity, x, index)
             x = x + self._step * velocity
         return x
 
     # See and read
 
-    def see(
+    def encode_prefix(
         self,
         images: Sequence[Tensor],
         image_valid: Sequence[bool],
@@ -203,7 +205,7 @@ class Network(nn.Module):
         prefix = self.embed_prefix(images, image_valid, tokens, tokens_valid, state)
         if not keeps_padding:
             prefix = prefix.without_padding()
-        return self.context(prefix, *self.read_prefix(prefix))
+        return self.context(prefix, *self.prefix_keys_values(prefix))
 
     def embed_prefix(
         self,
@@ -254,7 +256,7 @@ class Network(nn.Module):
             return seen
 
         if images[0].device.type == "cpu":
-            return side_by_side(look, images)
+            return parallel_map(look, images)
         return [look(image) for image in images]
 
     def _embed_ids(self, ids: Sequence[int], image: Tensor) -> Tensor:
@@ -262,10 +264,10 @@ class Network(nn.Module):
         embedded: Tensor = self.text.embed_tokens(tokens)
         return embedded.expand(image.shape[0], -1, -1)
 
-    def read_prefix(self, prefix: Prefix) -> tuple[list[Tensor], list[Tensor]]:
+    def prefix_keys_values(self, prefix: Prefix) -> tuple[list[Tensor], list[Tensor]]:
         """Run the language model over the prefix; keys (rotated) and values of every layer."""
         turn = rotation(prefix.positions, self.head_dim)
-        hidden = hide(block_mask(prefix.valid, prefix.starts_block))
+        bias = attention_bias(block_mask(prefix.valid, prefix.starts_block))
         keys, values = [], []
         x = prefix.embeddings
         for layer in self.text.layers:
@@ -273,19 +275,19 @@ class Network(nn.Module):
             keys.append(key)
             values.append(value)
             if layer is not self.text.layers[-1]:  # nobody looks at what the last layer puts out
-                x = layer.output(x, attend(query, *as_read(key, value), hidden))
+                x = layer.output(x, attend(query, *attention_layout(key, value), bias))
         return keys, values
 
     # Think and act
 
     def context(self, prefix: Prefix, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Context:
-        """What the action expert needs of a prefix; keys and values are those of `read_prefix`."""
+        """What the action expert needs of a prefix; keys and values are those of `prefix_keys_values`."""
         keys, values = list(keys), list(values)
         for index, layer in enumerate(self.expert.layers):
             if not self.self_attention[index]:  # re-projected, without rotating the keys again
                 seen = keys[index].flatten(2), values[index].flatten(2)
                 keys[index], values[index] = layer.self_attn.keys_values(*seen)
-            keys[index], values[index] = as_read(keys[index], values[index])
+            keys[index], values[index] = attention_layout(keys[index], values[index])
         valid = prefix.valid
         batch, actions = len(valid), self.config.chunk_size
         visible = valid[:, None, :].expand(batch, actions, -1)
@@ -294,8 +296,8 @@ class Network(nn.Module):
         return Context(
             keys=keys,
             values=values,
-            self_hidden=hide(torch.cat([visible, block_mask(ones, ones)], dim=2)),
-            cross_hidden=hide(visible) if prefix.padded else None,
+            self_attention_bias=attention_bias(torch.cat([visible, block_mask(ones, ones)], dim=2)),
+            cross_attention_bias=attention_bias(visible) if prefix.padded else None,
             self_rotation=rotation(valid.sum(dim=1, keepdim=True) + own, self.head_dim),
             cross_rotation=rotation(own, self.head_dim),
         )
@@ -306,15 +308,15 @@ class Network(nn.Module):
         for index, layer in enumerate(self.expert.layers):
             normed = layer.input_layernorm(h)
             keys, values = context.keys[index], context.values[index]
-            hidden = context.cross_hidden
+            bias = context.cross_attention_bias
             if self.self_attention[index]:
-                hidden = context.self_hidden
+                bias = context.self_attention_bias
                 queries, *own = layer.self_attn.queries_keys_values(normed, context.self_rotation)
-                own_keys, own_values = as_read(*own)
+                own_keys, own_values = attention_layout(*own)
                 keys, values = torch.cat([keys, own_keys], dim=3), torch.cat([values, own_values], dim=2)
             else:
                 queries = rotate(layer.self_attn.queries(normed), context.cross_rotation)
-            h = layer.output(h, attend(queries, keys, values, hidden))
+            h = layer.output(h, attend(queries, keys, values, bias))
         out: Tensor = self.action_out_proj(self.expert.norm(h).to(torch.float32))
         return out
 

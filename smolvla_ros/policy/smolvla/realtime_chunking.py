@@ -3,7 +3,7 @@
 """Real-time chunking: a new chunk sets in where the plan that is executed meanwhile will be.
 
 While a chunk is inferred the arm goes on with what is left of the last one. In every step of the flow the
-chunk under way is therefore pulled towards that leftover: fully where it will be executed before the new
+chunk under way is therefore pulled towards that previous_actions: fully where it will be executed before the new
 chunk is there (the first `inference_delay` rows), less and less after that, not at all from
 `execution_horizon` on. After Black et al., "Real-Time Execution of Action Chunking Flow Policies"
 (arXiv 2506.07339), in the form of LeRobot 0.4.4: there the Jacobian of the paper's correction is the
@@ -25,9 +25,9 @@ from smolvla_ros.policy.guidance_settings import GuidanceSettings
 
 @dataclass(frozen=True)
 class Guidance:
-    """The pull towards one leftover, constant over the flow; shapes depend on the checkpoint alone."""
+    """The pull towards one previous_actions, constant over the flow; shapes depend on the checkpoint alone."""
 
-    leftover: Tensor  # float32 (1, chunk, max_action_dim), normalised; zeros where there is none
+    previous_actions: Tensor  # float32 (1, chunk, max_action_dim), normalised; zeros where there is none
     weights: Tensor  # float32 (1, chunk, 1), 0..1: how much each row is followed
     times: Tensor  # float32 (steps,), of the flow: 1 is noise, 0 is actions
     strengths: Tensor  # float32 (steps,)
@@ -35,28 +35,28 @@ class Guidance:
     @classmethod
     def towards(
         cls,
-        leftover: Tensor,
+        previous_actions: Tensor,
         settings: GuidanceSettings,
         chunk_size: int,
         max_action_dim: int,
         times: Sequence[float],
     ) -> Guidance:
-        """`leftover`: normalised float32 (rows, action_dim), one row or more; beyond `chunk_size` it is cut."""
-        rows = leftover[:chunk_size]
+        """`previous_actions`: normalised float32 (rows, action_dim), one row or more; beyond `chunk_size` it is cut."""
+        rows = previous_actions[:chunk_size]
         padding = (0, max_action_dim - rows.shape[1], 0, chunk_size - len(rows))
         end = min(settings.execution_horizon, len(rows))
         weights = prefix_weights(settings.schedule, settings.inference_delay, end, chunk_size)
         return cls(
-            leftover=F.pad(rows, padding)[None],
-            weights=weights.to(leftover.device)[None, :, None],
-            times=torch.tensor(times, dtype=torch.float32, device=leftover.device),
-            strengths=guidance_strengths(times, settings.max_weight).to(leftover.device),
+            previous_actions=F.pad(rows, padding)[None],
+            weights=weights.to(previous_actions.device)[None, :, None],
+            times=torch.tensor(times, dtype=torch.float32, device=previous_actions.device),
+            strengths=guidance_strengths(times, settings.max_weight).to(previous_actions.device),
         )
 
-    def pull(self, velocity: Tensor, x: Tensor, step: int) -> Tensor:
-        """The velocity at x, bent towards the leftover; all (B, chunk, max_action_dim)."""
+    def corrected_velocity(self, velocity: Tensor, x: Tensor, step: int) -> Tensor:
+        """The velocity at x, bent towards the previous_actions; all (B, chunk, max_action_dim)."""
         actions = x - self.times[step] * velocity  # where the flow would end if it went straight on
-        missing = (self.leftover - actions) * self.weights
+        missing = (self.previous_actions - actions) * self.weights
         return velocity - self.strengths[step] * missing
 
 

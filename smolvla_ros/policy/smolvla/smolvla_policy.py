@@ -27,7 +27,7 @@ from smolvla_ros.policy.checkpoint.processing import Processors, fit_image
 from smolvla_ros.policy.checkpoint.tokenization import TaskTokenizer
 from smolvla_ros.policy.guidance_settings import GuidanceSettings
 from smolvla_ros.policy.policy import PolicyError
-from smolvla_ros.policy.smolvla.acceleration import computes_bfloat16, computes_int8, weights_bytes
+from smolvla_ros.policy.smolvla.acceleration import supports_bfloat16, supports_int8, weights_bytes
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.policy.smolvla.compilation import Stages
 from smolvla_ros.policy.smolvla.network import Network
@@ -121,8 +121,8 @@ class SmolVLA:
             raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
         target = _device(device)
         if dtype == "auto":
-            dtype = "bfloat16" if computes_bfloat16(target) else "float32"
-        if dtype == "int8" and not (target.type == "cpu" and computes_int8()):
+            dtype = "bfloat16" if supports_bfloat16(target) else "float32"
+        if dtype == "int8" and not (target.type == "cpu" and supports_int8()):
             raise ValueError(
                 f"dtype 'int8' needs a CPU with 8-bit products (VNNI), device {str(target)!r} has none; use 'auto'"
             )
@@ -186,7 +186,7 @@ class SmolVLA:
             start = self._noise(noise, seed)
             settings = self._settings(inference_delay, execution_horizon, schedule, max_guidance_weight)
             guidance = None if prefix is None else self._guidance(prefix, settings)
-            context = self._stages.see(
+            context = self._stages.encode_prefix(
                 inputs.images,
                 inputs.image_valid,
                 inputs.tokens,

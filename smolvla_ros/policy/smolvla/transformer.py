@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812  the name torch users know
 from torch import Tensor, nn
 
 from smolvla_ros.policy.checkpoint.config import TransformerConfig
-from smolvla_ros.policy.smolvla.linear import Linear, stack
+from smolvla_ros.policy.smolvla.linear import Linear, concatenate
 
 # SmolVLA was trained with this wavelength, not with the rope_theta of the language model (100000).
 MAX_WAVELENGTH = 10_000.0
@@ -45,7 +45,7 @@ class Projections(nn.Module):
     def __init__(self, config: TransformerConfig, kv_input: int | None) -> None:
         super().__init__()
         self.head_dim = config.head_dim
-        self.reads_itself = kv_input is None
+        self.is_self_attention = kv_input is None
         self.widths = [heads * config.head_dim for heads in (config.heads, config.kv_heads, config.kv_heads)]
         queries, keys, values = self.widths
         self.q_proj = Linear(config.width, queries, bias=False)
@@ -55,8 +55,8 @@ class Projections(nn.Module):
         self.qkv_proj: nn.Module | None = None
 
     def fuse(self) -> None:
-        if self.reads_itself:
-            self.qkv_proj = stack([self.q_proj, self.k_proj, self.v_proj])
+        if self.is_self_attention:
+            self.qkv_proj = concatenate([self.q_proj, self.k_proj, self.v_proj])
             del self.q_proj, self.k_proj, self.v_proj
 
     def queries_keys_values(self, x: Tensor, turn: Rotation) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,7 +92,7 @@ class MLP(nn.Module):
         self.gate_up_proj: nn.Module | None = None
 
     def fuse(self) -> None:
-        self.gate_up_proj = stack([self.gate_proj, self.up_proj])
+        self.gate_up_proj = concatenate([self.gate_proj, self.up_proj])
         del self.gate_proj, self.up_proj
 
     def forward(self, x: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ def block_mask(valid: Tensor, starts_block: Tensor) -> Tensor:
     return visible & valid[:, None, :] & valid[:, :, None]
 
 
-def hide(visible: Tensor) -> Tensor:
+def attention_bias(visible: Tensor) -> Tensor:
     """What `attend` adds to the scores for a mask (B, Q, K) of who may look at whom."""
     lowest = torch.finfo(
         torch.float32
@@ -160,26 +160,26 @@ def hide(visible: Tensor) -> Tensor:
     return torch.where(visible, 0.0, lowest)[:, None, None]
 
 
-def as_read(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def attention_layout(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values (B, K, kv_heads, d) as `attend` wants them."""
     return keys.to(torch.float32).permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> Tensor:
+def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
     """Grouped-query attention, (B, Q, heads * d).
 
-    queries (B, Q, heads, d); keys float32 (B, kv_heads, d, K); values (B, kv_heads, K, d); `hidden` from `hide`, or
-    None where all may look at all.
-    Scores and softmax are float32, the rest has the type of the values. A query that may look at nothing gets the
-    mean of all values; only padding does that, and nobody reads it.
+    queries (B, Q, heads, d); keys float32 (B, kv_heads, d, K); values (B, kv_heads, K, d); `bias` from
+    `attention_bias`, or None where every query attends to every key. Scores and softmax are float32, the rest has
+    the type of the values. A query that attends to no key gets the mean of all values; only padding does, and its
+    result is not used.
     """
     batch, count, heads, width = queries.shape
     kv_heads = keys.shape[1]
     groups = heads // kv_heads  # the query heads that share a key head stand side by side, as more rows of it
     q = queries.to(torch.float32).view(batch, count, kv_heads, groups, width).permute(0, 2, 3, 1, 4)
     scores = torch.matmul(q.reshape(batch, kv_heads, groups * count, width), keys) * width**-0.5
-    if hidden is not None:
-        scores = (scores.view(batch, kv_heads, groups, count, -1) + hidden).view(scores.shape)
+    if bias is not None:
+        scores = (scores.view(batch, kv_heads, groups, count, -1) + bias).view(scores.shape)
     probabilities = torch.softmax(scores, dim=-1).to(values.dtype)
     out = torch.matmul(probabilities, values).view(batch, kv_heads, groups, count, width)
     return out.permute(0, 3, 1, 2, 4).flatten(2)

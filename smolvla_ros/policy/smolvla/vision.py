@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812  the name torch users know
 from torch import Tensor, nn
 
 from smolvla_ros.policy.checkpoint.config import VisionConfig
-from smolvla_ros.policy.smolvla.linear import Linear, stack
+from smolvla_ros.policy.smolvla.linear import Linear, concatenate
 
 
 class Attention(nn.Module):
@@ -36,7 +36,7 @@ class Attention(nn.Module):
 
     def fuse(self) -> None:
         """Join queries, keys and values into one product."""
-        self.qkv_proj = stack([self.q_proj, self.k_proj, self.v_proj])
+        self.qkv_proj = concatenate([self.q_proj, self.k_proj, self.v_proj])
         del self.q_proj, self.k_proj, self.v_proj
 
     def forward(self, x: Tensor) -> Tensor:  # (B, patches, width), as is the result

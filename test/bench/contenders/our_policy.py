@@ -26,7 +26,7 @@ class Ours:
         self.weights_bytes = weights_bytes(network)
         self.policy.prepare = stopwatch.timed("preparation", self.policy.prepare)
         network.embed_prefix = stopwatch.timed("vision", network.embed_prefix)
-        network.read_prefix = stopwatch.timed("prefix", network.read_prefix)
+        network.prefix_keys_values = stopwatch.timed("prefix", network.prefix_keys_values)
         network.context = stopwatch.timed("prefix", network.context)
         sample = stopwatch.timed("denoise", network.sample)
 

@@ -62,7 +62,7 @@ class Inference:
             return None
         effect_ns = request.stamp_ns + round(self._latency_s * (1.0 + LATENCY_SPREAD) * NANOSECONDS)
         delay = steps_until(effect_ns, start_ns, self._step_ns) + 1
-        return Continuation(request.leftover(start_ns, self._step_ns), delay, delay + GUIDED_STEPS)
+        return Continuation(request.prefix_on_grid(start_ns, self._step_ns), delay, delay + GUIDED_STEPS)
 
     def chunk(self, request_id: int, positions: FloatArray, stamp_ns: int) -> ActionChunk:
         self._count += 1

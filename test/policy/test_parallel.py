@@ -9,7 +9,7 @@ import threading
 import pytest
 import torch
 
-from smolvla_ros.policy.smolvla.side_by_side import side_by_side
+from smolvla_ros.policy.smolvla.parallel import parallel_map
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,14 @@ def test_items_share_the_threads_evenly_and_the_rest_comes_after(
     threads: int, items: int, each: list[int]
 ) -> None:
     torch.set_num_threads(threads)
-    assert side_by_side(lambda _: torch.get_num_threads(), range(items)) == each
+    assert parallel_map(lambda _: torch.get_num_threads(), range(items)) == each
     assert torch.get_num_threads() == threads
 
 
 def test_items_are_worked_on_at_the_same_time() -> None:
     torch.set_num_threads(2)
     both = threading.Barrier(2, timeout=10)
-    assert sorted(side_by_side(lambda _: both.wait(), range(2))) == [0, 1]
+    assert sorted(parallel_map(lambda _: both.wait(), range(2))) == [0, 1]
 
 
 def test_results_are_in_the_order_of_the_items() -> None:
@@ -49,14 +49,14 @@ def test_results_are_in_the_order_of_the_items() -> None:
             second_done.set()
         return item
 
-    assert side_by_side(work, [0, 1]) == [0, 1]
+    assert parallel_map(work, [0, 1]) == [0, 1]
 
 
 @pytest.mark.parametrize("inference", [False, True])
 def test_work_is_recorded_for_gradients_only_where_the_caller_is(inference: bool) -> None:
     torch.set_num_threads(2)
     with torch.inference_mode(inference):
-        seen = side_by_side(lambda _: torch.is_inference_mode_enabled(), range(2))
+        seen = parallel_map(lambda _: torch.is_inference_mode_enabled(), range(2))
     assert seen == [inference, inference]
 
 
@@ -69,13 +69,13 @@ def test_error_of_one_item_is_raised_and_torch_has_its_threads_back() -> None:
         return item
 
     with pytest.raises(ValueError, match="item 1 does not fit"):
-        side_by_side(work, range(2))
+        parallel_map(work, range(2))
     assert torch.get_num_threads() == 2
 
 
 def test_thread_that_starts_later_has_all_of_torchs_threads() -> None:
     torch.set_num_threads(2)
-    side_by_side(lambda item: item, range(2))
+    parallel_map(lambda item: item, range(2))
     seen: list[int] = []
     later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
     later.start()

@@ -17,7 +17,7 @@ from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.observation import NANOSECONDS
 
 
-class Admission:
+class ChunkAdmission:
     """Checks chunks for one robot, and remembers what the newest one had seen."""
 
     def __init__(self, joint_names: tuple[str, ...]) -> None:
@@ -47,7 +47,7 @@ class Admission:
     ) -> None:
         """Raise ChunkError unless the chunk may be followed now; the arm stood still `held_ns` of its age."""
         name = f"chunk {chunk.chunk_id}"
-        if not state.plans:
+        if not state.accepts_chunks:
             raise ChunkError("not_asked", f"{name}: the executor is {state.name.lower()}")
         chunk.check(self._joint_names, now_ns, round(config.max_ahead_s * NANOSECONDS), held_ns)
         age_s = (now_ns - chunk.observation_stamp_ns) / NANOSECONDS

@@ -29,7 +29,7 @@ class MotionSettings(Protocol):
     def soft_start_s(self) -> float: ...
 
 
-class Follower:
+class CommandShaper:
     """The last command and the next one. Each control period: `follow` or `rest`."""
 
     def __init__(self, config: MotionSettings, robot: RobotSpec) -> None:
@@ -52,9 +52,9 @@ class Follower:
         self._target_rad: FloatArray | None = None  # what it followed; None while at rest or braking
         self._moving_since_ns: int | None = None  # set while it follows the plan
 
-    def start_doubt(self, positions_rad: FloatArray) -> str:
+    def start_problem(self, positions_rad: FloatArray) -> str:
         """Why no motion may begin at this pose, in words; empty when one may."""
-        return self._limiter.start_doubt(positions_rad)
+        return self._limiter.start_problem(positions_rad)
 
     def start_at(self, positions_rad: FloatArray) -> None:
         """Begin at this pose unless there is a last command already."""

@@ -18,7 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def side_by_side(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def parallel_map(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """What `work` makes of each of `items`, in their order; computed on the CPU.
 
     As many items at a time as torch's threads can be shared out to evenly; the rest after them. Raises what `work`

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fields of a config dataclass that say what they are: description, range, choices, changeable while running.
+"""Fields of a config dataclass with description, range, choices, and whether they may change while a node runs.
 
-A node's ROS parameters are made from its dataclass (`nodes/parameters.py`), so a setting is written once, and the core
-checks it the same way where there is no ROS.
+Each setting is written once. Its ROS parameter (`nodes/parameters.py`), launch argument (`suite/options.py`) and
+command line option (`suite/command_line.py`) are made of its field, and it is checked here, without ROS.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def setting(
     live: bool = False,
     reloads: bool = False,
 ) -> Any:
-    """A dataclass field with its description and bounds.
+    """A dataclass field with its description and bounds (inclusive).
 
-    live: may change while the node is configured. reloads: so may this; what the node runs on is then loaded anew.
+    live: may change while the node is configured. reloads: live, and a change makes the node load its policy again.
     """
     metadata = {
         "description": description,
@@ -41,6 +41,22 @@ def setting(
         "reloads": reloads,
     }
     return field(default=default, metadata=metadata)
+
+
+def option_for(name: str, *config_types: type[Any], when_empty: str = "") -> Any:
+    """A text field for a setting of these configs, the same one in all; empty by default, which means "not given".
+
+    Description and choices are those of the first config. when_empty: what "not given" means; by default the setting's
+    own default value.
+    """
+    [entry] = [entry for entry in dataclasses.fields(config_types[0]) if entry.name == name]
+    description, choices = entry.metadata["description"], entry.metadata["choices"]
+    if meaning := when_empty or entry.default:
+        description = f"{description}; empty: {meaning}"
+    if choices and "" not in choices:
+        choices = ("", *choices)
+    metadata = {"description": description, "choices": choices, "option_for": config_types}
+    return field(default="", metadata={**entry.metadata, **metadata})
 
 
 def check_settings(config: Any) -> None:

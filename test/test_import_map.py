@@ -24,6 +24,7 @@ FLOORS = (
     {"policy/smolvla"},
     {"policy/preflight"},
     {"policy/robot_policy", "policy"},
+    {"node_configs"},
     {"nodes"},
     {"suite"},
     {"demo"},
@@ -62,6 +63,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
 }
 WITHOUT_TORCH = (
     "policy/policy.py",
+    "policy/policy_config.py",
     "policy/scripted.py",
     "policy/robot_policy.py",
     "policy/preflight/preflight.py",

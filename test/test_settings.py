@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pytest
 
-from smolvla_ros.settings import SettingError, check_settings, setting
+from smolvla_ros.settings import SettingError, check_settings, option_for, setting
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,18 @@ def test_a_value_outside_its_bounds_is_named(rate_hz: float) -> None:
 def test_an_unknown_choice_lists_the_known_ones() -> None:
     with pytest.raises(SettingError, match="fusion: 'repalce' is not one of replace, linear_blend"):
         check_settings(Config(fusion="repalce"))
+
+
+@dataclass(frozen=True)
+class Options:
+    fusion: str = option_for("fusion", Config)
+
+
+def test_an_option_for_a_setting_has_its_description_and_choices_and_may_be_empty() -> None:
+    [entry] = fields(Options)
+    assert entry.metadata["description"] == "fusion; empty: replace"
+    assert entry.metadata["option_for"] == (Config,)
+    check_settings(Options())
+    check_settings(Options("linear_blend"))
+    with pytest.raises(SettingError, match="'repalce' is not one of"):
+        check_settings(Options("repalce"))

@@ -18,7 +18,7 @@ class ExecutorConfigError(ValueError):
 class ExecutorConfig(FusionSettings):
     """How the executor behaves; field names are those of its ROS parameters."""
 
-    mode: str = setting("disarmed", "state to start in", choices=("disarmed", "shadow", "armed"))
+    mode: str = setting("disarmed", "what the executor starts as", choices=("disarmed", "shadow", "armed"))
     rate_hz: float = setting(30.0, "joint commands per second", minimum=1.0, maximum=200.0)
     fusion: str = setting(
         "smooth", "how a new chunk and the present plan become one", choices=tuple(FUSIONS), live=True

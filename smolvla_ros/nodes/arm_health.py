@@ -5,66 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.arm.registers import fault_remedies
+from smolvla_ros.node_configs import ServoThresholds
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health
-from smolvla_ros.settings import SettingError, check_settings, setting
 
 if TYPE_CHECKING:
     from smolvla_ros.arm.arm_reading import ArmReading
 
 FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ServoThresholds:
-    """When a servo's state is worth a warning, and when it is an error."""
-
-    temperature_warn_c: float = setting(
-        50.0, "servo temperature for a warning", minimum=0.0, maximum=100.0, live=True
-    )
-    temperature_derate_c: float = setting(
-        55.0, "from here on a servo gets less torque, half of it in the end", minimum=0.0, maximum=100.0
-    )
-    temperature_stop_c: float = setting(
-        65.0,
-        "from here on the arm holds and obeys no command, until below temperature_derate_c; the servo itself "
-        "lets go at 70",
-        minimum=0.0,
-        maximum=100.0,
-    )
-    voltage_warn_v: float = setting(
-        4.8, "lowest supply without a warning; 10.5 suits 12 V servos", minimum=0.0, maximum=30.0, live=True
-    )
-    voltage_error_v: float = setting(
-        4.3, "lowest supply without an error; 9.5 suits 12 V servos", minimum=0.0, maximum=30.0, live=True
-    )
-    current_warn_a: float = setting(
-        1.5, "current of one servo for a warning", minimum=0.0, maximum=10.0, live=True
-    )
-    current_error_a: float = setting(
-        2.5, "current of one servo for an error", minimum=0.0, maximum=10.0, live=True
-    )
-    load_warn: float = setting(
-        0.8,
-        "share of its full drive for a warning; most overload themselves at 0.8",
-        minimum=0.0,
-        maximum=1.1,
-        live=True,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        if not self.temperature_derate_c < self.temperature_stop_c:
-            raise SettingError(
-                f"temperature_derate_c: {self.temperature_derate_c} must be below temperature_stop_c: "
-                f"{self.temperature_stop_c}"
-            )
 
 
 def judge(

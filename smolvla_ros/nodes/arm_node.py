@@ -19,22 +19,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from rclpy.executors import Executor
 
 from smolvla_ros.arm.arm_reading import ArmReading
-from smolvla_ros.arm.command_admission import ArmPose, BoolArray, CommandLimits, FloatArray
+from smolvla_ros.arm.command_admission import ArmPose, BoolArray, FloatArray
 from smolvla_ros.arm.derating import Derating
 from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError
 from smolvla_ros.arm.rest_pose import go_to_rest
 from smolvla_ros.arm.so100 import ArmError, So100Arm
 from smolvla_ros.arm.so100_config import So100Config
+from smolvla_ros.node_configs import ArmConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.arm_commands import LOG_PERIOD_S, ArmCommands
-from smolvla_ros.nodes.arm_health import ServoThresholds, judge
+from smolvla_ros.nodes.arm_health import judge
 from smolvla_ros.nodes.messages import joint_state_msg, servo_states_msg
 from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import (
@@ -47,61 +47,11 @@ from smolvla_ros.nodes.suite_node import (
     next_deadline_s,
 )
 from smolvla_ros.robot import Joints
-from smolvla_ros.settings import SettingError, setting
+from smolvla_ros.settings import SettingError
 from smolvla_ros.units import load_calibration
 
 SERVO_STATES_PERIOD_S = 0.2
 REOPEN_PERIOD_S = 1.0
-
-
-@dataclass(frozen=True)
-class ArmConfig(CommandLimits, ServoThresholds):
-    """Parameters of the arm node."""
-
-    robot: str = setting("", "robot file (config/so100.yaml): joints, servo ids, directions, limits")
-    port: str = setting("", "serial port of the servo bus, best as /dev/serial/by-id/...")
-    baudrate: int = setting(1_000_000, "baud rate of the servo bus", minimum=9600, maximum=1_000_000)
-    calibration: str = setting("", "LeRobot calibration JSON of this arm")
-    rate_hz: float = setting(50.0, "joint states per second", minimum=1.0, maximum=200.0)
-    retries: int = setting(3, "how often a servo is asked again before it is given up", minimum=0, maximum=20)
-    role: str = setting(
-        "follower",
-        "a follower obeys joint commands, a leader is moved by hand and only read",
-        choices=("follower", "leader"),
-    )
-    torque: bool = setting(
-        True, "hold and move while active; false: it goes limp and is guided by hand", live=True
-    )
-    max_step_rad: float = setting(
-        0.5,
-        "how far from its measured position a joint may be sent at once",
-        minimum=0.01,
-        maximum=2 * np.pi,
-    )
-    gripper_max_torque: float = setting(
-        0.5, "share of its torque that the gripper may use", minimum=0.05, maximum=1.0
-    )
-    gripper_max_current_a: float = setting(
-        1.625, "current at which the gripper protects itself", minimum=0.1, maximum=3.2
-    )
-    on_deactivate: str = setting(
-        "hold",
-        "what the arm does when the node stops: hold its pose with torque on, let go (it may fall), or go to "
-        "rest_pose_rad and let go there",
-        choices=("hold", "release", "rest_pose"),
-        live=True,
-    )
-    rest_pose_rad: tuple[float, ...] = setting(
-        (0.0, 0.15, -0.15, 0.7, 0.0, 0.2), "where the arm can let go and not drop, by joint of the robot file"
-    )
-    rest_speed_rad_s: float = setting(
-        0.8, "speed on the way to rest_pose_rad", minimum=0.05, maximum=3.0, live=True
-    )
-
-    @property
-    def holds(self) -> bool:
-        """Whether it holds its pose and obeys; else it is limp."""
-        return self.torque and self.role == "follower"
 
 
 class ArmNode(SuiteNode[ArmConfig]):

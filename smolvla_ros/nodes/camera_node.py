@@ -11,7 +11,6 @@ Several cameras are several of these nodes, each in its own namespace.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,6 +21,7 @@ from smolvla_ros.camera.folder import ImageFolder
 from smolvla_ros.camera.source import CameraError, CameraSource, ReopeningSource, size_notice
 from smolvla_ros.camera.usb import UsbCamera
 from smolvla_ros.camera.video import VideoFile
+from smolvla_ros.node_configs import CameraConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import camera_info_msg, compressed_image_msg, image_msg
 from smolvla_ros.nodes.rendered_camera import RenderedCamera
@@ -29,34 +29,7 @@ from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import CameraSpec
-from smolvla_ros.settings import check_settings, setting
 from smolvla_ros.wire import WireError, joints_from_msg
-
-
-@dataclass(frozen=True)
-class CameraConfig:
-    """Parameters of a camera node."""
-
-    robot: str = setting("", "robot file (config/so100.yaml): it says the camera's size, rate and frame")
-    camera: str = setting("", "name of this camera in the robot file, such as top or wrist")
-    source: str = setting(
-        "usb", "where the pictures come from", choices=("usb", "video", "folder", "rendered")
-    )
-    device: str = setting(
-        "",
-        "usb: /dev/v4l/by-id/... or /dev/video0; video: a file; folder: a folder of images; rendered: nothing",
-    )
-    rate_hz: float = setting(
-        0.0,
-        "frames per second; 0: the robot file's rate, and for a video its own",
-        minimum=0.0,
-        maximum=240.0,
-    )
-    jpeg_quality: int = setting(90, "quality of image_raw/compressed", minimum=1, maximum=100, live=True)
-    seed: int = setting(0, "rendered: seed of the sensor noise", minimum=0)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class CameraNode(SuiteNode[CameraConfig]):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import KeyValue
@@ -25,7 +24,7 @@ import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ChunkError
 from smolvla_ros.execution.arming import ArmingState, Outcome
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
-from smolvla_ros.execution.executor_config import ExecutorConfig
+from smolvla_ros.node_configs import ExecutorNodeConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.executor_outputs import CommandOutputs, PlanPreview
 from smolvla_ros.nodes.messages import chunk_request_msg, executor_state_msg
@@ -40,32 +39,11 @@ from smolvla_ros.nodes.suite_node import (
     load_robot,
     next_deadline_s,
 )
-from smolvla_ros.settings import setting
 from smolvla_ros.wire import WireError, chunk_from_msg, joints_from_msg
 
 STATE_PERIOD_S = 0.1
 REFUSAL_LOG_PERIOD_S = 2.0
 STOPPED = "stopped by service"
-
-
-@dataclass(frozen=True)
-class ExecutorNodeConfig(ExecutorConfig):
-    """Parameters of the executor node: those of the executor, the robot, the first task, and what it publishes."""
-
-    robot: str = setting("", "robot file (config/so100.yaml): joints and their limits")
-    task: str = setting("", "instruction to start with; later ones come on the topic `task`")
-    publish_joint_trajectory: bool = setting(
-        False, "mirror each command on `joint_trajectory`, for joint_trajectory_controller"
-    )
-    publish_position_commands: bool = setting(
-        False, "mirror each command on `position_commands`, for forward_command_controller"
-    )
-    realtime_priority: int = setting(
-        0,
-        "of the control loop (SCHED_FIFO, 1 .. 99); refused, it goes on without; 0: none",
-        minimum=0,
-        maximum=99,
-    )
 
 
 class ExecutorNode(SuiteNode[ExecutorNodeConfig]):

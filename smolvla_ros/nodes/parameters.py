@@ -1,9 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Config dataclass <-> ROS parameters: declare with description and range, read, check.
-
-The dataclass beside the code that uses it is the one place where a setting is written (see `settings.py`).
-"""
+"""The fields of a config dataclass as ROS parameters: declared with description and range, read, checked."""
 
 from __future__ import annotations
 
@@ -21,23 +18,23 @@ UNBOUNDED_FLOAT = 1.7976931348623157e308
 
 
 def declare(node: Node, config_type: type[Any]) -> None:
-    """Declare one parameter a field of `config_type`, with its description, range and choices."""
+    """Declare a parameter for each field of `config_type`, with its description, range and choices."""
     for entry in dataclasses.fields(config_type):
         default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
-        if default == []:  # says nothing of its type
+        if default == []:  # from which ROS cannot tell the type
             default = Parameter.Type.STRING_ARRAY
         node.declare_parameter(entry.name, default, _descriptor(entry))
 
 
 def read(node: Node, config_type: type[ConfigT]) -> ConfigT:
-    """The present parameters as a checked config; raises what the dataclass raises on bad values."""
+    """The current parameters as a config; raises what the dataclass raises for invalid values."""
     entries = dataclasses.fields(config_type)  # type: ignore[arg-type]
     values = {entry.name: node.get_parameter_or(entry.name).value for entry in entries}
     return with_values({}, config_type, values)
 
 
 def with_parameters(config: ConfigT, parameters: Iterable[Parameter]) -> ConfigT:
-    """`config` with the given parameters changed, checked; parameters that are none of its fields are left out."""
+    """`config` with the given parameters changed and checked; parameters that are not its fields are ignored."""
     config_type = type(config)
     names = {entry.name for entry in dataclasses.fields(config)}  # type: ignore[arg-type]
     changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in names}
@@ -45,7 +42,7 @@ def with_parameters(config: ConfigT, parameters: Iterable[Parameter]) -> ConfigT
 
 
 def with_values(base: dict[str, Any], config_type: type[ConfigT], values: dict[str, Any]) -> ConfigT:
-    """`config_type` built from `base` overlaid with `values`; lists become tuples, unset arrays empty ones."""
+    """A `config_type` of `base` updated by `values`; lists become tuples, unset arrays empty tuples."""
     merged = {**base, **values}
     for entry in dataclasses.fields(config_type):  # type: ignore[arg-type]
         if isinstance(entry.default, tuple):
@@ -54,18 +51,19 @@ def with_values(base: dict[str, Any], config_type: type[ConfigT], values: dict[s
 
 
 def live_names(config_type: type[Any]) -> set[str]:
-    """The parameters that may change while the node is configured."""
+    """Names of the parameters that may change while the node is configured."""
     return {entry.name for entry in dataclasses.fields(config_type) if entry.metadata.get("live")}
 
 
 def reload_names(config_type: type[Any]) -> set[str]:
-    """The parameters that name what a node loads."""
+    """Names of the parameters whose change makes the node load its policy again."""
     return {entry.name for entry in dataclasses.fields(config_type) if entry.metadata.get("reloads")}
 
 
 def _descriptor(entry: dataclasses.Field[Any]) -> ParameterDescriptor:
     metadata = entry.metadata
-    descriptor = ParameterDescriptor(description=metadata["description"])
+    note = "; set while the node runs, it loads the policy again" if metadata["reloads"] else ""
+    descriptor = ParameterDescriptor(description=metadata["description"] + note)
     if metadata["choices"]:
         descriptor.additional_constraints = f"one of {', '.join(metadata['choices'])}"
     low, high = metadata["minimum"], metadata["maximum"]

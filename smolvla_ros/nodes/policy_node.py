@@ -39,7 +39,7 @@ from smolvla_ros.nodes import parameters, topics
 from smolvla_ros.nodes.chunk_schedule import ChunkSchedule
 from smolvla_ros.nodes.messages import action_chunk_msg
 from smolvla_ros.nodes.observation_sync import StampFilter, observation_from, observed_topics, synchronize
-from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
+from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.nodes.task_listener import TaskListener
@@ -52,6 +52,7 @@ from smolvla_ros.observation import (
     synchronization_problem,
 )
 from smolvla_ros.policy.policy import Continuation, Policy, PolicyError
+from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.wire import WireError, header_stamp_ns, request_from_msg
 
 COMPLAINT_PERIOD_S = 2.0

@@ -18,7 +18,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from smolvla_ros.dataset.recording import (
     unfinished,
 )
 from smolvla_ros.dataset.stream_counter import STAMP_END, StreamReport
+from smolvla_ros.node_configs import RecorderConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.episode_recorder import EpisodeRecorder
 from smolvla_ros.nodes.raw_subscriptions import RawSubscriptions
@@ -45,7 +45,6 @@ from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.nodes.task_listener import TaskListener
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.settings import check_settings, setting
 
 LOOK_PERIOD_S = 0.5  # how soon a new publisher is listened to
 LOG_PERIOD_S = 2.0
@@ -55,35 +54,6 @@ TASK_STREAM = StreamType("std_msgs/msg/String", stamped=False)
 NO_COMMANDS = (
     "no joint command was recorded, and bag_to_lerobot refuses such an episode unless --action names a topic"
 )
-
-
-@dataclass(frozen=True)
-class RecorderConfig:
-    """Parameters of the recorder node."""
-
-    robot: str = setting("", "robot file (config/so100.yaml): which cameras there are")
-    output: str = setting("episodes", "folder in which every episode becomes a folder")
-    topics: tuple[str, ...] = setting((), "what to record; empty: all topics of the suite")
-    image_transport: str = setting(
-        "compressed",
-        "which images to record when no topics are listed",
-        choices=("compressed", "raw", "both"),
-    )
-    task: str = setting(
-        "", "what the episodes show; empty: what was last said on task or active_task", live=True
-    )
-    flush_s: float = setting(
-        0.5, "what a crash may cost: everything older is on disk (s)", minimum=0.05, maximum=60.0
-    )
-    min_free_mb: float = setting(
-        500.0, "stop the episode when the disk has less left (MB)", minimum=0.0, maximum=1e9
-    )
-    max_queue_mb: float = setting(
-        500.0, "memory for what the disk has not taken yet (MB); more is dropped", minimum=1.0, maximum=1e6
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class RecorderNode(SuiteNode[RecorderConfig]):

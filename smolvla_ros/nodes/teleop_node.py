@@ -11,32 +11,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from rclpy.executors import Executor
 
 from smolvla_ros.execution.safety import SafetyError
-from smolvla_ros.execution.teleoperation import Teleoperation, TeleoperationConfig
+from smolvla_ros.execution.teleoperation import Teleoperation
+from smolvla_ros.node_configs import TeleopConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.command_refusals import CommandRefusals
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot, next_deadline_s
-from smolvla_ros.settings import setting
 from smolvla_ros.units import CalibrationError, load_calibration
 from smolvla_ros.wire import WireError, joints_from_msg
 
 LOG_PERIOD_S = 2.0
-
-
-@dataclass(frozen=True)
-class TeleopConfig(TeleoperationConfig):
-    """Parameters of the teleop node."""
-
-    robot: str = setting("", "robot file (config/so100.yaml) of both arms: joints, limits and units")
-    calibration: str = setting("", "LeRobot calibration JSON of the follower")
-    leader_calibration: str = setting("", "LeRobot calibration JSON of the leader")
 
 
 class TeleopNode(SuiteNode[TeleopConfig]):

@@ -1,38 +1,51 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Options that command lines share with the launch files, made from SuiteOptions: each is defined once."""
+"""Command line options made of the fields of a config dataclass: those of the launch files, or of the policy node."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from typing import Any
 
+from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.policy.preflight.unit_evidence import with_units
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.share import find_robot_file
 from smolvla_ros.suite.options import SuiteOptions
 from smolvla_ros.units import MotorCalibration, load_calibration
 
-# What a tool needs that converts between radians and LeRobot's units:
+# The options of tools that convert between radians and LeRobot's units.
 ROBOT = ("robot", "calibration", "units")
 
 
-def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add `--name` for these fields of SuiteOptions, all of them text that is empty unless given."""
-    known = {entry.name: entry for entry in fields(SuiteOptions)}
+def add_options(parser: argparse.ArgumentParser, *names: str, of: type[Any] = SuiteOptions) -> None:
+    """Add `--name` for these fields of a config, with their defaults; a tuple is given as several words."""
+    known = {entry.name: entry for entry in fields(of)}
     for name in names:
         entry = known[name]
+        is_tuple = isinstance(entry.default, tuple)
         parser.add_argument(
             f"--{name.replace('_', '-')}",
-            default="",
+            default=entry.default,
+            type=str if is_tuple else type(entry.default),
+            nargs="+" if is_tuple else None,
             choices=[choice for choice in entry.metadata["choices"] if choice] or None,
             metavar=None if entry.metadata["choices"] else name.upper(),
             help=entry.metadata["description"],
         )
 
 
+def policy_config(options: argparse.Namespace, **given: Any) -> PolicyConfig:
+    """The config of a policy: `given`, then what the command line gives, then the defaults. Raises SettingError."""
+    names = {entry.name for entry in fields(PolicyConfig)} & set(vars(options)) - {"robot"}
+    values = {name: getattr(options, name) for name in names}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return PolicyConfig(**{**{name: value for name, value in values.items() if value != ""}, **given})
+
+
 def load_robot(options: argparse.Namespace) -> RobotSpec:
-    """The robot that --robot names, in the units of --units if there is such; raises RobotSpecError."""
+    """The robot of --robot, with the units of --units if the tool has that option; raises RobotSpecError."""
     robot = RobotSpec.load(find_robot_file(options.robot))
     return with_units(robot, getattr(options, "units", ""))
 
@@ -40,7 +53,7 @@ def load_robot(options: argparse.Namespace) -> RobotSpec:
 def load_robot_and_calibration(
     options: argparse.Namespace,
 ) -> tuple[RobotSpec, dict[str, MotorCalibration] | None]:
-    """As `load_robot`, and what --calibration names, None without it; raises CalibrationError too."""
+    """The robot as by `load_robot`, and the calibration of --calibration or None; raises CalibrationError too."""
     robot = load_robot(options)
     file = options.calibration
     return robot, load_calibration(file, robot.joint_names) if file else None

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a person may choose about the suite, read as it is typed: launch arguments and the demo's options.
+"""The options of the suite: launch arguments and the demo's command line, parsed from text.
 
-Which programs follow from the choice is said in programs.py. Nothing that was not given becomes a parameter, so
-that a params_file keeps its say.
+programs.py decides which programs follow from them. An option that is not given sets no parameter, so that the
+params_file and the package's parameter files apply.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from smolvla_ros.policy.preflight.unit_evidence import CONFIRMABLE
+from smolvla_ros.node_configs import ArmConfig, ExecutorNodeConfig, RecorderConfig, TeleopConfig
+from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.robot import did_you_mean
-from smolvla_ros.settings import SettingError, check_settings, setting
+from smolvla_ros.settings import SettingError, check_settings, option_for, setting
 from smolvla_ros.share import find_robot_file
 
 BOOLEANS = ("true", "false")
@@ -24,12 +25,12 @@ ARGUMENTS_OF_LAUNCH = ("emulate_tty", "sigkill_timeout", "sigterm_timeout")
 
 
 class SuiteError(ValueError):
-    """The suite cannot be put together as asked; the message names the argument, its value and the remedy."""
+    """An invalid option; the message names the argument, its value and the remedy."""
 
 
 @dataclass(frozen=True)
 class CameraOption:
-    """One camera to start. Empty `source` and `device` leave both to the parameter files."""
+    """One camera to start. Where `source` and `device` are empty, the parameter files apply."""
 
     name: str
     source: str = ""  # usb, video, folder or rendered
@@ -38,7 +39,7 @@ class CameraOption:
 
 @dataclass(frozen=True)
 class SuiteOptions:
-    """What a person chooses. Empty means "not given": then the parameter files decide."""
+    """The options of a launch. Empty text means "not given": then the parameter files apply."""
 
     sim: bool = setting(
         False, "emulated arm and rendered cameras in place of hardware, same nodes and topics"
@@ -46,49 +47,33 @@ class SuiteOptions:
     robot: str = setting(
         "", "so100, so101, or a robot file of your own: joints, limits, cameras; empty: so100"
     )
-    port: str = setting("", "serial port of the servo bus, best as /dev/serial/by-id/...")
-    calibration: str = setting("", "LeRobot calibration JSON of this arm")
+    port: str = option_for("port", ArmConfig)
+    calibration: str = option_for("calibration", ArmConfig, PolicyConfig, TeleopConfig)
     leader_port: str = setting("", "teleoperation: serial port of the leader arm's servo bus")
-    leader_calibration: str = setting("", "teleoperation: LeRobot calibration JSON of the leader arm")
+    leader_calibration: str = option_for("leader_calibration", TeleopConfig)
     cameras: str = setting(
         "",
         "cameras to start and where each comes from, such as top=/dev/video0,wrist=/dev/video2; also a "
         "folder of images, a video file, or the word rendered; a name alone leaves that to params_file",
     )
-    policy: str = setting("", "which policy answers; empty: smolvla", choices=("", "smolvla", "scripted"))
+    policy: str = option_for("policy", PolicyConfig)
     policy_cameras: str = setting(
         "", "cameras the policy looks through, such as top,wrist; empty: those started"
     )
-    checkpoint: str = setting("", "SmolVLA checkpoint: a LeRobot folder (pretrained_model) or a hub id")
-    revision: str = setting("", "revision of a hub id; empty: its newest")
-    dataset: str = setting("", "whose statistics to take, of a checkpoint that has those of several datasets")
-    stats: str = setting(
-        "", "the training dataset's meta/stats.json, for statistics that the checkpoint lacks"
-    )
-    backbone: str = setting(
-        "", "folder with the VLM's config and tokenizer; empty: what the checkpoint names"
-    )
-    device: str = setting("", "torch device: cpu, cuda, cuda:1, mps ...; empty: the best there is")
-    dtype: str = setting(
-        "",
-        "number format of the model; empty: auto",
-        choices=("", "auto", "float32", "bfloat16", "int8", "native"),
-    )
-    units: str = setting(
-        "",
-        "what the arm joints of the checkpoint, or the dataset, are in, if you know; empty: as the robot file says",
-        choices=("", *CONFIRMABLE),
-    )
-    mode: str = setting(
-        "",
-        "what the executor starts as; empty: disarmed, or armed with sim:=true",
-        choices=("", "disarmed", "shadow", "armed"),
-    )
-    task: str = setting("", "instruction to start with; later ones come on the topic task")
+    checkpoint: str = option_for("checkpoint", PolicyConfig)
+    revision: str = option_for("revision", PolicyConfig)
+    dataset: str = option_for("dataset", PolicyConfig)
+    stats: str = option_for("stats", PolicyConfig)
+    backbone: str = option_for("backbone", PolicyConfig)
+    device: str = option_for("device", PolicyConfig, when_empty="the best there is")
+    dtype: str = option_for("dtype", PolicyConfig)
+    units: str = option_for("units", PolicyConfig)
+    mode: str = option_for("mode", ExecutorNodeConfig, when_empty="disarmed, or armed with sim:=true")
+    task: str = option_for("task", ExecutorNodeConfig, RecorderConfig)
     record: bool = setting(
         False, "start the recorder of episodes too, to be driven by record_keys or its services"
     )
-    output: str = setting("", "folder for recorded episodes; empty: ./episodes")
+    output: str = option_for("output", RecorderConfig, when_empty="./episodes")
     params_file: str = setting(
         "", "YAML file with parameters of any of the nodes; arguments given here win over it"
     )
@@ -108,7 +93,7 @@ class SuiteOptions:
 
     @classmethod
     def from_text(cls, arguments: Mapping[str, str]) -> SuiteOptions:
-        """Options from arguments as typed; those that are no option are left out. Raises SuiteError."""
+        """Options from the text of launch arguments; unknown names are ignored. Raises SuiteError."""
         values: dict[str, Any] = {}
         for entry in fields(cls):
             text = arguments.get(entry.name, "")
@@ -120,6 +105,14 @@ class SuiteOptions:
                 values[entry.name] = os.path.expanduser(text.strip())
         return cls(**values)
 
+    def parameters_of(self, config_type: type[Any]) -> dict[str, str]:
+        """The parameters of a node that are set by options, by name; empty where the option is not given."""
+        return {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if config_type in entry.metadata.get("option_for", ())
+        }
+
     @property
     def robot_file(self) -> Path:
         return find_robot_file(self.robot)
@@ -130,16 +123,13 @@ class SuiteOptions:
 
 
 def launch_arguments(names: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Keyword arguments of launch's DeclareLaunchArgument for these options; without names for all of them."""
+    """Keyword arguments of launch's DeclareLaunchArgument for the named options; for all options without names."""
     return [
         {
             "name": entry.name,
-            "default_value": str(entry.default).lower()
-            if isinstance(entry.default, bool)
-            else str(entry.default),
+            "default_value": str(entry.default).lower() if entry.default is False else str(entry.default),
             "description": entry.metadata["description"],
-            "choices": list(BOOLEANS if isinstance(entry.default, bool) else entry.metadata["choices"])
-            or None,
+            "choices": list(BOOLEANS if entry.default is False else entry.metadata["choices"]) or None,
         }
         for entry in fields(SuiteOptions)
         if not names or entry.name in names
@@ -147,7 +137,7 @@ def launch_arguments(names: Collection[str] = ()) -> list[dict[str, Any]]:
 
 
 def argument_warnings(words: Iterable[str], known: Collection[str], file: str) -> list[str]:
-    """One line for each word `name:=value` whose name a launch file does not declare: launch ignores it in silence."""
+    """One line for each word `name:=value` whose name is not in `known`; launch itself ignores it silently."""
     given = [word.partition(":=")[0] for word in words if ":=" in word]
     return [
         f"{file} has no argument '{name}'; it is ignored{did_you_mean(name, known)}"
@@ -157,14 +147,16 @@ def argument_warnings(words: Iterable[str], known: Collection[str], file: str) -
 
 
 def parse_cameras(text: str) -> tuple[CameraOption, ...]:
-    """`top=/dev/video0,wrist=rendered` -> cameras; raises SuiteError naming the entry that cannot be read."""
+    """Parse `top=/dev/video0,wrist=rendered`; raises SuiteError with the entry that is not valid."""
     cameras: list[CameraOption] = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
         name, equals, device = (part.strip() for part in entry.partition("="))
         if not name or (equals and not device):
-            raise SuiteError(f"cameras: '{entry}' is not of the form name=device, such as top=/dev/video0")
+            raise SuiteError(
+                f"cameras: '{entry}' does not have the form name=device, such as top=/dev/video0"
+            )
         if any(camera.name == name for camera in cameras):
-            raise SuiteError(f"cameras: '{name}' stands twice in '{text}'")
+            raise SuiteError(f"cameras: '{name}' is given twice in '{text}'")
         cameras.append(_camera_option(name, os.path.expanduser(device)))
     return tuple(cameras)
 
@@ -181,8 +173,8 @@ def _camera_option(name: str, device: str) -> CameraOption:
     if os.path.isfile(device):
         return CameraOption(name, "video", device)
     raise SuiteError(
-        f"cameras: '{device}' of camera '{name}' is no /dev/... path, camera number, video file, folder of "
-        "images, or the word rendered"
+        f"cameras: '{device}' of camera '{name}' is not a /dev/... path, a camera number, a video file, a "
+        "folder of images or the word rendered"
     )
 
 
@@ -194,5 +186,5 @@ def _boolean(name: str, text: str) -> bool:
 
 def _integer(name: str, text: str) -> int:
     if text and not text.strip().isdecimal():
-        raise SuiteError(f"{name}: '{text}' is no whole number from 0 up")
+        raise SuiteError(f"{name}: '{text}' is not a whole number of 0 or more")
     return int(text or 0)

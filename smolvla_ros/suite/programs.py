@@ -16,8 +16,10 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from smolvla_ros.node_configs import NODE_CONFIGS
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.share import share_folder
 from smolvla_ros.suite.node_spec import NodeSpec
@@ -69,12 +71,7 @@ def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The executor, and the policy unless nothing says which one."""
-    executor = _node(
-        options,
-        "executor",
-        {"mode": options.mode, "task": options.task},
-        files=("simulation.yaml",) if options.sim else (),
-    )
+    executor = _node(options, "executor", files=("simulation.yaml",) if options.sim else ())
     if not has_policy(options):
         return (executor,)
     robot = load_robot(options)
@@ -84,30 +81,14 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     for name in names:
         _check_camera(robot, name, "policy_cameras")
     policy = _node(
-        options,
-        "policy",
-        {
-            "policy": options.policy,
-            "checkpoint": options.checkpoint,
-            "revision": options.revision,
-            "dataset": options.dataset,
-            "stats": options.stats,
-            "backbone": options.backbone,
-            "device": options.device,
-            "dtype": options.dtype,
-            "calibration": _calibration(options),
-            "cameras": list(names),
-            "units": options.units,
-        },
-        restarts=True,
+        options, "policy", {"calibration": _calibration(options), "cameras": list(names)}, restarts=True
     )
     return policy, executor
 
 
 def recorder_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The recorder of episodes."""
-    parameters = {"output": options.output, "task": options.task}
-    return (_node(options, "recorder", parameters, needed=False, restarts=True),)
+    return (_node(options, "recorder", needed=False, restarts=True),)
 
 
 def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
@@ -156,14 +137,19 @@ def emulated_port(options: SuiteOptions) -> str:
 def _node(
     options: SuiteOptions,
     name: str,
-    parameters: Mapping[str, Any],
+    changed: Mapping[str, Any] = MappingProxyType({}),
     *,
     namespace: str = "",
     files: tuple[str, ...] = (),
     **rest: Any,
 ) -> NodeSpec:
-    """A node of this package: given parameters, on top of its config file, overlays and params_file."""
+    """A node of this package.
+
+    Its parameters: the options for it, `changed` in place of some of them, without empty values. Its parameter files:
+    config/NAME.yaml, `files` of config/, and the params_file.
+    """
     config = share_folder() / "config"
+    parameters = {**options.parameters_of(NODE_CONFIGS[name]), **changed}
     given = {key: value for key, value in parameters.items() if value not in ("", [])}
     if options.use_sim_time:
         given["use_sim_time"] = True
@@ -180,24 +166,18 @@ def _node(
 
 
 def _emulated_arm(options: SuiteOptions, name: str, of: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """An emulated servo bus at the port and with the calibration of the given options."""
-    arguments = (
-        "--calibration",
-        _calibration(of),
-        "--link",
-        emulated_port(of),
-        "--seed",
-        str(options.seed),
-    )
+    """An emulated servo bus at the port and with the calibration of the options `of`."""
+    values = {"--calibration": _calibration(of), "--link": emulated_port(of), "--seed": str(options.seed)}
+    arguments = tuple(word for pair in values.items() for word in pair)
     return (NodeSpec("emulated_arm", name, arguments=arguments, is_ros=False),)
 
 
 def _arm(options: SuiteOptions) -> NodeSpec:
-    if options.sim:
-        parameters = {"port": emulated_port(options), "calibration": _calibration(options)}
-        return _node(options, "arm", parameters, after="emulated_arm", **ARM)
-    _check_given(options, port="/dev/serial/by-id/...", calibration="my_arm.json")
-    return _node(options, "arm", {"port": options.port, "calibration": _calibration(options)}, **ARM)
+    if not options.sim:
+        _check_given(options, port="/dev/serial/by-id/...", calibration="my_arm.json")
+        return _node(options, "arm", {"calibration": _calibration(options)}, **ARM)
+    parameters = {"port": emulated_port(options), "calibration": _calibration(options)}
+    return _node(options, "arm", parameters, after="emulated_arm", **ARM)
 
 
 def _leader_arm(options: SuiteOptions) -> NodeSpec:

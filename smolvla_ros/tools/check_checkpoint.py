@@ -23,11 +23,12 @@ from typing import Any
 import yaml
 
 from smolvla_ros.finding import Finding
-from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA
+from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.policy.preflight.preflight import Expectations, PreflightReport, RobotSetup, preflight
 from smolvla_ros.robot import RobotSpec, RobotSpecError
+from smolvla_ros.settings import SettingError
 from smolvla_ros.share import InstallationError
-from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
+from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration, policy_config
 from smolvla_ros.units import CalibrationError
 
 GUTTER = 12
@@ -47,13 +48,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("checkpoint", help="folder that LeRobot saved (pretrained_model), or a hub id")
     add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone")
-    add(
-        "--cameras",
-        nargs="+",
-        default=[],
-        metavar="CAMERA",
-        help="robot cameras to use, as the policy node's",
-    )
+    add_options(parser, "cameras", "max_pose_sigma", "normalization", of=PolicyConfig)
     add(
         "--camera-topics",
         nargs="+",
@@ -70,17 +65,6 @@ def parser() -> argparse.ArgumentParser:
         help="where the arm stands, rad; or one file (- for standard input) with what "
         "`ros2 topic echo --once /joint_states` prints",
     )
-    add(
-        "--max-pose-sigma",
-        type=float,
-        default=DEFAULT_MAX_SIGMA,
-        help="default: %(default)s; 0: any pose will do",
-    )
-    add(
-        "--normalization",
-        choices=("identity",),
-        help="the policy was trained on values that were not normalised",
-    )
     return parser
 
 
@@ -89,16 +73,17 @@ def check(options: argparse.Namespace) -> PreflightReport:
     try:
         robot, calibration = load_robot_and_calibration(options)
         robot.select_cameras(options.cameras)
-    except (RobotSpecError, CalibrationError, InstallationError) as error:
+        config = policy_config(options)
+    except (RobotSpecError, CalibrationError, InstallationError, SettingError) as error:
         raise UsageError(str(error)) from error
     setup = RobotSetup(
         robot=robot,
         calibration=calibration,
-        cameras=options.cameras,
-        units=options.units,
+        cameras=config.cameras,
+        units=config.units,
         topics=dict(map(_topic, options.camera_topics)),
         positions_rad=joint_positions(options.joint_states, robot) if options.joint_states else None,
-        max_pose_sigma=options.max_pose_sigma,
+        max_pose_sigma=config.max_pose_sigma,
     )
     from smolvla_ros.policy.checkpoint.files import (
         CheckpointError,
@@ -106,14 +91,7 @@ def check(options: argparse.Namespace) -> PreflightReport:
     from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
     try:
-        spec = CheckpointSpec.load(
-            options.checkpoint,
-            backbone=options.backbone or None,
-            revision=options.revision or None,
-            dataset=options.dataset or None,
-            stats=options.stats or None,
-            normalization=options.normalization,
-        )
+        spec = CheckpointSpec.load(config.checkpoint, **config.checkpoint_options())
     except CheckpointError as error:
         return PreflightReport({}, (Finding("error", "checkpoint", str(error)),))
     return preflight(Expectations.of(spec), setup)

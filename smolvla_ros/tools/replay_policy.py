@@ -15,7 +15,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +22,14 @@ import numpy.typing as npt
 from smolvla_ros.dataset.bag import Bag, BagError
 from smolvla_ros.image import ImageError
 from smolvla_ros.nodes.bag_replay import RecordedCommands, observations, recorded_commands
-from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
+from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.policy.policy import Policy, PolicyError
+from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.settings import SettingError
 from smolvla_ros.share import InstallationError, find_robot_file
-from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot
+from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot, policy_config
 from smolvla_ros.units import CalibrationError
 from smolvla_ros.wire import WireError
 
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     add("bag", type=Path, help="rosbag2 folder or file")
     add("checkpoint", help="LeRobot checkpoint folder or hub id, or the word scripted")
     add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
-    add("--cameras", nargs="+", default=[], metavar="CAMERA", help="as the policy node's")
+    add_options(parser, "cameras", of=PolicyConfig)
     add(
         "--transport", choices=("compressed", "raw"), default="compressed", help="images to read; %(default)s"
     )
@@ -176,15 +176,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         robot = load_robot(options)
-        choices: dict[str, Any] = {
-            "policy": "scripted" if options.checkpoint == "scripted" else "smolvla",
-            "checkpoint": options.checkpoint,
-            "cameras": tuple(options.cameras),
-        }
-        for name in ("calibration", "units", "revision", "dataset", "stats", "backbone", "device", "dtype"):
-            if value := getattr(options, name):
-                choices[name] = value
-        config = PolicyConfig(robot=str(find_robot_file(options.robot)), **choices)
+        kind = "scripted" if options.checkpoint == "scripted" else "smolvla"
+        config = policy_config(options, robot=str(find_robot_file(options.robot)), policy=kind)
     except (RobotSpecError, InstallationError, SettingError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -29,8 +29,8 @@ from std_msgs.msg import String
 from smolvla_ros.demo.checkpoint import write_demo_checkpoint
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
-from smolvla_ros.nodes.policy_loading import PolicyConfig
 from smolvla_ros.nodes.realtime_priority import request_realtime_priority
+from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.share import PACKAGE
 from smolvla_ros.suite.options import SuiteOptions
 from smolvla_ros.suite.processes import Processes

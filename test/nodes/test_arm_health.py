@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from smolvla_ros.arm.arm_reading import ArmReading
-from smolvla_ros.nodes.arm_health import ServoThresholds, judge
+from smolvla_ros.node_configs import ServoThresholds
+from smolvla_ros.nodes.arm_health import judge
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN
 from smolvla_ros.settings import SettingError
 

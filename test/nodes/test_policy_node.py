@@ -22,9 +22,10 @@ from std_msgs.msg import String
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
-from smolvla_ros.nodes.policy_loading import PolicyConfig, load_policy
+from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.observation import Frame
 from smolvla_ros.policy.policy import PolicyError
+from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.wire import chunk_from_msg, header_stamp_ns
 

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-pytest.importorskip("rclpy", reason="the parameters are those of nodes, which need ROS 2")
-
+from smolvla_ros.node_configs import NODE_CONFIGS
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.options import SuiteError, SuiteOptions
 from smolvla_ros.suite.parameter_files import unknown_parameters
@@ -36,7 +38,7 @@ def warnings(folder: Path, text: str) -> list[str]:
         ("/**/arm", "max_step_rad: 0.1, xyz: 1", ["has no parameter 'xyz'; it is ignored"]),
         ("/left/*/camera", "sorce: usb", ["has no parameter 'sorce'; it is ignored; did you mean 'source'?"]),
         ("/**", "fusion: smooth, source: usb, min_free_mb: 9, use_sim_time: false", []),
-        ("/left/exekutor", "fusion: smooth", ["is no node; did you mean 'executor'?"]),
+        ("/left/exekutor", "fusion: smooth", ["is not a node; did you mean 'executor'?"]),
         ("/left/teleop", "anything: 1", []),
         ("/somebody/elses", "anything: 1", []),
         ("/left/arm", "qos_overrides: {/x: {publisher: {depth: 1}}}", []),
@@ -52,9 +54,31 @@ def test_namespaces_may_be_nested(tmp_path: Path) -> None:
     assert line == "'/left/arm' has no parameter 'tork'; it is ignored; did you mean 'torque'?"
 
 
-def test_the_packages_own_files_have_no_unknown_key() -> None:
-    for name in ("arm", "camera", "executor", "policy", "recorder", "simulation"):
-        assert unknown_parameters(str(ROOT / "config" / f"{name}.yaml"), SPECS) == []
+@pytest.mark.parametrize("node", NODE_CONFIGS)
+def test_a_parameter_file_of_the_package_holds_known_keys_with_their_defaults(node: str) -> None:
+    defaults = {entry.name: entry.default for entry in fields(NODE_CONFIGS[node])}
+    listed = parameters_in(node)
+    assert listed == {key: defaults.get(key, "not a parameter") for key in listed}
+    NODE_CONFIGS[node](**listed)  # raises SettingError for a value outside its range or choices
+
+
+def test_the_simulation_file_holds_other_valid_values_of_the_executor() -> None:
+    listed = parameters_in("simulation")
+    assert set(listed) <= set(parameters_in("executor"))
+    assert NODE_CONFIGS["executor"](**listed) != NODE_CONFIGS["executor"]()
+
+
+def parameters_in(name: str) -> dict[str, Any]:
+    """The parameters of config/NAME.yaml, arrays as tuples."""
+    content = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    assert list(content) == ["/**"] and list(content["/**"]) == ["ros__parameters"]
+    values = content["/**"]["ros__parameters"]
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def test_every_parameter_file_is_one_of_these() -> None:
+    robots = {"so100", "so101"}
+    assert {file.stem for file in (ROOT / "config").glob("*.yaml")} == {*NODE_CONFIGS, "simulation", *robots}
 
 
 def test_a_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from smolvla_ros.share import PACKAGE, share_folder
+from smolvla_ros.share import PACKAGE
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.node_spec import NodeSpec, command_line, main_module, parameter_text
 from smolvla_ros.suite.options import (
@@ -280,38 +280,3 @@ def test_an_argument_wins_over_the_params_file_and_that_over_the_package(key: st
     line = command_line(executor, [], own)
     result = subprocess.run([sys.executable, "-c", PROBE, *line], capture_output=True, text=True, timeout=30)
     assert result.stdout.split() == ["/executor", "shadow", "replace", "0.7"], result.stderr
-
-
-@pytest.mark.parametrize("name", ["camera", "arm", "policy", "executor", "recorder", "teleop"])
-def test_parameter_files_say_what_the_nodes_take_by_default(name: str) -> None:
-    pytest.importorskip("rclpy", reason="the nodes need ROS 2")
-    module = __import__(f"smolvla_ros.nodes.{name}_node", fromlist=["_"])
-    [config] = [
-        value
-        for key, value in vars(module).items()
-        if key
-        in (
-            "CameraConfig",
-            "ArmConfig",
-            "PolicyConfig",
-            "ExecutorNodeConfig",
-            "RecorderConfig",
-            "TeleopConfig",
-        )
-    ]
-    defaults = {
-        entry.name: list(entry.default) if isinstance(entry.default, tuple) else entry.default
-        for entry in dataclasses.fields(config)
-    }
-    said = yaml.safe_load((share_folder() / "config" / f"{name}.yaml").read_text())["/**"]["ros__parameters"]
-    assert said == {key: defaults.get(key, "no such parameter") for key in said}
-
-
-def test_the_simulation_overlay_changes_parameters_that_exist() -> None:
-    overlay = yaml.safe_load((share_folder() / "config" / "simulation.yaml").read_text())["/**"][
-        "ros__parameters"
-    ]
-    executor = yaml.safe_load((share_folder() / "config" / "executor.yaml").read_text())["/**"][
-        "ros__parameters"
-    ]
-    assert set(overlay) <= set(executor)

@@ -1,3 +1,3 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The arm: servo registers, the bus they sit on, the SO-100 made of six servos."""
+"""Driver of the arm: servo registers, the servo bus, the SO-100 with its six servos, calibration."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the servos of an arm report at one look, as arrays in ROS units."""
+"""One reading of all servos of an arm, as arrays in ROS units."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class ArmReading:
-    """One look at all servos: arrays of shape (joints,) in the order of the arm's joints.
+    """Telemetry of all servos: arrays of shape (joints,) in the order of the arm's joints.
 
-    Where `valid` is false the servo did not answer: its floats are NaN, its ticks -1, and `failures` says
-    why.
+    Where `valid` is false the servo did not answer: its floats are NaN, its ticks -1, and `failures` has the
+    reason.
     """
 
     valid: BoolArray
@@ -35,12 +35,12 @@ class ArmReading:
     moving: BoolArray
     torque: BoolArray  # whether the servo has its torque on
     position_ticks: IntArray
-    goal_ticks: IntArray  # what the servo was told last, as far as it heard it
+    goal_ticks: IntArray  # the goal that the servo holds
     torque_limits: IntArray  # 0.1 % of stall torque
     error_bits: IntArray  # ServoFault bits of the latest answer
     retries: IntArray  # transactions repeated
     communication_errors: IntArray  # transactions given up
-    repeated_writes: IntArray  # goals and limits that the servo had missed
+    repeated_writes: IntArray  # goals and limits written again because the servo missed them
     failures: dict[str, str] = field(default_factory=dict)  # joint -> why it is not valid
 
     def faults(self, joint_names: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -1,11 +1,11 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Calibrating an arm so that LeRobot and this package mean the same by a tick: poses in, calibration out.
+"""Calibration of an arm, compatible with LeRobot: from recorded poses to LeRobot's calibration values.
 
-The servo reports its position less the homing offset in its EEPROM. The offset is chosen so that the middle pose is
-tick 2047; the range is what the joint then went through, and it too stands in the EEPROM, as position limits. Where
-LeRobot resets the servos first, here nothing is written until everything is known: turns are followed past the
-wrap of the encoder, so a calibration that is given up leaves the arm as it was.
+The servo reports its position minus the homing offset in its EEPROM. The offset is chosen so that the middle pose is
+tick 2047. The range that the joint then moves through is stored in EEPROM too, as position limits. LeRobot resets the
+servos first; here nothing is written until all values are known (positions are unwrapped in software), so an aborted
+calibration leaves the arm unchanged.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from smolvla_ros.units import (
 Role = Literal["follower", "leader"]
 
 MIDDLE_TICK = MAX_TICK // 2  # where LeRobot puts the middle pose
-LIMIT_TOLERANCE_RAD = 0.35  # printed arms and the hands that calibrate them differ by less
-POSE_TOLERANCE_RAD = 0.1  # backlash, and a stop that gives way
+LIMIT_TOLERANCE_RAD = 0.35  # printed parts and manual calibration differ by less
+POSE_TOLERANCE_RAD = 0.1  # backlash and flexible end stops
 # Folder and names of LeRobot: first the present name, then those of versions up to 0.4.2.
 _FOLDERS: dict[Role, tuple[str, tuple[str, ...]]] = {
     "follower": ("robots", ("so_follower", "so101_follower", "so100_follower")),
     "leader": ("teleoperators", ("so_leader", "so101_leader", "so100_leader")),
 }
-_EEPROM = {  # register -> field of MotorCalibration
+CALIBRATION_REGISTERS = {  # register -> field of MotorCalibration
     "Homing_Offset": "homing_offset",
     "Min_Position_Limit": "range_min",
     "Max_Position_Limit": "range_max",
@@ -44,13 +44,13 @@ _EEPROM = {  # register -> field of MotorCalibration
 
 
 def calibration_file(arm_id: str, role: Role = "follower") -> Path:
-    """Where LeRobot looks for the calibration of the arm with this id, whether there is one or not."""
+    """The path at which LeRobot looks for the calibration of the arm with this id; the file may not exist."""
     folder, names = _FOLDERS[role]
     return _lerobot_folder() / folder / names[0] / f"{arm_id}.json"
 
 
 def find_calibration_file(arm_id: str, role: Role = "follower") -> Path:
-    """The file of the arm with this id, in the folders of older LeRobots too; raises CalibrationError."""
+    """The existing file of the arm with this id, also in the folders of older LeRobot; raises CalibrationError."""
     folder, names = _FOLDERS[role]
     for name in names:
         path = _lerobot_folder() / folder / name / f"{arm_id}.json"
@@ -62,17 +62,17 @@ def find_calibration_file(arm_id: str, role: Role = "follower") -> Path:
 
 
 def _lerobot_folder() -> Path:
-    """LeRobot's calibration folder, found by the environment variables that it reads."""
+    """LeRobot's calibration folder, from the environment variables that LeRobot reads."""
     cache = os.environ.get("HF_HOME") or "~/.cache/huggingface"
     home = os.environ.get("HF_LEROBOT_HOME") or f"{cache}/lerobot"
     return Path(os.environ.get("HF_LEROBOT_CALIBRATION") or f"{home}/calibration").expanduser()
 
 
 class RangeRecorder:
-    """Follows joints by hand-guided motion: `middle` once, `observe` often, then `calibration`.
+    """Records the range of joints that are moved by hand: `set_middle` once, `observe` often, then `calibration`.
 
-    Ticks are as the servos report them now, under the homing offsets `offsets`. Joints named in `full_turn` have no
-    stops: their range is the whole turn.
+    Ticks are as the servos report them with their present homing `offsets`. The range of joints named in `full_turn`,
+    which have no end stops, is the whole turn.
     """
 
     def __init__(
@@ -80,20 +80,20 @@ class RangeRecorder:
     ) -> None:
         self._ids, self._offsets, self._full_turn = dict(ids), dict(offsets), set(full_turn)
         self._homing: dict[str, int] = {}
-        self.ticks: dict[str, int] = {}  # where the joints are, on the new scale
+        self.ticks: dict[str, int] = {}  # present positions with the new homing offsets
         self.low: dict[str, int] = {}
         self.high: dict[str, int] = {}
 
-    def middle(self, reported: Mapping[str, int]) -> None:
-        """The arm stands in its middle pose: that becomes tick 2047."""
+    def set_middle(self, reported: Mapping[str, int]) -> None:
+        """Make the present pose the middle pose, tick 2047."""
         for name in self._ids:
             actual = (reported[name] + self._offsets[name]) % TICKS_PER_TURN
-            # The register holds no more than 2047; at 2048 the middle is one tick off, and the range tells.
+            # The register holds at most 2047; for 2048 the middle is one tick off; the recorded range includes that.
             self._homing[name] = min(actual - MIDDLE_TICK, MAX_HOMING_OFFSET)
             self.ticks[name] = self.low[name] = self.high[name] = actual - self._homing[name]
 
     def observe(self, reported: Mapping[str, int]) -> None:
-        """The joints have moved by less than half a turn since the last look; silent ones are left out."""
+        """Extend the ranges; joints may be missing, and move by less than half a turn between calls."""
         for name, tick in reported.items():
             moved = tick + self._offsets[name] - self._homing[name] - self.ticks[name]
             half = TICKS_PER_TURN // 2
@@ -102,7 +102,7 @@ class RangeRecorder:
             self.high[name] = max(self.high[name], self.ticks[name])
 
     def calibration(self) -> dict[str, MotorCalibration]:
-        """The calibration; raises CalibrationError for a joint whose middle was not in the middle."""
+        """The calibration; raises CalibrationError for a joint that went more than half a turn from its middle."""
         return {name: self._motor(name) for name in self._ids}
 
     def _motor(self, name: str) -> MotorCalibration:
@@ -116,7 +116,7 @@ class RangeRecorder:
 
 
 def check_servos(bus: FeetechBus, ids: Mapping[str, int]) -> None:
-    """Every servo answers and is an STS3215; raises BusError naming all that do not."""
+    """Raises BusError naming all servos that do not answer or are no STS3215."""
     wrong = []
     for name, servo_id in ids.items():
         try:
@@ -143,26 +143,26 @@ def read_positions(bus: FeetechBus, ids: Mapping[str, int]) -> dict[str, int]:
 
 
 def read_eeprom(bus: FeetechBus, ids: Mapping[str, int]) -> dict[str, MotorCalibration]:
-    """The calibration that the servos hold, which may be none that makes sense. Raises BusError."""
+    """The calibration values in the servos, unchecked. Raises BusError."""
     return {
         name: MotorCalibration(
             id=servo_id,
             drive_mode=0,
-            **{entry: bus.read(servo_id, register) for register, entry in _EEPROM.items()},
+            **{entry: bus.read(servo_id, register) for register, entry in CALIBRATION_REGISTERS.items()},
         )
         for name, servo_id in ids.items()
     }
 
 
 def write_eeprom(bus: FeetechBus, calibration: Mapping[str, MotorCalibration]) -> tuple[str, ...]:
-    """Make the servos hold this calibration; what was changed, in words. Equal values are not written.
+    """Write this calibration to the servos; returns one line for each change. Equal values are not written.
 
-    A servo that is written to loses its torque first. Raises BusError, also when a servo keeps another value.
+    Torque of a servo goes off before it is written. Raises BusError, also when a servo keeps another value.
     """
     changes = []
     for name, motor in calibration.items():
-        found = {register: bus.read(motor.id, register) for register in _EEPROM}
-        wanted = {register: getattr(motor, entry) for register, entry in _EEPROM.items()}
+        found = {register: bus.read(motor.id, register) for register in CALIBRATION_REGISTERS}
+        wanted = {register: getattr(motor, entry) for register, entry in CALIBRATION_REGISTERS.items()}
         differing = {register: value for register, value in wanted.items() if value != found[register]}
         if not differing:
             continue
@@ -186,13 +186,13 @@ def calibration_problems(
     eeprom: Mapping[str, MotorCalibration],
     ticks: Mapping[str, int],
 ) -> tuple[str, ...]:
-    """What does not fit between calibration file, servos, the pose `ticks` and the URDF, one line each."""
+    """Contradictions between calibration file, servos, the present pose `ticks` and the URDF, one line each."""
     found: list[str] = []
     for joint, units in zip(robot.joints, robot.units(file), strict=True):
         name, motor, held = joint.name, file[joint.name], eeprom[joint.name]
         found += [
             f"{name}: {entry} is {getattr(motor, entry)} in the file, {getattr(held, entry)} in the servo ({register})"
-            for register, entry in _EEPROM.items()
+            for register, entry in CALIBRATION_REGISTERS.items()
             if getattr(motor, entry) != getattr(held, entry)
         ]
         if motor.drive_mode:

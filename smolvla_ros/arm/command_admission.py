@@ -1,12 +1,12 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which joint commands the arm obeys, and how far each may move the goals. No bus and no clock: time is an argument.
+"""Which joint commands the arm accepts, and how far each may move the goals. No bus and no clock: time is an argument.
 
-One commander is obeyed at a time. A commander begins with its first command after a pause of PAUSE_S, and only from
-where the arm stands (or from the goals it holds). When a command is refused because of who sent it, or because the arm
-cannot obey, its commander has to pause and begin anew: a stream of commands that went on while the arm was held,
-without torque or moved by hand is never taken up in its middle. A commander is obeyed until it is silent for
-`command_timeout_s`, or until `interrupt`.
+Commands of one node (the commander) are accepted at a time. A commander starts with a command near the measured pose,
+or near the goals that the arm holds. A commander whose command is rejected because of its sender or because the arm
+cannot move has to pause for PAUSE_S and start again, so a stream of commands that continued while the arm was held, had
+no torque or was moved by hand is not followed from its middle. A commander is released when it sends nothing for
+`command_timeout_s`, and by `interrupt`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from smolvla_ros.settings import setting
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-PAUSE_S = 0.5  # a commander that was refused is heard again after such a pause
-BURST_S = 0.05  # the speed limit counts over this time: a period of the executor, and what its commands come unevenly
-MAX_GOAL_RAD = 4 * np.pi  # beyond is no angle of a joint: degrees, ticks or garbage
-UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"  # rmw's name of a node whose publisher is discovered and itself is not
-SHOWN_CHARACTERS = 80  # of a commander's name, which anybody may choose
+PAUSE_S = 0.5  # without a command, after which a rejected commander may start again
+BURST_S = 0.05  # the speed limit is averaged over this time: a period of the executor plus its jitter
+MAX_GOAL_RAD = 4 * np.pi  # larger values are degrees, ticks or damaged
+UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"  # rmw's name of a node that is not discovered while its publisher is
+SHOWN_CHARACTERS = 80  # of a commander's name in messages: senders choose it
 
 
 @dataclass(frozen=True)
 class CommandLimits:
-    """Which commands are obeyed; field names are those of the arm node's ROS parameters."""
+    """Which commands are accepted; field names are those of the arm node's ROS parameters."""
 
     command_timeout_s: float = setting(
         0.5, "without a command for so long the arm stops and holds", minimum=0.05, maximum=60.0, live=True
@@ -66,9 +66,9 @@ class CommandLimits:
 
 
 class CommandError(ValueError):
-    """A joint command that is not obeyed: `reason` in one or two words, the message with who, why and the remedy.
+    """A joint command is rejected: `reason` in one or two words; the message has the sender, the cause and the remedy.
 
-    `pause`: why its commander has to pause; empty where the next command may be obeyed.
+    `pause`: why its commander has to pause; empty if the next command may be accepted.
     """
 
     def __init__(self, reason: str, message: str, pause: str = "") -> None:
@@ -79,33 +79,33 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class JointCommand:
-    """Where the joints shall go, when that was said, and who said it."""
+    """Goals of the joints, their stamp, and the node that sent them."""
 
     commander: str  # full name of the node
     goals: Joints
     sequence: int | None = (
-        None  # counts the messages of one publisher; None where the middleware does not tell
+        None  # counts the messages of one publisher; None if the middleware does not report it
     )
 
     @property
     def shown_commander(self) -> str:
-        """The name as messages show it: anybody may choose any."""
+        """The name as messages show it: shortened and escaped."""
         return repr(self.commander[:SHOWN_CHARACTERS])
 
 
 @dataclass(frozen=True, eq=False)
 class ArmPose:
-    """Where the arm is, (joints,) rad each."""
+    """Measured and commanded pose of the arm, (joints,) rad each."""
 
-    measured_rad: FloatArray  # measured; NaN where a servo does not answer
-    goals_rad: FloatArray  # what it was told last
+    measured_rad: FloatArray  # NaN where a servo does not answer
+    goals_rad: FloatArray  # the newest goals
 
 
 def only_commander(nodes: Iterable[tuple[str, str]]) -> str:
-    """The full name of the only node of these (namespace, name) that can have sent a command without a name.
+    """The full name of the sender of a command without a name, if only one of these nodes (namespace, name) can be it.
 
-    Raises CommandError where there are several, and where the middleware does not know its name (yet): a name that
-    changes during a turn would be another commander.
+    Raises CommandError if there are several, or if the middleware does not know the name (yet): if the name changed
+    later, the node would count as another commander.
     """
     names = sorted(f"{namespace.rstrip('/')}/{name}" for namespace, name in nodes)
     remedy = "write the full name of its node into header.frame_id"
@@ -124,7 +124,7 @@ def only_commander(nodes: Iterable[tuple[str, str]]) -> str:
 
 
 class CommandAdmission:
-    """Decides on each command of one arm. `period_s` is the arm's own control period."""
+    """Accepts or rejects each command of one arm. `period_s`: the arm's own control period."""
 
     def __init__(
         self,
@@ -134,22 +134,24 @@ class CommandAdmission:
         period_s: float,
     ) -> None:
         self.limits = limits
-        self.commander = ""  # who is obeyed; empty: nobody
+        self.commander = ""  # whose commands are accepted; empty: nobody's
         self.refused: Counter[str] = Counter()  # commands, by CommandError.reason
         self._joint_names = tuple(joint_names)
         self._urdf_speed_rad_s = max_speed_rad_s
         self._period_s = period_s
         self._admitted_s = 0.0
-        self._sequence: int | None = None  # of the last command that was obeyed
+        self._sequence: int | None = None  # of the last accepted command
         self._reach_rad: FloatArray = np.zeros(len(self._joint_names))  # how far the goals may move at once
-        self._must_pause: dict[str, tuple[float, str]] = {}  # commander -> when it was heard last, and why
+        self._must_pause: dict[
+            str, tuple[float, str]
+        ] = {}  # commander -> time of its last command, and why it must pause
 
     def admit(
         self, command: JointCommand, now_ns: int, now_s: float, pose: ArmPose | str
     ) -> tuple[FloatArray, BoolArray]:
-        """The goals (joints,) rad to send, and which of them the speed limit has cut. Raises CommandError.
+        """The goals (joints,) rad to send, and which of them the speed limit has reduced. Raises CommandError.
 
-        `now_ns` is the clock of the stamps, `now_s` monotonic. `pose`: where the arm is, or why it can obey nobody.
+        `now_ns` is on the clock of the stamps, `now_s` monotonic. `pose`: of the arm, or why it accepts no command.
         """
         try:
             self._check_values(command, now_ns)
@@ -165,13 +167,13 @@ class CommandAdmission:
         return self._approach(command, now_s, pose.goals_rad)
 
     def interrupt(self, why: str, now_s: float) -> None:
-        """Nobody is obeyed any more, and who was has to pause and begin anew from where the arm stands."""
+        """Release the commander, which has to pause and start again from the measured pose; `why` is for messages."""
         if self.commander:
             self._must_pause[self.commander] = (now_s, why)
             self.commander = ""
 
     def drop_silent_commander(self, now_s: float) -> float:
-        """Let a commander go that is silent for too long: for how long (s); 0.0 while it is not, and without one."""
+        """Release a commander without commands for too long; returns for how long (s), 0.0 if none was released."""
         silent_s = now_s - self._admitted_s
         if not self.commander or silent_s <= self.limits.command_timeout_s:
             return 0.0
@@ -179,12 +181,12 @@ class CommandAdmission:
         return silent_s
 
     def refused_commander(self, now_s: float) -> tuple[str, str] | None:
-        """A commander that sends commands and is not obeyed, and why; None if there is none."""
+        """A commander whose present commands are rejected, and why; None if there is none."""
         heard = [(s, name, why) for name, (s, why) in self._must_pause.items() if now_s - s < PAUSE_S]
         return max(heard)[1:] if heard else None
 
     def _check_values(self, command: JointCommand, now_ns: int) -> None:
-        """Stamp and angles alone; such a command counts as not sent."""
+        """Raise CommandError for a bad stamp or angle; that does not count against the commander."""
         who, stamp_ns = command.shown_commander, command.goals.stamp_ns
         age_s = (now_ns - stamp_ns) / NANOSECONDS
         if stamp_ns == 0:
@@ -245,7 +247,7 @@ class CommandAdmission:
     def _approach(
         self, command: JointCommand, now_s: float, from_rad: FloatArray
     ) -> tuple[FloatArray, BoolArray]:
-        """Towards the goals, no further than the speed limits allow since the last command."""
+        """Towards the goals, as far as the speed limits allow since the last command."""
         speed_rad_s = np.minimum(self._urdf_speed_rad_s, self.limits.max_speed_rad_s)
         since_s = now_s - self._admitted_s
         reach_rad = np.minimum(self._reach_rad + speed_rad_s * since_s, speed_rad_s * BURST_S)
@@ -256,7 +258,7 @@ class CommandAdmission:
         return from_rad + step_rad, step_rad != wanted_rad
 
     def _pause(self, command: JointCommand, now_s: float, reason: str, why: str) -> CommandError:
-        """The error for a commander that has to pause, noted."""
+        """Note that this commander has to pause; returns the error to raise."""
         recent = {name: entry for name, entry in self._must_pause.items() if now_s - entry[0] < PAUSE_S}
         self._must_pause = recent | {command.commander: (now_s, why)}
         return CommandError(

@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Hot servos get less torque, and a servo that grows too hot all the same stops the arm until it has cooled.
+"""Torque limits for hot servos; a servo that gets hotter still stops the arm until it has cooled.
 
-A servo protects itself by letting go, at 70 degC, and the arm drops. This comes before that. No bus, no time.
+At 70 degC a servo switches its torque off by itself and the arm drops; derating prevents that. No bus, no clock.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-MIN_TORQUE_SHARE = 0.5  # of its torque, at the temperature that stops the arm: enough to hold its own weight
-STEP = 0.1  # shares come in steps, or noise would have the servos written all the time
+MIN_TORQUE_SHARE = 0.5  # share of torque at the temperature that stops the arm: holds the arm's own weight
+SHARE_STEP = 0.1  # quantized, so that noise does not cause constant writes to the servos
 
 
 class Derating:
@@ -34,9 +34,9 @@ class Derating:
         self._temperatures_c: FloatArray = np.zeros(joints)
 
     def shares(self, temperatures_c: FloatArray) -> FloatArray:
-        """Share of its torque that each joint may use; where the temperature is NaN, the last one counts."""
+        """Share of its torque that each joint may use, (joints,); for a NaN temperature the last known one is used."""
         known: FloatArray = np.where(np.isnan(temperatures_c), self._temperatures_c, temperatures_c)
         self._temperatures_c = known
         self.stopped = (known >= self._stop_c) | (self.stopped & (known >= self._derate_c))
         heat = np.clip((known - self._derate_c) / (self._stop_c - self._derate_c), 0.0, 1.0)
-        return 1.0 - np.ceil(heat * (1.0 - MIN_TORQUE_SHARE) / STEP - 1e-9) * STEP
+        return 1.0 - np.ceil(heat * (1.0 - MIN_TORQUE_SHARE) / SHARE_STEP - 1e-9) * SHARE_STEP

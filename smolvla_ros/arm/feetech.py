@@ -1,19 +1,18 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The servo bus: Feetech packets over a serial port. Nothing here knows that the servos are an arm.
+"""The servo bus: Feetech packets over a serial port; independent of what the servos are part of.
 
-Feetech's SDK opens the port; the transactions are our own, because the SDK's never clear the input (an answer
-that came too late is taken for the next one), spin at full CPU while they wait, drop the servos' error bits,
-give up a whole group at its first silent servo and then report zeros. Here a transaction clears the input
-first, sleeps until bytes or the deadline are there, and tells for each servo what it answered or why there is
-nothing.
+Feetech's SDK opens the port. Its transactions are not used: they never clear the input (a late answer is taken for the
+next one), busy-wait, drop the servos' error bits, and stop reading a group at its first servo that does not answer,
+reporting zeros. Here a transaction clears the input first, sleeps until bytes arrive or the deadline passes, and
+returns for each servo its answer or the reason why there is none.
 
-The protocol does not number its packets, so an answer can be taken for that to another request:
+The protocol does not number its packets, so an answer can be mistaken for that to another request:
 
-- One that comes after its time-out. Reads after a failure ask for a block of another length, which tells the
-  old answer from the new one.
-- The request itself, where an adapter echoes it. It is dropped.
-- Two packets grown together where bytes were lost between them: see `packets.decode`.
+- An answer after its time-out. Reads after a failure ask for a block of another length, so that the old answer can be
+  distinguished from the new one.
+- The request itself, if an adapter echoes it. It is dropped.
+- Two packets merged because bytes between them were lost: see `packets.decode`.
 
 Only this file imports serial. Not thread-safe: one thread owns a bus. The port handling is for Linux and
 macOS.
@@ -37,9 +36,9 @@ from scservo_sdk import PortHandler
 from smolvla_ros.arm import packets
 from smolvla_ros.arm.registers import TABLE_SIZE, Register, RegisterError, block, register
 
-WRITE_TIMEOUT_S = 0.5  # a port that takes nothing for so long is gone; a busy computer takes less
+WRITE_TIMEOUT_S = 0.5  # a port that accepts no bytes for so long is lost; on a busy computer writes take less
 LONG_TIMEOUT_S, LONG_BUDGET_S = 0.2, 0.7
-LATE_READS = 4  # for so many failed reads a late answer is told from one in time
+LATE_READS = 4  # number of failed reads whose late answers are recognised
 _PORT_ERRORS = (serial.SerialException, OSError, termios.error)
 _REMEDIES = {
     errno.ENOENT: "is the arm plugged in and the path right? See /dev/serial/by-id",
@@ -67,9 +66,9 @@ class CorruptReplyError(BusError):
 
 @dataclass
 class ServoCounters:
-    """What the bus remembers of one servo, from its first transaction on; closing the bus forgets nothing.
+    """Counters of one servo since its first transaction; they survive closing the bus.
 
-    Every answer that did not come, or came damaged, counts as one retry or as one communication error.
+    Every missing or damaged answer counts as one retry or as one communication error.
     """
 
     retries: int = 0  # transactions repeated
@@ -79,7 +78,7 @@ class ServoCounters:
 
 @dataclass
 class SyncReply:
-    """Answers of a group, by servo id; every id asked is in `values` or in `failures`."""
+    """Answers of a group, by servo id; every requested id is in `values` or in `failures`."""
 
     values: dict[int, dict[str, int]] = field(default_factory=dict)  # register name -> value
     failures: dict[int, BusError] = field(default_factory=dict)
@@ -88,11 +87,9 @@ class SyncReply:
 class FeetechBus:
     """STS servos on one serial port. Names are those of `registers.py`, values signed where the register is.
 
-    `timeout_s` is the wait for an answer to begin, `gap_s` the longest silence within one; an FTDI adapter may
-    hold bytes back for 16 ms. Neither costs anything while servos answer.
-    `retries` is how often what is missing is asked for again, as long as the transaction has not taken
-    `budget_s` already. A servo that has been given up gets no retries until it answers: one dead servo does
-    not slow down the others.
+    `timeout_s`: for the first byte of an answer. `gap_s`: between its bytes; an FTDI adapter may delay them by 16 ms.
+    `retries`: how often missing answers are requested again, unless the transaction has taken `budget_s` already. A
+    servo whose last transaction failed gets no retries until it answers, so that it does not slow down the others.
     """
 
     def __init__(
@@ -113,7 +110,7 @@ class FeetechBus:
         self.budget_s = budget_s
         self.counters: dict[int, ServoCounters] = {}
         self._serial: serial.Serial | None = None
-        self._given_up: set[int] = set()
+        self._not_answering: set[int] = set()
         self._failed_lengths: deque[int] = deque(maxlen=LATE_READS)
 
     @property
@@ -121,7 +118,7 @@ class FeetechBus:
         return self._serial is not None
 
     def open(self) -> None:
-        """Open the port for this program alone. Raises PortError with the remedy."""
+        """Open the port exclusively. Raises PortError with the remedy."""
         if self.is_open:
             return
         handler = PortHandler(self.port)
@@ -135,19 +132,19 @@ class FeetechBus:
                 handler.closePort()
             remedy = _REMEDIES.get(getattr(error, "errno", None) or 0, "is it a serial port?")
             raise PortError(f"port {self.port} cannot be opened: {error}; {remedy}") from error
-        self._given_up.clear()
+        self._not_answering.clear()
         self._serial = handler.ser
 
     def close(self) -> None:
         """Close the port; servos keep their torque."""
         if self._serial is not None:
             port, self._serial = self._serial, None
-            with suppress(*_PORT_ERRORS):  # a port that was pulled out is closed already
+            with suppress(*_PORT_ERRORS):  # an unplugged port is closed already
                 port.close()
 
     @contextmanager
     def long_timeouts(self) -> Iterator[None]:
-        """For what is done once and not in time: an answer that a busy computer hears late is no failure here."""
+        """Longer time-outs, for set-up steps: on a busy computer answers may come late."""
         usual = self.timeout_s, self.budget_s
         self.timeout_s = max(self.timeout_s, LONG_TIMEOUT_S)
         self.budget_s = max(self.budget_s, LONG_BUDGET_S)
@@ -157,9 +154,9 @@ class FeetechBus:
             self.timeout_s, self.budget_s = usual
 
     def ping(self, servo_id: int) -> int:
-        """Error bits of a servo that is there; raises BusError if it is not."""
-        bits = self._ask(servo_id, packets.encode(servo_id, packets.PING)).code
-        if bits == packets.PING:  # the voltage bit, or the adapter's echo: the same bytes
+        """Error bits of a servo; raises BusError if it does not answer."""
+        bits = self._request_status(servo_id, packets.encode(servo_id, packets.PING)).code
+        if bits == packets.PING:  # a set voltage bit and the adapter's echo are the same bytes
             return self.read(servo_id, "Status")
         return bits
 
@@ -173,20 +170,22 @@ class FeetechBus:
     def write(self, servo_id: int, name: str, value: int) -> int:
         """Write one register and wait for the servo's acknowledgement: its error bits. Raises BusError."""
         entry = _writable(name)
-        return self._ask(servo_id, packets.encode_write(servo_id, entry.address, entry.encode(value))).code
+        return self._request_status(
+            servo_id, packets.encode_write(servo_id, entry.address, entry.encode(value))
+        ).code
 
     def sync_read(self, ids: Sequence[int], names: Sequence[str]) -> SyncReply:
         """The named registers of many servos in one transaction, as the block of addresses that holds them.
 
-        Good servos survive a bad one: what is missing is asked for again, and what is still missing is in
-        `failures`. Raises PortError if the port is gone.
+        Missing answers are requested again; those still missing are in `failures`, the others in `values`. Raises
+        PortError if the port is lost.
         """
         address, length = block(names)
         entries = [register(name) for name in names]
         late_s = time.monotonic() + self.budget_s
         answers = self._read_block(ids, address, length)
         for _ in range(self.retries):
-            missing = [i for i in ids if isinstance(answers[i], BusError) and i not in self._given_up]
+            missing = [i for i in ids if isinstance(answers[i], BusError) and i not in self._not_answering]
             if not missing or time.monotonic() > late_s:
                 break
             self._count_retries(missing)
@@ -194,10 +193,10 @@ class FeetechBus:
         reply = SyncReply()
         for servo_id, answer in answers.items():
             if isinstance(answer, BusError):
-                self._give_up(servo_id)
+                self._mark_failed(servo_id)
                 reply.failures[servo_id] = answer
             else:
-                self._given_up.discard(servo_id)
+                self._not_answering.discard(servo_id)
                 reply.values[servo_id] = _decode_block(entries, address, answer)
         return reply
 
@@ -210,8 +209,8 @@ class FeetechBus:
         with self._port() as port:
             port.write(packets.encode_sync_write(entry.address, data))
 
-    def _ask(self, servo_id: int, request: bytes) -> packets.Packet:
-        """What a servo answers to a request that asks for no data."""
+    def _request_status(self, servo_id: int, request: bytes) -> packets.Packet:
+        """The answer of a servo to a request without data in the answer."""
         late_s = time.monotonic() + self.budget_s
         answer = self._transact(request, (servo_id,), 0)[servo_id]
         for _ in range(self.retries):
@@ -220,15 +219,15 @@ class FeetechBus:
             self._count_retries((servo_id,))
             answer = self._transact(request, (servo_id,), 0)[servo_id]
         if isinstance(answer, BusError):
-            self._give_up(servo_id)
+            self._mark_failed(servo_id)
             raise answer
-        self._given_up.discard(servo_id)
+        self._not_answering.discard(servo_id)
         return answer
 
     def _read_block(self, ids: Sequence[int], address: int, length: int) -> dict[int, bytes | BusError]:
-        """`length` bytes from `address` on of each servo, or why there are none."""
+        """`length` bytes from `address` on, or the error, for each servo."""
         asked = length
-        while asked in self._failed_lengths:  # its answer may still be on the way
+        while asked in self._failed_lengths:  # its late answer may still arrive
             asked += 1
         start = min(address, TABLE_SIZE - asked)
         if len(ids) == 1:
@@ -248,7 +247,7 @@ class FeetechBus:
     def _transact(
         self, request: bytes, ids: Sequence[int], parameter_bytes: int
     ) -> dict[int, packets.Packet | BusError]:
-        """Send one request; the status packet of each servo, or why there is none."""
+        """Send one request; returns the status packet or the error of each servo."""
         with self._port() as port:
             port.reset_input_buffer()
             port.write(request)
@@ -273,7 +272,7 @@ class FeetechBus:
     def _collect(
         self, descriptor: int, request: bytes, ids: Sequence[int], parameter_bytes: int
     ) -> tuple[dict[int, packets.Packet], set[int]]:
-        """Read until every servo of `ids` has answered or time is up: good packets, ids of damaged ones."""
+        """Read until every servo of `ids` has answered or time is up; returns good packets, and ids of damaged ones."""
         echo = request if parameter_bytes else b""
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
@@ -287,7 +286,7 @@ class FeetechBus:
                 break
             chunk = os.read(descriptor, 4096)
             if not chunk:
-                raise OSError(errno.EIO, "it has no bytes to give any more")
+                raise OSError(errno.EIO, "end of file")
             quiet_s = time.monotonic() + self.gap_s
             buffer += chunk
             if echo and len(buffer) < len(echo) and echo.startswith(buffer):
@@ -318,9 +317,9 @@ class FeetechBus:
         for servo_id in ids:
             self._counter(servo_id).retries += 1
 
-    def _give_up(self, servo_id: int) -> None:
+    def _mark_failed(self, servo_id: int) -> None:
         self._counter(servo_id).communication_errors += 1
-        self._given_up.add(servo_id)
+        self._not_answering.add(servo_id)
 
 
 def _writable(name: str) -> Register:

@@ -6,7 +6,7 @@
     status:      FF FF id length error       parameters... checksum
 
 `length` counts what follows it, the checksum is the inverted sum of everything between header and checksum.
-Apart from `feetech.py` because the emulated arm speaks the same packets from the other end of the wire.
+Both the driver (`feetech.py`) and the emulated arm use it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_LENGTH = 250  # largest length byte that Feetech's own SDK accepts
 
 @dataclass(frozen=True)
 class Packet:
-    """One packet; `code` is the instruction on the way out, the error bits on the way back."""
+    """One packet; `code` is the instruction of a request, or the error bits of a status packet."""
 
     id: int
     code: int
@@ -64,12 +64,12 @@ def encode_sync_write(address: int, data: Mapping[int, bytes]) -> bytes:
 def decode(
     buffer: bytes | bytearray, parameter_bytes: int | None = None
 ) -> tuple[list[Packet], list[int], int]:
-    """All packets in `buffer`, the ids of damaged ones, and how many bytes were used up.
+    """All packets in `buffer`, the ids of damaged ones, and how many bytes were used.
 
-    Noise between packets is skipped. What is left behind the used bytes may be the beginning of another
-    packet. Who knows how many `parameter_bytes` the packets must have says so: then one with a damaged length
-    byte is skipped at once and cannot swallow the good packets behind it, and one with a header inside, which
-    is the rest of a packet and the beginning of the next, does not pass for whole by a lucky checksum.
+    Bytes between packets are skipped. Bytes after the used ones may be the beginning of another packet. Give
+    `parameter_bytes` if the size of the packets is known: then a packet with a damaged length byte is skipped at once
+    and does not hide the good packets behind it, and one with a header inside (the rest of one packet and the beginning
+    of the next) is not accepted because its checksum happens to match.
     """
     packets: list[Packet] = []
     corrupt: list[int] = []

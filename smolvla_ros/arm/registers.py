@@ -1,11 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The control table of a Feetech STS3215 as data: where a register is, how wide, how signed, whether it
-lasts.
+"""The control table of a Feetech STS3215: address, width, sign and persistence of its registers.
 
 Words are little-endian. Signed registers are sign-magnitude, not two's complement: one bit is the sign, the
-bits below it the magnitude. A register that is not in the table raises; guessing an address could set a
-servo's id. Addresses and sign bits: Feetech's STS memory table, in the names that LeRobot gave them.
+bits below it the magnitude. Unknown register names raise RegisterError. Addresses and sign bits: Feetech's STS memory
+table; names as in LeRobot.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ class RegisterError(ValueError):
 
 
 class ServoFault(enum.IntFlag):
-    """Bits of a status packet's error byte and of the register Status: what the servo complains about
-    itself."""
+    """Bits of a status packet's error byte and of the register Status: faults that
+    the servo detects itself."""
 
     VOLTAGE = 1
     ANGLE = 2  # the position sensor
@@ -46,13 +45,13 @@ class Register:
     name: str
     address: int
     length: int  # bytes, 1 or 2
-    area: Area  # eeprom and factory keep their value without power, if Lock was 0 when it was written
+    area: Area  # eeprom and factory: kept without power if Lock was 0 when it was written
     read_only: bool = False
     sign_bit: int | None = None
 
     @property
     def end(self) -> int:
-        """The first address behind it."""
+        """The first address after it."""
         return self.address + self.length
 
     def encode(self, value: int) -> bytes:
@@ -122,7 +121,7 @@ _TABLE = (
     Register("Goal_Time", 44, 2, "sram"),
     Register("Goal_Velocity", 46, 2, "sram", sign_bit=15),  # ticks/s, 0: as fast as it can
     Register("Torque_Limit", 48, 2, "sram"),  # 0.1 %
-    Register("Lock", 55, 1, "sram"),  # 0: writes to EEPROM last, 1: they are gone with the power
+    Register("Lock", 55, 1, "sram"),  # 0: writes to EEPROM are kept, 1: they are lost at power-off
     Register("Present_Position", 56, 2, "sram", read_only=True, sign_bit=15),
     Register("Present_Velocity", 58, 2, "sram", read_only=True, sign_bit=15),  # ticks/s
     Register("Present_Load", 60, 2, "sram", read_only=True, sign_bit=10),  # 0.1 % of full drive
@@ -141,7 +140,7 @@ _TABLE = (
 )
 REGISTERS: dict[str, Register] = {entry.name: entry for entry in _TABLE}
 
-# Contiguous, addresses 40 .. 70: one sync read of 31 bytes tells what a servo was told and how it fares.
+# Contiguous, addresses 40 .. 70: one sync read of 31 bytes has the commanded and the measured values of a servo.
 TELEMETRY = (
     "Torque_Enable",
     "Acceleration",
@@ -191,13 +190,13 @@ def block(names: Sequence[str]) -> tuple[int, int]:
 
 
 def fault_names(bits: int) -> tuple[str, ...]:
-    """Names of the set bits, lowest first; a bit without a known meaning is called by its number."""
+    """Names of the set bits, lowest first; a bit without a known meaning is named by its number."""
     known = {fault.value: fault.name.lower() for fault in ServoFault if fault.name}
     return tuple(known.get(1 << n, f"bit {n}") for n in range(8) if bits & (1 << n))
 
 
 def fault_remedies(bits: int) -> str:
-    """What the set bits mean and what to do, for people."""
+    """Meaning and remedy of the set bits, for messages."""
     known = {fault.value: remedy for fault, remedy in _REMEDIES.items()}
     return "; ".join(
         f"{name}: {known.get(1 << n, 'its meaning is not documented')}"

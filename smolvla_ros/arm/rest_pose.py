@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The way to a pose where the arm can let go and not fall."""
+"""Move to the rest pose, in which the arm does not fall when torque goes off."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import time
 import numpy as np
 
 from smolvla_ros.arm.arm_reading import BoolArray, FloatArray, IntArray
-from smolvla_ros.arm.so100 import ArmError, So100Arm
+from smolvla_ros.arm.servo_group import ArmError
+from smolvla_ros.arm.so100 import So100Arm
 from smolvla_ros.units import RAD_PER_TICK
 
-ARRIVAL_S = 2.0  # a joint may come so late to the rest pose,
-ARRIVED_RAD = 0.1  # and this near it has come
+ARRIVAL_S = 2.0  # a joint may arrive so late
+ARRIVED_RAD = 0.1  # from its goal, a joint has arrived
 
 
 def go_to_rest(
     arm: So100Arm, rest_rad: FloatArray, speed_rad_s: float, period_s: float, is_gripper: BoolArray
 ) -> None:
-    """Move all joints together to `rest_rad` (joints,), the furthest at `speed_rad_s`; blocks until they are there.
+    """Move all joints to `rest_rad` (joints,), the one with the longest way at `speed_rad_s`; blocks until they arrive.
 
     Joints where `is_gripper` (joints,) is true need not arrive. Raises ArmError if another does not.
     """
@@ -36,7 +37,7 @@ def go_to_rest(
         if complaints := arm.restore(reading):
             raise ArmError(f"stopped on the way to the rest pose: {'; '.join(complaints.values())}")
         behind_rad = np.abs(reading.goal_ticks - reading.position_ticks) * RAD_PER_TICK
-        # A goal that still moves is not the last one: max_step_rad keeps each near the arm.
+        # Only an unchanged goal is the final one: max_step_rad keeps intermediate goals near the arm.
         arrived = (behind_rad < ARRIVED_RAD) & (reading.goal_ticks == goal_ticks)
         goal_ticks = reading.goal_ticks
         if since_s >= duration_s and reading.valid.all() and (arrived | is_gripper).all():

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the servos of an SO-100 are set up."""
+"""Servo settings of an SO-100."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from smolvla_ros.settings import setting
 
 @dataclass(frozen=True)
 class So100Config:
-    """How the servos are set up. Defaults are what LeRobot sets, so that a policy meets the arm it knows."""
+    """Servo settings. Defaults are those of LeRobot, so that the arm moves as in the training data."""
 
     p_coefficient: int = setting(16, "position gain of the servos", minimum=0, maximum=254)
     i_coefficient: int = setting(0, "integral gain of the servos", minimum=0, maximum=254)
     d_coefficient: int = setting(32, "derivative gain of the servos", minimum=0, maximum=254)
     acceleration: int = setting(254, "acceleration of the servos, 100 ticks/s^2", minimum=1, maximum=254)
-    gripper: str = setting("gripper", "joint that may be stalled on an object and gets the limits below")
+    gripper: str = setting("gripper", "joint that may stall on an object and gets the limits below")
     gripper_max_torque: float = setting(0.5, "share of stall torque", minimum=0.0, maximum=1.0)
     gripper_max_current_a: float = setting(
         1.625, "current at which it protects itself", minimum=0.1, maximum=3.2
@@ -40,7 +40,7 @@ class So100Config:
     )
 
     def eeprom(self, joint_name: str) -> dict[str, int]:
-        """Lasting registers of a joint's servo; written only where they differ."""
+        """EEPROM registers of a joint's servo and their values."""
         registers = {
             "Return_Delay_Time": 0,
             "Operating_Mode": 0,

@@ -101,7 +101,7 @@ class CalibrationDialogue:
         positions = calibrating.read_positions(self._bus, self._ids)
         if missing := [name for name in self._ids if name not in positions]:
             raise BusError(f"no position from {', '.join(missing)}; check cables and power")
-        recorder.middle(positions)
+        recorder.set_middle(positions)
         others = ", ".join(FULL_TURN_JOINTS)
         print(f"Now move every joint but {others} slowly from stop to stop, then press ENTER.", flush=True)
         while True:

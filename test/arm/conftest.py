@@ -1,16 +1,19 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An emulated arm whose time stands still unless a test lets it pass."""
+"""An emulated arm on a clock that only a test advances, and the driver connected to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from smolvla_ros.arm.feetech import FeetechBus
+from smolvla_ros.arm.so100 import So100Arm
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
-from smolvla_ros.units import MotorCalibration, load_calibration
+from smolvla_ros.units import JointUnits, MotorCalibration, load_calibration
 
 
 class Clock:
@@ -40,3 +43,42 @@ def calibration() -> dict[str, MotorCalibration]:
 def emulated(calibration: dict[str, MotorCalibration], clock: Clock) -> Iterator[EmulatedArm]:
     with EmulatedArm(calibration, clock_ns=clock) as arm:
         yield arm
+
+
+MIDDLE_RAD = {"shoulder_lift": 1.8, "gripper": 0.9}
+
+
+@pytest.fixture
+def units(calibration: dict[str, MotorCalibration]) -> tuple[JointUnits, ...]:
+    return tuple(
+        JointUnits(name, "degrees", -1 if name == "elbow_flex" else 1, MIDDLE_RAD.get(name, 0.0), motor)
+        for name, motor in calibration.items()
+    )
+
+
+@pytest.fixture
+def arm(emulated: EmulatedArm, units: tuple[JointUnits, ...]) -> Iterator[So100Arm]:
+    arm = So100Arm(FeetechBus(emulated.port, timeout_s=0.2), units)
+    yield arm
+    arm.close()
+
+
+@pytest.fixture
+def armed(arm: So100Arm) -> So100Arm:
+    arm.connect()
+    arm.enable_torque()
+    return arm
+
+
+@pytest.fixture
+def requests(emulated: EmulatedArm, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the servos are asked, as they hear it."""
+    heard: list[Any] = []
+    execute = emulated._execute
+
+    def listen(request: Any) -> list[bytes]:
+        heard.append(request)
+        return execute(request)
+
+    monkeypatch.setattr(emulated, "_execute", listen)
+    return heard

@@ -34,7 +34,7 @@ def test_lerobots_folder_is_found_by_its_environment_variables(
 def test_turns_past_the_wrap_of_the_encoder_are_tracked(middle: int, offset: int) -> None:
     recorder = RangeRecorder({"joint": 1}, {"joint": offset}, ())
     reported = [(middle + k - offset) % 4096 for k in (0, 500, 1000, 500, -400, -1200)]
-    recorder.middle({"joint": reported[0]})
+    recorder.set_middle({"joint": reported[0]})
     for tick in reported:
         recorder.observe({"joint": tick})
     motor = recorder.calibration()["joint"]
@@ -45,6 +45,6 @@ def test_turns_past_the_wrap_of_the_encoder_are_tracked(middle: int, offset: int
 def test_a_pose_that_is_not_in_the_middle_of_the_range_raises() -> None:
     recorder = RangeRecorder({"joint": 1}, {"joint": 0}, ())
     for tick in (1000, 2000, 3000, 3200):
-        recorder.middle({"joint": tick}) if tick == 1000 else recorder.observe({"joint": tick})
+        recorder.set_middle({"joint": tick}) if tick == 1000 else recorder.observe({"joint": tick})
     with pytest.raises(CalibrationError, match=r"joint went 2047 \.\. 4247 ticks, more than half a turn"):
         recorder.calibration()

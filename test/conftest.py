@@ -107,12 +107,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def demo_checkpoint() -> Path:
     """The folder of the demo's checkpoint, made once for all tests and workers. Tests must not change it."""
     pytest.importorskip("torch", reason="SmolVLA needs torch")
-    from smolvla_ros.demo.plan import make_checkpoint
+    from smolvla_ros.demo.plan import ensure_demo_checkpoint
 
     MADE.mkdir(parents=True, exist_ok=True)
     with (MADE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        make_checkpoint(MADE / "demo_checkpoint")
+        ensure_demo_checkpoint(MADE / "demo_checkpoint")
     return MADE / "demo_checkpoint"
 
 

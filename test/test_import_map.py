@@ -46,7 +46,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "suite/launching.py")),
     "torch": (
         ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
-        ("policy/", "demo/checkpoint.py", "demo/checkpoint_layout.py"),
+        ("policy/", "demo/checkpoint.py", "demo/checkpoint_files.py"),
     ),
     "serial ports": (("serial", "scservo_sdk", "pty"), ("arm/feetech.py", "simulation/emulated_arm.py")),
     "terminals": (("termios", "tty"), ("arm/feetech.py", "simulation/emulated_arm.py", "terminal/keys.py")),

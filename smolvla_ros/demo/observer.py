@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's own node: it says the task, arms the executor if asked, and records what the suite does.
+"""The demo's own node: publishes the task, arms the executor on request, and records what the suite publishes.
 
-A bystander: it takes no part in the loop, and the suite runs the same without it.
+It takes no part in the control loop: the suite runs the same without it.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
-from smolvla_ros.demo.recording import Recording
+from smolvla_ros.demo.observed_run import ObservedRun
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import frame_from_msg, serialized_header_stamp_ns
 
-# As the policy subscribes, with room for the moments in which the screen is drawn.
+# The policy's settings, with a queue for the images that arrive while the screen is drawn.
 IMAGES = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=30, reliability=ReliabilityPolicy.BEST_EFFORT)
 SPIN_S = 0.02
 SERVICE_S = 5.0
 
 
 class DemoObserver:
-    """Listens to a suite in the root namespace; use as a context."""
+    """Subscribes to a suite in the root namespace; a context manager."""
 
     def __init__(self, robot: RobotSpec, cameras: tuple[str, ...]) -> None:
         self._rates_hz = {name: robot.camera(name).rate_hz for name in cameras}
         self._joint_names = robot.joint_names
         self._images: dict[str, bytes] = {}
-        self.recording = self._new_recording()
+        self.run = self._new_run()
 
     def __enter__(self) -> DemoObserver:
         set_fast_dds()
@@ -51,10 +51,10 @@ class DemoObserver:
         self._spinner = SingleThreadedExecutor()
         self._spinner.add_node(self._node)
         for topic, record in (
-            (topics.JOINT_STATES, lambda message: self.recording.add_joint_state(message)),
-            (topics.JOINT_COMMANDS, lambda message: self.recording.add_command(message)),
-            (topics.ACTION_CHUNK, lambda message: self.recording.add_chunk(message)),
-            (topics.EXECUTOR_STATE, lambda message: self.recording.add_state(message)),
+            (topics.JOINT_STATES, lambda message: self.run.add_joint_state(message)),
+            (topics.JOINT_COMMANDS, lambda message: self.run.add_command(message)),
+            (topics.ACTION_CHUNK, lambda message: self.run.add_chunk(message)),
+            (topics.EXECUTOR_STATE, lambda message: self.run.add_state(message)),
         ):
             self._node.create_subscription(topic.type, topic.name, record, topics.RELIABLE)
         for camera in self._rates_hz:
@@ -74,7 +74,7 @@ class DemoObserver:
         rclpy.try_shutdown()
 
     def spin(self, duration_s: float) -> None:
-        """Let messages come in for a while."""
+        """Receive messages for this time."""
         deadline_s = time.monotonic() + duration_s
         while (left_s := deadline_s - time.monotonic()) > 0:
             self._spinner.spin_once(timeout_sec=min(left_s, SPIN_S))
@@ -83,31 +83,31 @@ class DemoObserver:
         return int(self._node.get_clock().now().nanoseconds)
 
     def start_recording(self) -> None:
-        """Forget what was heard so far."""
-        self.recording = self._new_recording()
+        """Discard what was recorded so far."""
+        self.run = self._new_run()
 
-    def missing(self) -> list[str]:
-        """Which parts of the suite are not working yet, in words."""
-        waiting = [f"camera {name}" for name, stamps in self.recording.image_stamps_ns.items() if not stamps]
-        if not self.recording.measured.stamps_ns:
+    def missing_parts(self) -> list[str]:
+        """The parts of the suite that do not work yet."""
+        waiting = [f"camera {name}" for name, stamps in self.run.image_stamps_ns.items() if not stamps]
+        if not self.run.measured.stamps_ns:
             waiting.append("arm")
-        state = self.recording.state
-        if state is None or math.isnan(state.joint_states_age):  # it must have heard of the arm itself
+        state = self.run.state
+        if state is None or math.isnan(state.joint_states_age):  # it has received no joint states
             waiting.append("executor")
-        if not self._node.count_subscribers(topics.CHUNK_REQUEST.name):  # which it is from its activation on
+        if not self._node.count_subscribers(topics.CHUNK_REQUEST.name):  # it subscribes when activated
             waiting.append("policy")
         return waiting
 
-    def say(self, task: str) -> bool:
-        """Publish the task; True once the executor follows it."""
-        if self.recording.state is not None and self.recording.state.task == task:
+    def publish_task(self, task: str) -> bool:
+        """Publish the task; True once the executor has it."""
+        if self.run.state is not None and self.run.state.task == task:
             return True
         if self._task.get_subscription_count():
             self._task.publish(String(data=task))
         return False
 
     def arm(self) -> str:
-        """Arm the executor; empty, or why it refused."""
+        """Arm the executor; returns an empty text, or the reason why it is not armed."""
         if not self._arming.wait_for_service(SERVICE_S):
             return "there is no service executor/arm"
         future = self._arming.call_async(SetBool.Request(data=True))
@@ -117,22 +117,21 @@ class DemoObserver:
             return "executor/arm does not answer"
         return "" if answer.success else str(answer.message)
 
-    def frames(self) -> dict[str, Frame]:
-        """The newest picture of each camera that sent one."""
+    def newest_frames(self) -> dict[str, Frame]:
+        """The newest image of each camera that sent one."""
         kind = topics.IMAGE_COMPRESSED.type
         images = {camera: self._images[camera] for camera in self._rates_hz if camera in self._images}
         return {
             camera: frame_from_msg(deserialize_message(data, kind), camera) for camera, data in images.items()
         }
 
-    def _new_recording(self) -> Recording:
-        return Recording(self._joint_names, self._rates_hz)
+    def _new_run(self) -> ObservedRun:
+        return ObservedRun(self._joint_names, self._rates_hz)
 
     def _image_callback(self, camera: str) -> Callable[[bytes], Any]:
         def record(data: bytes) -> None:
             self._images[camera] = data
-            self.recording.add_image(
-                camera, serialized_header_stamp_ns(data)
-            )  # from the bytes: decoding images only to count them is slow
+            # The stamp is read from the bytes: decoding each image only to count it would be slow.
+            self.run.add_image(camera, serialized_header_stamp_ns(data))
 
         return record

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo is asked to do, and what it needs before: a checkpoint and ROS settings of its own."""
+"""What the demo has to do, and its preparations: an untrained checkpoint and ROS environment variables."""
 
 from __future__ import annotations
 
@@ -9,26 +9,22 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite import programs
-from smolvla_ros.suite.command_line import ROBOT, add_options
 from smolvla_ros.suite.options import SuiteError, SuiteOptions
 from smolvla_ros.suite.ros_domain import reserve_domain_id
 
-TASK = "pick up the red cube"
-
 
 class DemoError(RuntimeError):
-    """The demo cannot go on; the message says why."""
+    """The demo cannot continue; the message says why."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to show and where to leave the results."""
+class DemoPlan:
+    """The suite to start, for how long, and the folder for results."""
 
     options: SuiteOptions
     robot: RobotSpec
@@ -37,35 +33,11 @@ class Plan:
     seconds: float  # 0: until Ctrl-C
     folder: Path
     title: str
-    has_consent: bool  # the real arm may move without asking
+    has_consent: bool  # move a real arm without asking
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="demo",
-        description="The whole suite at work, on an emulated arm or yours. Without --port the arm is emulated and its "
-        "cameras are rendered; without --checkpoint one is made on the spot, which is not trained.",
-    )
-    add_options(
-        parser, *ROBOT, "port", "cameras", "checkpoint", "policy", "policy_cameras", "device", "params_file"
-    )
-    parser.add_argument("--task", default=TASK, help="what to tell the policy (default: %(default)s)")
-    parser.add_argument(
-        "--seconds", type=float, default=30.0, help="how long; 0: until Ctrl-C (default: %(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the emulated sensors' noise")
-    parser.add_argument("--yes", action="store_true", help="a real arm: move it without asking")
-    parser.add_argument(
-        "--out", type=Path, default=Path("build/demo"), help="folder for results (default: %(default)s)"
-    )
-    arguments = parser.parse_args(argv)
-    if not 0.0 <= arguments.seconds < float("inf"):
-        parser.error(f"--seconds {arguments.seconds}: must be 0 or more")
-    return arguments
-
-
-def make_plan(arguments: argparse.Namespace) -> Plan:
-    """What the command line means; raises SuiteError. The checkpoint is made if none is given."""
+def make_plan(arguments: argparse.Namespace) -> DemoPlan:
+    """The plan for command line arguments (tools/demo.py); raises SuiteError."""
     given = {name: getattr(arguments, name) for name in ("port", "calibration", "cameras", "checkpoint")}
     is_real = bool(arguments.port)
     missing = [name for name, value in given.items() if not value]
@@ -73,7 +45,7 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
         missing.remove("checkpoint")
     if is_real and missing:
         raise SuiteError(
-            f"a real arm needs {', '.join(name.upper() + '=' for name in missing)} too, beside PORT="
+            f"a real arm needs {', '.join(name.upper() + '=' for name in missing)} in addition to PORT="
         )
     folder = arguments.out.resolve()
     options = SuiteOptions.from_text(
@@ -86,7 +58,7 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
             "robot": arguments.robot,
             "policy": arguments.policy,
             "policy_cameras": arguments.policy_cameras,
-            # the made checkpoint is smoothest so, and small enough for any machine
+            # the demo's checkpoint is small, and moves most smoothly in float32
             "dtype": "" if given["checkpoint"] else "float32",
             "units": arguments.units or ("" if given["checkpoint"] else "degrees"),
             "device": arguments.device,
@@ -96,8 +68,8 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
         }
     )
     robot = programs.load_robot(options)
-    policy = given["checkpoint"] or arguments.policy or "made on the spot, NOT A TRAINED POLICY"
-    return Plan(
+    policy = given["checkpoint"] or arguments.policy or "made for the demo, NOT A TRAINED POLICY"
+    return DemoPlan(
         options=options,
         robot=robot,
         cameras=tuple(camera.name for camera in programs.selected_cameras(options, robot)),
@@ -109,11 +81,11 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def make_checkpoint(folder: Path) -> None:
-    """The demo's checkpoint, unless it is there, no older than what makes it. Raises DemoError."""
-    programs = [Path(__file__).with_name(f"{part}.py") for part in ("checkpoint", "checkpoint_layout")]
+def ensure_demo_checkpoint(folder: Path) -> None:
+    """Make the demo's checkpoint unless the folder has one, newer than the code. Raises DemoError."""
+    sources = [Path(__file__).with_name(f"{name}.py") for name in ("checkpoint", "checkpoint_files")]
     weights = folder / "model.safetensors"
-    newest_s = max(program.stat().st_mtime for program in programs)
+    newest_s = max(source.stat().st_mtime for source in sources)
     if weights.is_file() and weights.stat().st_mtime >= newest_s:
         return
     print(f"making a checkpoint in {folder} ...", flush=True)
@@ -126,7 +98,7 @@ def make_checkpoint(folder: Path) -> None:
 
 
 def set_environment(folder: Path) -> None:
-    """ROS for this demo: this machine, a domain of its own; what is set already stays."""
+    """Set ROS environment variables that are not set: discovery on this machine only, and an unused domain."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_LOG_DIR", str(folder / "logs" / "ros"))
     if "ROS_DOMAIN_ID" not in os.environ:

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a demo run: joints over time with the moments when chunks came, what the cameras saw."""
+"""Plots of a demo run: joint positions over time with the times of chunks, and the last camera images."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ import numpy.typing as npt
 matplotlib.use("Agg")  # no display
 from matplotlib import pyplot
 
-from smolvla_ros.demo.recording import Recording, Trace
+from smolvla_ros.demo.observed_run import JointTrace, ObservedRun
 from smolvla_ros.observation import NANOSECONDS
 
 Image = npt.NDArray[np.uint8]
 
 
-def save_joints(recording: Recording, start_ns: int, path: Path) -> None:
+def save_joints(run: ObservedRun, start_ns: int, path: Path) -> None:
     """One row a joint: commanded and measured position in degrees, a vertical line for each chunk."""
     figure, rows = pyplot.subplots(
-        len(recording.joint_names), 1, sharex=True, squeeze=False, figsize=(11, 11), layout="constrained"
+        len(run.joint_names), 1, sharex=True, squeeze=False, figsize=(11, 11), layout="constrained"
     )
-    _draw_joints(list(rows[:, 0]), recording, start_ns)
+    _draw_joints(list(rows[:, 0]), run, start_ns)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
 
 
-def save_overview(recording: Recording, images: Mapping[str, Image], start_ns: int, path: Path) -> None:
-    """The cameras' last images above the joints, for a README."""
+def save_overview(run: ObservedRun, images: Mapping[str, Image], start_ns: int, path: Path) -> None:
+    """The cameras' last images above the joint plots."""
     figure = pyplot.figure(figsize=(11, 10), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(2, 3))
     for axes, (camera, image) in zip(above.subplots(1, len(images), squeeze=False)[0], images.items()):
         axes.imshow(image)
         axes.set_title(camera)
         axes.axis("off")
-    rows = below.subplots(len(recording.joint_names), 1, sharex=True, squeeze=False)
-    _draw_joints(list(rows[:, 0]), recording, start_ns)
+    rows = below.subplots(len(run.joint_names), 1, sharex=True, squeeze=False)
+    _draw_joints(list(rows[:, 0]), run, start_ns)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
 
@@ -49,14 +49,14 @@ def save_image(image: Image, path: Path) -> None:
     pyplot.imsave(path, image)
 
 
-def _draw_joints(rows: list[Any], recording: Recording, start_ns: int) -> None:
-    chunks_s = [(chunk.published_ns - start_ns) / NANOSECONDS for chunk in recording.chunks]
-    for index, (axes, name) in enumerate(zip(rows, recording.joint_names)):
+def _draw_joints(rows: list[Any], run: ObservedRun, start_ns: int) -> None:
+    chunks_s = [(chunk.published_ns - start_ns) / NANOSECONDS for chunk in run.chunks]
+    for index, (axes, name) in enumerate(zip(rows, run.joint_names)):
         for at_s in chunks_s:
             axes.axvline(at_s, color="0.85", linewidth=0.8, zorder=0)
         for trace, label, color in (
-            (recording.commanded, "commanded", "C1"),
-            (recording.measured, "measured", "C0"),
+            (run.commanded, "commanded", "C1"),
+            (run.measured, "measured", "C0"),
         ):
             axes.plot(*_curve(trace, index, start_ns), label=label, color=color, linewidth=1.0)
         axes.set_ylabel(f"{name}\n(deg)", fontsize=8)
@@ -67,7 +67,7 @@ def _draw_joints(rows: list[Any], recording: Recording, start_ns: int) -> None:
     rows[-1].set_xlabel("time (s)", fontsize=8)
 
 
-def _curve(trace: Trace, joint: int, start_ns: int) -> tuple[Any, Any]:
+def _curve(trace: JointTrace, joint: int, start_ns: int) -> tuple[Any, Any]:
     times_s = (np.asarray(trace.stamps_ns, np.int64) - start_ns) / NANOSECONDS
     positions = trace.positions_rad
     return times_s, np.degrees(positions[:, joint]) if len(positions) else positions[:, 0:0].ravel()

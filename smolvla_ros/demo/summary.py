@@ -1,30 +1,29 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's result: one screen of text, summary.json, and whether it counts as a success."""
+"""The figures of a demo run, as text and as JSON, and the problems because of which it counts as failed."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from smolvla_ros.demo.recording import Recording, percentile, period_errors_s, rate_hz
+from smolvla_ros.dataset.stream_timing import (
+    FloatArray,
+    ImageCount,
+    count_images,
+    intervals_s,
+    mean_rate_hz,
+    period_errors_s,
+)
+from smolvla_ros.demo.observed_run import ObservedRun
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.suite.processes import ExitStatus
-
-
-@dataclass(frozen=True)
-class CameraSummary:
-    """Images of one camera."""
-
-    expected: int
-    received: int
-    dropped: int
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,16 @@ class Summary:
     command_period_error_p99_ms: float
     joint_state_rate_hz: float
     moved_deg: dict[str, float]  # joint -> distance between its extremes
-    cameras: dict[str, CameraSummary]
+    cameras: dict[str, ImageCount]
     inference_p50_s: float
     inference_p95_s: float
     exit_codes: dict[str, int]
-    killed: list[str]  # programs that ignored the request to end
+    killed: list[str]  # programs that had to be killed
     ended_early: dict[str, int]  # programs that ended by themselves -> how often
 
     @property
     def problems(self) -> list[str]:
-        """Why this run does not count as a success; empty when it does."""
+        """Why this run counts as failed; empty when it succeeded."""
         problems = [f"{name} did not end by itself and was killed" for name in self.killed]
         problems += [
             f"{name} ended with exit code {code}"
@@ -70,7 +69,7 @@ class Summary:
         return json.dumps(_without_nan(values), indent=2) + "\n"
 
     def to_text(self) -> str:
-        """One screen."""
+        """A table of at most 24 lines."""
         rejected = sum(self.chunks_rejected.values())
         why = ", ".join(f"{reason} {count}" for reason, count in self.chunks_rejected.items())
         moved = "  ".join(f"{name} {value:.0f}" for name, value in self.moved_deg.items())
@@ -107,60 +106,66 @@ class Summary:
 
 
 def summarize(
-    recording: Recording, task: str, start_ns: int, end_ns: int, ended: Mapping[str, ExitStatus]
+    run: ObservedRun, task: str, start_ns: int, end_ns: int, ended: Mapping[str, ExitStatus]
 ) -> Summary:
-    """The figures of a recording made from `start_ns` to `end_ns`."""
-    errors_ms = period_errors_s(recording.commanded.stamps_ns) * 1e3
-    inference_s = [chunk.inference_s for chunk in recording.chunks]
-    images = {name: recording.images(name, end_ns) for name in recording.cameras}
+    """The figures of a run from `start_ns` to `end_ns`; `ended`: how each program ended."""
+    command_intervals_s = intervals_s(run.commanded.stamps_ns)
+    errors_ms = period_errors_s(command_intervals_s) * 1e3
+    inference_s = [chunk.inference_s for chunk in run.chunks]
     return Summary(
         duration_s=(end_ns - start_ns) / NANOSECONDS,
         task=task,
-        policy=recording.chunks[-1].policy if recording.chunks else "",
-        chunks_accepted=_counted(recording, "chunks_accepted"),
-        chunks_rejected=_rejected(recording),
-        starved_periods=_counted(recording, "starved_periods"),
-        commands=len(recording.commanded.stamps_ns),
-        command_rate_hz=rate_hz(recording.commanded.stamps_ns),
-        command_period_error_p50_ms=percentile(errors_ms, 50),
-        command_period_error_p99_ms=percentile(errors_ms, 99),
-        joint_state_rate_hz=rate_hz(recording.measured.stamps_ns),
-        moved_deg=_moved_deg(recording),
+        policy=run.chunks[-1].policy if run.chunks else "",
+        chunks_accepted=_counter_increase(run, "chunks_accepted"),
+        chunks_rejected=_rejections(run),
+        starved_periods=_counter_increase(run, "starved_periods"),
+        commands=len(run.commanded.stamps_ns),
+        command_rate_hz=mean_rate_hz(command_intervals_s) or math.nan,
+        command_period_error_p50_ms=_percentile(errors_ms, 50),
+        command_period_error_p99_ms=_percentile(errors_ms, 99),
+        joint_state_rate_hz=mean_rate_hz(intervals_s(run.measured.stamps_ns)) or math.nan,
+        moved_deg=_moved_deg(run),
         cameras={
-            name: CameraSummary(count.expected, count.received, count.dropped)
-            for name, count in images.items()
+            name: count_images(run.image_stamps_ns[name], rate_hz, end_ns)
+            for name, rate_hz in run.camera_rates_hz.items()
         },
-        inference_p50_s=percentile(inference_s, 50),
-        inference_p95_s=percentile(inference_s, 95),
+        inference_p50_s=_percentile(inference_s, 50),
+        inference_p95_s=_percentile(inference_s, 95),
         exit_codes={name: end.code for name, end in ended.items()},
         killed=[name for name, end in ended.items() if end.killed],
         ended_early={name: end.unexpected_exits for name, end in ended.items() if end.unexpected_exits},
     )
 
 
-def _counted(recording: Recording, name: str) -> int:
-    """By how much a counter of ExecutorState grew."""
-    if recording.state is None:
+def _counter_increase(run: ObservedRun, counter: str) -> int:
+    """By how much a counter of ExecutorState grew during the run."""
+    if run.state is None:
         return 0
-    return int(getattr(recording.state, name)) - int(getattr(recording.first_state, name))
+    return int(getattr(run.state, counter)) - int(getattr(run.first_state, counter))
 
 
-def _rejected(recording: Recording) -> dict[str, int]:
-    if recording.state is None:
+def _rejections(run: ObservedRun) -> dict[str, int]:
+    """Reason -> chunks rejected during the run."""
+    if run.state is None:
         return {}
     before, after = (
         dict(zip(map(str, state.rejected_reasons), map(int, state.rejected_counts), strict=True))
-        for state in (recording.first_state, recording.state)
+        for state in (run.first_state, run.state)
     )
-    grown = {reason: count - before.get(reason, 0) for reason, count in after.items()}
-    return {reason: count for reason, count in grown.items() if count}
+    increases = {reason: count - before.get(reason, 0) for reason, count in after.items()}
+    return {reason: count for reason, count in increases.items() if count}
 
 
-def _moved_deg(recording: Recording) -> dict[str, float]:
-    if not recording.measured.stamps_ns:
+def _moved_deg(run: ObservedRun) -> dict[str, float]:
+    if not run.measured.stamps_ns:
         return {}
-    moved = np.degrees(np.ptp(recording.measured.positions_rad, axis=0))
-    return dict(zip(recording.joint_names, moved.tolist(), strict=True))
+    moved = np.degrees(np.ptp(run.measured.positions_rad, axis=0))
+    return dict(zip(run.joint_names, moved.tolist(), strict=True))
+
+
+def _percentile(values: Sequence[float] | FloatArray, percent: float) -> float:
+    """NaN where there are no values."""
+    return float(np.percentile(values, percent)) if len(values) else math.nan
 
 
 def _times(count: int) -> str:

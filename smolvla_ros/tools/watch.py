@@ -30,7 +30,7 @@ from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, cbreak_mode, read_pending_keys
-from smolvla_ros.terminal.status_view import screen
+from smolvla_ros.terminal.status_view import watch_screen
 
 DRAW_PERIOD_S = 0.1
 SPIN_S = 0.02
@@ -78,7 +78,7 @@ class Watch:
 
     def screen(self, width: int) -> str:
         alarm = "STOP IS NOT CONFIRMED, trying; use the power switch" if self.stop_is_open else ""
-        return screen(self._state, time.monotonic() - self._heard_s, self._note, alarm, width)
+        return watch_screen(self._state, time.monotonic() - self._heard_s, self._note, alarm, width)
 
     def _hear(self, state: Any) -> None:
         self._state, self._heard_s = state, time.monotonic()

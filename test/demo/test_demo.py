@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from smolvla_ros.demo.plan import make_plan, parse
+from smolvla_ros.demo.plan import make_plan
 from smolvla_ros.suite.node_spec import NodeSpec
 from smolvla_ros.suite.options import SuiteError
 from smolvla_ros.suite.processes import Processes
 from smolvla_ros.suite.programs import suite_nodes
+from smolvla_ros.tools.demo import parse_arguments
 
 from ..conftest import installed
 
@@ -44,16 +45,16 @@ def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_by_default_everything_is_emulated_and_nothing_is_pretended(tmp_path: Path) -> None:
-    plan = make_plan(parse(["--out", str(tmp_path)]))
+def test_by_default_everything_is_emulated_and_the_title_says_so(tmp_path: Path) -> None:
+    plan = make_plan(parse_arguments(["--out", str(tmp_path)]))
     assert plan.options.sim and plan.cameras == ("top", "wrist")
     assert plan.options.checkpoint == str(tmp_path / "checkpoint")
     assert "NOT A TRAINED POLICY" in plan.title
     assert plan.options.port == str(tmp_path / "arm")
 
 
-def test_a_real_arm_is_shadowed_until_somebody_says_yes() -> None:
-    plan = make_plan(parse(REAL))
+def test_a_real_arm_starts_in_shadow_mode() -> None:
+    plan = make_plan(parse_arguments(REAL))
     assert not plan.options.sim and not plan.has_consent
     [executor] = [spec for spec in suite_nodes(plan.options) if spec.name == "executor"]
     assert executor.parameters["mode"] == "shadow"
@@ -61,17 +62,17 @@ def test_a_real_arm_is_shadowed_until_somebody_says_yes() -> None:
 
 
 @pytest.mark.parametrize("name", ["calibration", "cameras", "checkpoint"])
-def test_a_real_arm_needs_all_that_is_its_own(name: str) -> None:
+def test_a_real_arm_needs_calibration_cameras_and_checkpoint(name: str) -> None:
     at = REAL.index(f"--{name}")
     with pytest.raises(SuiteError, match=name.upper()):
-        make_plan(parse(REAL[:at] + REAL[at + 2 :]))
+        make_plan(parse_arguments(REAL[:at] + REAL[at + 2 :]))
 
 
 @pytest.mark.node
-@pytest.mark.parametrize("consent", [[], ["--yes"]], ids=["without a yes", "with --yes"])
+@pytest.mark.parametrize("consent", [[], ["--yes"]], ids=["without consent", "with --yes"])
 def test_a_real_arm_moves_only_with_consent(consent: list[str], tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
-    arm = Processes(tmp_path)  # stands for the real one: the demo does not know
+    arm = Processes(tmp_path)  # in place of a real one
     arguments = ("--calibration", CALIBRATION, "--link", str(tmp_path / "port"))
     arm.start(NodeSpec("emulated_arm", "arm", arguments=arguments, is_ros=False))
     cameras = ["--cameras", "top=rendered,wrist=rendered", "--calibration", CALIBRATION]
@@ -86,7 +87,7 @@ def test_a_real_arm_moves_only_with_consent(consent: list[str], tmp_path: Path) 
 
 
 @pytest.mark.node
-def test_the_demo_moves_the_arm_until_ctrl_c_and_leaves_figures_and_pictures(tmp_path: Path) -> None:
+def test_the_demo_moves_the_arm_until_ctrl_c_and_saves_figures_and_images(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--seconds", "0")
     assert process.stdout is not None
@@ -111,7 +112,7 @@ def test_the_demo_moves_the_arm_until_ctrl_c_and_leaves_figures_and_pictures(tmp
 
 @pytest.mark.node
 @pytest.mark.usefixtures("hangup_is_heard")
-def test_a_lost_terminal_ends_the_demo_and_all_that_it_has_started(tmp_path: Path) -> None:
+def test_a_closed_terminal_ends_the_demo_and_its_programs(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--cameras", "top=rendered")
     assert process.stdout is not None
@@ -119,11 +120,11 @@ def test_a_lost_terminal_ends_the_demo_and_all_that_it_has_started(tmp_path: Pat
         assert process.poll() is None
     process.send_signal(signal.SIGHUP)
     output = process.communicate(timeout=60)[0]
-    assert process.returncode == 130 and "ended before it began" in output
+    assert process.returncode == 130 and "interrupted before the demo had started" in output
     assert not os.path.lexists(tmp_path / "arm")
 
 
-def test_a_program_that_fails_ends_the_demo_with_its_words(tmp_path: Path) -> None:
+def test_a_program_that_fails_ends_the_demo_with_its_last_output(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--cameras", "top=/dev/no_such_camera,wrist=rendered")
     output = process.communicate(timeout=60)[0]

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo reports at its end, and when it calls a run a failure."""
+"""The figures of a demo run and the problems because of which it counts as failed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import json
 
 import pytest
 
-from smolvla_ros.demo.recording import Recording
-from smolvla_ros.demo.summary import CameraSummary, Summary, summarize
+from smolvla_ros.dataset.stream_timing import ImageCount
+from smolvla_ros.demo.observed_run import ObservedRun
+from smolvla_ros.demo.summary import Summary, summarize
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite.processes import ExitStatus
 
@@ -18,23 +19,24 @@ SECOND = 1_000_000_000
 
 
 @pytest.fixture
-def summary(recording: Recording) -> Summary:
-    return summarize(recording, "wave", SECOND, 3 * SECOND, {"arm": ExitStatus(0), "policy": ExitStatus(0)})
+def summary(run: ObservedRun) -> Summary:
+    return summarize(run, "wave", SECOND, 3 * SECOND, {"arm": ExitStatus(0), "policy": ExitStatus(0)})
 
 
-def test_counters_are_those_of_this_run(summary: Summary) -> None:
+def test_counters_start_with_the_run(summary: Summary) -> None:
     assert summary.chunks_accepted == 4
     assert summary.chunks_rejected == {"not_finite": 1}
     assert summary.starved_periods == 7
 
 
-def test_figures_follow_from_the_recording(summary: Summary) -> None:
+def test_figures_are_computed_from_the_run(summary: Summary) -> None:
     assert summary.duration_s == 2.0
     assert summary.policy == "tiny@0"
     assert (summary.commands, summary.command_rate_hz) == (61, pytest.approx(30.0))
     assert summary.command_period_error_p99_ms == pytest.approx(0.0, abs=1e-3)
     assert summary.joint_state_rate_hz == pytest.approx(50.0)
-    assert summary.cameras == {"top": CameraSummary(61, 61, 0), "wrist": CameraSummary(61, 58, 3)}
+    assert summary.cameras == {"top": ImageCount(61, 61), "wrist": ImageCount(61, 58)}
+    assert json.loads(summary.to_json())["cameras"]["wrist"] == {"expected": 61, "received": 58, "dropped": 3}
     assert summary.inference_p50_s == pytest.approx(0.35)
     assert summary.moved_deg["gripper"] == pytest.approx(11.459, abs=0.01)
 
@@ -52,7 +54,7 @@ def test_a_good_run_has_no_problem(summary: Summary) -> None:
         ({"exit_codes": {"arm": -9}, "killed": ["arm"]}, "arm did not end by itself"),
     ],
 )
-def test_what_went_wrong_is_a_problem_and_said_once(
+def test_a_failure_is_listed_once_as_a_problem(
     summary: Summary, change: dict[str, object], word: str
 ) -> None:
     bad = dataclasses.replace(summary, **change)  # type: ignore[arg-type]
@@ -69,8 +71,8 @@ def test_the_text_fits_one_screen(summary: Summary) -> None:
     assert any("4 accepted, 1 rejected (not_finite 1)" in line for line in lines)
 
 
-def test_an_empty_run_is_reported_too_and_is_valid_json(robot: RobotSpec) -> None:
-    nothing = summarize(Recording(robot.joint_names, {"top": 30.0}), "wave", SECOND, SECOND, {})
+def test_an_empty_run_gives_valid_json(robot: RobotSpec) -> None:
+    nothing = summarize(ObservedRun(robot.joint_names, {"top": 30.0}), "wave", SECOND, SECOND, {})
     values = json.loads(nothing.to_json())
     assert values["command_rate_hz"] is None
     assert values["problems"] == ["the executor accepted no chunk"]

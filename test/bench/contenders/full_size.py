@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from smolvla_ros.demo.checkpoint_layout import backbone_json, config_json, write_layout
+from smolvla_ros.demo.checkpoint_files import backbone_json, config_json, write_files_beside_weights
 
 CAMERAS = ("camera1", "camera2", "camera3")
 TEXT = {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "vocab_size": 49280}
@@ -147,7 +147,7 @@ def make(folder: Path, seed: int = 0) -> Path:
 
 def write_files(folder: Path) -> None:
     """All but the weights."""
-    write_layout(folder)
+    write_files_beside_weights(folder)
     _write_configs(folder)
     _write_tokenizer(folder / "vlm")
 

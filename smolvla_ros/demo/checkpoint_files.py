@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What lies beside the weights of the demo checkpoint: sizes, LeRobot's JSON files, statistics and a small tokenizer.
+"""All files of the demo checkpoint but the weights: LeRobot's JSON files, statistics and a small tokenizer.
 
-Kept apart from checkpoint.py, which is about the weights. The keys and values are those that LeRobot 0.4 writes
-for a SmolVLA trained with two cameras on an SO-100, as far as inference reads them; only the sizes are small.
+The keys and values are those that LeRobot 0.4 writes for a SmolVLA trained with two cameras on an SO-100, as far as
+inference reads them; only the sizes are smaller.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from smolvla_ros.policy.checkpoint.config import ACTION, IMAGES, STATE
 from smolvla_ros.policy.checkpoint.pipeline_steps import POSTPROCESSOR, PREPROCESSOR
 
 JOINTS = 6
-CAMERAS = ("camera1", "camera2")  # from above, on the wrist
+CAMERAS = ("camera1", "camera2")  # above the table, on the wrist
 CHUNK, TOKENS, IMAGE_SIZE = 50, 48, 128
 WIDTH, HEADS, HEAD_DIM, LAYERS, VOCABULARY = 384, 12, 32, 4, 448
 
-# Statistics of the data that never was. LeRobot's units: degrees from the middle pose, gripper 0..100. The motion stays
-# within about two standard deviations of the mean.
+# Made-up statistics in LeRobot's units: degrees from the middle pose, gripper 0..100. The motion stays within about two
+# standard deviations of the mean.
 MEAN = (0.0, 0.0, 0.0, 0.0, 0.0, 50.0)
 STD = (30.0, 20.0, 20.0, 20.0, 30.0, 25.0)
 
@@ -46,8 +46,8 @@ Move the white bowl to the left, the yellow cup to the right. Push the bottle fo
 Take the pen from the table, hand it over and return to the home position. Sort the objects by colour and size."""
 
 
-def write_layout(folder: Path) -> None:
-    """Write everything but the weights."""
+def write_files_beside_weights(folder: Path) -> None:
+    """Write all files of the checkpoint but the weights; creates the folder."""
     (folder / "vlm").mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", config_json())
     _write_json(folder / "vlm" / "config.json", backbone_json())
@@ -194,7 +194,7 @@ def statistics() -> dict[str, Tensor]:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """A byte-level tokenizer with SmolVLM's special tokens, its merges learnt from CORPUS."""
+    """A byte-level tokenizer with SmolVLM's special tokens, its merges trained on CORPUS."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]

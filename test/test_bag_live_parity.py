@@ -24,7 +24,7 @@ from std_msgs.msg import String
 
 from smolvla_ros.chunk import ChunkRequest, RequestReason
 from smolvla_ros.dataset.bag import Bag
-from smolvla_ros.dataset.recording import EpisodeWriter, MessageTypes, StreamType
+from smolvla_ros.dataset.episode_writer import EpisodeWriter, MessageTypes, StreamType
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.bag_replay import observations
 from smolvla_ros.nodes.fast_dds import set_fast_dds

@@ -53,13 +53,13 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "clocks and threads": (
         ("time", "threading", "asyncio", "concurrent", "multiprocessing", "sched", "queue"),
         (
-            *("camera/", "arm/", "nodes/", "tools/"),
+            *("camera/", "arm/", "nodes/", "tools/", "dataset/parallel_conversion.py"),
             *("demo/", "suite/launching.py", "suite/processes.py"),
             *("simulation/emulated_arm.py", "policy/smolvla/parallel.py"),
         ),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
-    "drawing": (("matplotlib",), ("dataset/report_page.py", "demo/plot.py", "tools/replay_policy.py")),
+    "drawing": (("matplotlib",), ("dataset/html_report.py", "demo/plot.py", "tools/replay_policy.py")),
 }
 WITHOUT_TORCH = (
     "policy/policy.py",

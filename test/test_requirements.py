@@ -78,6 +78,6 @@ def test_the_extras_are_sections_of_the_list() -> None:
     assert set(extras) == {"arm", "dataset", "plot", "policy"}
     names = {normalized(requirement.split("==")[0]) for group in extras.values() for requirement in group}
     assert names - APART <= set(versions) and names >= APART
-    assert {"av", "pyarrow", f"rosbags=={versions['rosbags']}"} == set(extras["dataset"])
+    assert {"av", "Jinja2", "pyarrow", "tqdm", f"rosbags=={versions['rosbags']}"} == set(extras["dataset"])
     direct = {"pyyaml", *names}
     assert {"feetech-servo-sdk", "pyserial", "matplotlib", "tokenizers"} <= direct

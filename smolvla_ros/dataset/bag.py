@@ -20,17 +20,15 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from smolvla_ros.dataset.errors import BagError
+
 METADATA = "metadata.yaml"
 STORAGES = (".mcap", ".db3")
 IDL_SECTION = "=" * 80 + "\nIDL: "  # a schema of several IDL files joins them with such lines
 
 
-class BagError(ValueError):
-    """A bag cannot be read or written; the message names the file, what is wrong with it, and the remedy."""
-
-
 @dataclass(frozen=True, eq=False)
-class Recorded:
+class RecordedMessage:
     """A message as it lies in the bag; decoding waits until somebody wants to know."""
 
     topic: str
@@ -105,7 +103,7 @@ class Bag:
             raise BagError(f"bag '{self.path}': {name} is any of {', '.join(found)}; give the whole topic")
         return found[0] if found else None
 
-    def messages(self, topics: Iterable[str]) -> Iterator[Recorded]:
+    def messages(self, topics: Iterable[str]) -> Iterator[RecordedMessage]:
         """The messages of these topics in the order of their arrival; raises BagError where the bag is damaged."""
         wanted, ordinals = set(topics), dict.fromkeys(topics, 0)
         for reader in self._readers:
@@ -115,7 +113,9 @@ class Bag:
             with damage(self.path):
                 for connection, receive_ns, raw in reader.messages(connections):
                     topic = connection.topic
-                    yield Recorded(topic, connection.msgtype, receive_ns, ordinals[topic], raw, self._decode)
+                    yield RecordedMessage(
+                        topic, connection.msgtype, receive_ns, ordinals[topic], raw, self._decode
+                    )
                     ordinals[topic] += 1
 
     def _decode(self, raw: bytes, kind: str) -> Any:

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.dataset.alignment import BagTopics
 from smolvla_ros.dataset.bag import Bag, find_bags
-from smolvla_ros.dataset.episode import Sources
 from smolvla_ros.dataset.lerobot_reader import INFO, LeRobotDataset
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
@@ -36,7 +36,7 @@ CODEC_NOISE = 2.5
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
+class JointTrack:
     """Joint positions over time: (n,) s and (n, joints) rad."""
 
     times_s: Seconds
@@ -53,19 +53,19 @@ class CameraTrack:
 
 
 @dataclass(frozen=True, eq=False)
-class Inspected:
+class InspectedEpisode:
     """One episode. Times of all streams are of one clock, and begin near 0."""
 
     name: str
     rate_hz: float  # as stated
     has_capture_times: bool  # a LeRobot dataset stores a perfect grid in their place
     cameras: Mapping[str, CameraTrack]
-    state: Motion
-    action: Motion | None
+    state: JointTrack
+    action: JointTrack | None
     tasks: tuple[str, ...]
 
 
-def inspect(path: Path, robot: RobotSpec, units: Sequence[JointUnits]) -> Iterator[Inspected]:
+def inspect(path: Path, robot: RobotSpec, units: Sequence[JointUnits]) -> Iterator[InspectedEpisode]:
     """The episodes of a dataset folder, or of a bag or a folder of bags.
 
     Raises DatasetError, VideoError, BagError, EpisodeError or WireError on what cannot be read.
@@ -80,10 +80,10 @@ def inspect(path: Path, robot: RobotSpec, units: Sequence[JointUnits]) -> Iterat
             yield _of_bag(bag, robot)
 
 
-def _of_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnits]) -> Inspected:
+def _of_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
     rows = dataset.frames(episode)
     times_s = rows.timestamp.astype(np.float64)
-    return Inspected(
+    return InspectedEpisode(
         f"episode {episode}",
         dataset.fps,
         False,
@@ -91,15 +91,15 @@ def _of_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnit
             key: CameraTrack(dataset.fps, times_s, changes(dataset.images(episode, key)))
             for key in dataset.image_keys
         },
-        Motion(times_s, _radians(rows.state, units)),
-        Motion(times_s, _radians(rows.action, units)),
+        JointTrack(times_s, _radians(rows.state, units)),
+        JointTrack(times_s, _radians(rows.action, units)),
         tuple(dict.fromkeys(rows.tasks)),
     )
 
 
-def _of_bag(bag: Bag, robot: RobotSpec) -> Inspected:
+def _of_bag(bag: Bag, robot: RobotSpec) -> InspectedEpisode:
     has_action = bag.find("joint_commands") is not None
-    sources = Sources.find(bag, robot, action="joint_commands" if has_action else "joint_states")
+    sources = BagTopics.find(bag, robot, action="joint_commands" if has_action else "joint_states")
     motions = dict.fromkeys([sources.state, *([sources.action] if has_action else [])])
     stamps = {topic: array("q") for topic in (*sources.cameras.values(), *motions)}
     positions = {topic: array("d") for topic in motions}
@@ -118,10 +118,10 @@ def _of_bag(bag: Bag, robot: RobotSpec) -> Inspected:
     start_ns = min((times[0] for times in stamps.values() if times), default=0)
     times_s = {topic: (np.array(times, np.int64) - start_ns) / NANOSECONDS for topic, times in stamps.items()}
 
-    def motion(topic: str) -> Motion:
-        return Motion(times_s[topic], np.array(positions[topic]).reshape(-1, len(robot.joints)))
+    def motion(topic: str) -> JointTrack:
+        return JointTrack(times_s[topic], np.array(positions[topic]).reshape(-1, len(robot.joints)))
 
-    return Inspected(
+    return InspectedEpisode(
         bag.name,
         robot.rate_hz,
         True,

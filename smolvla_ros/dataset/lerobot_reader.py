@@ -22,7 +22,8 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from smolvla_ros.dataset.video import decode
+from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.video import decode_video
 from smolvla_ros.image import bgr_to_rgb
 
 VERSION = "v3.0"
@@ -31,10 +32,6 @@ INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DEPTH_FLAGS, DEPTH_SUFFIX = ("is_depth_map", "video.is_depth_map"), "_depth"  # of LeRobot 0.6 and of 0.4
 TASK_COLUMN = "__index_level_0__"  # the unnamed index of a pandas frame: LeRobot looks tasks up by their text
-
-
-class DatasetError(ValueError):
-    """A dataset cannot be read or written; the message names file, key, value and remedy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +150,7 @@ class LeRobotDataset:
                 chunk_index=row[f"{where}chunk_index"],
                 file_index=row[f"{where}file_index"],
             )
-            yield from decode(path, row[f"{where}from_timestamp"], count, self.fps)
+            yield from decode_video(path, row[f"{where}from_timestamp"], count, self.fps)
             return
         if name not in self.features:
             raise DatasetError(f"dataset '{self.root}' has no camera {image_key}, it has {self.image_keys}")

@@ -21,6 +21,7 @@ import pyarrow
 import pyarrow.parquet
 
 from smolvla_ros.dataset import statistics
+from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.lerobot_reader import (
     ACTION,
     EPISODES_PATH,
@@ -31,10 +32,9 @@ from smolvla_ros.dataset.lerobot_reader import (
     TASK_COLUMN,
     TASKS,
     VERSION,
-    DatasetError,
     LeRobotDataset,
 )
-from smolvla_ros.dataset.video import join
+from smolvla_ros.dataset.video import concatenate_videos
 
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
@@ -175,7 +175,7 @@ def add_episodes(
     _write_episodes(staging, added, features, _next(rows, "meta/episodes"))
 
     stats = {
-        name: statistics.combined(
+        name: statistics.combined_statistics(
             [*([base.stats[name]] if name in base.stats else []), *(row[f"stats/{name}"] for row in added)]
         )
         for name in features
@@ -264,8 +264,10 @@ def _write_rows(
             row |= {f"data/{name}": value for name, value in place.indices.items()}
             for name in (STATE, ACTION):
                 rows = table.column(name).combine_chunks()
-                row[f"stats/{name}"] = statistics.of_values(rows.flatten().to_numpy().reshape(len(rows), -1))
-            row |= {f"stats/{name}": statistics.of_values(values) for name, values in counters.items()}
+                row[f"stats/{name}"] = statistics.value_statistics(
+                    rows.flatten().to_numpy().reshape(len(rows), -1)
+                )
+            row |= {f"stats/{name}": statistics.value_statistics(values) for name, values in counters.items()}
         if writer is not None:
             writer.close()
 
@@ -282,7 +284,7 @@ def _write_videos(
         path = staging / VIDEO_PATH.format(video_key=name, **place.indices)
         path.parent.mkdir(parents=True, exist_ok=True)
         lengths = [row["length"] for row in added[part]]
-        join(path, zip((video.path for video in videos[part]), lengths, strict=True), fps)
+        concatenate_videos(path, zip((video.path for video in videos[part]), lengths, strict=True), fps)
         before = 0
         for video, row in zip(videos[part], added[part], strict=True):
             row |= {f"videos/{name}/{key}": value for key, value in place.indices.items()}

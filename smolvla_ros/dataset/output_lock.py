@@ -8,7 +8,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from smolvla_ros.dataset.recording import RecordingError
+from smolvla_ros.dataset.errors import RecordingError
 
 LOCK_FILE = (
     ".recorder.lock"  # stays in the folder; only its lock counts, and the kernel drops that with the process

@@ -17,7 +17,7 @@ MIN_SAMPLES, MAX_SAMPLES, SAMPLES_POWER = 100, 10_000, 0.75  # LeRobot looks at 
 MAX_SIDE = 150  # and at about this many pixels a side
 
 
-def of_values(values: npt.NDArray[Any]) -> Statistics:
+def value_statistics(values: npt.NDArray[Any]) -> Statistics:
     """Statistics over the rows of (n,) or (n, width), one entry per column."""
     rows = values.reshape(len(values), -1)
     wide = rows.astype(np.float64)
@@ -31,13 +31,13 @@ def of_values(values: npt.NDArray[Any]) -> Statistics:
     }
 
 
-def image_samples(count: int) -> set[int]:
+def sampled_image_indices(count: int) -> set[int]:
     """The indices of the images to look at, of `count`; evenly spaced, as many as LeRobot takes."""
     samples = max(min(count, MIN_SAMPLES), min(int(count**SAMPLES_POWER), MAX_SAMPLES))
     return set(np.round(np.linspace(0, count - 1, samples)).astype(int).tolist())
 
 
-class ImageTally:
+class ImageHistogram:
     """Counts how often each channel has each of the 256 values, which is all that image statistics need."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class ImageTally:
         return {**nested, "count": [self._images]}
 
 
-def combined(parts: Sequence[Statistics]) -> Statistics:
+def combined_statistics(parts: Sequence[Statistics]) -> Statistics:
     """The statistics of several sets of samples together.
 
     Exact but for the quantiles: these are averaged, weighted by the number of samples, as LeRobot does.

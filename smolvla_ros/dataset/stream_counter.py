@@ -34,7 +34,7 @@ class StreamReport:
     dropped: int  # taken in and not written: the disk was too slow
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         return not (self.gaps or self.lost or self.dropped)
 
     def __str__(self) -> str:

@@ -41,7 +41,7 @@ ARTICLES = re.compile(r"\b(?:the|an?|its)\s")
 GERUND = re.compile(r"^(\w+?)(ing|s|ed)$")
 
 
-def what_is_vague(task: str) -> str:
+def task_problem(task: str) -> str:
     """What is wrong with a task string, in words; empty: nothing is."""
     words = task.split()
     if PLACEHOLDERS.fullmatch(task.strip()):
@@ -55,7 +55,7 @@ def what_is_vague(task: str) -> str:
     return ""
 
 
-def suggestion(task: str) -> str:
+def suggest_task(task: str) -> str:
     """The same task in the paper's style, as far as that can be told from its words; empty: only a person can tell."""
     text = LEAD.sub("", re.sub(r"[\s_]+", " ", task).strip(" .!"))
     words = text.split()
@@ -70,7 +70,7 @@ def suggestion(task: str) -> str:
         short = SECONDARY.split(short)[0].rstrip(",")
     if len(short) > MAX_CHARACTERS:
         short = ARTICLES.sub("", short)
-    is_better = len(short.split()) > 1 and short != task and not what_is_vague(short)
+    is_better = len(short.split()) > 1 and short != task and not task_problem(short)
     return short if is_better else ""
 
 

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from smolvla_ros.dataset.scheduling import without_realtime_permission
+from smolvla_ros.dataset.errors import VideoError
+from smolvla_ros.dataset.realtime_permission import without_realtime_permission
 from smolvla_ros.image import ImageArray
 
 Codec = Literal["h264", "av1"]
@@ -31,11 +32,7 @@ WHOLE_FRAME_EVERY = 2
 PIXELS = "yuv420p"
 
 
-class VideoError(ValueError):
-    """A video cannot be written or read; the message names the file, what is wrong, and the remedy."""
-
-
-def encode(path: Path, images: Iterable[ImageArray], fps: int, codec: Codec) -> None:
+def encode_video(path: Path, images: Iterable[ImageArray], fps: int, codec: Codec) -> None:
     """Write RGB images (height, width, 3) of one size as an mp4; raises VideoError."""
     encoder, options = CODECS[codec]
     with av.open(str(path), "w", format="mp4") as container:
@@ -65,7 +62,7 @@ def encode(path: Path, images: Iterable[ImageArray], fps: int, codec: Codec) -> 
         container.mux(stream.encode())
 
 
-def join(path: Path, parts: Iterable[tuple[Path, int]], fps: int) -> None:
+def concatenate_videos(path: Path, parts: Iterable[tuple[Path, int]], fps: int) -> None:
     """Put videos one behind the other; `parts` are their files and numbers of frames."""
     with av.open(str(path), "w", format="mp4") as container:
         joined: Any = None
@@ -86,7 +83,7 @@ def join(path: Path, parts: Iterable[tuple[Path, int]], fps: int) -> None:
             before += count
 
 
-def decode(path: Path, first_s: float, count: int, fps: int) -> Iterator[npt.NDArray[np.uint8]]:
+def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[npt.NDArray[np.uint8]]:
     """`count` RGB images of an mp4, beginning with the one at `first_s`; raises VideoError."""
     start = round(first_s * fps)
     done = 0

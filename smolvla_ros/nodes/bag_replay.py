@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from rclpy.serialization import deserialize_message
 
-from smolvla_ros.dataset.bag import Bag, BagError
+from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.nodes.observation_sync import observation_from, observed_topics, synchronize
 from smolvla_ros.nodes.topics import message_class
 from smolvla_ros.observation import NANOSECONDS, Observation

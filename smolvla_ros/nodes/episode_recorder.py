@@ -14,7 +14,8 @@ import threading
 import time
 from contextlib import suppress
 
-from smolvla_ros.dataset.recording import EpisodeWriter, RecordingError, StreamType
+from smolvla_ros.dataset.episode_writer import EpisodeWriter, StreamType
+from smolvla_ros.dataset.errors import RecordingError
 from smolvla_ros.dataset.stream_counter import StreamCounter, StreamReport
 
 FINISH_S = 60.0  # to write what is queued; a disk that needs longer has failed
@@ -95,7 +96,7 @@ class EpisodeRecorder:
     def discard(self) -> None:
         """Stop and delete the episode."""
         self._stop_thread()
-        self._writer.remove()
+        self._writer.discard()
 
     def report(self) -> list[StreamReport]:
         return [counter.report() for _, counter in sorted(self._counters.items())]

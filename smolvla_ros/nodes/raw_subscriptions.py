@@ -15,7 +15,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from smolvla_ros.dataset.recording import MessageTypes, StreamType, offered_qos
+from smolvla_ros.dataset.episode_writer import MessageTypes, StreamType, offered_qos
 from smolvla_ros.nodes.topics import message_class
 
 QUEUE_DEPTH = 200  # messages that the middleware keeps while Python is busy: 2 s of the fastest topic

@@ -26,16 +26,10 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from smolvla_ros.dataset.episode_recovery import EPISODE, recover_episode, unfinished_episodes
+from smolvla_ros.dataset.episode_writer import EpisodeWriter, StreamType, add_custom_data
+from smolvla_ros.dataset.errors import RecordingError
 from smolvla_ros.dataset.output_lock import OutputLock
-from smolvla_ros.dataset.recording import (
-    EPISODE,
-    EpisodeWriter,
-    RecordingError,
-    StreamType,
-    mark,
-    recover,
-    unfinished,
-)
 from smolvla_ros.dataset.stream_counter import STAMP_END, StreamReport
 from smolvla_ros.node_configs import RecorderConfig
 from smolvla_ros.nodes import topics
@@ -78,9 +72,9 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self._has_commands = True  # the last episode
         self._heard_task = ""
         self._finished = 0
-        for folder in unfinished(self._output):
+        for folder in unfinished_episodes(self._output):
             try:
-                count = recover(folder)
+                count = recover_episode(folder)
             except RecordingError as error:
                 self.get_logger().error(str(error))
                 continue
@@ -239,7 +233,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             return self._close(outcome=outcome)
         if self._last is None:
             raise RecordingError(f"there is no episode to mark as {outcome}")
-        mark(self._last, {"outcome": outcome})
+        add_custom_data(self._last, {"outcome": outcome})
         doubt = f"; {NO_COMMANDS}" if outcome == "success" and not self._has_commands else ""
         return f"{self._last.name} is marked as {outcome}{doubt}"
 
@@ -272,7 +266,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         commands = self.resolve_topic_name(topics.JOINT_COMMANDS.name)
         self._has_commands = any(report.topic == commands and report.messages for report in reports)
         for report in reports:
-            if report.is_whole:
+            if report.is_complete:
                 self.get_logger().info(str(report))
             else:  # on a line of its own: rclpy ties a line to its severity
                 self.get_logger().warning(str(report))
@@ -291,7 +285,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
 
 def _summary(reports: list[StreamReport], duration_s: float) -> str:
     messages, size = sum(r.messages for r in reports), sum(r.bytes for r in reports)
-    faults = [str(report) for report in reports if not report.is_whole]
+    faults = [str(report) for report in reports if not report.is_complete]
     return (
         f"{duration_s:.1f} s, {messages} messages on {len(reports)} topics, {size / MEGABYTE:.1f} MB, "
         f"{'; '.join(faults) if faults else 'nothing lost'}"

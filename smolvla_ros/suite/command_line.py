@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
+from smolvla_ros.dataset.errors import DataError
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.policy.preflight.unit_evidence import with_units
-from smolvla_ros.robot import RobotSpec
-from smolvla_ros.share import find_robot_file
+from smolvla_ros.robot import RobotSpec, RobotSpecError
+from smolvla_ros.share import InstallationError, find_robot_file
 from smolvla_ros.suite.options import SuiteOptions
-from smolvla_ros.units import MotorCalibration, load_calibration
+from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 
 # The options of tools that convert between radians and LeRobot's units.
 ROBOT = ("robot", "calibration", "units")
@@ -57,3 +61,21 @@ def load_robot_and_calibration(
     robot = load_robot(options)
     file = options.calibration
     return robot, load_calibration(file, robot.joint_names) if file else None
+
+
+@contextmanager
+def exit_on_errors(program: str, interrupted: str = "interrupted") -> Iterator[None]:
+    """End the program with the message of an error that the user can correct; other errors show their traceback.
+
+    Exit code 2: robot or calibration are wrong, 1: data cannot be read or written, 130: ctrl-c, which prints
+    `interrupted`.
+    """
+    usage = (RobotSpecError, CalibrationError, InstallationError)
+    try:
+        yield
+    except (*usage, DataError, OSError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, usage) else 1)
+    except KeyboardInterrupt:
+        print(f"{program}: {interrupted}", file=sys.stderr)
+        sys.exit(130)

@@ -11,29 +11,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import cv2
-
-from smolvla_ros.dataset.bag import Bag, BagError, find_bags
-from smolvla_ros.dataset.convert import Conversion
-from smolvla_ros.dataset.episode import Alignment, EpisodeError
-from smolvla_ros.dataset.lerobot_reader import DatasetError
-from smolvla_ros.dataset.video import CODECS, VideoError
-from smolvla_ros.robot import RobotSpecError
-from smolvla_ros.share import InstallationError
-from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
-from smolvla_ros.units import CalibrationError, load_calibration
-
-BAR = 30
+from smolvla_ros.dataset.alignment import AlignmentSettings
+from smolvla_ros.dataset.bag import Bag, find_bags
+from smolvla_ros.dataset.conversion import Conversion
+from smolvla_ros.dataset.errors import BagError, EpisodeError
+from smolvla_ros.dataset.parallel_conversion import convert
+from smolvla_ros.dataset.video import CODECS
+from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
+from smolvla_ros.units import load_calibration
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,7 +92,7 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
         bags=_bags(arguments.bags, arguments.outcome),
         output=arguments.output,
         robot=robot,
-        alignment=Alignment(
+        alignment=AlignmentSettings(
             int(rate_hz),
             arguments.time,
             **{f"max_{name}_age_s": _seconds(name, value) for name, value in ages.items()},
@@ -136,45 +124,6 @@ def _bags(paths: Sequence[Path], outcome: str | None) -> tuple[Path, ...]:
     return chosen
 
 
-def convert(work: Conversion, append: bool, jobs: int) -> None:
-    """Take every step of a conversion, several at once, and say how far it is."""
-    if not work.begin(append):
-        print(f"{work.output}: the conversion was already complete")
-        return
-    os.environ.setdefault("SVT_LOG", "1")  # of the AV1 encoder: errors only
-    # one thread each, as there is a process for every core
-    with ProcessPoolExecutor(jobs, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        _all("read", pool, work.align, [(index,) for index in range(len(work.bags))])
-        _all("encode", pool, work.encode, work.videos())
-    dataset = work.finish()
-    print(
-        f"{work.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "
-        f"{dataset.fps} fps, {len(dataset.tasks)} tasks, images {', '.join(dataset.image_keys)}"
-    )
-
-
-def _all(
-    verb: str, pool: ProcessPoolExecutor, step: Callable[..., None], calls: Sequence[tuple[Any, ...]]
-) -> None:
-    futures: list[Future[None]] = [pool.submit(step, *call) for call in calls]
-    began = time.monotonic()
-    try:
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
-            _progress(verb, done, len(futures), time.monotonic() - began)
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-def _progress(verb: str, done: int, total: int, seconds: float) -> None:
-    if sys.stderr.isatty():
-        filled = BAR * done // total
-        bar = "#" * filled + "." * (BAR - filled)
-        end = "\n" if done == total else ""
-        print(f"\r{verb:7} [{bar}] {done}/{total}  {seconds:.0f} s", end=end, file=sys.stderr, flush=True)
-
-
 def _pair(text: str, option: str, example: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
     if not found:
@@ -189,25 +138,17 @@ def _seconds(name: str, value: str) -> float:
         raise EpisodeError(f"--max-age: {name} must be seconds, got '{value}'") from error
 
 
-@contextmanager
-def plain_errors(program: str) -> Iterator[None]:
-    """End the program with the message of what a user can mend; anything else is a bug and shows its trace."""
-    usage = (RobotSpecError, CalibrationError, InstallationError)
-    unfit = (BagError, EpisodeError, DatasetError, VideoError)
-    try:
-        yield
-    except (*usage, *unfit, BrokenProcessPool, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, usage) else 1)
-    except KeyboardInterrupt:
-        print(f"{program}: cut off; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-
-
 def main() -> None:
     arguments = parser().parse_args()
-    with plain_errors("bag_to_lerobot"):
-        convert(conversion(arguments), arguments.append, arguments.jobs)
+    with exit_on_errors("bag_to_lerobot", interrupted="run the same command again to continue"):
+        dataset = convert(conversion(arguments), arguments.append, arguments.jobs)
+        if dataset is None:
+            print(f"{arguments.output}: the conversion was already complete")
+            return
+        print(
+            f"{arguments.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "
+            f"{dataset.fps} fps, {len(dataset.tasks)} tasks, images {', '.join(dataset.image_keys)}"
+        )
 
 
 if __name__ == "__main__":

@@ -18,14 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from smolvla_ros.dataset.bag import BagError
-from smolvla_ros.dataset.episode import EpisodeError
-from smolvla_ros.dataset.inspection import Inspected, inspect
-from smolvla_ros.dataset.lerobot_reader import ACTION, INFO, STATE, DatasetError, LeRobotDataset
-from smolvla_ros.dataset.report import Defect, find_defects, lag, skew_s
-from smolvla_ros.dataset.report_page import save_page
+from smolvla_ros.dataset.checks import Defect, check_episodes, lag, skew_s
+from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError, VideoError
+from smolvla_ros.dataset.html_report import save_page
+from smolvla_ros.dataset.inspection import InspectedEpisode, inspect
+from smolvla_ros.dataset.lerobot_reader import ACTION, INFO, STATE, LeRobotDataset
 from smolvla_ros.dataset.stream_timing import mean_rate_hz
-from smolvla_ros.dataset.video import VideoError
 from smolvla_ros.policy.preflight.unit_evidence import check_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
@@ -50,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def facts(episodes: Sequence[Inspected]) -> list[tuple[str, str]]:
+def facts(episodes: Sequence[InspectedEpisode]) -> list[tuple[str, str]]:
     """What was measured, as pairs of a name and its value."""
     lines = [("episodes", str(len(episodes)))]
     lines.append(("duration", f"{sum(_duration_s(episode) for episode in episodes):.1f} s"))
@@ -101,7 +99,7 @@ def depth_defects(path: Path) -> list[Defect]:
     return [Defect("warning", "depth images", key, "they are left out", remedy) for key in keys]
 
 
-def _duration_s(episode: Inspected) -> float:
+def _duration_s(episode: InspectedEpisode) -> float:
     times_s = episode.state.times_s
     return float(times_s[-1] - times_s[0]) if len(times_s) else 0.0
 
@@ -129,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         episodes = list(inspect(options.path, robot, units))
-        defects = find_defects(episodes, robot)
+        defects = check_episodes(episodes, robot)
         defects += unit_defects(options.path, robot, calibration, bool(options.units))
         defects += depth_defects(options.path)
         if not episodes:

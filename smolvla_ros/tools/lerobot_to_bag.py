@@ -14,11 +14,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from smolvla_ros.dataset.bag_export import ACTION_TOPIC, write_bag
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
-from smolvla_ros.dataset.to_bag import ACTION_TOPIC, write_bag
 from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
-from smolvla_ros.tools.bag_to_lerobot import plain_errors
+from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
 
 START_NS = (
     1_000_000_000 * NANOSECONDS
@@ -41,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     arguments = parser().parse_args()
-    with plain_errors("lerobot_to_bag"):
+    with exit_on_errors("lerobot_to_bag"):
         robot, calibration = load_robot_and_calibration(arguments)
         dataset = LeRobotDataset.load(arguments.dataset)
         if dataset.depth_keys:

@@ -23,15 +23,14 @@ from std_msgs.msg import String
 
 import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ActionChunk
+from smolvla_ros.dataset.bag_export import JPEG_QUALITY, images_by_camera, positions_rad
 from smolvla_ros.dataset.lerobot_reader import ACTION, STATE, LeRobotDataset
-from smolvla_ros.dataset.to_bag import JPEG_QUALITY, images_by_camera, positions_rad
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import action_chunk_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
-from smolvla_ros.tools.bag_to_lerobot import plain_errors
+from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
 from smolvla_ros.units import MotorCalibration
 
 CHUNK = 50  # actions, as a policy's; the next one is sent when half of it is left
@@ -179,7 +178,7 @@ def main() -> int:
     set_fast_dds()
     rclpy.init()
     arguments = parser().parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
-    with plain_errors("play_dataset"):
+    with exit_on_errors("play_dataset"):
         robot, calibration = load_robot_and_calibration(arguments)
         dataset = LeRobotDataset.load(arguments.dataset)
         if dataset.depth_keys and not arguments.actions:

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from smolvla_ros.dataset.bag import Bag, BagError
+from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.image import ImageError
 from smolvla_ros.nodes.bag_replay import RecordedCommands, observations, recorded_commands
 from smolvla_ros.nodes.policy_loading import load_policy

@@ -19,12 +19,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.bag import BagWriter
-from smolvla_ros.dataset.convert import Conversion
-from smolvla_ros.dataset.episode import Alignment
+from smolvla_ros.dataset.conversion import Conversion
+from smolvla_ros.dataset.parallel_conversion import convert
 from smolvla_ros.image import encode_jpeg
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.tools.bag_to_lerobot import convert
 from smolvla_ros.units import load_calibration
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def main() -> None:
         bag, output = Path(folder) / "bag", Path(folder) / "dataset"
         record(bag, robot, options.seconds)
         size_mb = sum(path.stat().st_size for path in bag.iterdir()) / 1e6
-        work = Conversion((bag,), output, robot, Alignment(FPS), calibration, codec=options.codec)
+        work = Conversion((bag,), output, robot, AlignmentSettings(FPS), calibration, codec=options.codec)
         began = time.monotonic()
         convert(work, append=False, jobs=options.jobs)
         took = time.monotonic() - began

@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 from convert import CALIBRATION, DIFFERENT, FPS, ROOT, pictures, record
 
-from smolvla_ros.dataset.convert import Conversion
-from smolvla_ros.dataset.episode import Alignment
+from smolvla_ros.dataset.alignment import AlignmentSettings
+from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.parallel_conversion import convert
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.tools.bag_to_lerobot import convert
 from smolvla_ros.units import load_calibration
 
 CONTENDER = ROOT / "test" / "bench" / "contenders" / "lerobot_dataset.py"
@@ -60,7 +60,7 @@ def main() -> int:
             record(bag, robot, seconds, noise=0.0)
         for part, append in ((bags[:-1], False), (bags[-1:], True)):
             work = Conversion(
-                tuple(part), folder / "data", robot, Alignment(FPS), load_calibration(CALIBRATION)
+                tuple(part), folder / "data", robot, AlignmentSettings(FPS), load_calibration(CALIBRATION)
             )
             convert(work, append, jobs=2)
         (folder / "ffmpeg").mkdir()

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.bag import BagWriter
-from smolvla_ros.dataset.convert import Conversion
-from smolvla_ros.dataset.episode import Alignment
+from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.image import encode_jpeg
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
@@ -95,19 +95,19 @@ def record(
 
 
 def conversion(bags: list[Path], output: Path, fps: int = 30, **changes: Any) -> Conversion:
-    alignment = changes.pop("alignment", Alignment(fps))
+    alignment = changes.pop("alignment", AlignmentSettings(fps))
     work = Conversion(tuple(bags), output, ROBOT, alignment, CALIBRATION)
     return replace(work, **changes)
 
 
 def run(work: Conversion, append: bool = False) -> Any:
     """All steps in this process."""
-    if work.begin(append):
+    if work.prepare(append):
         for index in range(len(work.bags)):
-            work.align(index)
-        for index, camera in work.videos():
-            work.encode(index, camera)
-        return work.finish()
+            work.align_bag(index)
+        for index, camera in work.pending_videos():
+            work.encode_video(index, camera)
+        return work.write_dataset()
     return None
 
 

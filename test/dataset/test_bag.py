@@ -11,7 +11,8 @@ import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from smolvla_ros.dataset.bag import Bag, BagError, BagWriter
+from smolvla_ros.dataset.bag import Bag, BagWriter
+from smolvla_ros.dataset.errors import BagError
 
 from .conftest import conversion, record, run
 

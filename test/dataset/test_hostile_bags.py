@@ -7,10 +7,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smolvla_ros.dataset.bag import Bag, BagError, BagWriter, find_bags
-from smolvla_ros.dataset.episode import Alignment, EpisodeError
-from smolvla_ros.dataset.lerobot_reader import DatasetError
-from smolvla_ros.dataset.video import VideoError
+from smolvla_ros.dataset.alignment import AlignmentSettings
+from smolvla_ros.dataset.bag import Bag, BagWriter, find_bags
+from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError, VideoError
 from smolvla_ros.observation import NANOSECONDS
 
 from .conftest import LAG_NS, ROBOT, START_NS, conversion, header, image, joint_state, record, run
@@ -150,7 +149,11 @@ def test_clock_jump(tmp_path, jump_s):
     path = record(tmp_path / "bag", edit=jump)
     refuse(path, "/top/image_raw/compressed .*a clock jumped")
     assert (
-        len(run(conversion([path], tmp_path / "other", alignment=Alignment(30, "receive"))).frames(0).state)
+        len(
+            run(conversion([path], tmp_path / "other", alignment=AlignmentSettings(30, "receive")))
+            .frames(0)
+            .state
+        )
         == 31
     )
 
@@ -181,7 +184,7 @@ def test_a_hole_in_a_stream(tmp_path):
 
     path = record(tmp_path / "bag", edit=hole)
     refuse(path, "/wrist/image_raw/compressed .* is silent for 0.50 s, up to 0.77 s into .*--max-age")
-    patient = Alignment(30, max_camera_age_s=1.0)
+    patient = AlignmentSettings(30, max_camera_age_s=1.0)
     assert len(run(conversion([path], tmp_path / "other", alignment=patient)).frames(0).state) == 31
 
 
@@ -270,7 +273,9 @@ def test_a_topic_of_another_type(tmp_path):
     path = record(tmp_path / "bag", edit=text)
     refuse(path, "/joint_states .*is a std_msgs/msg/String without a header")
     refuse(
-        path, "/joint_states .*is a std_msgs/msg/String, not a JointState", alignment=Alignment(30, "receive")
+        path,
+        "/joint_states .*is a std_msgs/msg/String, not a JointState",
+        alignment=AlignmentSettings(30, "receive"),
     )
 
 

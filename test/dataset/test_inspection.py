@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from smolvla_ros.dataset.inspection import changes
-from smolvla_ros.dataset.video import Codec, decode, encode
+from smolvla_ros.dataset.video import Codec, decode_video, encode_video
 
 
 @pytest.mark.parametrize("codec", ["h264", "av1"])
@@ -26,8 +26,8 @@ def test_repeated_pictures_are_found_and_small_motion_is_not_taken_for_them(
         repeats = 1 + (k % 3 == 2)
         pictures += [picture] * repeats
         is_new += [True] + [False] * (repeats - 1)
-    encode(tmp_path / "video.mp4", pictures, 30, codec)
-    found = changes(decode(tmp_path / "video.mp4", 0.0, len(pictures), 30))
+    encode_video(tmp_path / "video.mp4", pictures, 30, codec)
+    found = changes(decode_video(tmp_path / "video.mp4", 0.0, len(pictures), 30))
     if codec == "h264":
         assert found.tolist() == is_new
     assert found[np.array(is_new)].all()

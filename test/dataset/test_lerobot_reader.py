@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smolvla_ros.dataset.lerobot_reader import DatasetError, LeRobotDataset
-from smolvla_ros.dataset.video import VideoError
+from smolvla_ros.dataset.errors import DatasetError, VideoError
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 
 DATA = Path(__file__).parents[1] / "data" / "lerobot"
 EXPECTED = np.load(DATA / "expected.npz")

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
-from smolvla_ros.dataset.statistics import ImageTally, combined, image_samples, of_values
+from smolvla_ros.dataset.statistics import (
+    ImageHistogram,
+    combined_statistics,
+    sampled_image_indices,
+    value_statistics,
+)
 
 from .test_lerobot_reader import DATA
 
@@ -21,7 +26,7 @@ def test_values_of_an_episode_have_lerobots_statistics():
     theirs = json.loads((DATA / "pictures" / "meta" / "stats.json").read_text())
     dataset = LeRobotDataset.load(DATA / "pictures")
     for feature, name in (("observation.state", "state"), ("action", "action")):
-        ours = combined([of_values(getattr(dataset.frames(i), name)) for i in range(3)])
+        ours = combined_statistics([value_statistics(getattr(dataset.frames(i), name)) for i in range(3)])
         assert ours.keys() == theirs[feature].keys()
         for key in ("min", "max", "mean", "std", "count"):
             assert np.allclose(ours[key], theirs[feature][key], rtol=1e-5), key
@@ -32,14 +37,15 @@ def test_values_of_an_episode_have_lerobots_statistics():
 
 def test_combining_parts_equals_the_whole():
     rows = RANDOM.normal(size=(100, 4))
-    parts, whole = combined([of_values(rows[:30]), of_values(rows[30:])]), of_values(rows)
+    parts = combined_statistics([value_statistics(rows[:30]), value_statistics(rows[30:])])
+    whole = value_statistics(rows)
     for key in ("min", "max", "mean", "std", "count"):
         assert np.allclose(parts[key], whole[key])
 
 
 def test_counting_pixels_gives_their_statistics():
     images = RANDOM.integers(0, 256, (5, 12, 16, 3), dtype=np.uint8)
-    tally = ImageTally()
+    tally = ImageHistogram()
     for image in images:
         tally.add(image)
     found, pixels = tally.statistics(), images.reshape(-1, 3) / 255
@@ -56,5 +62,5 @@ def test_counting_pixels_gives_their_statistics():
 
 @pytest.mark.parametrize("count, samples", [(1, 1), (50, 50), (100, 100), (1000, 177)])
 def test_as_many_images_are_looked_at_as_lerobot_takes(count, samples):
-    chosen = image_samples(count)
+    chosen = sampled_image_indices(count)
     assert len(chosen) == samples and min(chosen) == 0 and max(chosen) == count - 1

@@ -33,7 +33,7 @@ def test_missing_messages_are_counted_by_their_stamps_not_by_their_arrival() -> 
     assert (report.messages, report.gaps, report.missing) == (97, 2, 3)
     assert report.rate_hz == pytest.approx(30.0, rel=1e-3)
     assert report.longest_gap_s == pytest.approx(0.1, rel=1e-3)
-    assert not report.is_whole and "2 gaps (3 missing, longest 0.10 s)" in str(report)
+    assert not report.is_complete and "2 gaps (3 missing, longest 0.10 s)" in str(report)
 
 
 def test_jitter_is_no_gap_and_neither_is_silence_between_requests() -> None:
@@ -41,15 +41,15 @@ def test_jitter_is_no_gap_and_neither_is_silence_between_requests() -> None:
     for index in range(100):
         cameras.add(index * PERIOD_NS + index % 3 * 5_000_000, b"")
         requests.add(index**2 * PERIOD_NS, b"")
-    assert cameras.report().is_whole and cameras.report().rate_hz > 25
-    assert requests.report().is_whole and requests.report().rate_hz == 0
+    assert cameras.report().is_complete and cameras.report().rate_hz > 25
+    assert requests.report().is_complete and requests.report().rate_hz == 0
 
 
 def test_chunks_that_come_twice_a_second_have_no_rate() -> None:
     chunks = StreamCounter("/action_chunk", stamped=False)
     for index in range(100):
         chunks.add((index + (index > 50)) * 500_000_000, b"")
-    assert chunks.report().is_whole and chunks.report().rate_hz == 0
+    assert chunks.report().is_complete and chunks.report().rate_hz == 0
 
 
 def test_what_was_lost_or_dropped_is_said() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from smolvla_ros.dataset.task_text import suggestion, what_is_vague
+from smolvla_ros.dataset.task_text import suggest_task, task_problem
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ from smolvla_ros.dataset.task_text import suggestion, what_is_vague
     ],
 )
 def test_what_is_vague_is_named(task: str, fault: str) -> None:
-    assert fault in what_is_vague(task)
+    assert fault in task_problem(task)
 
 
 @pytest.mark.parametrize("task", ["Pick up the cube", "Open the drawer", "put the cube in the box"])
 def test_the_papers_style_is_left_alone(task: str) -> None:
-    assert what_is_vague(task) == "" and suggestion(task).lower() in ("", task.lower())
+    assert task_problem(task) == "" and suggest_task(task).lower() in ("", task.lower())
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_the_papers_style_is_left_alone(task: str) -> None:
     ],
 )
 def test_a_suggestion_is_made_only_of_the_tasks_own_words(task: str, better: str) -> None:
-    assert suggestion(task) == better
-    assert not better or what_is_vague(better) == ""
+    assert suggest_task(task) == better
+    assert not better or task_problem(better) == ""

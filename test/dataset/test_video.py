@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from smolvla_ros.dataset.video import VideoError, decode, encode, join
+from smolvla_ros.dataset.errors import VideoError
+from smolvla_ros.dataset.video import concatenate_videos, decode_video, encode_video
 
 
 def greys(first: int, count: int):
@@ -20,25 +21,25 @@ def greys(first: int, count: int):
 @pytest.mark.parametrize("codec", ["h264", "av1"])
 @pytest.mark.parametrize("fps", [7, 30])
 def test_joined_videos_keep_every_frame_at_its_time(tmp_path, codec, fps):
-    encode(tmp_path / "a.mp4", greys(10, 11), fps, codec)
-    encode(tmp_path / "b.mp4", greys(100, 6), fps, codec)
-    join(tmp_path / "c.mp4", [(tmp_path / "a.mp4", 11), (tmp_path / "b.mp4", 6)], fps)
+    encode_video(tmp_path / "a.mp4", greys(10, 11), fps, codec)
+    encode_video(tmp_path / "b.mp4", greys(100, 6), fps, codec)
+    concatenate_videos(tmp_path / "c.mp4", [(tmp_path / "a.mp4", 11), (tmp_path / "b.mp4", 6)], fps)
     with av.open(str(tmp_path / "c.mp4")) as container:
         stream = container.streams.video[0]
         frames = list(container.decode(stream))
         assert [frame.pts * stream.time_base for frame in frames] == [Fraction(k, fps) for k in range(17)]
         assert all(frame.key_frame for frame in frames[::2][:5])
         assert stream.codec_context.pix_fmt == "yuv420p"
-    second = [round(float(image.mean())) for image in decode(tmp_path / "c.mp4", 11 / fps, 6, fps)]
+    second = [round(float(image.mean())) for image in decode_video(tmp_path / "c.mp4", 11 / fps, 6, fps)]
     assert max(abs(grey - 100 - 3 * k) for k, grey in enumerate(second)) <= 2
 
 
 def test_a_video_without_frames_is_refused(tmp_path):
     with pytest.raises(VideoError, match="no frames"):
-        encode(tmp_path / "none.mp4", [], 30, "h264")
+        encode_video(tmp_path / "none.mp4", [], 30, "h264")
 
 
 def test_more_frames_than_there_are_cannot_be_read(tmp_path):
-    encode(tmp_path / "a.mp4", greys(10, 4), 30, "h264")
+    encode_video(tmp_path / "a.mp4", greys(10, 4), 30, "h264")
     with pytest.raises(VideoError, match="ends after 2 of 3 frames"):
-        list(decode(tmp_path / "a.mp4", 2 / 30, 3, 30))
+        list(decode_video(tmp_path / "a.mp4", 2 / 30, 3, 30))

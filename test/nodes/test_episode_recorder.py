@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 
 from smolvla_ros.dataset.bag import Bag
-from smolvla_ros.dataset.recording import (
-    EpisodeWriter,
-    MessageTypes,
-    RecordingError,
-    StreamType,
-    recover,
-    unfinished,
-)
+from smolvla_ros.dataset.episode_recovery import recover_episode, unfinished_episodes
+from smolvla_ros.dataset.episode_writer import EpisodeWriter, MessageTypes, StreamType
+from smolvla_ros.dataset.errors import RecordingError
 from smolvla_ros.nodes.episode_recorder import EpisodeRecorder
 
 STRING = StreamType("std_msgs/msg/String", stamped=False)
@@ -45,7 +40,7 @@ def test_all_that_was_put_is_written_in_its_order(tmp_path: Path) -> None:
     for index in range(2000):
         recording.add("/said", STRING, index + 1, text(str(index)))
     [report] = recording.finish({"outcome": "success"})
-    assert report.messages == 2000 and report.is_whole
+    assert report.messages == 2000 and report.is_complete
     with Bag(tmp_path / "episode_000000") as bag:
         assert [m.decode().data for m in bag.messages(["/said"])] == [str(i) for i in range(2000)]
         assert bag.custom_data == {"task": "Pick up the cube", "outcome": "success"}
@@ -74,7 +69,7 @@ def test_an_episode_ends_readable_before_the_disk_is_full(tmp_path: Path) -> Non
     [report] = recording.finish({})
     assert "MB of disk are left" in recording.failure
     assert (report.messages, report.dropped) == (1, 1)
-    assert unfinished(tmp_path) == []
+    assert unfinished_episodes(tmp_path) == []
 
 
 class Broken(EpisodeWriter):
@@ -91,6 +86,6 @@ def test_a_disk_that_refuses_is_said_and_what_it_took_is_recovered(tmp_path: Pat
     wait_for_failure(recording)
     with pytest.raises(RecordingError, match="recovered at the next start.*No space left"):
         recording.finish({})
-    assert unfinished(tmp_path) == [tmp_path / "episode_000000"]
-    recover(tmp_path / "episode_000000")
-    assert unfinished(tmp_path) == []
+    assert unfinished_episodes(tmp_path) == [tmp_path / "episode_000000"]
+    recover_episode(tmp_path / "episode_000000")
+    assert unfinished_episodes(tmp_path) == []

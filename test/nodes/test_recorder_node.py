@@ -21,8 +21,8 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.episode_recovery import unfinished_episodes
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
-from smolvla_ros.dataset.recording import unfinished
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import compressed_image_msg, joint_command_msg, joint_state_msg
 from smolvla_ros.nodes.recorder_node import NO_COMMANDS
@@ -239,9 +239,9 @@ def test_a_killed_recorder_loses_no_finished_episode_and_the_next_one_recovers_t
     studio_.play(30)
     studio_.observer.spin(0.4)
     studio_.program.kill()
-    [cut_off] = unfinished(studio_.output)
+    [cut_off] = unfinished_episodes(studio_.output)
     start("nodes.recorder_node", robot=ROBOT_FILE, output=studio_.output)
-    studio_.observer.until(lambda: not unfinished(studio_.output), "the recovery")
+    studio_.observer.until(lambda: not unfinished_episodes(studio_.output), "the recovery")
     assert cut_off.name == "episode_000001"
     assert same(recorded(cut_off)["/joint_states"], studio_.sent["/joint_states"][10:])
     first = recorded(studio_.output / "episode_000000")
@@ -273,7 +273,7 @@ def test_an_episode_is_finished_when_the_node_is_told_to_end(studio: Callable[..
     studio_.play(10)
     studio_.observer.spin(0.2)
     assert studio_.program.stop() == 0
-    assert unfinished(studio_.output) == []
+    assert unfinished_episodes(studio_.output) == []
     assert set(recorded(studio_.output / "episode_000000")) == {"/task", "/joint_states"}
 
 

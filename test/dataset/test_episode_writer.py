@@ -17,17 +17,16 @@ from pathlib import Path
 import pytest
 
 from smolvla_ros.dataset.bag import Bag
-from smolvla_ros.dataset.output_lock import OutputLock
-from smolvla_ros.dataset.recording import (
+from smolvla_ros.dataset.episode_recovery import recover_episode, unfinished_episodes
+from smolvla_ros.dataset.episode_writer import (
     EpisodeWriter,
     MessageTypes,
-    RecordingError,
     StreamType,
-    mark,
+    add_custom_data,
     offered_qos,
-    recover,
-    unfinished,
 )
+from smolvla_ros.dataset.errors import RecordingError
+from smolvla_ros.dataset.output_lock import OutputLock
 
 ROOT = Path(__file__).parents[2]
 STRING = StreamType("std_msgs/msg/String", stamped=False, qos=offered_qos(1, 10, 1, 2))
@@ -36,8 +35,8 @@ WRITE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, "test/dataset")
-from test_recording import STRING, TYPES, text
-from smolvla_ros.dataset.recording import EpisodeWriter
+from test_episode_writer import STRING, TYPES, text
+from smolvla_ros.dataset.episode_writer import EpisodeWriter
 for episode in range(1000):
     writer = EpisodeWriter(Path(sys.argv[1]) / f"episode_{episode:06d}", TYPES)
     writer.add_topic("/said", STRING)
@@ -81,7 +80,7 @@ def test_a_finished_episode_is_a_rosbag_with_definitions_notes_and_qos(tmp_path:
     writer = write(tmp_path / "episode_000000")
     writer.add_topic("/action_chunk", CHUNK)
     writer.finish({"task": "Würfel aufheben"})
-    mark(tmp_path / "episode_000000", {"outcome": "success"})
+    add_custom_data(tmp_path / "episode_000000", {"outcome": "success"})
     assert said(tmp_path / "episode_000000") == [f"würfel {index}" for index in range(50)]
     with Bag(tmp_path / "episode_000000") as bag:
         assert bag.custom_data == {"task": "Würfel aufheben", "outcome": "success"}
@@ -92,7 +91,7 @@ def test_a_finished_episode_is_a_rosbag_with_definitions_notes_and_qos(tmp_path:
     metadata = (tmp_path / "episode_000000" / "metadata.yaml").read_text()
     assert "reliability: reliable" in metadata and "storage_identifier: mcap" in metadata
     assert b"float64[] positions" in (tmp_path / "episode_000000" / "episode_000000.mcap").read_bytes()
-    assert unfinished(tmp_path) == []
+    assert unfinished_episodes(tmp_path) == []
 
 
 def test_an_episode_without_messages_leaves_nothing(tmp_path: Path) -> None:
@@ -118,9 +117,9 @@ def test_a_file_cut_anywhere_is_recovered_up_to_a_flush(tmp_path: Path) -> None:
         folder = tmp_path / "episode_000000"
         folder.mkdir()
         (folder / "episode_000000.mcap").write_bytes(whole[:cut])
-        assert unfinished(tmp_path) == [folder]
+        assert unfinished_episodes(tmp_path) == [folder]
         at_least = 10 * sum(end <= cut for end in flushed[1:])
-        count = recover(folder)
+        count = recover_episode(folder)
         assert count >= at_least
         if count:
             assert said(folder) == [str(index) for index in range(count)]
@@ -141,8 +140,8 @@ def test_a_recovery_that_is_cut_off_itself_can_be_repeated(tmp_path: Path) -> No
     leftover = tmp_path / "episode_000000.recovering"
     leftover.mkdir()
     (leftover / "episode_000000.recovering.mcap").write_bytes(b"half")
-    assert unfinished(tmp_path) == [folder]
-    assert recover(folder) == 50
+    assert unfinished_episodes(tmp_path) == [folder]
+    assert recover_episode(folder) == 50
     assert said(folder)[-1] == "würfel 49" and not leftover.exists()
 
 
@@ -153,12 +152,12 @@ def test_an_episode_is_not_recovered_while_its_writer_lives(tmp_path: Path) -> N
     [file] = folder.iterdir()
     written = file.read_bytes()
     with pytest.raises(
-        RecordingError, match="episode_000000' cannot be recovered: a living process is writing"
+        RecordingError, match="episode_000000' cannot be recovered: a running process is writing"
     ):
-        recover(folder)
+        recover_episode(folder)
     assert file.read_bytes() == written
     writer.finish({})
-    assert len(said(folder)) == 50 and unfinished(tmp_path) == []
+    assert len(said(folder)) == 50 and unfinished_episodes(tmp_path) == []
 
 
 def test_what_something_else_left_in_the_folder_is_left_alone(tmp_path: Path) -> None:
@@ -168,9 +167,9 @@ def test_what_something_else_left_in_the_folder_is_left_alone(tmp_path: Path) ->
         file.parent.mkdir()
         file.write_text("no recording of ours")
     (tmp_path / "episode_000008.mcap").touch()
-    assert unfinished(tmp_path) == [tmp_path / "episode_000007"]
-    with pytest.raises(RecordingError, match="episode_000007.mcap is no MCAP file; move it out"):
-        recover(tmp_path / "episode_000007")
+    assert unfinished_episodes(tmp_path) == [tmp_path / "episode_000007"]
+    with pytest.raises(RecordingError, match="episode_000007.mcap is not an MCAP file; move it out"):
+        recover_episode(tmp_path / "episode_000007")
     assert all(file.read_text() == "no recording of ours" for file in files)
 
 
@@ -185,7 +184,7 @@ def test_a_damaged_episode_is_named_and_kept(tmp_path: Path) -> None:
     content[middle : middle + 100] = b"\xff" * 100
     file.write_bytes(content)
     with pytest.raises(RecordingError, match="episode_000000' cannot be recovered"):
-        recover(folder)
+        recover_episode(folder)
     assert file.exists() and [path.name for path in tmp_path.iterdir()] == ["episode_000000"]
 
 
@@ -212,11 +211,11 @@ def test_kill_9_costs_no_finished_episode_and_nothing_that_was_flushed(tmp_path:
         assert len(said(tmp_path / f"episode_{episode:06d}")) == 200
     last = tmp_path / f"episode_{len(finished):06d}"
     flushed = max((int(what) for episode, what in progress if episode == str(len(finished))), default=0)
-    if last in unfinished(tmp_path):
-        count = recover(last)
+    if last in unfinished_episodes(tmp_path):
+        count = recover_episode(last)
         assert count >= flushed
         assert not count or said(last)[-1].split()[0] == str(count - 1)
-    assert unfinished(tmp_path) == []
+    assert unfinished_episodes(tmp_path) == []
 
 
 def test_a_full_disk_costs_only_what_did_not_fit(tmp_path: Path) -> None:
@@ -235,5 +234,5 @@ def test_a_full_disk_costs_only_what_did_not_fit(tmp_path: Path) -> None:
     )
     assert result.returncode == 1 and "OSError" in result.stderr
     flushed = max(int(line.split()[1]) for line in result.stdout.splitlines())
-    [folder] = unfinished(tmp_path)
-    assert 0 < flushed <= recover(folder) < 200
+    [folder] = unfinished_episodes(tmp_path)
+    assert 0 < flushed <= recover_episode(folder) < 200

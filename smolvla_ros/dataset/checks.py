@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from smolvla_ros.dataset.inspection import Inspected, Motion
+from smolvla_ros.dataset.inspection import InspectedEpisode, JointTrack
 from smolvla_ros.dataset.stream_timing import FloatArray, gap_lengths_s, mean_rate_hz
-from smolvla_ros.dataset.task_text import suggestion, what_is_vague
+from smolvla_ros.dataset.task_text import suggest_task, task_problem
 from smolvla_ros.robot import RobotSpec
 
 Severity = Literal["error", "warning"]
@@ -56,7 +56,7 @@ class Lag:
     correlation: float
 
 
-def find_defects(episodes: Sequence[Inspected], robot: RobotSpec) -> list[Defect]:
+def check_episodes(episodes: Sequence[InspectedEpisode], robot: RobotSpec) -> list[Defect]:
     """All defects of the episodes, those of many episodes told once."""
     found: dict[tuple[Severity, str, str, str], list[tuple[str, str]]] = {}
     for episode in episodes:
@@ -70,7 +70,7 @@ def find_defects(episodes: Sequence[Inspected], robot: RobotSpec) -> list[Defect
     return sorted([*told, *static_joints(episodes, robot)], key=lambda d: (d.severity != "error", d.check))
 
 
-def of_episode(episode: Inspected, robot: RobotSpec) -> Iterator[Defect]:
+def of_episode(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Defect]:
     """The defects that show in one episode alone."""
     if episode.has_capture_times:
         yield from rates(episode)
@@ -84,7 +84,7 @@ def of_episode(episode: Inspected, robot: RobotSpec) -> Iterator[Defect]:
     yield from tasks(episode)
 
 
-def rates(episode: Inspected) -> Iterator[Defect]:
+def rates(episode: InspectedEpisode) -> Iterator[Defect]:
     """Cameras, whose rate is stated; one that is faster is no harm."""
     for name, camera in episode.cameras.items():
         true_hz = mean_rate_hz(np.diff(camera.times_s))
@@ -98,7 +98,7 @@ def rates(episode: Inspected) -> Iterator[Defect]:
             )
 
 
-def gaps(episode: Inspected) -> Iterator[Defect]:
+def gaps(episode: InspectedEpisode) -> Iterator[Defect]:
     streams = {name: camera.times_s for name, camera in episode.cameras.items()}
     streams["joint states"] = episode.state.times_s
     for name, times_s in streams.items():
@@ -126,7 +126,7 @@ def gaps(episode: Inspected) -> Iterator[Defect]:
             )
 
 
-def skew_s(episode: Inspected) -> FloatArray:
+def skew_s(episode: InspectedEpisode) -> FloatArray:
     """For every image of every camera, how far the nearest sample of the furthest other stream is, in s."""
     streams = [*(camera.times_s for camera in episode.cameras.values()), episode.state.times_s]
     streams = [np.sort(times) for times in streams if len(times)]
@@ -138,7 +138,7 @@ def skew_s(episode: Inspected) -> FloatArray:
     return np.concatenate(worst) if worst else np.zeros(0)
 
 
-def skews(episode: Inspected) -> Iterator[Defect]:
+def skews(episode: InspectedEpisode) -> Iterator[Defect]:
     skew = skew_s(episode)
     if len(skew) and (high := float(np.percentile(skew, 95))) > MAX_SKEW_S:
         yield Defect(
@@ -150,7 +150,7 @@ def skews(episode: Inspected) -> Iterator[Defect]:
         )
 
 
-def frozen_cameras(episode: Inspected) -> Iterator[Defect]:
+def frozen_cameras(episode: InspectedEpisode) -> Iterator[Defect]:
     for name, camera in episode.cameras.items():
         for start, end in _same(camera.changes):
             start_s, end_s = camera.times_s[start], camera.times_s[end - 1]
@@ -166,7 +166,7 @@ def frozen_cameras(episode: Inspected) -> Iterator[Defect]:
             break
 
 
-def duplicate_frames(episode: Inspected) -> Iterator[Defect]:
+def duplicate_frames(episode: InspectedEpisode) -> Iterator[Defect]:
     """Images that repeat the one before while the arm moves; long runs are frozen cameras."""
     for name, camera in episode.cameras.items():
         repeated, seen = 0, max(1, len(camera.changes) - 1)
@@ -186,7 +186,7 @@ def duplicate_frames(episode: Inspected) -> Iterator[Defect]:
             )
 
 
-def jumps(episode: Inspected, robot: RobotSpec) -> Iterator[Defect]:
+def jumps(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Defect]:
     """Steps of the state that no joint can make."""
     steps_s = np.diff(episode.state.times_s)
     usual_s = max(float(np.median(steps_s)), 1e-3) if len(steps_s) else 1.0
@@ -208,7 +208,7 @@ def jumps(episode: Inspected, robot: RobotSpec) -> Iterator[Defect]:
             )
 
 
-def beyond_limits(episode: Inspected, robot: RobotSpec) -> Iterator[Defect]:
+def beyond_limits(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Defect]:
     """Positions outside of the URDF's limits: topics are in another unit than radians, or of another calibration."""
     positions = episode.state.positions_rad
     if not len(positions):
@@ -226,7 +226,7 @@ def beyond_limits(episode: Inspected, robot: RobotSpec) -> Iterator[Defect]:
         )
 
 
-def lag(episode: Inspected) -> Lag | None:
+def lag(episode: InspectedEpisode) -> Lag | None:
     """From the correlation of both velocities on the stated grid; None where they tell none."""
     state, action = episode.state, episode.action
     if action is None or len(state.times_s) < 3 or len(action.times_s) < 3:
@@ -246,7 +246,7 @@ def lag(episode: Inspected) -> Lag | None:
     return Lag(shifts[best] * step_s, scores[best]) if scores[best] >= LAG_CORRELATION else None
 
 
-def action_lag(episode: Inspected) -> Iterator[Defect]:
+def action_lag(episode: InspectedEpisode) -> Iterator[Defect]:
     if episode.action is None:
         yield Defect(
             "error",
@@ -286,13 +286,13 @@ def action_lag(episode: Inspected) -> Iterator[Defect]:
         )
 
 
-def tasks(episode: Inspected) -> Iterator[Defect]:
+def tasks(episode: InspectedEpisode) -> Iterator[Defect]:
     if not episode.tasks:
         yield Defect("error", "task", "task", "there is none", "Give it when converting: --task TEXT")
     for task in episode.tasks:
-        fault = what_is_vague(task)
+        fault = task_problem(task)
         if fault:
-            better = suggestion(task)
+            better = suggest_task(task)
             yield Defect(
                 "warning",
                 "task",
@@ -304,7 +304,7 @@ def tasks(episode: Inspected) -> Iterator[Defect]:
             )
 
 
-def static_joints(episodes: Sequence[Inspected], robot: RobotSpec) -> Iterator[Defect]:
+def static_joints(episodes: Sequence[InspectedEpisode], robot: RobotSpec) -> Iterator[Defect]:
     """Joints that never move, in any episode."""
     moving = [episode.state.positions_rad for episode in episodes if len(episode.state.positions_rad)]
     if not moving:
@@ -345,14 +345,14 @@ def _same(changes: npt.NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
     return [(int(start), int(end)) for start, end in zip(starts, ends) if end - start > 1]
 
 
-def _moved(state: Motion, start_s: float, end_s: float) -> float:
+def _moved(state: JointTrack, start_s: float, end_s: float) -> float:
     """How far the furthest joint went in a span of time, rad."""
     inside = (state.times_s >= start_s) & (state.times_s <= end_s)
     positions = state.positions_rad[inside]
     return float(np.nan_to_num(np.ptp(positions, axis=0)).max()) if len(positions) else 0.0
 
 
-def _moves_around(state: Motion, moment_s: float) -> bool:
+def _moves_around(state: JointTrack, moment_s: float) -> bool:
     return _moved(state, moment_s - FROZEN_S / 2, moment_s + FROZEN_S / 2) >= MOVES_RAD / 2
 
 
@@ -361,6 +361,6 @@ def _correlation(one: FloatArray, other: FloatArray) -> float:
     return float((one * other).sum()) / norm if norm else 0.0
 
 
-def _on_grid(motion: Motion, grid: FloatArray) -> FloatArray:
+def _on_grid(motion: JointTrack, grid: FloatArray) -> FloatArray:
     columns = [np.interp(grid, motion.times_s, column) for column in motion.positions_rad.T]
     return np.stack(columns, axis=1)

@@ -22,12 +22,13 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from smolvla_ros.dataset.alignment import AlignmentSettings, BagTopics, Positions, align, frames
 from smolvla_ros.dataset.bag import Bag
-from smolvla_ros.dataset.episode import Alignment, Positions, Sources, align, frames
-from smolvla_ros.dataset.lerobot_reader import ACTION, INFO, STATE, DatasetError, LeRobotDataset
+from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.lerobot_reader import ACTION, INFO, STATE, LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import Base, StagedEpisode, StagedVideo, add_episodes, describe
-from smolvla_ros.dataset.statistics import ImageTally, image_samples
-from smolvla_ros.dataset.video import Codec, encode
+from smolvla_ros.dataset.statistics import ImageHistogram, sampled_image_indices
+from smolvla_ros.dataset.video import Codec, encode_video
 from smolvla_ros.image import ImageArray
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import JointUnits, MotorCalibration
@@ -46,12 +47,12 @@ class Conversion:
     bags: tuple[Path, ...]
     output: Path
     robot: RobotSpec
-    alignment: Alignment
+    alignment: AlignmentSettings
     calibration: Calibration | None = None  # of the arm
     action_calibration: Calibration | None = (
         None  # of the leader, where the action is its pose; else the arm's
     )
-    cameras: Mapping[str, str | None] | None = None  # as in Sources.find
+    cameras: Mapping[str, str | None] | None = None  # as in BagTopics.find
     state: str = "joint_states"
     action: str = "joint_commands"
     task: str | None = None  # instead of the bags' own
@@ -59,7 +60,7 @@ class Conversion:
     codec: Codec = "h264"
     robot_type: str = "so100_follower"
 
-    def begin(self, append: bool = False) -> bool:
+    def prepare(self, append: bool = False) -> bool:
         """Plan the conversion, or take up one that was cut off; whether there is anything left to do.
 
         Raises DatasetError when the folder holds something else, CalibrationError when units need one that is missing.
@@ -95,14 +96,14 @@ class Conversion:
         _write_whole(work / PLAN, json.dumps({**plan, **base}).encode())
         return True
 
-    def align(self, index: int) -> None:
+    def align_bag(self, index: int) -> None:
         """Put the streams of a bag on the grid, in LeRobot's units; raises BagError, EpisodeError."""
         folder = self._folder(index)
         if (folder / "frames.parquet").exists():
             return
         folder.mkdir(parents=True, exist_ok=True)
         with Bag(self.bags[index]) as bag:
-            sources = Sources.find(bag, self.robot, self.cameras, self.state, self.action)
+            sources = BagTopics.find(bag, self.robot, self.cameras, self.state, self.action)
             episode = align(bag, self.robot, sources, self.alignment, self.task)
         state = self._to_lerobot(episode.state_rad, self.calibration)
         action = self._to_lerobot(episode.action_rad, self.action_calibration or self.calibration)
@@ -115,7 +116,7 @@ class Conversion:
         with _whole(folder / "frames.parquet") as path:
             pyarrow.parquet.write_table(table, path)
 
-    def videos(self) -> list[tuple[int, str]]:
+    def pending_videos(self) -> list[tuple[int, str]]:
         """What there is to encode once all bags are aligned: bag and camera. Raises DatasetError."""
         cameras = [tuple(self._topics(index)) for index in range(len(self.bags))]
         for index, names in enumerate(cameras):
@@ -126,14 +127,14 @@ class Conversion:
                 )
         return [(index, camera) for index, names in enumerate(cameras) for camera in names]
 
-    def encode(self, index: int, camera: str) -> None:
+    def encode_video(self, index: int, camera: str) -> None:
         """Encode the images of a camera in a bag; raises BagError, EpisodeError, VideoError."""
         folder = self._folder(index)
         if (folder / f"{camera}.json").exists():
             return
         column = pyarrow.parquet.read_table(folder / "frames.parquet", columns=[ORDINALS + camera]).column(0)
         ordinals = column.to_numpy()
-        tally, samples = ImageTally(), image_samples(len(ordinals))
+        tally, samples = ImageHistogram(), sampled_image_indices(len(ordinals))
         size: list[int] = []
 
         def images(bag: Bag) -> Iterator[ImageArray]:
@@ -144,11 +145,11 @@ class Conversion:
                 yield frame.image
 
         with Bag(self.bags[index]) as bag, _whole(folder / f"{camera}.mp4") as path:
-            encode(path, images(bag), self.alignment.fps, self.codec)
+            encode_video(path, images(bag), self.alignment.fps, self.codec)
         note = {"height": size[0], "width": size[1], "statistics": tally.statistics()}
         _write_whole(folder / f"{camera}.json", json.dumps(note).encode())
 
-    def finish(self) -> LeRobotDataset:
+    def write_dataset(self) -> LeRobotDataset:
         """Put the episodes together and clear away the work; raises DatasetError."""
         work = self.output / WORK
         plan = json.loads((work / PLAN).read_text(encoding="utf-8"))

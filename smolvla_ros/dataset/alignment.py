@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.image import ImageError
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import RobotSpec
@@ -33,12 +34,8 @@ START_CHOICES = 16  # moments within a period at which the grid may begin
 MAX_CLOCK_CHANGE_S = 1.0  # how much header and receive time of one stream may drift apart within an episode
 
 
-class EpisodeError(ValueError):
-    """A bag cannot become an episode; the message names bag, topic, what is wrong, and the remedy."""
-
-
 @dataclass(frozen=True)
-class Alignment:
+class AlignmentSettings:
     """How samples are put on the grid."""
 
     fps: int
@@ -55,7 +52,7 @@ class Alignment:
 
 
 @dataclass(frozen=True)
-class Sources:
+class BagTopics:
     """Which topics of a bag are what."""
 
     cameras: Mapping[str, str]  # robot camera -> topic
@@ -71,7 +68,7 @@ class Sources:
         cameras: Mapping[str, str | None] | None = None,
         state: str = "joint_states",
         action: str = "joint_commands",
-    ) -> Sources:
+    ) -> BagTopics:
         """The topics of this package's names in `bag`, under any namespace; raises EpisodeError, BagError.
 
         `cameras` maps those wanted to their topics (None: the usual one); without it, all of the robot's that are in
@@ -145,7 +142,7 @@ class _Stream:
 
 
 def align(
-    bag: Bag, robot: RobotSpec, sources: Sources, alignment: Alignment, task: str | None = None
+    bag: Bag, robot: RobotSpec, sources: BagTopics, alignment: AlignmentSettings, task: str | None = None
 ) -> Episode:
     """Read a bag once and put its streams on the grid; `task` goes before the bag's own.
 

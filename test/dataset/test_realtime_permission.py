@@ -16,7 +16,7 @@ from resource import RLIMIT_RTPRIO, getrlimit
 
 import pytest
 
-from smolvla_ros.dataset.scheduling import without_realtime_permission
+from smolvla_ros.dataset.realtime_permission import without_realtime_permission
 from smolvla_ros.dataset.video import Codec
 
 from .conftest import record
@@ -27,7 +27,7 @@ ENCODE = """
 import json, os, subprocess, sys
 from pathlib import Path
 import numpy as np
-from smolvla_ros.dataset.video import encode
+from smolvla_ros.dataset.video import encode_video
 
 seen = {"during": set()}
 
@@ -39,7 +39,7 @@ def images():
         yield np.full((48, 64, 3), grey, np.uint8)
         seen["during"] |= policies()
 
-encode(Path(sys.argv[1]), images(), 30, sys.argv[2])
+encode_video(Path(sys.argv[1]), images(), 30, sys.argv[2])
 seen["after"] = policies()
 child = [sys.executable, "-S", "-c", "import os; print(os.sched_getscheduler(0))"]
 seen["child"] = {int(subprocess.run(child, stdout=subprocess.PIPE).stdout)}

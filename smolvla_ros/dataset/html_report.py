@@ -17,8 +17,8 @@ import numpy as np
 matplotlib.use("Agg")  # no display
 from matplotlib import pyplot
 
-from smolvla_ros.dataset.inspection import Inspected
-from smolvla_ros.dataset.report import Defect, lag, skew_s
+from smolvla_ros.dataset.checks import Defect, lag, skew_s
+from smolvla_ros.dataset.inspection import InspectedEpisode
 from smolvla_ros.robot import RobotSpec
 
 DRAWN = 4  # episodes whose joints are drawn
@@ -32,7 +32,7 @@ STYLE = (
 def save_page(
     path: Path,
     name: str,
-    episodes: Sequence[Inspected],
+    episodes: Sequence[InspectedEpisode],
     defects: Sequence[Defect],
     measured: Iterable[tuple[str, str]],
     robot: RobotSpec,
@@ -54,7 +54,7 @@ def save_page(
     )
 
 
-def _timing(episodes: Sequence[Inspected]) -> Any:
+def _timing(episodes: Sequence[InspectedEpisode]) -> Any:
     """Intervals of every stream, skew between the streams, lag of the state behind the action."""
     figure, (steps, skews, lags) = pyplot.subplots(1, 3, figsize=(13, 3.5), layout="constrained")
     streams: dict[str, list[Any]] = {}
@@ -73,7 +73,7 @@ def _timing(episodes: Sequence[Inspected]) -> Any:
     return figure
 
 
-def _joints(episode: Inspected, robot: RobotSpec) -> Any:
+def _joints(episode: InspectedEpisode, robot: RobotSpec) -> Any:
     """State and action of one episode, degrees from the middle; images that repeat the one before as marks."""
     figure, rows = pyplot.subplots(
         len(robot.joints), 1, sharex=True, figsize=(13, 10), layout="constrained", squeeze=False

@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
-from smolvla_ros.dataset.bag import Bag, BagError, BagWriter
-from smolvla_ros.dataset.convert import WORK
-from smolvla_ros.dataset.episode import Alignment, EpisodeError, Sources, align
-from smolvla_ros.dataset.lerobot_reader import DatasetError, LeRobotDataset
-from smolvla_ros.dataset.to_bag import write_bag
+from smolvla_ros.dataset.alignment import AlignmentSettings, BagTopics, align
+from smolvla_ros.dataset.bag import Bag, BagWriter
+from smolvla_ros.dataset.bag_export import write_bag
+from smolvla_ros.dataset.conversion import WORK
+from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.tools.bag_to_lerobot import conversion as command
 from smolvla_ros.tools.bag_to_lerobot import parser
 from smolvla_ros.units import CalibrationError
@@ -69,7 +70,7 @@ def test_images_that_come_just_about_at_the_ticks_are_each_shown_once(tmp_path):
 
     shaky = record(tmp_path / "bag", cameras={"top": 30.0, "wrist": 30.0}, seconds=3.0, edit=tremble)
     with Bag(shaky) as bag:
-        episode = align(bag, ROBOT, Sources.find(bag, ROBOT), Alignment(30))
+        episode = align(bag, ROBOT, BagTopics.find(bag, ROBOT), AlignmentSettings(30))
     for ordinals in episode.ordinals.values():
         assert len(ordinals) >= 89 and (np.diff(ordinals) == 1).all()
 
@@ -80,7 +81,7 @@ def test_receive_time_counts_arrivals(tmp_path):
 
     bag = record(tmp_path / "bag", seconds=2.0, edit=delay_states)
     header, receive = (
-        run(conversion([bag], tmp_path / clock, alignment=Alignment(30, clock))).frames(0).state
+        run(conversion([bag], tmp_path / clock, alignment=AlignmentSettings(30, clock))).frames(0).state
         for clock in ("header", "receive")
     )
     # at the same moment of arrival the joints are 0.2 s behind the images, and the episode begins 0.2 s later
@@ -142,14 +143,14 @@ def test_an_existing_dataset_is_touched_only_when_asked(bag, tmp_path):
     work = conversion([bag], tmp_path / "data")
     run(work)
     with pytest.raises(DatasetError, match="exists; use --append"):
-        work.begin()
+        work.prepare()
     with pytest.raises(DatasetError, match="has 30 fps, these episodes 10"):
         run(conversion([bag], tmp_path / "data", fps=10), append=True)
 
 
 def test_a_gripper_needs_a_calibration(bag, tmp_path):
     with pytest.raises(CalibrationError, match="gripper"):
-        conversion([bag], tmp_path / "data", calibration=None).begin()
+        conversion([bag], tmp_path / "data", calibration=None).prepare()
 
 
 @pytest.mark.slow
@@ -195,7 +196,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from conftest import conversion, run
-import smolvla_ros.dataset.convert, smolvla_ros.dataset.lerobot_writer
+import smolvla_ros.dataset.conversion, smolvla_ros.dataset.lerobot_writer
 left = int(sys.argv[2])
 whole = os.replace
 def replace(*paths):
@@ -229,7 +230,7 @@ def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(short, tmp_p
     work = conversion(bags, tmp_path / "data")
     finished = sorted((tmp_path / "data" / WORK).glob("episode-*/*.parquet"))
     times = [path.stat().st_mtime_ns for path in finished]
-    assert work.begin()
+    assert work.prepare()
     assert [path.stat().st_mtime_ns for path in finished] == times
     run(work)
     assert parquet_bytes(tmp_path / "data") == whole
@@ -272,16 +273,16 @@ def test_kill_9_of_the_command_and_its_helpers_costs_only_time(undisturbed, tmp_
 def test_a_conversion_that_was_cut_off_is_not_mixed_with_another(tmp_path):
     bags = [record(tmp_path / f"bag{i}", seconds=0.4) for i in range(2)]
     work = conversion(bags, tmp_path / "data")
-    work.begin()
+    work.prepare()
     for index in range(2):
-        work.align(index)
-    work.encode(*work.videos()[0])
+        work.align_bag(index)
+    work.encode_video(*work.pending_videos()[0])
     with pytest.raises(DatasetError, match="another conversion that was cut off, of 2 bags"):
-        conversion(bags[:1], tmp_path / "data").begin()
+        conversion(bags[:1], tmp_path / "data").prepare()
 
 
 def test_after_a_refusal_other_options_may_be_given(bag, tmp_path):
-    work = conversion([bag], tmp_path / "data", alignment=Alignment(30, max_state_age_s=0.001))
+    work = conversion([bag], tmp_path / "data", alignment=AlignmentSettings(30, max_state_age_s=0.001))
     with pytest.raises(EpisodeError, match="is silent"):
         run(work)
     assert len(run(conversion([bag], tmp_path / "data")).frames(0).state) == 31

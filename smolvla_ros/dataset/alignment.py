@@ -1,12 +1,12 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The streams of a bag on one grid of times: what was known at each tick, never a sample from the future.
+"""Resample the streams of a bag to a fixed rate, without samples from the future.
 
-Tick k is at start + k / fps. Each stream gives its newest sample stamped at or before the tick, so a slower camera
-repeats its image and a faster one skips some, as a policy on the robot would have met them. The episode begins where
-every stream has begun and ends where the first one ends. A camera of the grid's own rate whose images come just about
-at the ticks would show some twice and others never; so the start is put off, by less than a period, to where most
-images are shown.
+Tick k is at start + k / fps. Each stream contributes its newest sample stamped at or before the tick, so a slower
+camera repeats its image and a faster one skips some, as for a policy on the robot. The episode starts when all streams
+have started and ends when the first one ends. With a camera of the same rate whose images arrive close to the ticks,
+jitter would repeat some images and skip others; so the start is delayed by less than a period, to the phase at which
+most images are used.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ Times = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.float64]
 Clock = Literal["header", "receive"]
 
-START_CHOICES = 16  # moments within a period at which the grid may begin
-MAX_CLOCK_CHANGE_S = 1.0  # how much header and receive time of one stream may drift apart within an episode
+START_PHASES = 16  # phases within a period that are tried for the first tick
+MAX_CLOCK_CHANGE_S = (
+    1.0  # of the difference between receive time and header stamp, within an episode and stream
+)
 
 
 @dataclass(frozen=True)
 class AlignmentSettings:
-    """How samples are put on the grid."""
+    """The rate of the ticks, and how samples are assigned to them."""
 
     fps: int
-    clock: Clock = (
-        "header"  # stamps by the drivers, or times of arrival; tasks have no header and always arrive
-    )
-    max_camera_age_s: float = 0.2  # a stream that is silent for longer has a hole, and the bag is refused
+    clock: Clock = "header"  # header stamps or times of arrival; tasks have no header: always arrival
+    max_camera_age_s: float = 0.2  # EpisodeError if the newest sample is older at a tick
     max_state_age_s: float = 0.2
     max_action_age_s: float = 0.5
 
@@ -53,9 +53,9 @@ class AlignmentSettings:
 
 @dataclass(frozen=True)
 class BagTopics:
-    """Which topics of a bag are what."""
+    """The topics of a bag that make up an episode."""
 
-    cameras: Mapping[str, str]  # robot camera -> topic
+    cameras: Mapping[str, str]  # camera of the robot -> topic
     state: str
     action: str
     task: str | None
@@ -69,10 +69,10 @@ class BagTopics:
         state: str = "joint_states",
         action: str = "joint_commands",
     ) -> BagTopics:
-        """The topics of this package's names in `bag`, under any namespace; raises EpisodeError, BagError.
+        """Find topics by this package's names, under any namespace; raises EpisodeError, BagError.
 
-        `cameras` maps those wanted to their topics (None: the usual one); without it, all of the robot's that are in
-        the bag. A compressed topic goes before a raw one.
+        `cameras`: name -> topic (None: the default topic); without it, all of the robot's cameras that were recorded.
+        A compressed topic is preferred to a raw one.
         """
         found: dict[str, str] = {}
         for camera in robot.cameras if cameras is None else robot.select_cameras(cameras):
@@ -86,18 +86,20 @@ class BagTopics:
         if not found:
             names = [f"{camera.name}/image_raw[/compressed]" for camera in robot.cameras]
             raise _missing(bag, "any camera of the robot file", names, "--cameras NAME=TOPIC")
-        asked = [topic for topic in map(bag.find, ("active_task", "task")) if topic and bag.counts[topic]]
+        task_topics = [
+            topic for topic in map(bag.find, ("active_task", "task")) if topic and bag.counts[topic]
+        ]
         return cls(
             cameras=found,
             state=_required(bag, "the state", state, "--state TOPIC"),
             action=_required(bag, "the action", action, "--action TOPIC, such as leader/joint_states"),
-            task=next(iter(asked), None),
+            task=next(iter(task_topics), None),
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Episode:
-    """What was known at each of n ticks; images are named by their ordinal in the bag, for `frames`."""
+class AlignedEpisode:
+    """The newest samples at each of n ticks; images by their ordinal in the bag, for `camera_frames`."""
 
     stamps_ns: Times  # (n,)
     state_rad: Positions  # (n, joints), in the robot's order
@@ -108,9 +110,9 @@ class Episode:
 
 @dataclass(eq=False)
 class _Stream:
-    """The samples of one topic as they arrive: their times, and their values where these are small."""
+    """The samples of one topic in order of arrival: their times, and positions or texts."""
 
-    what: str
+    name: str
     topic: str
     max_age_s: float
     stamps: array[int] = field(default_factory=lambda: array("q"))
@@ -119,34 +121,34 @@ class _Stream:
     texts: list[str] = field(default_factory=list)
 
     def sorted(self, bag: Bag, clock: Clock) -> tuple[Times, Times]:
-        """Stamps in order of time and the ordinals that they belong to; checks that they can be one clock's."""
+        """Stamps in ascending order and their ordinals; raises EpisodeError if they are not of one clock."""
         if not self.stamps:
             raise EpisodeError(
-                f"bag '{bag.path}': {self.topic} ({self.what}) has no messages; was its node running?"
+                f"bag '{bag.path}': {self.topic} ({self.name}) has no messages; was its node running?"
             )
         stamps, arrivals = np.array(self.stamps), np.array(self.arrivals)
         if clock == "header" and (stamps <= 0).any():
             raise EpisodeError(
-                f"bag '{bag.path}': {self.topic} ({self.what}) has empty header stamps; use --time receive"
+                f"bag '{bag.path}': {self.topic} ({self.name}) has empty header stamps; use --time receive"
             )
         lags = arrivals - stamps
         change_s = float(lags.max() - lags.min()) / NANOSECONDS
         if change_s > MAX_CLOCK_CHANGE_S:
             raise EpisodeError(
-                f"bag '{bag.path}': {self.topic} ({self.what}): header stamps and times of arrival drift "
-                f"{change_s:.2f} s apart, so a clock jumped or the stamps are shuffled; use --time receive, if the "
-                "arrivals can be trusted"
+                f"bag '{bag.path}': {self.topic} ({self.name}): header stamps and times of arrival drift "
+                f"{change_s:.2f} s apart, so a clock jumped or the stamps are in wrong order; use --time receive if "
+                "the times of arrival are right"
             )
         order = np.argsort(stamps, kind="stable")
         return stamps[order], order
 
 
-def align(
+def align_streams(
     bag: Bag, robot: RobotSpec, sources: BagTopics, alignment: AlignmentSettings, task: str | None = None
-) -> Episode:
-    """Read a bag once and put its streams on the grid; `task` goes before the bag's own.
+) -> AlignedEpisode:
+    """Read a bag once and resample its streams; `task` replaces the recorded tasks.
 
-    Raises EpisodeError on holes, streams that do not meet, jumping clocks and values that are none, BagError on damage.
+    Raises EpisodeError on gaps, streams that do not overlap, clock jumps and invalid values, BagError on damage.
     """
     if task is None and sources.task is None:
         raise EpisodeError(
@@ -158,16 +160,16 @@ def align(
     }
     state = _Stream("state", sources.state, alignment.max_state_age_s)
     action = _Stream("action", sources.action, alignment.max_action_age_s)
-    asked = _Stream("task", sources.task or "", np.inf)
-    streams = [*cameras.values(), state, action, *([asked] if task is None else [])]
+    tasks = _Stream("task", sources.task or "", np.inf)
+    streams = [*cameras.values(), state, action, *([tasks] if task is None else [])]
     for recorded in bag.messages({stream.topic for stream in streams}):
         message = recorded.decode()
         for stream in streams:
             if stream.topic == recorded.topic:
-                stamped = alignment.clock == "header" and stream is not asked
+                stamped = alignment.clock == "header" and stream is not tasks
                 stream.stamps.append(_stamp(bag, stream, message) if stamped else recorded.receive_ns)
                 stream.arrivals.append(recorded.receive_ns)
-                if stream is asked:
+                if stream is tasks:
                     stream.texts.append(str(message.data))
                 elif stream is state or stream is action:
                     stream.values.extend(
@@ -175,29 +177,30 @@ def align(
                     )
     times = {id(stream): stream.sorted(bag, alignment.clock) for stream in streams}
     start = max(int(stamps[0]) for stamps, _ in times.values())
-    end = min(int(times[id(stream)][0][-1]) for stream in streams if stream is not asked)
+    end = min(int(times[id(stream)][0][-1]) for stream in streams if stream is not tasks)
     if end < start:
         raise EpisodeError(
-            f"bag '{bag.path}': its streams do not meet, one begins {(start - end) / NANOSECONDS:.2f} s after another "
-            "ends: " + ", ".join(f"{stream.topic} {_span(times[id(stream)][0])}" for stream in streams)
+            f"bag '{bag.path}': its streams do not overlap, one begins {(start - end) / NANOSECONDS:.2f} s after "
+            "another ends: "
+            + ", ".join(f"{stream.topic} {_span(times[id(stream)][0])}" for stream in streams)
         )
     images = [times[id(stream)][0] for stream in cameras.values()]
-    ticks = _grid(start, end, alignment.fps, images)
-    chosen = {id(stream): _as_of(bag, stream, *times[id(stream)], ticks) for stream in streams}
+    ticks = _choose_ticks(start, end, alignment.fps, images)
+    chosen = {id(stream): _newest_ordinals(bag, stream, *times[id(stream)], ticks) for stream in streams}
     width = len(robot.joints)
-    return Episode(
+    return AlignedEpisode(
         stamps_ns=ticks,
         state_rad=np.array(state.values).reshape(-1, width)[chosen[id(state)]],
         action_rad=np.array(action.values).reshape(-1, width)[chosen[id(action)]],
-        tasks=[asked.texts[i] for i in chosen[id(asked)]] if task is None else [task] * len(ticks),
+        tasks=[tasks.texts[i] for i in chosen[id(tasks)]] if task is None else [task] * len(ticks),
         ordinals={name: chosen[id(stream)] for name, stream in cameras.items()},
     )
 
 
-def frames(bag: Bag, topic: str, camera: str, ordinals: Times) -> Iterator[Frame]:
-    """The frame of every tick, given its ordinal on `topic`; each is decoded once and only the newest one is kept.
+def camera_frames(bag: Bag, topic: str, camera: str, ordinals: Times) -> Iterator[Frame]:
+    """The frame of each tick, given its ordinal on `topic`; each is decoded once and only the newest one is kept.
 
-    Raises EpisodeError on images that cannot be read or change their size.
+    Raises EpisodeError on images that cannot be decoded or change their size.
     """
     needed, waiting, done = set(ordinals.tolist()), {}, 0
     frame: Frame | None = None
@@ -215,7 +218,7 @@ def frames(bag: Bag, topic: str, camera: str, ordinals: Times) -> Iterator[Frame
                 if frame is not None and frame.image.shape != image.image.shape:
                     raise EpisodeError(
                         f"bag '{bag.path}': {topic} changes its size at image {newest}, from {_size(frame)} to "
-                        f"{_size(image)}; a dataset has one size per camera"
+                        f"{_size(image)}; a dataset has one image size per camera"
                     )
                 frame = image
             assert frame is not None
@@ -223,12 +226,12 @@ def frames(bag: Bag, topic: str, camera: str, ordinals: Times) -> Iterator[Frame
             done += 1
     if done < len(ordinals):
         raise EpisodeError(
-            f"bag '{bag.path}': {topic} gave {done} of {len(ordinals)} frames; did it change meanwhile?"
+            f"bag '{bag.path}': {topic} gave {done} of {len(ordinals)} frames; was the bag changed meanwhile?"
         )
 
 
-def _grid(start: int, end: int, fps: int, images: list[Times]) -> Times:
-    """The ticks from about `start` to `end`: those that show most of the images, then those that show the youngest."""
+def _choose_ticks(start: int, end: int, fps: int, images: list[Times]) -> Times:
+    """The ticks up to `end`, at the phase after `start` at which most images are used, or else the newest ones."""
 
     def ticks(first: int) -> Times:
         count = max((end - first + 1) * fps - 1, 0) // NANOSECONDS + 1
@@ -236,22 +239,22 @@ def _grid(start: int, end: int, fps: int, images: list[Times]) -> Times:
 
     def cost(grid: Times) -> tuple[int, int]:
         newest = [np.searchsorted(stamps, grid, side="right") - 1 for stamps in images]
-        shown = sum(len(np.unique(chosen)) for chosen in newest)
+        used = sum(len(np.unique(chosen)) for chosen in newest)
         age = sum(int((grid - stamps[chosen]).sum()) for stamps, chosen in zip(images, newest, strict=True))
-        return -shown, age // len(grid)
+        return -used, age // len(grid)
 
     period = NANOSECONDS // fps
-    firsts = [start + i * period // START_CHOICES for i in range(START_CHOICES)]
+    firsts = [start + i * period // START_PHASES for i in range(START_PHASES)]
     return min((ticks(first) for first in firsts if first <= end), key=cost)
 
 
-def _as_of(bag: Bag, stream: _Stream, stamps: Times, ordinals: Times, ticks: Times) -> Times:
+def _newest_ordinals(bag: Bag, stream: _Stream, stamps: Times, ordinals: Times, ticks: Times) -> Times:
     newest = np.searchsorted(stamps, ticks, side="right") - 1
     ages_s = (ticks - stamps[newest]) / NANOSECONDS
     worst = int(np.argmax(ages_s))
     if ages_s[worst] > stream.max_age_s:
         raise EpisodeError(
-            f"bag '{bag.path}': {stream.topic} ({stream.what}) is silent for {ages_s[worst]:.2f} s, up to "
+            f"bag '{bag.path}': {stream.topic} ({stream.name}) has no messages for {ages_s[worst]:.2f} s, up to "
             f"{(ticks[worst] - ticks[0]) / NANOSECONDS:.2f} s into the episode; at most {stream.max_age_s} s are "
             "allowed. Cut the bag there, or allow more with --max-age"
         )
@@ -261,7 +264,7 @@ def _as_of(bag: Bag, stream: _Stream, stamps: Times, ordinals: Times, ticks: Tim
 def _stamp(bag: Bag, stream: _Stream, message: Any) -> int:
     if not hasattr(message, "header"):
         raise EpisodeError(
-            f"bag '{bag.path}': {stream.topic} ({stream.what}) is a {message.__msgtype__} without a header; "
+            f"bag '{bag.path}': {stream.topic} ({stream.name}) is a {message.__msgtype__} without a header; "
             "use --time receive, or another topic"
         )
     return header_stamp_ns(message)
@@ -274,11 +277,11 @@ def _positions(
         return joints_from_msg(message, joint_names).positions_rad
     except AttributeError as error:
         raise EpisodeError(
-            f"bag '{bag.path}': {stream.topic} ({stream.what}) is a {message.__msgtype__}, not a JointState"
+            f"bag '{bag.path}': {stream.topic} ({stream.name}) is a {message.__msgtype__}, not a JointState"
         ) from error
     except WireError as error:
         raise EpisodeError(
-            f"bag '{bag.path}': {stream.topic} ({stream.what}), message {ordinal}: {error}"
+            f"bag '{bag.path}': {stream.topic} ({stream.name}), message {ordinal}: {error}"
         ) from error
 
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from smolvla_ros.dataset.bag import BagWriter
 from smolvla_ros.dataset.errors import DatasetError
-from smolvla_ros.dataset.lerobot_reader import ACTION, STATE, LeRobotDataset
+from smolvla_ros.dataset.lerobot_format import ACTION, STATE
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.image import encode_jpeg
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec

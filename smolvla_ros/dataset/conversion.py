@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rosbags -> a LeRobot dataset: one bag becomes one episode.
+"""Convert rosbags to a LeRobot dataset; each bag becomes one episode.
 
-The work is in steps that depend on few others, so that they run in parallel and none is done twice: `align` each bag
-(which finds what is wrong with its streams before anything is encoded), `encode` each camera of each bag, `finish`.
-What is done lies in a folder inside the dataset; after a crash the same steps find it there and go on.
+The steps depend on few others, so that they can run in parallel and none is repeated: `align_bag` for each bag (which
+finds errors in its streams before anything is encoded), `encode_video` for each camera of each bag, `write_dataset`.
+Results are kept in a folder inside the dataset; after an interruption the same steps continue from there.
 """
 
 from __future__ import annotations
@@ -22,27 +22,34 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from smolvla_ros.dataset.alignment import AlignmentSettings, BagTopics, Positions, align, frames
+from smolvla_ros.dataset.alignment import (
+    AlignmentSettings,
+    BagTopics,
+    Positions,
+    align_streams,
+    camera_frames,
+)
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import DatasetError
-from smolvla_ros.dataset.lerobot_reader import ACTION, INFO, STATE, LeRobotDataset
-from smolvla_ros.dataset.lerobot_writer import Base, StagedEpisode, StagedVideo, add_episodes, describe
+from smolvla_ros.dataset.lerobot_format import ACTION, INFO, STATE, dataset_features
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, StagedVideo, add_episodes
 from smolvla_ros.dataset.statistics import ImageHistogram, sampled_image_indices
 from smolvla_ros.dataset.video import Codec, encode_video
 from smolvla_ros.image import ImageArray
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import JointUnits, MotorCalibration
 
-WORK = ".conversion"  # inside the dataset; its presence says that a conversion is under way, or was cut off
+WORK_FOLDER = ".conversion"  # inside the dataset while a conversion runs or after it was interrupted
 PLAN = "plan.json"
-ORDINALS = "ordinal."  # column: which of a camera's images in the bag belongs to a row
+ORDINALS = "ordinal."  # prefix of columns: the ordinal in the bag of the camera image of each row
 
 Calibration = Mapping[str, MotorCalibration]
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """Which bags become which dataset, and how. Plain data, so that its steps can run in other processes."""
+    """The bags, the dataset to write, and how. Plain data, so that the steps can run in other processes."""
 
     bags: tuple[Path, ...]
     output: Path
@@ -50,42 +57,47 @@ class Conversion:
     alignment: AlignmentSettings
     calibration: Calibration | None = None  # of the arm
     action_calibration: Calibration | None = (
-        None  # of the leader, where the action is its pose; else the arm's
+        None  # of the leader if it gives the action; None: as `calibration`
     )
     cameras: Mapping[str, str | None] | None = None  # as in BagTopics.find
     state: str = "joint_states"
     action: str = "joint_commands"
-    task: str | None = None  # instead of the bags' own
+    task: str | None = None  # replaces the recorded tasks
     camera_names: Literal["image_key", "name"] = "image_key"
     codec: Codec = "h264"
     robot_type: str = "so100_follower"
 
     def prepare(self, append: bool = False) -> bool:
-        """Plan the conversion, or take up one that was cut off; whether there is anything left to do.
+        """Start the conversion, or continue one that was interrupted; returns whether there are steps left to run.
 
-        Raises DatasetError when the folder holds something else, CalibrationError when units need one that is missing.
+        Raises DatasetError when the folder contains something else, CalibrationError when a unit needs a calibration
+        that is missing.
         """
         self._to_lerobot(np.zeros((1, len(self.robot.joints))), self.calibration)
-        work, plan = self.output / WORK, self._plan()
+        work, plan = self.output / WORK_FOLDER, self._plan()
         if (work / PLAN).exists():
-            begun = json.loads((work / PLAN).read_text(encoding="utf-8"))
-            if {key: begun[key] for key in plan} == plan:
+            saved_plan = json.loads((work / PLAN).read_text(encoding="utf-8"))
+            if {key: saved_plan[key] for key in plan} == plan:
                 if not (self.output / INFO).exists():
                     return True
-                if self._dataset().info["total_episodes"] == begun["episodes"]:
+                if self._dataset().info["total_episodes"] == saved_plan["episodes"]:
                     return True
-                shutil.rmtree(work)  # cut off after its last step but this one
+                shutil.rmtree(work)  # interrupted before the folder was removed
                 return False
-            if any(work.glob("episode-*/*.json")):  # hours of encoding, perhaps
+            if any(work.glob("episode-*/*.json")):  # it may have taken hours to encode them
                 raise DatasetError(
-                    f"'{work}' holds another conversion that was cut off, of {len(begun['bags'])} bags; "
-                    "repeat that one with its own bags and options, or remove the folder"
+                    f"'{work}' contains another interrupted conversion, of {len(saved_plan['bags'])} bags; "
+                    "repeat it with the same bags and options, or remove the folder"
                 )
-            shutil.rmtree(work)  # one that a bag was refused in: now come other bags or options
+            shutil.rmtree(work)  # a conversion that failed before encoding; bags or options were changed
         exists = (self.output / INFO).exists()
         if exists and not append:
             raise DatasetError(f"dataset '{self.output}' exists; use --append, or another folder")
-        if not exists and self.output.exists() and any(p for p in self.output.iterdir() if p.name != WORK):
+        if (
+            not exists
+            and self.output.exists()
+            and any(p for p in self.output.iterdir() if p.name != WORK_FOLDER)
+        ):
             raise DatasetError(f"'{self.output}' is neither empty nor a LeRobot dataset; give another folder")
         dataset = self._dataset() if exists else None
         work.mkdir(parents=True, exist_ok=True)
@@ -93,18 +105,18 @@ class Conversion:
             "episodes": len(dataset.episodes) if dataset else 0,
             "stats": dict(dataset.stats) if dataset else {},
         }
-        _write_whole(work / PLAN, json.dumps({**plan, **base}).encode())
+        _write_atomically(work / PLAN, json.dumps({**plan, **base}).encode())
         return True
 
     def align_bag(self, index: int) -> None:
-        """Put the streams of a bag on the grid, in LeRobot's units; raises BagError, EpisodeError."""
+        """Resample the streams of a bag and convert them to LeRobot's units; raises BagError, EpisodeError."""
         folder = self._folder(index)
         if (folder / "frames.parquet").exists():
             return
         folder.mkdir(parents=True, exist_ok=True)
         with Bag(self.bags[index]) as bag:
             sources = BagTopics.find(bag, self.robot, self.cameras, self.state, self.action)
-            episode = align(bag, self.robot, sources, self.alignment, self.task)
+            episode = align_streams(bag, self.robot, sources, self.alignment, self.task)
         state = self._to_lerobot(episode.state_rad, self.calibration)
         action = self._to_lerobot(episode.action_rad, self.action_calibration or self.calibration)
         columns = {STATE: _vectors(state), ACTION: _vectors(action), "task": pyarrow.array(episode.tasks)}
@@ -113,17 +125,17 @@ class Conversion:
         table = pyarrow.table(columns).replace_schema_metadata(
             {"topics": json.dumps(dict(sources.cameras)), "stamps": str(int(episode.stamps_ns[0]))}
         )
-        with _whole(folder / "frames.parquet") as path:
+        with _atomic_file(folder / "frames.parquet") as path:
             pyarrow.parquet.write_table(table, path)
 
     def pending_videos(self) -> list[tuple[int, str]]:
-        """What there is to encode once all bags are aligned: bag and camera. Raises DatasetError."""
+        """The videos to encode after all bags are aligned: index of the bag, camera. Raises DatasetError."""
         cameras = [tuple(self._topics(index)) for index in range(len(self.bags))]
         for index, names in enumerate(cameras):
             if names != cameras[0]:
                 raise DatasetError(
                     f"bag '{self.bags[index]}' has the cameras {', '.join(names)}, bag '{self.bags[0]}' "
-                    f"{', '.join(cameras[0])}; say with --cameras which ones to take"
+                    f"{', '.join(cameras[0])}; select cameras with --cameras"
                 )
         return [(index, camera) for index, names in enumerate(cameras) for camera in names]
 
@@ -134,24 +146,24 @@ class Conversion:
             return
         column = pyarrow.parquet.read_table(folder / "frames.parquet", columns=[ORDINALS + camera]).column(0)
         ordinals = column.to_numpy()
-        tally, samples = ImageHistogram(), sampled_image_indices(len(ordinals))
+        histogram, samples = ImageHistogram(), sampled_image_indices(len(ordinals))
         size: list[int] = []
 
         def images(bag: Bag) -> Iterator[ImageArray]:
-            for tick, frame in enumerate(frames(bag, self._topics(index)[camera], camera, ordinals)):
+            for tick, frame in enumerate(camera_frames(bag, self._topics(index)[camera], camera, ordinals)):
                 if tick in samples:
-                    tally.add(frame.image)
+                    histogram.add(frame.image)
                 size[:] = frame.image.shape[:2]
                 yield frame.image
 
-        with Bag(self.bags[index]) as bag, _whole(folder / f"{camera}.mp4") as path:
+        with Bag(self.bags[index]) as bag, _atomic_file(folder / f"{camera}.mp4") as path:
             encode_video(path, images(bag), self.alignment.fps, self.codec)
-        note = {"height": size[0], "width": size[1], "statistics": tally.statistics()}
-        _write_whole(folder / f"{camera}.json", json.dumps(note).encode())
+        video = {"height": size[0], "width": size[1], "statistics": histogram.statistics()}
+        _write_atomically(folder / f"{camera}.json", json.dumps(video).encode())
 
     def write_dataset(self) -> LeRobotDataset:
-        """Put the episodes together and clear away the work; raises DatasetError."""
-        work = self.output / WORK
+        """Write the episodes to the dataset and remove the work folder; raises DatasetError."""
+        work = self.output / WORK_FOLDER
         plan = json.loads((work / PLAN).read_text(encoding="utf-8"))
         episodes = [self._staged(index) for index in range(len(self.bags))]
         sizes = [
@@ -161,20 +173,20 @@ class Conversion:
             if size != sizes[0]:
                 raise DatasetError(
                     f"bag '{bag}' has images {size}, bag '{self.bags[0]}' {sizes[0]} (height, width, codec); "
-                    "a dataset has one size per camera"
+                    "a dataset has one image size per camera"
                 )
         dataset = self._dataset() if plan["episodes"] else None
         staging = work / "dataset"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
-        features = describe(self.robot.joint_names, sizes[0], self.alignment.fps)
-        fps, base = self.alignment.fps, Base(dataset, plan["stats"])
-        add_episodes(self.output, staging, episodes, features, fps, self.robot_type, base)
+        features = dataset_features(self.robot.joint_names, sizes[0], self.alignment.fps)
+        before = DatasetBefore(dataset, plan["stats"])
+        add_episodes(self.output, staging, episodes, features, self.alignment.fps, self.robot_type, before)
         shutil.rmtree(work)
         return self._dataset()
 
     def _plan(self) -> dict[str, Any]:
-        """What makes a conversion the same one, in words that JSON keeps."""
+        """Identifies the conversion: an interrupted one is continued if its plan is equal."""
         settings = {
             name: repr(value)
             for name, value in vars(self).items()
@@ -195,9 +207,9 @@ class Conversion:
     def _staged(self, index: int) -> StagedEpisode:
         folder, videos = self._folder(index), {}
         for camera in self._topics(index):
-            note = json.loads((folder / f"{camera}.json").read_text(encoding="utf-8"))
+            video = json.loads((folder / f"{camera}.json").read_text(encoding="utf-8"))
             videos[self._image_key(camera)] = StagedVideo(
-                folder / f"{camera}.mp4", note["height"], note["width"], self.codec, note["statistics"]
+                folder / f"{camera}.mp4", video["height"], video["width"], self.codec, video["statistics"]
             )
         return StagedEpisode(folder / "frames.parquet", videos)
 
@@ -205,10 +217,10 @@ class Conversion:
         return camera if self.camera_names == "name" else self.robot.camera(camera).image_key
 
     def _folder(self, index: int) -> Path:
-        return self.output / WORK / f"episode-{index:06d}"
+        return self.output / WORK_FOLDER / f"episode-{index:06d}"
 
     def _topics(self, index: int) -> dict[str, str]:
-        """The cameras of an aligned bag and their topics."""
+        """The cameras of an aligned bag: name -> topic."""
         schema = pyarrow.parquet.read_schema(self._folder(index) / "frames.parquet")
         return dict(json.loads(schema.metadata[b"topics"]))
 
@@ -226,13 +238,13 @@ def _vectors(rows: np.ndarray[Any, Any]) -> pyarrow.Array:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Where to write a file that appears under its name only when it is whole."""
+def _atomic_file(path: Path) -> Iterator[Path]:
+    """A path to write to; the file is renamed to `path` when it is complete."""
     part = path.with_name(f"{path.name}.part")
     yield part
     os.replace(part, path)
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    with _whole(path) as part:
+def _write_atomically(path: Path, content: bytes) -> None:
+    with _atomic_file(path) as part:
         part.write_bytes(content)

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from smolvla_ros.dataset.alignment import BagTopics
 from smolvla_ros.dataset.bag import Bag, find_bags
-from smolvla_ros.dataset.lerobot_reader import INFO, LeRobotDataset
+from smolvla_ros.dataset.lerobot_format import INFO
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import CalibrationError, JointUnits

@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""LeRobotDataset v3.0 folders, read with neither LeRobot nor pandas.
+"""Read LeRobotDataset v3.0 folders, without LeRobot and pandas.
 
-A dataset is a few large files: the rows of many episodes in parquet, their images in mp4, and tables in meta/ that say
-where each episode lies in them. Depth images (LeRobot 0.6: 12-bit video or 16-bit TIFF of distances) are known by name
-and not read: decoded as pictures, their millimetres would become 8-bit grey.
+A dataset is a few large files: the rows of many episodes in parquet, their images in mp4, and tables in meta/ with the
+position of each episode in them. Depth images (LeRobot 0.6: distances as 12-bit video or 16-bit TIFF) are listed but
+not read: decoded as RGB images, their millimetres would become 8-bit grey levels.
 """
 
 from __future__ import annotations
@@ -23,20 +23,25 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.lerobot_format import (
+    ACTION,
+    IMAGES,
+    INFO,
+    STATE,
+    STATS,
+    TASK_COLUMN,
+    TASKS,
+    VERSION,
+)
 from smolvla_ros.dataset.video import decode_video
 from smolvla_ros.image import bgr_to_rgb
 
-VERSION = "v3.0"
-STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
-INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
-EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DEPTH_FLAGS, DEPTH_SUFFIX = ("is_depth_map", "video.is_depth_map"), "_depth"  # of LeRobot 0.6 and of 0.4
-TASK_COLUMN = "__index_level_0__"  # the unnamed index of a pandas frame: LeRobot looks tasks up by their text
 
 
 @dataclass(frozen=True, eq=False)
 class EpisodeFrames:
-    """The n rows of an episode but for its images; state and action in LeRobot's units."""
+    """The n rows of an episode without images; state and action in LeRobot's units."""
 
     state: npt.NDArray[np.float32]  # (n, joints)
     action: npt.NDArray[np.float32]  # (n, joints)
@@ -49,13 +54,13 @@ class EpisodeFrames:
 
 @dataclass(frozen=True, eq=False)
 class LeRobotDataset:
-    """The tables of a dataset; rows and images are read when they are asked for."""
+    """The tables of a dataset; `frames` and `images` read its rows and images."""
 
     root: Path
     info: Mapping[str, Any]
     tasks: tuple[str, ...]  # by task_index
     episodes: tuple[Mapping[str, Any], ...]  # rows of meta/episodes, without statistics
-    stats: Mapping[str, Any]  # of all episodes together; empty where the dataset has none
+    stats: Mapping[str, Any]  # stats.json, over all episodes; empty if there is none
 
     @property
     def fps(self) -> int:
@@ -77,7 +82,7 @@ class LeRobotDataset:
 
     @property
     def depth_note(self) -> str:
-        """What to tell the user of a dataset with `depth_keys`."""
+        """The message for users of a dataset with `depth_keys`."""
         return f"depth images are left out: {', '.join(self.depth_keys)}"
 
     @classmethod
@@ -88,24 +93,24 @@ class LeRobotDataset:
         version = info.get("codebase_version")
         if version != VERSION:
             raise DatasetError(
-                f"dataset '{root}' is of version {version}, expected {VERSION}; LeRobot converts older ones: "
+                f"dataset '{root}' has version {version}, expected {VERSION}; LeRobot converts older versions: "
                 "python -m lerobot.datasets.v30.convert_dataset_v21_to_v30"
             )
         for key in ("fps", "features", "total_episodes", "total_frames", "data_path"):
             if key not in info:
-                raise DatasetError(f"dataset '{root}': {INFO} has no '{key}'; fetch the dataset again")
+                raise DatasetError(f"dataset '{root}': {INFO} has no '{key}'; download the dataset again")
         total = int(info["total_episodes"])
         rows: list[Mapping[str, Any]] = []
         for file in sorted(root.glob("meta/episodes/*/*.parquet")):
             columns = [name for name in _schema(file).names if not name.startswith("stats/")]
             rows += _table(file, columns).to_pylist()
-        # rows beyond the total belong to episodes whose appending was cut off
+        # rows beyond the total are left over from an interrupted append
         episodes = sorted(
             (r for r in rows if r["episode_index"] < total), key=lambda row: row["episode_index"]
         )
         if [row["episode_index"] for row in episodes] != list(range(total)):
             raise DatasetError(
-                f"dataset '{root}': {INFO} has {total} episodes, meta/episodes {len(episodes)} of them; fetch it again"
+                f"dataset '{root}': {INFO} has {total} episodes, meta/episodes has {len(episodes)}; download it again"
             )
         stats = _json(root / STATS) if (root / STATS).exists() else {}
         return cls(root, info, _tasks(root / TASKS), tuple(episodes), stats)
@@ -177,9 +182,9 @@ class LeRobotDataset:
 
 
 def _is_depth(name: str, feature: Mapping[str, Any]) -> bool:
-    """Whether an image feature holds distances: as it says itself or, where it does not, by LeRobot's name for them."""
-    notes = {**(feature.get("video_info") or {}), **(feature.get("info") or {})}
-    stated = [bool(notes[key]) for key in DEPTH_FLAGS if key in notes]
+    """Whether an image feature holds distances: by its flag, or without a flag by LeRobot's suffix for its name."""
+    attributes = {**(feature.get("video_info") or {}), **(feature.get("info") or {})}
+    stated = [bool(attributes[key]) for key in DEPTH_FLAGS if key in attributes]
     return any(stated) if stated else name.endswith(DEPTH_SUFFIX)
 
 
@@ -193,7 +198,7 @@ def _json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DatasetError(f"'{path}' is not valid JSON: {error}") from error
     if not isinstance(data, dict):
-        raise DatasetError(f"'{path}' must hold a mapping, it holds {data!r:.80}")
+        raise DatasetError(f"'{path}' must contain a mapping, it contains {data!r:.80}")
     return data
 
 
@@ -219,11 +224,11 @@ def _table(path: Path, columns: list[str] | None = None, filters: Any = None) ->
     try:
         return pyarrow.parquet.read_table(path, columns=columns, filters=filters, partitioning=None)
     except (OSError, KeyError, pyarrow.ArrowException) as error:
-        raise DatasetError(f"'{path}' cannot be read: {error}; fetch the dataset again") from error
+        raise DatasetError(f"'{path}' cannot be read: {error}; download the dataset again") from error
 
 
 def _array(column: pyarrow.ChunkedArray) -> npt.NDArray[Any]:
-    """A column of numbers as (n,), of lists of one length as (n, width)."""
+    """A column of numbers as (n,), a column of lists of equal length as (n, width)."""
     kind = column.type
     if pyarrow.types.is_list(kind) or pyarrow.types.is_fixed_size_list(kind):
         flat = pyarrow.compute.list_flatten(column).to_numpy()

@@ -22,7 +22,8 @@ from smolvla_ros.dataset.checks import Defect, check_episodes, lag, skew_s
 from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError, VideoError
 from smolvla_ros.dataset.html_report import save_page
 from smolvla_ros.dataset.inspection import InspectedEpisode, inspect
-from smolvla_ros.dataset.lerobot_reader import ACTION, INFO, STATE, LeRobotDataset
+from smolvla_ros.dataset.lerobot_format import ACTION, INFO, STATE
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.stream_timing import mean_rate_hz
 from smolvla_ros.policy.preflight.unit_evidence import check_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError

@@ -24,7 +24,8 @@ from std_msgs.msg import String
 import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ActionChunk
 from smolvla_ros.dataset.bag_export import JPEG_QUALITY, images_by_camera, positions_rad
-from smolvla_ros.dataset.lerobot_reader import ACTION, STATE, LeRobotDataset
+from smolvla_ros.dataset.lerobot_format import ACTION, STATE
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import action_chunk_msg, compressed_image_msg, joint_state_msg

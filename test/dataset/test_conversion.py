@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
-from smolvla_ros.dataset.alignment import AlignmentSettings, BagTopics, align
+from smolvla_ros.dataset.alignment import AlignmentSettings, BagTopics, align_streams
 from smolvla_ros.dataset.bag import Bag, BagWriter
 from smolvla_ros.dataset.bag_export import write_bag
-from smolvla_ros.dataset.conversion import WORK
+from smolvla_ros.dataset.conversion import WORK_FOLDER
 from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.tools.bag_to_lerobot import conversion as command
@@ -70,7 +70,7 @@ def test_images_that_come_just_about_at_the_ticks_are_each_shown_once(tmp_path):
 
     shaky = record(tmp_path / "bag", cameras={"top": 30.0, "wrist": 30.0}, seconds=3.0, edit=tremble)
     with Bag(shaky) as bag:
-        episode = align(bag, ROBOT, BagTopics.find(bag, ROBOT), AlignmentSettings(30))
+        episode = align_streams(bag, ROBOT, BagTopics.find(bag, ROBOT), AlignmentSettings(30))
     for ordinals in episode.ordinals.values():
         assert len(ordinals) >= 89 and (np.diff(ordinals) == 1).all()
 
@@ -226,15 +226,15 @@ def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(short, tmp_p
     arguments = [str(Path(__file__).parent), str(steps), str(tmp_path / "data"), *map(str, bags)]
     killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=60)
     assert killed.returncode == -9
-    assert (tmp_path / "data" / WORK).exists()
+    assert (tmp_path / "data" / WORK_FOLDER).exists()
     work = conversion(bags, tmp_path / "data")
-    finished = sorted((tmp_path / "data" / WORK).glob("episode-*/*.parquet"))
+    finished = sorted((tmp_path / "data" / WORK_FOLDER).glob("episode-*/*.parquet"))
     times = [path.stat().st_mtime_ns for path in finished]
     assert work.prepare()
     assert [path.stat().st_mtime_ns for path in finished] == times
     run(work)
     assert parquet_bytes(tmp_path / "data") == whole
-    assert not (tmp_path / "data" / WORK).exists()
+    assert not (tmp_path / "data" / WORK_FOLDER).exists()
 
 
 @pytest.fixture(scope="session")
@@ -267,7 +267,7 @@ def test_kill_9_of_the_command_and_its_helpers_costs_only_time(undisturbed, tmp_
     complete = done.returncode == 1 and "exists; use --append" in done.stderr
     assert done.returncode == 0 or complete, done.stderr  # killed after its last step
     assert parquet_bytes(tmp_path / "data") == parquet_bytes(folder / "data")
-    assert not (tmp_path / "data" / WORK).exists()
+    assert not (tmp_path / "data" / WORK_FOLDER).exists()
 
 
 def test_a_conversion_that_was_cut_off_is_not_mixed_with_another(tmp_path):
@@ -277,13 +277,13 @@ def test_a_conversion_that_was_cut_off_is_not_mixed_with_another(tmp_path):
     for index in range(2):
         work.align_bag(index)
     work.encode_video(*work.pending_videos()[0])
-    with pytest.raises(DatasetError, match="another conversion that was cut off, of 2 bags"):
+    with pytest.raises(DatasetError, match="another interrupted conversion, of 2 bags"):
         conversion(bags[:1], tmp_path / "data").prepare()
 
 
 def test_after_a_refusal_other_options_may_be_given(bag, tmp_path):
     work = conversion([bag], tmp_path / "data", alignment=AlignmentSettings(30, max_state_age_s=0.001))
-    with pytest.raises(EpisodeError, match="is silent"):
+    with pytest.raises(EpisodeError, match="has no messages for"):
         run(work)
     assert len(run(conversion([bag], tmp_path / "data")).frames(0).state) == 31
 

@@ -255,7 +255,7 @@ def test_a_second_recorder_is_refused_and_the_first_ones_episode_stays_whole(
     foreign.parent.mkdir(parents=True)
     foreign.write_text("no recording of ours")
     studio_ = studio(task=TASK, topics=["joint_states"], flush_s=0.05)
-    assert "is no MCAP file; move it out" in studio_.program.output
+    assert "is not an MCAP file; move it out" in studio_.program.output
     assert "recording episode_000001" in studio_.call("start").message
     studio_.play(10)
     second = start("nodes.recorder_node", robot=ROBOT_FILE, output=studio_.output)

@@ -12,7 +12,7 @@ policy/                               Observation -> ActionChunk (the torch room
     preflight/                        does this checkpoint fit this robot?
 execution/                            ActionChunk -> a safe joint command every tick: queue, fusion, limits, arming
 dataset/                              episodes on disk: recording, rosbags <-> LeRobot datasets, what is wrong with them
-terminal/                             single keys in, live screens out
+terminal/                             keys, questions and live screens
 node_configs                          the parameters of every node
 nodes/                                the same on ROS topics (the rclpy room)
 suite/                                which programs make up the whole, their options, how they are started and ended

@@ -32,14 +32,9 @@ MEAN = (0.0, 0.0, 0.0, 0.0, 0.0, 50.0)
 STD = (30.0, 20.0, 20.0, 20.0, 30.0, 25.0)
 
 SPECIAL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<global-img>",
-    "<fake_token_around_image>",
-    "<image>",
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<global-img>", "<fake_token_around_image>", "<image>",
     "<end_of_utterance>",
-)
+)  # fmt: skip
 CORPUS = """Pick up the red cube and place it in the box. Put the pink lego brick into the transparent box.
 Grasp the green block and stack it on the blue one. Open the drawer, then close it. Wipe the table with the cloth.
 Move the white bowl to the left, the yellow cup to the right. Push the bottle forward, pull it back. Wave with the arm.
@@ -80,74 +75,35 @@ NORMALIZATION = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"
 def config_json() -> dict[str, Any]:
     return {
         "type": "smolvla",
-        "n_obs_steps": 1,
-        "input_features": features_json(),
-        "output_features": action_json(),
-        "device": "cpu",
-        "use_amp": False,
-        "push_to_hub": False,
-        "chunk_size": CHUNK,
-        "n_action_steps": CHUNK,
-        "normalization_mapping": NORMALIZATION,
-        "max_state_dim": 32,
-        "max_action_dim": 32,
-        "resize_imgs_with_padding": [IMAGE_SIZE, IMAGE_SIZE],
-        "empty_cameras": 0,
-        "adapt_to_pi_aloha": False,
-        "use_delta_joint_actions_aloha": False,
-        "tokenizer_max_length": TOKENS,
-        "num_steps": 10,
-        "use_cache": True,
-        "vlm_model_name": "vlm",
-        "load_vlm_weights": True,
-        "add_image_special_tokens": False,
-        "attention_mode": "cross_attn",
-        "prefix_length": 0,
-        "pad_language_to": "max_length",
-        "num_expert_layers": 0,
-        "num_vlm_layers": LAYERS,
-        "self_attn_every_n_layers": 2,
-        "expert_width_multiplier": 0.75,
-        "min_period": 0.004,
-        "max_period": 4.0,
-    }
+        "input_features": features_json(), "output_features": action_json(), "normalization_mapping": NORMALIZATION,
+        "n_obs_steps": 1, "chunk_size": CHUNK, "n_action_steps": CHUNK, "num_steps": 10,
+        "device": "cpu", "use_amp": False, "push_to_hub": False, "use_cache": True,
+        "max_state_dim": 32, "max_action_dim": 32, "tokenizer_max_length": TOKENS, "pad_language_to": "max_length",
+        "resize_imgs_with_padding": [IMAGE_SIZE, IMAGE_SIZE], "empty_cameras": 0, "add_image_special_tokens": False,
+        "adapt_to_pi_aloha": False, "use_delta_joint_actions_aloha": False,
+        "vlm_model_name": "vlm", "load_vlm_weights": True, "num_vlm_layers": LAYERS, "prefix_length": 0,
+        "attention_mode": "cross_attn", "self_attn_every_n_layers": 2,
+        "num_expert_layers": 0, "expert_width_multiplier": 0.75, "min_period": 0.004, "max_period": 4.0,
+    }  # fmt: skip
 
 
 def backbone_json() -> dict[str, Any]:
+    text = {
+        "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-05, "torch_dtype": "bfloat16",
+        "hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_hidden_layers": LAYERS, "head_dim": HEAD_DIM,
+        "num_attention_heads": HEADS, "num_key_value_heads": HEADS // 2,
+        "vocab_size": VOCABULARY, "tie_word_embeddings": False,
+    }  # fmt: skip
+    vision = {
+        "model_type": "smolvlm_vision", "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-06,
+        "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": IMAGE_SIZE, "patch_size": 16,
+    }  # fmt: skip
     return {
-        "architectures": ["SmolVLMForConditionalGeneration"],
-        "model_type": "smolvlm",
-        "image_token_id": SPECIAL_TOKENS.index("<image>"),
-        "pad_token_id": SPECIAL_TOKENS.index("<|im_end|>"),
-        "scale_factor": 4,
-        "tie_word_embeddings": False,
-        "torch_dtype": "float32",
-        "text_config": {
-            "model_type": "llama",
-            "hidden_act": "silu",
-            "rms_norm_eps": 1e-05,
-            "tie_word_embeddings": False,
-            "torch_dtype": "bfloat16",
-            "hidden_size": WIDTH,
-            "intermediate_size": 2 * WIDTH,
-            "num_hidden_layers": LAYERS,
-            "num_attention_heads": HEADS,
-            "num_key_value_heads": HEADS // 2,
-            "head_dim": HEAD_DIM,
-            "vocab_size": VOCABULARY,
-        },
-        "vision_config": {
-            "model_type": "smolvlm_vision",
-            "hidden_act": "gelu_pytorch_tanh",
-            "layer_norm_eps": 1e-06,
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": IMAGE_SIZE,
-            "patch_size": 16,
-        },
-    }
+        "architectures": ["SmolVLMForConditionalGeneration"], "model_type": "smolvlm", "torch_dtype": "float32",
+        "image_token_id": SPECIAL_TOKENS.index("<image>"), "pad_token_id": SPECIAL_TOKENS.index("<|im_end|>"),
+        "scale_factor": 4, "tie_word_embeddings": False, "text_config": text, "vision_config": vision,
+    }  # fmt: skip
 
 
 def _step(name: str, **config: Any) -> dict[str, Any]:
@@ -155,26 +111,15 @@ def _step(name: str, **config: Any) -> dict[str, Any]:
 
 
 def preprocessor_steps() -> list[dict[str, Any]]:
+    features = {**features_json(), **action_json()}
+    tokens = {"max_length": TOKENS, "padding": "max_length", "padding_side": "right", "truncation": True}
     return [
         _step("rename_observations_processor", rename_map={}),
         _step("to_batch_processor"),
         _step("smolvla_new_line_processor"),
-        _step(
-            "tokenizer_processor",
-            max_length=TOKENS,
-            task_key="task",
-            padding_side="right",
-            padding="max_length",
-            truncation=True,
-            tokenizer_name="vlm",
-        ),
+        _step("tokenizer_processor", tokenizer_name="vlm", task_key="task", **tokens),
         _step("device_processor", device="cpu", float_dtype=None),
-        _step(
-            "normalizer_processor",
-            eps=1e-8,
-            features={**features_json(), **action_json()},
-            norm_map=NORMALIZATION,
-        ),
+        _step("normalizer_processor", eps=1e-8, features=features, norm_map=NORMALIZATION),
     ]
 
 
@@ -208,8 +153,10 @@ def write_tokenizer(folder: Path) -> None:
     )
     tokenizer.train_from_iterator(CORPUS.splitlines(), trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
-    special = {"pad_token": "<|im_end|>", "bos_token": "<|im_start|>", "unk_token": "<|endoftext|>"}
-    special["eos_token"] = "<end_of_utterance>"
+    special = {
+        "pad_token": "<|im_end|>", "bos_token": "<|im_start|>", "unk_token": "<|endoftext|>",
+        "eos_token": "<end_of_utterance>",
+    }  # fmt: skip
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "truncation_side": "left",

@@ -27,7 +27,6 @@ class ChunkRecord:
     """One ActionChunk as it was published."""
 
     published_ns: int
-    steps: int
     inference_s: float
     policy: str
 
@@ -35,7 +34,8 @@ class ChunkRecord:
 class JointTrace:
     """Joint positions over time."""
 
-    def __init__(self) -> None:
+    def __init__(self, joints: int) -> None:
+        self._joints = joints
         self.stamps_ns: list[int] = []
         self._positions_rad: list[FloatArray] = []
 
@@ -44,14 +44,14 @@ class JointTrace:
         self._positions_rad.append(positions_rad)
 
     @property
-    def last_rad(self) -> FloatArray | None:
-        """Shape (joints,)."""
-        return self._positions_rad[-1] if self._positions_rad else None
+    def last_rad(self) -> FloatArray:
+        """Shape (joints,); NaN before the first sample."""
+        return self._positions_rad[-1] if self._positions_rad else np.full(self._joints, np.nan)
 
     @property
     def positions_rad(self) -> FloatArray:
         """Shape (samples, joints)."""
-        return np.array(self._positions_rad) if self._positions_rad else np.zeros((0, 0))
+        return np.array(self._positions_rad, np.float64).reshape(-1, self._joints)
 
 
 class ObservedRun:
@@ -60,8 +60,8 @@ class ObservedRun:
     def __init__(self, joint_names: tuple[str, ...], camera_rates_hz: Mapping[str, float]) -> None:
         self.joint_names = joint_names
         self.camera_rates_hz = dict(camera_rates_hz)
-        self.measured = JointTrace()
-        self.commanded = JointTrace()
+        self.measured = JointTrace(len(joint_names))
+        self.commanded = JointTrace(len(joint_names))
         self.chunks: list[ChunkRecord] = []
         self.image_stamps_ns: dict[str, list[int]] = {name: [] for name in camera_rates_hz}
         self.first_state: Any = None
@@ -78,14 +78,8 @@ class ObservedRun:
         self.commanded.add(joints.stamp_ns, joints.positions_rad)
 
     def add_chunk(self, message: Any) -> None:
-        self.chunks.append(
-            ChunkRecord(
-                published_ns=header_stamp_ns(message),
-                steps=len(message.positions) // max(1, len(message.joint_names)),
-                inference_s=nanoseconds(message.inference_duration) / NANOSECONDS,
-                policy=str(message.policy),
-            )
-        )
+        inference_s = nanoseconds(message.inference_duration) / NANOSECONDS
+        self.chunks.append(ChunkRecord(header_stamp_ns(message), inference_s, str(message.policy)))
 
     def add_image(self, camera: str, stamp_ns: int) -> None:
         self.image_stamps_ns[camera].append(stamp_ns)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -60,7 +59,7 @@ class DemoObserver:
         for camera in self._rates_hz:
             topic = topics.IMAGE_COMPRESSED
             self._node.create_subscription(
-                topic.type, f"{camera}/{topic.name}", self._image_callback(camera), IMAGES, raw=True
+                topic.type, f"{camera}/{topic.name}", partial(self._record_image, camera), IMAGES, raw=True
             )
         self._task = self._node.create_publisher(String, topics.TASK.name, topics.TASK.publish)
         self._arming = self._node.create_client(SetBool, "executor/arm")
@@ -128,10 +127,7 @@ class DemoObserver:
     def _new_run(self) -> ObservedRun:
         return ObservedRun(self._joint_names, self._rates_hz)
 
-    def _image_callback(self, camera: str) -> Callable[[bytes], Any]:
-        def record(data: bytes) -> None:
-            self._images[camera] = data
-            # The stamp is read from the bytes: decoding each image only to count it would be slow.
-            self.run.add_image(camera, serialized_header_stamp_ns(data))
-
-        return record
+    def _record_image(self, camera: str, data: bytes) -> None:
+        self._images[camera] = data
+        # The stamp is read from the bytes: decoding each image only to count it would be slow.
+        self.run.add_image(camera, serialized_header_stamp_ns(data))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 matplotlib.use("Agg")  # no display
 from matplotlib import pyplot
 
-from smolvla_ros.demo.observed_run import JointTrace, ObservedRun
+from smolvla_ros.demo.observed_run import ObservedRun
 from smolvla_ros.observation import NANOSECONDS
 
 Image = npt.NDArray[np.uint8]
@@ -23,12 +23,9 @@ Image = npt.NDArray[np.uint8]
 
 def save_joints(run: ObservedRun, start_ns: int, path: Path) -> None:
     """One row a joint: commanded and measured position in degrees, a vertical line for each chunk."""
-    figure, rows = pyplot.subplots(
-        len(run.joint_names), 1, sharex=True, squeeze=False, figsize=(11, 11), layout="constrained"
-    )
-    _draw_joints(list(rows[:, 0]), run, start_ns)
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)
+    figure = pyplot.figure(figsize=(11, 11), layout="constrained")
+    _draw_joints(figure, run, start_ns)
+    _save(figure, path)
 
 
 def save_overview(run: ObservedRun, images: Mapping[str, Image], start_ns: int, path: Path) -> None:
@@ -39,35 +36,32 @@ def save_overview(run: ObservedRun, images: Mapping[str, Image], start_ns: int, 
         axes.imshow(image)
         axes.set_title(camera)
         axes.axis("off")
-    rows = below.subplots(len(run.joint_names), 1, sharex=True, squeeze=False)
-    _draw_joints(list(rows[:, 0]), run, start_ns)
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)
+    _draw_joints(below, run, start_ns)
+    _save(figure, path)
 
 
 def save_image(image: Image, path: Path) -> None:
     pyplot.imsave(path, image)
 
 
-def _draw_joints(rows: list[Any], run: ObservedRun, start_ns: int) -> None:
-    chunks_s = [(chunk.published_ns - start_ns) / NANOSECONDS for chunk in run.chunks]
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def _draw_joints(figure: Any, run: ObservedRun, start_ns: int) -> None:
+    rows = figure.subplots(len(run.joint_names), 1, sharex=True, squeeze=False)[:, 0]
     for index, (axes, name) in enumerate(zip(rows, run.joint_names)):
-        for at_s in chunks_s:
+        for chunk in run.chunks:
+            at_s = (chunk.published_ns - start_ns) / NANOSECONDS
             axes.axvline(at_s, color="0.85", linewidth=0.8, zorder=0)
-        for trace, label, color in (
-            (run.commanded, "commanded", "C1"),
-            (run.measured, "measured", "C0"),
-        ):
-            axes.plot(*_curve(trace, index, start_ns), label=label, color=color, linewidth=1.0)
+        for trace, label, color in ((run.commanded, "commanded", "C1"), (run.measured, "measured", "C0")):
+            times_s = (np.asarray(trace.stamps_ns, np.int64) - start_ns) / NANOSECONDS
+            positions_deg = np.degrees(trace.positions_rad[:, index])
+            axes.plot(times_s, positions_deg, label=label, color=color, linewidth=1.0)
         axes.set_ylabel(f"{name}\n(deg)", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.margins(x=0.01)
     rows[0].plot([], color="0.85", label="new chunk")
     rows[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, fontsize=8, frameon=False)
     rows[-1].set_xlabel("time (s)", fontsize=8)
-
-
-def _curve(trace: JointTrace, joint: int, start_ns: int) -> tuple[Any, Any]:
-    times_s = (np.asarray(trace.stamps_ns, np.int64) - start_ns) / NANOSECONDS
-    positions = trace.positions_rad
-    return times_s, np.degrees(positions[:, joint]) if len(positions) else positions[:, 0:0].ravel()

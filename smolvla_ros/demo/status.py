@@ -45,16 +45,14 @@ def demo_status(run: ObservedRun, robot: RobotSpec, start_ns: int, now_ns: int) 
         "commands": run.commanded.stamps_ns,
         **run.image_stamps_ns,
     }
-    unknown = [math.nan] * len(robot.joints)
-    measured = unknown if run.measured.last_rad is None else run.measured.last_rad
-    commanded = unknown if run.commanded.last_rad is None else run.commanded.last_rad
+    positions_rad = zip(robot.joints, run.measured.last_rad, run.commanded.last_rad, strict=True)
     return DemoStatus(
         elapsed_s=(now_ns - start_ns) / NANOSECONDS,
         executor=run.state,
         rates_hz={name: recent_rate_hz(stamps, now_ns) for name, stamps in streams.items()},
         joints=tuple(
             JointStatus(joint.name, *map(math.degrees, (at_rad, goal_rad, joint.lower_rad, joint.upper_rad)))
-            for joint, at_rad, goal_rad in zip(robot.joints, measured, commanded, strict=True)
+            for joint, at_rad, goal_rad in positions_rad
         ),
     )
 

@@ -58,7 +58,10 @@ class Summary:
             for name, code in self.exit_codes.items()
             if code and name not in self.killed
         ]
-        problems += [f"{name} ended by itself {_times(count)}" for name, count in self.ended_early.items()]
+        problems += [
+            f"{name} ended by itself {'once' if count == 1 else f'{count} times'}"
+            for name, count in self.ended_early.items()
+        ]
         if not self.chunks_accepted:
             problems.append("the executor accepted no chunk")
         return problems
@@ -70,37 +73,26 @@ class Summary:
 
     def to_text(self) -> str:
         """A table of at most 24 lines."""
-        rejected = sum(self.chunks_rejected.values())
-        why = ", ".join(f"{reason} {count}" for reason, count in self.chunks_rejected.items())
         moved = "  ".join(f"{name} {value:.0f}" for name, value in self.moved_deg.items())
+        rejected = f"{sum(self.chunks_rejected.values())} rejected"
+        if self.chunks_rejected:
+            rejected += (
+                f" ({', '.join(f'{reason} {count}' for reason, count in self.chunks_rejected.items())})"
+            )
         rows = [
             ("ran", f'{self.duration_s:.1f} s, "{self.task}", policy {self.policy or "unknown"}'),
-            (
-                "chunks",
-                f"{self.chunks_accepted} accepted, {rejected} rejected" + (f" ({why})" if why else ""),
-            ),
-            (
-                "inference",
-                f"p50 {_number(self.inference_p50_s, 3)} s, p95 {_number(self.inference_p95_s, 3)} s",
-            ),
+            ("chunks", f"{self.chunks_accepted} accepted, {rejected}"),
+            ("inference", f"p50 {_number(self.inference_p50_s, 3)} s, p95 {_number(self.inference_p95_s, 3)} s"),
             ("starved", f"{self.starved_periods} control periods"),
-            (
-                "commands",
-                f"{self.commands}, {_number(self.command_rate_hz, 2)} Hz, period error p50 "
-                f"{_number(self.command_period_error_p50_ms, 2)} ms, "
-                f"p99 {_number(self.command_period_error_p99_ms, 2)} ms",
-            ),
+            ("commands", f"{self.commands}, {_number(self.command_rate_hz, 2)} Hz, period error p50 "
+                         f"{_number(self.command_period_error_p50_ms, 2)} ms, "
+                         f"p99 {_number(self.command_period_error_p99_ms, 2)} ms"),
             ("joint states", f"{_number(self.joint_state_rate_hz, 2)} Hz"),
             ("moved (deg)", moved or "nothing"),
-            *(
-                (
-                    name,
-                    f"{camera.received} of {camera.expected} images received, {camera.dropped} dropped",
-                )
-                for name, camera in self.cameras.items()
-            ),
+            *((name, f"{images.received} of {images.expected} images received, {images.dropped} dropped")
+              for name, images in self.cameras.items()),
             ("exit codes", ", ".join(f"{name} {code}" for name, code in self.exit_codes.items())),
-        ]
+        ]  # fmt: skip
         lines = [f"{label:<14}{text}" for label, text in rows]
         return "\n".join([*lines, *(f"PROBLEM       {problem}" for problem in self.problems)])
 
@@ -166,10 +158,6 @@ def _moved_deg(run: ObservedRun) -> dict[str, float]:
 def _percentile(values: Sequence[float] | FloatArray, percent: float) -> float:
     """NaN where there are no values."""
     return float(np.percentile(values, percent)) if len(values) else math.nan
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
 
 
 def _number(value: float, digits: int) -> str:

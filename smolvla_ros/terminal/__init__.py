@@ -1,3 +1,3 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The terminal: single keys in, live screens out."""
+"""Terminals: keys, questions and live screens."""

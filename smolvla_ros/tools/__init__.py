@@ -1,3 +1,3 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Command lines for people: each file is one, run with `python -m smolvla_ros.tools.<name>`."""
+"""Command lines: each file is a program, run with `python -m smolvla_ros.tools.<name>`."""

@@ -27,15 +27,9 @@ REAL = ["--port", "/dev/arm", "--calibration", CALIBRATION, "--cameras", "top=0"
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     return subprocess.Popen(
-        [
-            installed("demo"),
-            "--policy",
-            "scripted",
-            "--out",
-            str(folder),
-            *arguments,
-        ],
+        [installed("demo"), "--policy", "scripted", "--out", str(folder), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -88,7 +82,6 @@ def test_a_real_arm_moves_only_with_consent(consent: list[str], tmp_path: Path) 
 
 @pytest.mark.node
 def test_the_demo_moves_the_arm_until_ctrl_c_and_saves_figures_and_images(tmp_path: Path) -> None:
-    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--seconds", "0")
     assert process.stdout is not None
     lines = [""]
@@ -102,18 +95,13 @@ def test_the_demo_moves_the_arm_until_ctrl_c_and_saves_figures_and_images(tmp_pa
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["problems"] == [] and set(summary["exit_codes"].values()) == {0}
     assert summary["chunks_accepted"] > 0 and min(summary["moved_deg"].values()) > 1.0
-    assert {path.name for path in tmp_path.glob("*.png")} == {
-        "demo.png",
-        "joints.png",
-        "top.png",
-        "wrist.png",
-    }
+    images = {path.stem for path in tmp_path.glob("*.png")}
+    assert images == {"demo", "joints", "top", "wrist"}
 
 
 @pytest.mark.node
 @pytest.mark.usefixtures("hangup_is_heard")
 def test_a_closed_terminal_ends_the_demo_and_its_programs(tmp_path: Path) -> None:
-    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--cameras", "top=rendered")
     assert process.stdout is not None
     while "waiting for" not in process.stdout.readline():
@@ -125,7 +113,6 @@ def test_a_closed_terminal_ends_the_demo_and_its_programs(tmp_path: Path) -> Non
 
 
 def test_a_program_that_fails_ends_the_demo_with_its_last_output(tmp_path: Path) -> None:
-    pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     process = demo(tmp_path, "--cameras", "top=/dev/no_such_camera,wrist=rendered")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 1, output

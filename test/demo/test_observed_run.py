@@ -18,7 +18,7 @@ SECOND = 1_000_000_000
 def test_a_run_keeps_joints_in_the_order_of_the_robot(run: ObservedRun) -> None:
     assert run.measured.positions_rad.shape == (101, 6)
     assert run.commanded.positions_rad[-1] == pytest.approx(np.full(6, 0.2))
-    assert [chunk.steps for chunk in run.chunks] == [50] * 4
+    assert [chunk.policy for chunk in run.chunks] == ["tiny@0"] * 4
     assert len(run.image_stamps_ns["wrist"]) == 58
 
 

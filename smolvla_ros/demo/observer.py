@@ -41,7 +41,7 @@ class DemoObserver:
         self._rates_hz = {name: robot.camera(name).rate_hz for name in cameras}
         self._joint_names = robot.joint_names
         self._images: dict[str, bytes] = {}
-        self.run = self._new_run()
+        self.start_recording()
 
     def __enter__(self) -> DemoObserver:
         set_fast_dds()
@@ -83,7 +83,7 @@ class DemoObserver:
 
     def start_recording(self) -> None:
         """Discard what was recorded so far."""
-        self.run = self._new_run()
+        self.run = ObservedRun(self._joint_names, self._rates_hz)
 
     def missing_parts(self) -> list[str]:
         """The parts of the suite that do not work yet."""
@@ -123,9 +123,6 @@ class DemoObserver:
         return {
             camera: frame_from_msg(deserialize_message(data, kind), camera) for camera, data in images.items()
         }
-
-    def _new_run(self) -> ObservedRun:
-        return ObservedRun(self._joint_names, self._rates_hz)
 
     def _record_image(self, camera: str, data: bytes) -> None:
         self._images[camera] = data

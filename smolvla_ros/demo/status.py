@@ -16,15 +16,8 @@ from smolvla_ros.demo.observed_run import ObservedRun
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.terminal.status_view import (
-    JointStatus,
-    executor_lines,
-    format_degrees,
-    format_seconds,
-    joint_table,
-    labelled,
-    render_screen,
-)
+from smolvla_ros.terminal import status_view
+from smolvla_ros.terminal.status_view import JointStatus, format_degrees, format_seconds
 from smolvla_ros.wire import nanoseconds
 
 
@@ -64,11 +57,11 @@ def status_screen(status: DemoStatus, title: str, seconds: float, width: int) ->
     lines = [
         Text(title),
         Text(f"{status.elapsed_s:.1f}{limit} s, Ctrl-C ends"),
-        *executor_lines(status.executor),
-        labelled("rates", f"{rates} Hz"),
-        joint_table(status.joints),
+        *status_view.executor_lines(status.executor),
+        status_view.labelled("rates", f"{rates} Hz"),
+        status_view.joint_table(status.joints),
     ]
-    return render_screen(lines, width)
+    return status_view.render_screen(lines, width)
 
 
 def status_line(status: DemoStatus) -> str:

@@ -51,7 +51,8 @@ class CalibrationDialogue:
         """Guided calibration into EEPROM and file."""
         calibration = self._record_calibration()
         _print_calibration(calibration)
-        if not self._confirm(f"Write this into the servos' EEPROM and {path}{_note_if_exists(path)}?"):
+        note = ", which exists" if path.exists() else ""
+        if not self._confirm(f"Write this into the servos' EEPROM and {path}{note}?"):
             return False
         self._write_eeprom(calibration)
         _save(path, calibration)
@@ -64,7 +65,7 @@ class CalibrationDialogue:
         if empty:
             raise CalibrationError(f"the servos of {', '.join(empty)} hold no range; calibrate the arm")
         _print_calibration(calibration)
-        if path.exists() and not self._confirm(f"Write this into {path}{_note_if_exists(path)}?"):
+        if path.exists() and not self._confirm(f"Write this into {path}, which exists?"):
             return False
         _save(path, calibration)
         return True
@@ -144,10 +145,6 @@ def _save(path: Path, calibration: Calibration) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_calibration(path, calibration)
     print(f"calibration written to {path}")
-
-
-def _note_if_exists(path: Path) -> str:
-    return ", which exists" if path.exists() else ""
 
 
 def _print_calibration(calibration: Calibration) -> None:

@@ -30,13 +30,9 @@ def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     return subprocess.Popen(
         [installed("demo"), "--policy", "scripted", "--out", str(folder), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
         env={name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"},
-    )
+    )  # fmt: skip
 
 
 def test_by_default_everything_is_emulated_and_the_title_says_so(tmp_path: Path) -> None:

@@ -61,15 +61,9 @@ def test_a_line_for_a_log_has_no_control_characters(status: DemoStatus) -> None:
     text = status_line(status)
     assert "\033" not in text and "\n" not in text
     for figure in (
-        "2.0 s  armed",
-        "joints 11.5",
-        "queue 1.00 s 40 actions",
-        "chunk age 0.25 s",
-        "inference 0.20 s",
-        "starved 7",
-        "rejected 3",
-        "commands 30",
-    ):
+        "2.0 s  armed", "joints 11.5", "queue 1.00 s 40 actions", "chunk age 0.25 s", "inference 0.20 s",
+        "starved 7", "rejected 3", "commands 30",
+    ):  # fmt: skip
         assert figure in text
 
 

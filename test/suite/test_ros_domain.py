@@ -11,12 +11,7 @@ import sys
 import pytest
 
 from smolvla_ros.suite import ros_domain
-from smolvla_ros.suite.ros_domain import (
-    FIRST_PORT,
-    PORTS_PER_DOMAIN,
-    NoFreeDomainError,
-    reserve_domain_id,
-)
+from smolvla_ros.suite.ros_domain import NoFreeDomainError, reserve_domain_id
 
 
 def test_a_domain_in_use_or_reserved_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +19,7 @@ def test_a_domain_in_use_or_reserved_is_not_taken(monkeypatch: pytest.MonkeyPatc
     for reservation in ros_domain._reservations[-3::2]:
         reservation.close()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", FIRST_PORT + PORTS_PER_DOMAIN * in_use))
+        taken.bind(("127.0.0.1", ros_domain.FIRST_PORT + ros_domain.PORTS_PER_DOMAIN * in_use))
         monkeypatch.setattr(ros_domain.random, "sample", lambda *_: [in_use, reserved, free])
         assert reserve_domain_id() == free
         with pytest.raises(NoFreeDomainError, match="every ROS domain"):

@@ -30,15 +30,11 @@ class Dialogue:
     """The running program, its questions and answers."""
 
     def __init__(self, port: str, folder: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "smolvla_ros.tools.so100_calibrate", "--port", port, *arguments]
         self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env={**os.environ, "HF_LEROBOT_CALIBRATION": str(folder)},
-        )
+            [sys.executable, "-m", "smolvla_ros.tools.so100_calibrate", "--port", port, *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=ROOT, env={**os.environ, "HF_LEROBOT_CALIBRATION": str(folder)},
+        )  # fmt: skip
         self.output = ""
 
     def wait_for(self, text: str) -> None:
@@ -46,9 +42,8 @@ class Dialogue:
         assert self._process.stdout is not None
         start, deadline_s = len(self.output), time.monotonic() + 20.0
         while text not in self.output[start:]:
-            ready, _, _ = select.select(
-                [self._process.stdout], [], [], max(deadline_s - time.monotonic(), 0.0)
-            )
+            timeout_s = max(deadline_s - time.monotonic(), 0.0)
+            ready = select.select([self._process.stdout], [], [], timeout_s)[0]
             received = os.read(self._process.stdout.fileno(), 4096).decode() if ready else ""
             assert received, f"did not print {text!r}:\n{self.output}"
             self.output += received

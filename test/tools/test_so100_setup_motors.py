@@ -58,13 +58,8 @@ def set_up(arm: EmulatedArm, *arguments: str, typed: str = "\ny\n") -> tuple[int
     command = [installed("so100_setup_motors"), "--port", arm.port]
     done = subprocess.run(
         [*command, "--highest-id", "3", *arguments],
-        input=typed,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        timeout=60,
-    )
+        input=typed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, timeout=60,
+    )  # fmt: skip
     return done.returncode, done.stdout
 
 
@@ -107,11 +102,8 @@ def test_all_six_are_set_up_from_gripper_to_base(bus: EmulatedArm) -> None:
     command = [sys.executable, "-m", "smolvla_ros.tools.so100_setup_motors", "--port", bus.port]
     program = subprocess.Popen(
         [*command, "--highest-id", "6", "--yes"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
     assert program.stdin is not None and program.stdout is not None
     order = list(reversed(bus.servos))
     for name in order:

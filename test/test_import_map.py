@@ -34,14 +34,7 @@ MESSAGES = ("builtin_interfaces", "rcl_interfaces", "std_srvs", "smolvla_ros.msg
 HEAVY = {  # what: (its packages, where alone they may be imported)
     "rclpy and messages": (
         ("rclpy", "cv_bridge", "message_filters", "*_msgs", *MESSAGES),
-        (
-            "nodes/",
-            "demo/observer.py",
-            "tools/jog.py",
-            "tools/play_dataset.py",
-            "tools/record_keys.py",
-            "tools/watch.py",
-        ),
+        ("nodes/", "demo/observer.py"),
     ),
     "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "suite/launching.py")),
     "torch": (

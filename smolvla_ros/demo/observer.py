@@ -8,78 +8,52 @@ It takes no part in the control loop: the suite runs the same without it.
 from __future__ import annotations
 
 import math
-import time
 from functools import partial
-from types import TracebackType
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from smolvla_ros.demo.observed_run import ObservedRun
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.fast_dds import set_fast_dds
+from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.nodes.service_caller import ServiceCaller
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import frame_from_msg, serialized_header_stamp_ns
 
 # The policy's settings, with a queue for the images that arrive while the screen is drawn.
 IMAGES = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=30, reliability=ReliabilityPolicy.BEST_EFFORT)
-SPIN_S = 0.02
 SERVICE_S = 5.0
 
 
-class DemoObserver:
+class DemoObserver(ClientNode):
     """Subscribes to a suite in the root namespace; a context manager."""
 
     def __init__(self, robot: RobotSpec, cameras: tuple[str, ...]) -> None:
+        super().__init__("demo")
         self._rates_hz = {name: robot.camera(name).rate_hz for name in cameras}
         self._joint_names = robot.joint_names
         self._images: dict[str, bytes] = {}
         self.start_recording()
 
     def __enter__(self) -> DemoObserver:
-        set_fast_dds()
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node("demo")
-        self._spinner = SingleThreadedExecutor()
-        self._spinner.add_node(self._node)
+        super().__enter__()
         for topic, record in (
             (topics.JOINT_STATES, lambda message: self.run.add_joint_state(message)),
             (topics.JOINT_COMMANDS, lambda message: self.run.add_command(message)),
             (topics.ACTION_CHUNK, lambda message: self.run.add_chunk(message)),
             (topics.EXECUTOR_STATE, lambda message: self.run.add_state(message)),
         ):
-            self._node.create_subscription(topic.type, topic.name, record, topics.RELIABLE)
+            self.node.create_subscription(topic.type, topic.name, record, topics.RELIABLE)
+        topic = topics.IMAGE_COMPRESSED
         for camera in self._rates_hz:
-            topic = topics.IMAGE_COMPRESSED
-            self._node.create_subscription(
-                topic.type, f"{camera}/{topic.name}", partial(self._record_image, camera), IMAGES, raw=True
-            )
-        self._task = self._node.create_publisher(String, topics.TASK.name, topics.TASK.publish)
-        self._arming = self._node.create_client(SetBool, "executor/arm")
+            record = partial(self._record_image, camera)
+            self.node.create_subscription(topic.type, f"{camera}/{topic.name}", record, IMAGES, raw=True)
+        self._task = self.publisher(topics.TASK)
+        self._services = ServiceCaller(self.node, "executor", {"arm": SetBool})
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._spinner.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
-
-    def spin(self, duration_s: float) -> None:
-        """Receive messages for this time."""
-        deadline_s = time.monotonic() + duration_s
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            self._spinner.spin_once(timeout_sec=min(left_s, SPIN_S))
-
-    def now_ns(self) -> int:
-        return int(self._node.get_clock().now().nanoseconds)
 
     def start_recording(self) -> None:
         """Discard what was recorded so far."""
@@ -93,7 +67,7 @@ class DemoObserver:
         state = self.run.state
         if state is None or math.isnan(state.joint_states_age):  # it has received no joint states
             waiting.append("executor")
-        if not self._node.count_subscribers(topics.CHUNK_REQUEST.name):  # it subscribes when activated
+        if not self.node.count_subscribers(topics.CHUNK_REQUEST.name):  # it subscribes when activated
             waiting.append("policy")
         return waiting
 
@@ -107,14 +81,12 @@ class DemoObserver:
 
     def arm(self) -> str:
         """Arm the executor; returns an empty text, or the reason why it is not armed."""
-        if not self._arming.wait_for_service(SERVICE_S):
+        responses: list[SetBool.Response] = []
+        if not self.spin_until(lambda: self._services.call("arm", responses.append, data=True), SERVICE_S):
             return "there is no service executor/arm"
-        future = self._arming.call_async(SetBool.Request(data=True))
-        self._spinner.spin_until_future_complete(future, SERVICE_S)
-        answer = future.result() if future.done() else None
-        if answer is None:
+        if not self.spin_until(lambda: responses, SERVICE_S):
             return "executor/arm does not answer"
-        return "" if answer.success else str(answer.message)
+        return "" if responses[0].success else str(responses[0].message)
 
     def newest_frames(self) -> dict[str, Frame]:
         """The newest image of each camera that sent one."""

@@ -19,6 +19,7 @@ from smolvla_ros.execution.safety import SafetyError
 from smolvla_ros.execution.teleoperation import Teleoperation
 from smolvla_ros.node_configs import TeleopConfig
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.client_node import other_publishers_problem
 from smolvla_ros.nodes.command_refusals import CommandRefusals
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.nodes.run_node import run_node
@@ -93,13 +94,12 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         self._deadline_s = next_deadline_s(self._deadline_s, 1.0 / self.config.rate_hz)
 
     def _step(self) -> None:
-        others = self.count_publishers(self._commands.topic_name) - 1
-        doubt = f"{others} other publishers on {self._commands.topic_name}; stop them" if others > 0 else ""
+        reason = other_publishers_problem(self, self._commands)
         if self._refusals is not None:
-            doubt = doubt or self._refusals.reason_to_hold()
+            reason = reason or self._refusals.reason_to_hold()
         stamp_ns = self.now_ns()
         try:
-            command = self.teleoperation.step(stamp_ns, doubt)
+            command = self.teleoperation.step(stamp_ns, reason)
         except SafetyError as error:
             self.get_logger().error(str(error), throttle_duration_sec=LOG_PERIOD_S)
             return

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from smolvla_ros.execution.jog import SETTINGS, STEPS_RAD, Jog
 from smolvla_ros.nodes import topics
 from smolvla_ros.robot import Joints
-from smolvla_ros.tools.jog import SETTINGS, STEPS_RAD, Jog
 
 from .conftest import EVERY_ONE, SO100, measured_rad
 
@@ -65,7 +65,7 @@ def test_keys_move_the_chosen_joint_and_nothing_else(
         port=emulated_arm[0],
         calibration="config/emulated_calibration.json",
     )
-    observer.until(lambda: states and "the arm is where it was" in line(terminal), "jog to hear the arm")
+    observer.until(lambda: states and "no step yet" in line(terminal), "jog to hear the arm")
     before = measured_rad(states)
     assert not commands
     terminal.press("3f+\x1b[C-+")  # two coarse steps of the elbow
@@ -75,7 +75,7 @@ def test_keys_move_the_chosen_joint_and_nothing_else(
     terminal.press("1++++++++++")
     observer.until(lambda: measured_rad(states)[0] - before[0] > 0.05, "the pan to move")
     terminal.press(" +")  # stop here, and from here one step on: both in one read
-    observer.until(lambda: "there" in line(terminal), "it to stop")
+    observer.until(lambda: "at the target" in line(terminal), "it to stop")
     assert measured_rad(states)[0] - before[0] < 9 * STEPS_RAD[1]
     steps = np.abs(np.diff([list(command.position) for command in commands], axis=0))
     assert steps.max() <= 0.01 + 1e-9

@@ -101,4 +101,4 @@ def test_it_does_not_play_against_an_arm(
     observer.until(lambda: measured, "the arm")
     player = play(start, dataset)
     assert player.wait() == 1
-    assert "somebody else publishes on /joint_states" in player.output and "--actions" in player.output
+    assert "another node publishes on /joint_states" in player.output and "--actions" in player.output

@@ -1,0 +1,71 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The executor as seen by other programs: its newest state, and calls of its services."""
+
+from __future__ import annotations
+
+import time
+
+from std_srvs.srv import SetBool, Trigger
+
+import smolvla_ros.msg as msg
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.nodes.service_caller import ServiceCaller
+
+REPEAT_STOP_S = 0.3  # a stop without a response is sent again after this time
+SERVICES = {"arm": SetBool, "shadow": SetBool, "stop": Trigger, "reset": Trigger}
+
+
+class ExecutorClient:
+    """Subscribes to executor/state and calls the services of the executor without waiting for their responses."""
+
+    def __init__(self, client: ClientNode) -> None:
+        self.state: msg.ExecutorState | None = None  # the newest
+        self.note = ""  # what became of the newest call
+        self._received_s = time.monotonic()
+        self._stop_sent_s: float | None = None  # None: no stop waits for its response
+        client.subscribe(topics.EXECUTOR_STATE, self._on_state)
+        self._services = ServiceCaller(client.node, "executor", SERVICES)
+
+    @property
+    def silent_s(self) -> float:
+        """Time since the newest state arrived, or since this object was made."""
+        return time.monotonic() - self._received_s
+
+    @property
+    def stop_is_unconfirmed(self) -> bool:
+        return self._stop_sent_s is not None
+
+    def arm(self, on: bool) -> None:
+        self._call("arm", data=on)
+
+    def toggle_shadow(self) -> None:
+        is_shadow = self.state is not None and self.state.state == msg.ExecutorState.SHADOW
+        self._call("shadow", data=not is_shadow)
+
+    def reset(self) -> None:
+        self._call("reset")
+
+    def stop(self) -> None:
+        """Stop; `repeat_stop` sends it again until the executor confirms it."""
+        self._stop_sent_s = -REPEAT_STOP_S
+        self.repeat_stop()
+
+    def repeat_stop(self) -> None:
+        now_s = time.monotonic()
+        if self._stop_sent_s is not None and now_s - self._stop_sent_s >= REPEAT_STOP_S:
+            self._stop_sent_s = now_s
+            self._call("stop")
+
+    def _on_state(self, state: msg.ExecutorState) -> None:
+        self.state, self._received_s = state, time.monotonic()
+
+    def _call(self, name: str, **fields: bool) -> None:
+        def on_response(response: SetBool.Response | Trigger.Response) -> None:
+            self.note = f"{name}: {response.message}"
+            if name == "stop" and response.success:
+                self._stop_sent_s = None
+
+        is_sent = self._services.call(name, on_response, **fields)
+        self.note = f"{name}: sent" if is_sent else f"{name}: there is no service executor/{name}"

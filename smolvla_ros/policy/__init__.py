@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Policies: observation in, chunk of actions out.
+"""Policies: from an observation to a chunk of actions.
 
-`SmolVLA` is looked up on first use, so that importing this package does not import torch.
+`SmolVLA` is imported on first use, so that importing this package does not import torch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SmolVLA"]
 
-# Read when torch is loaded. Its threads spin while they wait for each other, by default for milliseconds, which on
-# cores that are shared with cameras and control loops made a chunk four times slower. Some microseconds are enough to
-# bridge the gaps between operations; with none at all, a step of the flow took twice as long on idle cores.
+# Read when torch is loaded. Its waiting threads spin, by default for milliseconds, which made a chunk four times slower
+# on cores shared with cameras and control loops. Some microseconds of spinning cover the time between operations;
+# without any, a step of the flow took twice as long on idle cores.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of real-time chunking; `smolvla/realtime_chunking.py` computes with them."""
+"""Settings of real-time chunking (`smolvla/realtime_chunking.py`)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ SCHEDULES = ("zeros", "ones", "linear", "exp")
 
 @dataclass(frozen=True)
 class GuidanceSettings:
-    """How far and how firmly the leftover is followed; raises PolicyError for values that mean nothing.
+    """How a new chunk is guided towards the remaining plan; raises PolicyError for invalid values.
 
-    inference_delay: rows of the leftover that are executed before the new chunk can take effect.
-    execution_horizon: rows from which on the new chunk is free.
-    schedule: what lies between: "zeros" (free at once), "ones" (followed fully), "linear", or "exp" (linear
-        times a factor that falls faster).
-    max_weight: bound of the pull, which is largest at both ends of the flow.
+    inference_delay: rows of the plan that are executed before the new chunk can take effect.
+    execution_horizon: the row from which on the new chunk is not guided.
+    schedule: weights between these rows: "zeros", "ones", "linear" (falling), or "exp" (falls faster).
+    max_weight: bound of the guidance, which is largest at both ends of the flow.
     """
 
     inference_delay: int = 0

@@ -1,9 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a policy is: an observation in, joint positions over time out, in radians.
+"""The interface of a policy: from an observation to joint positions over time, rad.
 
-The policy node knows only this; what stands behind it is a checkpoint (`robot_policy.py`) or a known motion
-(`scripted.py`).
+Implemented by a checkpoint (`robot_policy.py`) and by a fixed motion (`scripted.py`).
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from smolvla_ros.observation import Observation
 
 
 class PolicyError(ValueError):
-    """A policy that does not fit the robot, or an observation it cannot use; the message names both and the remedy."""
+    """A policy does not fit the robot, or cannot use an observation; the message names both and the remedy."""
 
 
 @dataclass(frozen=True, eq=False)
 class Continuation:
-    """Real-time chunking: what is executed while a chunk is inferred, for the chunk to go on from.
+    """Real-time chunking: the plan that is executed while a chunk is inferred, and which the chunk shall continue.
 
     positions: (rows, joints) rad, row k for the moment at which the chunk's action k is due.
     inference_delay: rows that are executed before the chunk can take effect.
-    execution_horizon, schedule, max_guidance_weight: how far and how firmly it is followed (`GuidanceSettings`).
+    execution_horizon, schedule, max_guidance_weight: see `GuidanceSettings`.
     """
 
     positions: npt.NDArray[np.float64]
@@ -39,15 +38,15 @@ class Continuation:
 
 
 class Policy(Protocol):
-    """Anything that turns what the robot sees into what it shall do next."""
+    """Computes actions from observations."""
 
     @property
     def name(self) -> str:
-        """Checkpoint name and revision, as written into every chunk."""
+        """Checkpoint name and revision; part of every chunk."""
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """The robot's cameras (by name) that an observation must hold."""
+        """Names of the robot's cameras that an observation must have."""
 
     def infer(
         self, observation: Observation, continuation: Continuation | None = None
@@ -55,7 +54,7 @@ class Policy(Protocol):
         """Positions of shape (steps, joints), rad, the first one due when the observation was made."""
 
     def check_pose(self, positions_rad: npt.NDArray[np.float64], max_sigma: float) -> Finding | None:
-        """What is wrong with starting from positions (joints,), rad; `max_sigma` as in pose.py, 0: nothing is."""
+        """Why the policy must not start at positions (joints,), rad, if so; `max_sigma` as in pose.py, 0: no check."""
 
     def reset(self) -> None:
-        """Start over: what comes next is independent of what was inferred before."""
+        """Reset: later chunks are independent of earlier ones."""

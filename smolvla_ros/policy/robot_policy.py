@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint on a robot: cameras by the checkpoint's names, joints in its units, its actions back in radians.
+"""A checkpoint on a robot: maps camera names, and converts between radians and the checkpoint's units.
 
-This is the edge where LeRobot's units begin and end. Everything that could be mismatched (cameras, joint count,
-calibration) is checked when the pair is made, before anything moves.
+LeRobot's units are used only behind this interface. Cameras, number of joints and calibration are checked at
+construction, before anything moves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from smolvla_ros.units import CalibrationError, MotorCalibration
 
 
 class ChunkModel(Protocol):
-    """What a loaded checkpoint offers (see `smolvla.SmolVLA`)."""
+    """Interface of a loaded checkpoint (see `smolvla.SmolVLA`)."""
 
     @property
     def name(self) -> str: ...
@@ -52,11 +52,10 @@ class ChunkModel(Protocol):
 
 
 class RobotPolicy:
-    """A `ChunkModel` that speaks of one robot's cameras and radians.
+    """A `ChunkModel` with one robot's camera names, in radians.
 
-    `cameras`: names of the cameras to use; by default one for each image of the checkpoint. Fewer than the checkpoint
-    has must be asked for by name, because the policy was trained with all of them. `seen`: statistics of the states
-    that it was trained on.
+    `cameras`: names of the cameras to use; by default one for each image of the checkpoint. To use fewer, name them,
+    because the policy was trained with all of them. `state_statistics`: of the training data.
     """
 
     def __init__(
@@ -65,14 +64,15 @@ class RobotPolicy:
         robot: RobotSpec,
         calibration: Mapping[str, MotorCalibration] | None = None,
         cameras: Sequence[str] = (),
-        seen: Values | None = None,
+        state_statistics: Values | None = None,
     ) -> None:
         self._model = model
-        self._robot, self._calibration, self._seen = robot, calibration, seen or {}
+        self._robot, self._calibration = robot, calibration
+        self._state_statistics = state_statistics or {}
         match = match_cameras(model.name, model.image_keys, robot, cameras)
-        misfit = match.finding or check_dimensions(model.name, model.state_dim, model.action_dim, robot)
-        if misfit:
-            raise PolicyError(str(misfit))
+        mismatch = match.finding or check_dimensions(model.name, model.state_dim, model.action_dim, robot)
+        if mismatch:
+            raise PolicyError(str(mismatch))
         self._image_keys = match.image_keys
         self._units = robot.units(calibration)
         try:
@@ -93,7 +93,7 @@ class RobotPolicy:
 
     @property
     def image_keys(self) -> tuple[str, ...]:
-        """What the checkpoint calls the images that it will be given."""
+        """The checkpoint's names of the images that it will get."""
         return tuple(self._image_keys.values())
 
     def infer(
@@ -118,7 +118,7 @@ class RobotPolicy:
         return np.stack(columns, axis=1)
 
     def check_pose(self, positions_rad: npt.NDArray[np.float64], max_sigma: float) -> Finding | None:
-        return check_pose(self._robot, self._calibration, self._seen, positions_rad, max_sigma)
+        return check_pose(self._robot, self._calibration, self._state_statistics, positions_rad, max_sigma)
 
     def reset(self) -> None:
         self._model.reset()

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A policy with a known, smooth motion: every joint sways about its middle. For tests and dry runs without torch.
+"""A policy with a fixed smooth motion: a sine about the middle of every joint. For tests and runs without torch.
 
-The motion is a function of absolute time alone, so that chunks of different observations agree exactly where they
-overlap, a leftover has nothing to add, and what an executor adds can be measured.
+The motion depends on absolute time only, so chunks of different observations agree exactly where they overlap, and the
+error added by an executor can be measured.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class ScriptedPolicy:
         return np.asarray(self._middle_rad + self._amplitude_rad * np.sin(angle[:, None] + self._phase))
 
     def check_pose(self, positions_rad: npt.NDArray[np.float64], max_sigma: float) -> Finding | None:
-        """It has seen no data."""
+        """None: there is no training data."""
         return None
 
     def reset(self) -> None:
-        """It remembers nothing."""
+        """Does nothing: there is no state."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters are added to their base model's weights, or refused."""
+"""Adapters are merged into their base model's weights, or rejected."""
 
 from __future__ import annotations
 
@@ -50,10 +50,11 @@ def base_weight(key: str) -> torch.Tensor:
         ({"use_rslora": True}, 8 / math.sqrt(4)),
         ({"alpha_pattern": {"action_out_proj": 2}}, 0.5),
         ({"alpha_pattern": {"out_proj": 2}}, 2.0),
+        ({"lora_dropout": 0.5, "task_type": "other", "unknown_variant": False}, 2.0),
         ({"rank_pattern": {r"model\.action_.*": 4}, "r": 4}, 2.0),
     ],
 )
-def test_what_is_added_is_scaled_by_alpha_over_rank(
+def test_the_merged_product_is_scaled_by_alpha_over_rank(
     settings: dict[str, Any], scale: float, adapter: Path
 ) -> None:
     configure(adapter, **settings)
@@ -63,7 +64,7 @@ def test_what_is_added_is_scaled_by_alpha_over_rank(
     torch.testing.assert_close(load(adapter).network.action_out_proj.weight, expected)
 
 
-def test_modules_that_were_trained_as_a_whole_replace_the_base(adapter: Path) -> None:
+def test_fully_trained_modules_replace_those_of_the_base(adapter: Path) -> None:
     configure(adapter, modules_to_save=["action_out_proj"])
 
     def whole(tensors: dict[str, torch.Tensor]) -> None:
@@ -83,6 +84,7 @@ def test_modules_that_were_trained_as_a_whole_replace_the_base(adapter: Path) ->
     [
         ({"peft_type": "IA3"}, "'peft_type' is 'IA3': only plain LoRA can be merged"),
         ({"use_dora": True}, "'use_dora' is True: only plain LoRA"),
+        ({"unknown_variant": 1}, "'unknown_variant' is 1: only plain LoRA"),
         ({"bias": "lora_only"}, "'bias' is 'lora_only'"),
         ({"init_lora_weights": "pissa"}, "'init_lora_weights' is 'pissa'"),
         ({"fan_in_fan_out": True}, "'fan_in_fan_out' is True"),

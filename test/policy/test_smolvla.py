@@ -125,7 +125,7 @@ IMAGE = np.zeros((48, 64, 3), dtype=np.uint8)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": {}}, "no image is given; era_b looks at camera1, camera2"),
+        ({"images": {}}, "no image is given; era_b expects camera1, camera2"),
         (
             {"images": {"cam1": IMAGE}},
             "'cam1' is unknown .* camera1, camera2, given were cam1; did you mean 'camera1'",

@@ -1,3 +1,3 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The folder that LeRobot saves, read and checked: files, configuration, statistics, processing before and after."""
+"""Reading and checking a LeRobot checkpoint: files, configuration, statistics, pre- and postprocessing."""

@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What network a checkpoint describes: its config.json and that of the vision-language model it is built on.
+"""The network of a checkpoint: its config.json and that of its vision-language model.
 
-Keys that do not change the computation are ignored, whatever version wrote them; values that would change it
-in a way the network does not compute are refused here, by name. LeRobot's defaults stand in for keys that
-older versions lack.
+Keys that do not change the computation are ignored; unsupported values of others raise CheckpointError. LeRobot's
+defaults are used for keys that older versions lack.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class SmolVLAConfig:
 
     state_dim: int
     action_dim: int
-    image_keys: tuple[str, ...]  # full names, in the order in which the network was trained to see them
+    image_keys: tuple[str, ...]  # full names, in the order of training
     empty_cameras: int  # how many absent cameras are replaced by a masked image
     image_size: int  # side of the square that images are fitted into, pixels
     chunk_size: int  # actions in a chunk
@@ -39,15 +38,15 @@ class SmolVLAConfig:
     max_action_dim: int
     prefix_length: int  # the prefix is padded to this many tokens; 0: not padded
     add_image_special_tokens: bool
-    load_vlm_weights: bool  # at inference it selects only the dtype of the vision tower
+    load_vlm_weights: bool  # affects only the dtype of the vision tower
     vlm_model_name: str
     num_vlm_layers: int  # layers kept of the language model; 0: all
     self_attn_every_n_layers: int
     expert_width_multiplier: float
     min_period: float  # of the sinusoidal time embedding, in units of the flow's time 0..1
     max_period: float
-    guidance: GuidanceSettings  # of real-time chunking, where the caller does not say otherwise
-    # What checkpoints without processor files say of the steps before and after the network:
+    guidance: GuidanceSettings  # defaults for real-time chunking
+    # Pre- and postprocessing of checkpoints without processor files:
     tokenizer_max_length: int
     pad_language_to: str  # "max_length" or "longest"
     norm_modes: Mapping[str, str]  # type of a feature (VISUAL, STATE, ACTION) -> mode of normalisation
@@ -114,7 +113,7 @@ class SmolVLAConfig:
         )
 
     def is_self_attention(self, layer: int) -> bool:
-        """Whether this layer of the action expert sees the actions too, or only the prefix."""
+        """Whether this layer of the action expert attends to the actions too, or only to the prefix."""
         return self.self_attn_every_n_layers > 0 and layer % self.self_attn_every_n_layers == 0
 
     @property
@@ -200,7 +199,7 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """The vision-language model's config.json; transformers' defaults stand in for what it leaves out."""
+    """The vision-language model's config.json; with transformers' defaults for missing keys."""
 
     vision: VisionConfig
     text: TransformerConfig
@@ -259,7 +258,7 @@ class BackboneConfig:
 
 def _with_defaults(config: Json) -> Json:
     """The config.json of a SmolVLM as transformers completes it."""
-    from transformers import AutoConfig  # here, because it takes seconds
+    from transformers import AutoConfig  # imported here: it takes seconds
 
     try:
         completed = AutoConfig.for_model(**config.values)
@@ -280,8 +279,7 @@ def expert_config(text: TransformerConfig, width_multiplier: float) -> Transform
 def find_backbone(name: str, checkpoints: Sequence[Checkpoint], backbone: str | Path | None) -> Checkpoint:
     """The folder with the vision-language model's config and tokenizer (its weights are in the checkpoint).
 
-    `backbone` wins if given; else `name` is tried as a folder inside the checkpoints (an adapter and its base, or one),
-    as a folder, and as a Hub id.
+    `backbone` if given; else `name` as a folder inside one of the `checkpoints`, as a folder, or as a Hub id.
     """
     if backbone is not None:
         if not Path(backbone).expanduser().is_dir():

@@ -1,11 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a checkpoint: where they are, and reading them without trusting them.
+"""The files of a checkpoint: locating, and reading with checks.
 
 A checkpoint is a folder, or a repository of the Hugging Face Hub, as LeRobot saves it. JSON values are
-checked for their type where they are read; tensors come out of safetensors a few rows at a time, so that two
-copies of the model never exist. Pickle files are never opened. What the values mean is decided in config.py,
-statistics.py, processing.py and weights.py.
+checked for their type where they are read. Tensors are read from safetensors in blocks, so that the model is never in
+memory twice. Pickle files are never opened. The values are interpreted in the other files of this folder.
 """
 
 from __future__ import annotations
@@ -36,19 +35,19 @@ _REQUIRED = object()
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that must not be run; the message names the file, the key, the value and the remedy."""
+    """A checkpoint cannot be used; the message names the file, the key, the value and the remedy."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with a checkpoint's files, and what to call it in logs and messages."""
+    """A folder with a checkpoint's files, and its name for logs and messages."""
 
     folder: Path
     name: str
 
     @classmethod
     def locate(cls, checkpoint: str | Path, revision: str | None = None) -> Checkpoint:
-        """Find a local folder (touches no network) or a Hub id such as `lerobot/smolvla_base`."""
+        """A local folder (without network access) or a Hub id such as `lerobot/smolvla_base`."""
         folder = Path(checkpoint).expanduser()
         if folder.is_dir():
             if revision is not None:
@@ -69,7 +68,7 @@ class Checkpoint:
         return cls(folder, f"{checkpoint}@{commit[:8]}")
 
     def file(self, name: str, remedy: str) -> Path:
-        """The path of one of the checkpoint's files; refuses names that lead elsewhere and absent files."""
+        """The path of a file in the folder; raises CheckpointError if it is missing or the name is a path."""
         if name != Path(name).name or name in ("", ".", ".."):
             raise CheckpointError(
                 f"{self.folder} refers to {name!r}: only a plain file name inside it is allowed"
@@ -101,7 +100,7 @@ class Checkpoint:
 
 
 def _folder_name(folder: Path) -> str:
-    """The trainer saves to <run>/checkpoints/<step>/pretrained_model, whose last word alone says nothing."""
+    """`<run>@<step>` for the trainer's <run>/checkpoints/<step>/pretrained_model, else the last part."""
     parts = folder.parts
     if parts[-1] == "pretrained_model" and len(parts) >= 5 and parts[-3] == "checkpoints":
         return f"{parts[-4]}@{parts[-2]}"
@@ -109,7 +108,7 @@ def _folder_name(folder: Path) -> str:
 
 
 def download(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
-    """Fetch those files of a Hub repository's top folder that match, or find them in the Hub's cache."""
+    """The folder with the matching files of a Hub repository's top folder, downloaded or cached."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -173,17 +172,17 @@ class Json:
         return found
 
     def require(self, key: str, only: Any, default: Any, why: str) -> None:
-        """Refuse any value of `key` but `only`."""
+        """Raise CheckpointError if `key` has another value than `only`."""
         value = self.values.get(key, default)
         if value != only:
             raise CheckpointError(f"{self.where}: {key!r} is {value!r}, only {only!r} is supported: {why}")
 
 
 class TensorFile:
-    """An open safetensors file. `keys` leaves out `_orig_mod`, which torch.compile puts into names.
+    """An open safetensors file. `keys` are without `_orig_mod`, which torch.compile adds.
 
-    Tensors are read with plain reads, BLOCK_BYTES at a time: the pages of a mapped file count as memory of the process,
-    so that a mapped model would be there twice. Header and length were checked by safetensors (`open_tensors`).
+    Tensors are read BLOCK_BYTES at a time, not memory-mapped: pages of a mapped file count as memory of the process, so
+    the model would count twice. Header and length were checked by safetensors (`open_tensors`).
     """
 
     def __init__(self, path: Path, file: BufferedReader) -> None:
@@ -227,7 +226,7 @@ class TensorFile:
         return tensor
 
     def copy(self, key: str, target: torch.Tensor) -> None:
-        """Copy a tensor into a contiguous one of its shape and of any type and device."""
+        """Copy a tensor into a contiguous one of the same shape, of any type and device."""
         dtype = self.check_type(key)
         self._file.seek(self._data_start + self._entries[key]["data_offsets"][0])
         flat = target.view(-1)

@@ -4,8 +4,8 @@
 
     W' = W + scale * B A        scale = alpha / r, with rank-stabilised LoRA alpha / sqrt(r)
 
-A is (r, inputs), B is (outputs, r). The sum is formed once, on load, in float32; the network that runs is an ordinary
-one. Variants that compute anything else are refused by name (PEFT, LoraConfig).
+A is (r, inputs), B is (outputs, r). The sum is computed once, at load, in float32. Other variants of PEFT's LoraConfig
+raise CheckpointError.
 """
 
 from __future__ import annotations
@@ -32,27 +32,25 @@ from smolvla_ros.policy.checkpoint.files import (
 PREFIX = "base_model.model."
 ALL_LINEAR = "all-linear"
 COMPLETE = "copy the whole folder of the adapter"
-# Settings of PEFT's LoraConfig that change the sum, with the values at which they do not.
-PLAIN: dict[str, tuple[object, ...]] = {
+REQUIRED_VALUES: dict[str, tuple[object, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none",),
-    # Others change the base model's weights too, which are then not those of the base checkpoint.
+    # Other initialisations change the base model's weights too, which are then not those of the base checkpoint.
     "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal"),
-    **dict.fromkeys(("use_dora", "use_qalora", "lora_bias", "fan_in_fan_out", "use_bdlora"), (False, None)),
-    **dict.fromkeys(
-        (
-            "alora_invocation_tokens",
-            "arrow_config",
-            "kasa_config",
-            "layer_replication",
-            "monteclora_config",
-            "target_parameters",
-            "trainable_token_indices",
-            "velora_config",
-        ),
-        (None, [], {}),
-    ),
 }
+# Keys of PEFT's LoraConfig that may have any value: those that are computed here, and those that do not change the sum.
+# A true value of any other key means a variant that computes something else.
+# fmt: off
+COMPUTED_KEYS = (
+    "alpha_pattern", "base_model_name_or_path", "exclude_modules", "layers_pattern", "layers_to_transform",
+    "lora_alpha", "modules_to_save", "r", "rank_pattern", "revision", "target_modules", "use_rslora",
+)
+NO_EFFECT_KEYS = (
+    "auto_mapping", "corda_config", "ensure_weight_tying", "eva_config", "inference_mode", "loftq_config",
+    "lora_dropout", "lora_ga_config", "megatron_config", "megatron_core", "peft_version", "qalora_group_size",
+    "runtime_config", "task_type",
+)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -63,16 +61,16 @@ class Adapter:
     base: str  # name of the base checkpoint: a folder or a Hub id
     base_revision: str | None
     scales: Mapping[str, float]  # weight -> factor of B A
-    replaced: frozenset[str]  # weights and biases that were trained as a whole
-    target: object  # PEFT's target_modules, where nothing but it says which modules are adapted; else None
+    replaced: frozenset[str]  # weights and biases that the adapter replaces
+    target: object  # PEFT's target_modules; None if other settings narrow it, or it is all-linear
 
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Adapter:
         """Read adapter_config.json and the names and shapes in adapter_model.safetensors."""
         config = checkpoint.json(ADAPTER_CONFIG, COMPLETE)
-        for key, plain in PLAIN.items():
-            value = config.values.get(key, plain[0])
-            if value not in plain:
+        for key, value in config.values.items():
+            allowed = REQUIRED_VALUES.get(key)
+            if key not in COMPUTED_KEYS + NO_EFFECT_KEYS and (value not in allowed if allowed else value):
                 raise CheckpointError(
                     f"{config.where}: {key!r} is {value!r}: only plain LoRA can be merged; merge the adapter into its "
                     f"base model with PEFT (merge_and_unload) and save that"
@@ -112,7 +110,7 @@ class Adapter:
         return base
 
     def check(self, shapes: Mapping[str, tuple[int, ...]], unused: frozenset[str]) -> None:
-        """Refuse an adapter for other weights than these, `shapes` by key; `unused` ones may be adapted in vain."""
+        """Raise CheckpointError unless the adapter fits weights of these `shapes`; it may adapt `unused` ones too."""
         strange = sorted({*self.scales, *self.replaced} - set(shapes) - unused)
         if strange:
             raise CheckpointError(
@@ -143,7 +141,7 @@ class Adapter:
         return key in self.scales or key in self.replaced
 
     def merged(self, key: str, weight: torch.Tensor) -> torch.Tensor:
-        """The base's weight, float32, with what the adapter adds; or what it was replaced by."""
+        """The weight, float32, after the adapter is added to the base's `weight` or replaces it."""
         with open_tensors(self.path) as file:
             if key in self.replaced:
                 return file.read(PREFIX + key)
@@ -157,7 +155,7 @@ def _matrices(key: str) -> tuple[str, str]:
 
 
 def _sort(file: TensorFile, config: Json) -> tuple[list[str], list[str]]:
-    """The modules with A and B, and the weights that were trained as a whole; refuses anything else."""
+    """The modules with A and B, and the weights that replace the base's; raises CheckpointError for others."""
     saved_whole = tuple(config.values.get("modules_to_save") or ())
     modules, whole = [], []
     for name in file.keys:
@@ -189,7 +187,7 @@ def _sort(file: TensorFile, config: Json) -> tuple[list[str], list[str]]:
 
 
 def _targets(target: object, module: str) -> bool:
-    """Whether PEFT's target_modules means this module: a regular expression, or names that modules end in."""
+    """Whether PEFT's target_modules contains this module: a regular expression, or names that modules end in."""
     if target == ALL_LINEAR:
         return True
     if isinstance(target, str):

@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The processor pipelines that LeRobot 0.4 and later save beside a policy, and what is done with each step.
+"""The processor pipelines that LeRobot 0.4 and later save with a policy, and how each step is treated.
 
-A pipeline is a JSON file with a list of steps, each with settings and perhaps a file of statistics. STEPS has every
-step that LeRobot 0.4.0 to 0.6.1 registers. A step or setting that is not in it, or a value that is not supported, is
-refused by name: LeRobot would have applied it, so that leaving it out would change the actions.
+A pipeline is a JSON file with a list of steps, each with settings and possibly a file of statistics. STEPS has every
+step that LeRobot 0.4.0 to 0.6.1 registers. Unknown steps and settings and unsupported values raise CheckpointError:
+LeRobot applies them, so ignoring them would change the actions.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ TOKENIZER = "tokenizer_processor"
 NORMALIZER = "normalizer_processor"
 UNNORMALIZER = "unnormalizer_processor"
 
-ANY = None  # as the allowed values of a setting: it is read and checked elsewhere, or changes no result
+ANY = None  # allowed values of a setting that is checked elsewhere, or has no effect on results
 
 
 @dataclass(frozen=True)
 class StepRule:
-    """What is done with a step.
+    """How a step is treated.
 
-    applied: processing.py computes what it does, by its settings.
+    applied: processing.py computes it, with its settings.
     no effect: it changes no value of an observation or action at inference, with the allowed settings.
     refused: for the reason in `why`.
     """
 
     treatment: Literal["applied", "no effect", "refused"]
     why: str
-    files: Sequence[str] = (PREPROCESSOR, POSTPROCESSOR)  # the pipelines that it may be part of
+    files: Sequence[str] = (PREPROCESSOR, POSTPROCESSOR)  # pipelines in which it is supported
     settings: Mapping[str, Sequence[Any] | None] = field(
         default_factory=dict
     )  # name -> allowed values, or ANY
@@ -132,21 +132,21 @@ STEPS: Mapping[str, StepRule] = {
     **{name: StepRule("refused", why) for why, names in _REFUSED.items() for name in names.split()},
 }
 
-ORDER = ((RENAME, NORMALIZER), (NEW_LINE, TOKENIZER))  # the first has an effect on the second only before it
+ORDER = ((RENAME, NORMALIZER), (NEW_LINE, TOKENIZER))  # the first of each pair must come before the second
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The steps of one file by name, each known and with settings that are known."""
+    """The steps of one file by name, checked against STEPS."""
 
     where: str
     steps: Mapping[str, Json]
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, name: str) -> Pipeline:
-        """Read PREPROCESSOR or POSTPROCESSOR; raises CheckpointError for what STEPS does not allow."""
+        """Read PREPROCESSOR or POSTPROCESSOR; raises CheckpointError if STEPS does not allow its contents."""
         file = checkpoint.json(name, "copy the whole folder that LeRobot saved ('pretrained_model')")
-        _refuse_others(file, ("name", "steps"), "entry")
+        _check_keys(file, ("name", "steps"), "entry")
         steps: dict[str, Json] = {}
         for step in file.objects("steps"):
             step_name = str(step.values.get("registry_name", step.values.get("class")))
@@ -163,7 +163,7 @@ class Pipeline:
         return cls(file.where, steps)
 
     def settings(self, name: str) -> Json:
-        """Of a step that must be there."""
+        """Settings of a step; raises CheckpointError if there is no such step."""
         if name not in self.steps:
             raise CheckpointError(
                 f"{self.where} has no step {name!r}; it has {', '.join(self.steps) or 'none'}"
@@ -186,9 +186,9 @@ def _check_step(step: Json, name: str, file: str) -> StepRule:
         raise CheckpointError(f"{step.where}: step {name!r} is not supported: {rule.why}")
     if file not in rule.files:
         raise CheckpointError(f"{step.where}: step {name!r} is supported in {rule.files[0]} only")
-    _refuse_others(step, ("registry_name", "config", *(("state_file",) if rule.has_state else ())), "entry")
+    _check_keys(step, ("registry_name", "config", *(("state_file",) if rule.has_state else ())), "entry")
     settings = step.object("config", {})
-    _refuse_others(settings, tuple(rule.settings), f"setting of {name!r}")
+    _check_keys(settings, tuple(rule.settings), f"setting of {name!r}")
     for setting, allowed in rule.settings.items():
         if allowed is not None and settings.values.get(setting, allowed[0]) not in allowed:
             raise CheckpointError(
@@ -198,7 +198,7 @@ def _check_step(step: Json, name: str, file: str) -> StepRule:
     return rule
 
 
-def _refuse_others(json: Json, known: Sequence[str], kind: str) -> None:
+def _check_keys(json: Json, known: Sequence[str], kind: str) -> None:
     for key in json.values:
         if key not in known:
             raise CheckpointError(

@@ -1,11 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Before and after the network: images fitted, words to tokens, robot units to normalised ones and back.
+"""Pre- and postprocessing: images are resized, state and actions normalised and unnormalised.
 
-Checkpoints of LeRobot 0.4 and later bring these steps along as two JSON pipelines, which pipeline_steps.py reads; they
-are followed as written. Older ones have none: what LeRobot 0.4 would do is done, with the settings in config.json. The
-statistics come from statistics.py. LeRobot silently leaves values as they are when statistics are missing, so that the
-arm receives standard scores for degrees; that must not happen here.
+Checkpoints of LeRobot 0.4 and later describe these steps in two JSON pipelines (pipeline_steps.py). For older ones the
+steps of LeRobot 0.4 are applied, with the settings in config.json. Missing statistics raise CheckpointError:
+LeRobot would silently leave the values unnormalised, and the arm would receive standard scores instead of degrees.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 def fit_image(image: Tensor, size: int, normalizer: Normalizer | None = None) -> Tensor:
-    """RGB uint8 (H, W, 3) to float32 (1, 3, size, size), scaled to fit; what is filled up on the left or top is -1.
+    """RGB uint8 (H, W, 3) to float32 (1, 3, size, size), scaled to fit; padding on the left or top is -1.
 
     Values are in -1..1 without a `normalizer`. With one, images in 0..1 are normalised before they are scaled, as in
     LeRobot, where the preprocessor does it and the policy scales; then -1 no longer means black.
@@ -57,7 +56,7 @@ def fit_image(image: Tensor, size: int, normalizer: Normalizer | None = None) ->
 
 
 def resize_with_pad(image: Tensor, width: int, height: int) -> Tensor:
-    """Scale (B, C, H, W) to fit, bilinear without antialiasing; zeros fill up the left and the top."""
+    """Scale (B, C, H, W) to fit, bilinear without antialiasing; the left and the top are padded with zeros."""
     fitted_width, fitted_height = fitted_size(image.shape[3], image.shape[2], width, height)
     x = F.interpolate(image, size=(fitted_height, fitted_width), mode="bilinear", align_corners=False)
     return F.pad(x, (width - fitted_width, 0, height - fitted_height, 0))
@@ -65,11 +64,11 @@ def resize_with_pad(image: Tensor, width: int, height: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Between robot units and the network's, float32 (..., joints), by the two statistics of its mode.
+    """Converts between robot units and normalised ones, float32 (..., joints), by the two statistics of its mode.
 
     Images are float32 (..., 3, H, W) in 0..1, and their statistics (3, 1, 1).
-    adds_eps: how LeRobot 0.1 to 0.3 kept the range of a joint that never moved from being 0; 0.4 and later put eps
-    in the place of a 0.
+    adds_eps: LeRobot 0.1 to 0.3 add eps to the range, so that that of a joint that never moved is not 0; 0.4 and later
+    replace a range of 0 by eps.
     """
 
     mode: str
@@ -111,7 +110,7 @@ class Normalizer:
 
 @dataclass(frozen=True)
 class Processors:
-    """What happens before and after the network of one checkpoint, with the statistics that it needs."""
+    """Pre- and postprocessing of one checkpoint, with its statistics."""
 
     rename: Mapping[str, str]  # full observation key -> the checkpoint's
     tokenizer: TokenizerSettings
@@ -120,15 +119,15 @@ class Processors:
     images: Mapping[str, Normalizer]  # by full image key; those that are not normalised are left out
     state_statistics: FeatureStatistics
     action_statistics: FeatureStatistics
-    state_file: StatisticsFile | None  # all that the preprocessor's has; older checkpoints have none
+    state_file: StatisticsFile | None  # of the preprocessor; None for older checkpoints
 
     @classmethod
     def load(
         cls, checkpoint: Checkpoint, config: SmolVLAConfig, weights: Path, choice: StatisticsChoice
     ) -> Processors:
-        """Read the processor files of `checkpoint`, or do without where there are none.
+        """Read the processor files of `checkpoint`, if there are any.
 
-        weights: the file among whose weights older checkpoints keep their statistics. choice: the user's.
+        weights: the file in which older checkpoints keep their statistics. choice: the user's.
         """
         if checkpoint.has(PREPROCESSOR) or checkpoint.has(POSTPROCESSOR):
             before, after = (Pipeline.load(checkpoint, name) for name in (PREPROCESSOR, POSTPROCESSOR))
@@ -138,7 +137,7 @@ class Processors:
             modes |= _modes(checkpoint, after, UNNORMALIZER, (ACTION,))
         else:
             rename = {}
-            tokenizer = TokenizerSettings.of_older(checkpoint, config)
+            tokenizer = TokenizerSettings.of_old_checkpoint(checkpoint, config)
             modes = _older_modes(checkpoint, config)
         if choice.identity:
             logger.warning(
@@ -167,7 +166,7 @@ class Processors:
 
 @dataclass(frozen=True)
 class Normalization:
-    """How one feature is normalised, before its statistics are found; the defaults are LeRobot 0.1 to 0.3's."""
+    """How one feature is normalised; the defaults are those of LeRobot 0.1 to 0.3."""
 
     mode: str
     eps: float = 1e-8
@@ -180,7 +179,7 @@ def _modes(
 ) -> dict[str, Normalization]:
     """How the normaliser of a pipeline treats features: by the mode of their type in norm_map.
 
-    Types that norm_map lacks, and observations that normalize_observation_keys leaves out, stay as they are.
+    Types not in norm_map, and observations not in normalize_observation_keys, are not normalised.
     """
     config = pipeline.settings(step)
     norm_map, listed = config.object("norm_map"), config.object("features")
@@ -200,7 +199,7 @@ def _modes(
         if chosen is not None and feature != ACTION and feature not in chosen:
             mode = "IDENTITY"
         if mode != "IDENTITY":
-            listed.object(feature)  # LeRobot leaves what is not listed as it is; that is never meant
+            listed.object(feature)  # raises if it is not listed: LeRobot would not normalise it
         modes[feature] = Normalization(mode, eps, False, place)
     return modes
 
@@ -221,7 +220,7 @@ def _statistics(
     choice: StatisticsChoice,
     modes: Mapping[str, Normalization],
 ) -> dict[str, FeatureStatistics]:
-    """Of each feature in `modes`."""
+    """The statistics of each feature in `modes`."""
     if choice.identity:
         return dict.fromkeys(modes, FeatureStatistics({}, "none: normalization='identity'"))
     shapes = {STATE: (config.state_dim,), ACTION: (config.action_dim,)}

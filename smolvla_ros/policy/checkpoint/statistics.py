@@ -1,20 +1,19 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The statistics that states, actions and images are normalised with: wherever LeRobot put them, and a clear order.
+"""Finds the statistics for normalisation of states, actions and images in a checkpoint of any LeRobot version.
 
-They lie, by generation, in the state files of the processors (LeRobot 0.4 and later), under the name of a
-dataset there (checkpoints of several datasets that were migrated), among the weights (0.1 to 0.3), there too
-under the name of a dataset, or nowhere; then the user gives the dataset's meta/stats.json. Those of each feature
-are looked for separately, in this order:
+They are in the state files of the processors (LeRobot 0.4 and later) or among the weights (0.1 to 0.3), in both cases
+possibly under the name of a dataset, or missing; then the user gives the dataset's meta/stats.json. Each feature is
+looked up separately, in this order:
 
 1. the processors' state files
 2. the statistics of one dataset, in a state file, else among the weights
 3. those among the weights that belong to no dataset
 4. the user's stats.json
 
-What the user says explicitly is never ignored silently. A stats.json that contradicts what was found is refused,
-for the network was trained with one set of statistics and commands other poses with any other. The exception is
-a `dataset` that the user named: it counts for what it has, and the stats.json fills in the rest.
+Explicit choices of the user are never ignored silently. A stats.json that contradicts the statistics found raises
+CheckpointError: with other statistics than in training, the network commands other poses. Exception: if the user named
+a `dataset`, its statistics are used, and stats.json supplies only the missing ones.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ BUFFER_MODULES = ("normalize_targets.", "normalize_inputs.", "unnormalize_output
 BUFFER = re.compile(r"[a-z_]+\.(?:(?P<dataset>.+)_)?buffer_(?P<feature>[^.]+)\.(?P<name>\w+)")
 OF_DATASET = re.compile(r"(?P<dataset>.+)\.buffer\.(?P<feature>observation\..+|action)\.(?P<name>\w+)")
 IMAGE_SHAPE = (3, 1, 1)  # of the statistics of images, one value a colour; their images are in 0..1
-NOT_NORMALISED = "not normalised"  # as the source of statistics that nobody needs
+NOT_NORMALISED = "not normalised"  # source of a feature without statistics
 
 
 @dataclass(frozen=True)
 class StatisticsChoice:
-    """What the user says of the statistics: a dataset of several, a stats.json, or that nothing is normalised."""
+    """The user's choice: one dataset of several, a stats.json, or no normalisation."""
 
     dataset: str | None = None
     stats: Path | None = None
@@ -62,7 +61,7 @@ class StatisticsChoice:
 
 @dataclass(frozen=True)
 class StatisticsFile:
-    """A file with statistics: of the checkpoint as such, and of datasets by name."""
+    """A file with statistics: general ones, and those of datasets by name."""
 
     path: Path
     features: Features = field(default_factory=dict)
@@ -73,7 +72,7 @@ class StatisticsFile:
         """The state file of a LeRobot processor: `<feature>.<statistic>`, or `<dataset>.buffer.` before it."""
         place = cls(path)
         with open_tensors(path) as file:
-            for key in (key for key in file.keys if file.is_float(key)):  # counts may be whole numbers
+            for key in (key for key in file.keys if file.is_float(key)):  # counts may be integers
                 match = OF_DATASET.fullmatch(key)
                 feature, _, name = key.rpartition(".")
                 if match:
@@ -84,7 +83,7 @@ class StatisticsFile:
 
     @classmethod
     def buffers(cls, path: Path, features: Sequence[str]) -> StatisticsFile:
-        """What LeRobot 0.1 to 0.3 saved of `features` among the weights.
+        """Statistics of `features` that LeRobot 0.1 to 0.3 saved among the weights.
 
         The keys are `normalize_inputs.buffer_observation_state.mean`: in the feature's name `_` stands for `.`.
         """
@@ -99,7 +98,7 @@ class StatisticsFile:
 
     @classmethod
     def stats_json(cls, path: Path, features: Sequence[str]) -> StatisticsFile:
-        """What a LeRobot dataset's meta/stats.json has of `features`."""
+        """Statistics of `features` in a LeRobot dataset's meta/stats.json."""
         place = cls(path)
         if not path.is_file():
             raise CheckpointError(
@@ -119,21 +118,21 @@ class StatisticsFile:
         return place
 
     def _add(self, values: FloatArray, name: str, feature: str, dataset: str | None = None) -> None:
-        """Keep statistics that were ever set: LeRobot 0.1 to 0.3 fills those that were not with infinity."""
+        """Add statistics unless they are infinite, with which LeRobot 0.1 to 0.3 marks unset ones."""
         if values.size and np.isposinf(values).all():
             return
         features = self.features if dataset is None else self.datasets.setdefault(dataset, {})
         features.setdefault(feature, {})[name] = values
 
     def of(self, feature: str, dataset: str | None) -> FeatureStatistics:
-        """What this place has of a feature; without values if it has nothing."""
+        """The statistics of a feature; without values if there are none."""
         features = self.features if dataset is None else self.datasets.get(dataset, {})
         source = self.path.name if dataset is None else f"{self.path.name}, dataset {dataset}"
         return FeatureStatistics(features.get(feature, {}), source)
 
     def describe(self, wanted: Sequence[str]) -> str:
-        """What it has of the `wanted` features, for messages."""
-        owners: dict[str, list[str]] = {}  # what they have -> who has it
+        """The statistics that it has of the `wanted` features, for messages."""
+        owners: dict[str, list[str]] = {}  # statistics -> datasets that have them
         for owner, features in (("", self.features), *sorted(self.datasets.items())):
             has = [f"{feature} ({', '.join(features[feature])})" for feature in wanted if feature in features]
             if has:
@@ -144,7 +143,7 @@ class StatisticsFile:
 
 @dataclass(frozen=True)
 class RequiredStatistics:
-    """A feature whose statistics are looked for."""
+    """A feature whose statistics are needed."""
 
     feature: str
     shape: tuple[int, ...]
@@ -155,9 +154,9 @@ class RequiredStatistics:
         return bool(found.values) and all(name in found.values for name in MODE_STATISTICS[self.mode])
 
     def checked(self, found: FeatureStatistics) -> FeatureStatistics:
-        """Refuses damaged statistics that are needed, leaves out what is not of the feature's shape.
+        """The statistics without those of another shape; raises CheckpointError if a needed one is damaged.
 
-        LeRobot 0.6 takes one number a colour, (3,), for images too.
+        LeRobot 0.6 accepts shape (3,) for images too.
         """
         if self.shape == IMAGE_SHAPE:
             values = {k: v.reshape(IMAGE_SHAPE) if v.shape == (3,) else v for k, v in found.values.items()}
@@ -190,9 +189,9 @@ class RequiredStatistics:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Statistics of a feature and whose they are: "checkpoint", "dataset" or "stats"."""
+    """Statistics of a feature and their origin: "checkpoint", "dataset" or "stats"."""
 
-    owner: str
+    origin: str
     statistics: FeatureStatistics
 
 
@@ -205,7 +204,7 @@ def find_statistics(
 ) -> list[FeatureStatistics]:
     """The statistics of each wanted feature; raises CheckpointError with the choices if there are none.
 
-    checkpoint: what messages call it. buffers: those among the weights. dataset, stats: what the user chose.
+    checkpoint: its name, for messages. buffers: those among the weights. dataset, stats: the user's choice.
     """
     state_files = {want.state_file.path: want.state_file for want in wanted if want.state_file}
     places = [*state_files.values(), buffers]
@@ -226,7 +225,7 @@ def find_statistics(
             raise CheckpointError(_choices(checkpoint, want, here, features, datasets, chosen))
         found += fitting[:1] or [Candidate("checkpoint", FeatureStatistics({}, NOT_NORMALISED))]
     _check_choice(checkpoint, list(zip(wanted, found, strict=True)), dataset, stats)
-    owners = {candidate.owner for candidate in found}
+    owners = {candidate.origin for candidate in found}
     if dataset is None and "dataset" in owners:
         logger.info("%s has statistics of one dataset, %s: they are used", checkpoint, chosen)
     return [want.checked(candidate.statistics) for want, candidate in zip(wanted, found, strict=True)]
@@ -235,7 +234,7 @@ def find_statistics(
 def _candidates(
     feature: str, places: Sequence[StatisticsFile], dataset: str | None, stats: StatisticsFile | None
 ) -> list[Candidate]:
-    """In the order in which they count; the last place is that of the buffers."""
+    """By precedence; the last of `places` is that of the buffers."""
     own = [Candidate("checkpoint", place.of(feature, None)) for place in places]
     theirs = [Candidate("dataset", place.of(feature, dataset)) for place in places if dataset is not None]
     given = [Candidate("stats", stats.of(feature, None))] if stats else []
@@ -248,8 +247,8 @@ def _check_choice(
     dataset: str | None,
     stats: StatisticsFile | None,
 ) -> None:
-    """Refuse a `dataset` that is not used, and a stats.json that contradicts what is."""
-    owners = {candidate.owner for _, candidate in found}
+    """Raise CheckpointError for a `dataset` that is not used, or a stats.json that contradicts the statistics found."""
+    owners = {candidate.origin for _, candidate in found}
     sources = "; ".join(f"{want.feature} from {candidate.statistics.source}" for want, candidate in found)
     if dataset is not None and "dataset" not in owners:
         raise CheckpointError(f"{checkpoint} does not need dataset={dataset!r} ({sources}); leave it out")
@@ -258,8 +257,8 @@ def _check_choice(
     also = ", or name the dataset too" if dataset is None and {"dataset", "stats"} <= owners else ""
     for want, candidate in found:
         given = stats.of(want.feature, None)
-        named = candidate.owner == "dataset" and dataset is not None and "stats" in owners
-        if candidate.owner == "stats" or named or not want.complete(given):
+        named = candidate.origin == "dataset" and dataset is not None and "stats" in owners
+        if candidate.origin == "stats" or named or not want.complete(given):
             continue
         if not all(
             _equal(candidate.statistics.values[k], given.values[k]) for k in MODE_STATISTICS[want.mode]
@@ -273,7 +272,7 @@ def _check_choice(
 
 
 def _equal(found: FloatArray, given: FloatArray) -> bool:
-    """Up to float32 and the rounding of a JSON file."""
+    """Equal up to float32 and the rounding of a JSON file."""
     return found.shape == given.shape and np.allclose(found, given, rtol=1e-5, atol=1e-5)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The task in words to token ids, as the checkpoint's preprocessor does it."""
+"""The task's text to token ids, with the settings of the checkpoint's preprocessor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TokenizerSettings:
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> TokenizerSettings:
-        """Those of a preprocessor."""
+        """The settings in a preprocessor."""
         config = pipeline.settings(TOKENIZER)
         side = config.get("padding_side", str, "right")
         if side not in ("left", "right"):
@@ -44,8 +44,8 @@ class TokenizerSettings:
         )
 
     @classmethod
-    def of_older(cls, checkpoint: Checkpoint, config: SmolVLAConfig) -> TokenizerSettings:
-        """LeRobot 0.1 to 0.3 did the same in code, except that they did not cut long tasks."""
+    def of_old_checkpoint(cls, checkpoint: Checkpoint, config: SmolVLAConfig) -> TokenizerSettings:
+        """The settings of LeRobot 0.1 to 0.3, which had them in code, except that long tasks are truncated here."""
         where = f"{checkpoint.folder / 'config.json'}: 'pad_language_to'"
         return cls(
             name=config.vlm_model_name,
@@ -58,23 +58,22 @@ class TokenizerSettings:
 
 
 class TaskTokenizer:
-    """Task to token ids, with the tokenizer of the vision-language model; the last task's tokens are kept.
+    """Task to token ids, with the tokenizer of the vision-language model; the last task's tokens are cached.
 
-    It is the tokenizer that LeRobot loads, by transformers' AutoTokenizer: the settings in tokenizer_config.json count
-    where tokenizer.json says otherwise.
+    Loaded by transformers' AutoTokenizer, as in LeRobot: tokenizer_config.json has precedence over tokenizer.json.
     """
 
     def __init__(self, backbone: Checkpoint, settings: TokenizerSettings) -> None:
         remedy = "the backbone folder must hold the vision-language model's config.json and tokenizer.json"
         for name in ("tokenizer.json", "tokenizer_config.json"):
             backbone.file(name, remedy)
-        from transformers import AutoTokenizer  # here, because it takes seconds
+        from transformers import AutoTokenizer  # imported here: it takes seconds
 
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
                 backbone.folder, local_files_only=True, trust_remote_code=False
             )
-        except Exception as error:  # from the files' contents, of any type
+        except Exception as error:  # depends on the files' contents
             raise CheckpointError(
                 f"{backbone.folder / 'tokenizer.json'} is not a tokenizer ({error}); copy the files again"
             ) from error
@@ -84,7 +83,7 @@ class TaskTokenizer:
         self._cached: tuple[str, Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
-        """How many tokens there are; ids are below it."""
+        """Size of the vocabulary; ids are below it."""
         return len(self._tokenizer)
 
     def token_id(self, token: str) -> int:
@@ -96,7 +95,7 @@ class TaskTokenizer:
         return found
 
     def __call__(self, task: str) -> tuple[Tensor, Tensor]:
-        """Token ids int64 (1, tokens) and which of them are not padding, bool (1, tokens)."""
+        """Token ids int64 (1, tokens), and bool (1, tokens), false for padding."""
         if self._cached is None or self._cached[0] != task:
             settings = self._settings
             text = task + "\n" if settings.appends_newline and not task.endswith("\n") else task

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the robot's cameras is which image of the checkpoint, and what to write where they do not meet.
+"""Matches the robot's cameras with the images of a checkpoint, and suggests lines for the robot file.
 
-SmolVLA tells its cameras apart by their order alone, so a camera under the wrong key moves the arm wrongly without any
-sign. Names are therefore matched exactly; what looks alike is suggested, as the line to write, and never applied.
+SmolVLA distinguishes cameras by their order only, so with a camera under the wrong key the arm moves wrongly without an
+error. Names must match exactly; similar names are only suggested.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from smolvla_ros.finding import Finding
 from smolvla_ros.robot import CameraSpec, RobotSpec
 
-# What people call the same view, in the order in which SmolVLA was trained to see them: the paper's OBS_IMAGE_1 (from
+# Common names of the same view, in the order in which SmolVLA was trained to see them: the paper's OBS_IMAGE_1 (from
 # above), _2 (on the wrist), _3 (further ones); LeRobot's base checkpoint (camera1, or image in its first
 # revision); its tutorials and data sets (laptop and phone, top, front, up, side). Lower case.
 VIEWS = (
@@ -35,7 +35,7 @@ VIEWS = (
     ("wrist", "cam_wrist", "hand", "gripper", "phone", "obs_image_2", "camera2", "image2"),
     ("side", "left", "right", "obs_image_3", "camera3", "image3"),
 )
-ALIKE = 0.6  # difflib's ratio from which two names are taken for spellings of one
+ALIKE = 0.6  # difflib's ratio from which two names count as similar
 IMAGE_TOPIC, COMPRESSED = (
     "image_raw",
     "compressed",
@@ -44,7 +44,7 @@ IMAGE_TOPIC, COMPRESSED = (
 
 @dataclass(frozen=True)
 class CameraMatch:
-    """The robot's cameras under the checkpoint's names, and what is wrong with that."""
+    """The checkpoint's names of the robot's cameras, and the problem with them, if any."""
 
     image_keys: Mapping[str, str]  # robot camera -> the checkpoint's image key, in the checkpoint's order
     finding: Finding | None = None
@@ -59,9 +59,8 @@ def match_cameras(
 ) -> CameraMatch:
     """Robot cameras for the short `image_keys` of `checkpoint`; raises RobotSpecError for an unknown `chosen` camera.
 
-    Every image needs a camera, unless the cameras are `chosen` by name: then fewer will do, for the policy was trained
-    with all of them and leaving some out must be meant. `renames` are the names that the checkpoint's own processors
-    translate into its keys.
+    Every image needs a camera, unless the cameras are `chosen` by name: leaving out a camera that the policy was
+    trained with must be explicit. `renames`: names that the checkpoint's own processors rename to its keys.
     """
     candidates = robot.select_cameras(chosen) if chosen else robot.cameras
     by_key = {camera.image_key: camera for camera in candidates}
@@ -83,7 +82,7 @@ def match_cameras(
 def suggest_cameras(
     image_keys: Sequence[str], cameras: Sequence[CameraSpec], renames: Mapping[str, str]
 ) -> dict[str, CameraSpec]:
-    """For each image key the camera that it may be, surest reasons first; keys without a likely one are left out."""
+    """A likely camera for each image key, by the strongest reason; keys without one are left out."""
     suggested: dict[str, CameraSpec] = {}
     for reason in (_renamed, _same, _same_view, _alike):
         for key in image_keys:
@@ -112,7 +111,7 @@ def _alike(key: str, name: str, _renames: Mapping[str, str]) -> bool:
 
 
 def view_index(name: str) -> int | None:
-    """Which of VIEWS a camera or image of this name shows."""
+    """The index in VIEWS of a camera or image with this name; None if unknown."""
     return next((index for index, names in enumerate(VIEWS) if name.lower() in names), None)
 
 
@@ -138,14 +137,14 @@ def _remedy(suggested: Mapping[str, CameraSpec], matched: Mapping[str, str]) -> 
 
 @dataclass(frozen=True)
 class TopicMatch:
-    """The image topic of each matched camera, and what is wrong with those given."""
+    """The image topic of each matched camera, and the problem with the given ones, if any."""
 
     topics: Mapping[str, str]  # robot camera -> topic
     finding: Finding | None = None
 
 
 def match_topics(image_keys: Mapping[str, str], robot: RobotSpec, given: Mapping[str, str]) -> TopicMatch:
-    """Topics for the cameras in `image_keys` (camera -> key): the convention, or those `given` by camera or key."""
+    """Topics of the cameras in `image_keys` (camera -> key): the default ones, or those `given` by camera or key."""
     topics = {camera: f"{camera}/{IMAGE_TOPIC}/{COMPRESSED}" for camera in image_keys}
     if not given:
         return TopicMatch(topics)
@@ -175,7 +174,7 @@ def match_topics(image_keys: Mapping[str, str], robot: RobotSpec, given: Mapping
 
 
 def _remapped(camera: str, topic: str) -> str:
-    """The topic, and if the policy node would not listen there by itself, what to start it with."""
+    """The topic, with the node's arguments for it unless it is the default one."""
     base = topic.removesuffix(f"/{COMPRESSED}")
     if base.strip("/") == f"{camera}/{IMAGE_TOPIC}":
         return topic

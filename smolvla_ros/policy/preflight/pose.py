@@ -1,16 +1,16 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How far the arm stands from every pose that the policy was trained on.
+"""Distance of the arm's pose from the states in the policy's training data.
 
-The last check before motion, and the only one that sees the arm: wrong units, another arm's calibration or joints in
-another order put it where the data never were.
+The last check before motion, and the only one that uses the measured pose: with wrong units, another arm's calibration
+or another order of joints the pose is outside the data.
 
-Distances are |value - mean| in standard deviations of the state statistics. Poses of one task are bounded: evenly
-spread they end at 1.7 sigma, and an arm at rest beside its workspace stands 2 to 4 out, so from 4 on it is said. From
-`max_sigma` (6 by default) on the policy must not start: with a std of 20 degrees that is 120 degrees from the mean.
-A joint that hardly moved in the data has a std near 0, where a touch would be many sigma; no std counts as less than
-5 units (degrees, or hundredths of the range), which lets it stand 20 off before a word and 30 before a refusal. Where
-the data's min and max are known, a joint within 5 units of them is never far.
+Distances are |value - mean| in standard deviations (sigma) of the state statistics. Uniformly distributed data end at
+1.7 sigma, and an arm at rest beside its workspace is at 2 to 4, so from 4 on there is a warning. From `max_sigma` (6 by
+default) on the policy must not start: with a std of 20 degrees that is 120 degrees from the mean. The std of a joint
+that hardly moved in the data is near 0; at least 5 units (degrees or hundredths of the range) are used, so that it may
+be 20 units off before the warning and 30 before the error. Where the data's min and max are known, a joint within 5
+units of them is accepted.
 """
 
 from __future__ import annotations
@@ -31,14 +31,12 @@ from smolvla_ros.units import UNIT_TEXT, CalibrationError, MotorCalibration
 DEFAULT_MAX_SIGMA = 6.0
 WARN_SIGMA = 4.0
 MIN_STD = 5.0  # LeRobot units
-BEYOND_LIMITS_RAD = (
-    0.5  # arms are assembled and calibrated by hand; more than this beyond the URDF is no angle of theirs
-)
+BEYOND_LIMITS_RAD = 0.5  # assembly and calibration by hand cause smaller differences
 
 
 @dataclass(frozen=True)
 class JointPose:
-    """Where one joint stands among the policy's statistics."""
+    """One joint's position compared with the policy's statistics."""
 
     name: str
     value: float  # in the policy's units
@@ -46,7 +44,7 @@ class JointPose:
     mean: float
     std: float
     sigma: float  # |value - mean| / max(std, MIN_STD)
-    in_data_range: bool  # the data's min and max are known, and they have been here
+    in_data_range: bool  # within the data's min and max, if they are known
 
     def __str__(self) -> str:
         seen = f"{self.mean:.1f} +- {self.std:.1f}"
@@ -59,7 +57,7 @@ def compare_pose(
     state: Values,
     positions_rad: npt.ArrayLike,
 ) -> tuple[JointPose, ...]:
-    """Every joint that has statistics and can be converted (0..100 and -100..100 need the calibration).
+    """Every joint with statistics whose unit can be converted (0..100 and -100..100 need the calibration).
 
     `state`: the statistics of observation.state, (joints,) each; `positions_rad`: (joints,), in the robot's order.
     """
@@ -85,7 +83,7 @@ def check_pose(
     positions_rad: npt.ArrayLike,
     max_sigma: float = DEFAULT_MAX_SIGMA,
 ) -> Finding | None:
-    """What is wrong with starting this policy from here; arguments as `compare_pose`. `max_sigma` 0: nothing is."""
+    """The problem with starting the policy at this pose, if any; arguments as `compare_pose`. `max_sigma` 0: None."""
     if not max_sigma:
         return None
     positions = np.asarray(positions_rad, float)

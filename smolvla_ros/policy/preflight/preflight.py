@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that can be known to be wrong between a checkpoint and a robot before anything moves.
+"""Checks whether a checkpoint fits a robot, before anything moves.
 
-What the checkpoint expects is compared with the robot file, the calibration and, where given, the topics and the pose
-of the arm. The result is a report: facts for people to read, findings that say what to do. It needs no torch and no
-weights.
+The checkpoint's expectations are compared with the robot file, the calibration and, if given, the topics and the pose
+of the arm. The result is a report with facts, for display, and findings. Needs no torch and no weights.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from smolvla_ros.units import UNIT_TEXT, MotorCalibration
 if TYPE_CHECKING:
     from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
-UNMOVED = 1e-3  # LeRobot units; a servo's tick is 0.09 degrees, so a smaller spread is none
+UNMOVED = 1e-3  # LeRobot units; a smaller spread is less than a servo's tick (0.09 degrees)
 RATE_TOLERANCE = 1.05
-PLAUSIBLE_FPS = (2.0, 250.0)  # of robot data; other figures are no frame rate
+PLAUSIBLE_FPS = (2.0, 250.0)  # of robot data; other values are not compared
 SHOWN_STATISTICS = ("mean", "std", "min", "max")
 
 
@@ -51,7 +50,7 @@ class Expectations:
 
     @classmethod
     def of(cls, spec: CheckpointSpec) -> Expectations:
-        from smolvla_ros.policy.checkpoint.config import short_name  # here, because it imports torch
+        from smolvla_ros.policy.checkpoint.config import short_name  # imported here: it imports torch
 
         config, processors = spec.config, spec.processors
         return cls(
@@ -71,7 +70,7 @@ class Expectations:
 
 @dataclass(frozen=True)
 class RobotSetup:
-    """The robot's side. Empty or None: not known, and then not compared."""
+    """The robot and its configuration. Empty or None: unknown, not compared."""
 
     robot: RobotSpec
     calibration: Mapping[str, MotorCalibration] | None = None
@@ -84,7 +83,7 @@ class RobotSetup:
 
 @dataclass(frozen=True)
 class PreflightReport:
-    """What a checkpoint and a robot are to each other: lines of text by subject, and what is wrong."""
+    """The result of the comparison: lines of text by subject, and findings."""
 
     facts: Mapping[str, tuple[str, ...]]
     findings: tuple[Finding, ...]
@@ -139,7 +138,7 @@ def preflight(expected: Expectations, setup: RobotSetup) -> PreflightReport:
 
 
 def check_dimensions(checkpoint: str, state_dim: int, action_dim: int, robot: RobotSpec) -> Finding | None:
-    """Whether state and action have one value for each joint."""
+    """A finding unless state and action have one value for each joint."""
     joints = len(robot.joints)
     if state_dim == action_dim == joints:
         return None
@@ -161,7 +160,7 @@ def _check_calibration(setup: RobotSetup) -> Finding | None:
 
 
 def _check_spread(feature: str, statistics: FeatureStatistics, robot: RobotSpec) -> Finding | None:
-    """Values are divided by the spread: where it is nothing, a touch of the joint drowns all else."""
+    """A finding for joints without spread: values are divided by it."""
     first, *names = MODE_STATISTICS[statistics.mode] or ("",)
     if not names:
         return None

@@ -1,14 +1,14 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""In which units a checkpoint speaks of the arm: what its statistics can tell, against what the robot file says.
+"""Compares the units in the robot file with a checkpoint's statistics.
 
-LeRobot writes the unit down nowhere. It is degrees from the middle of the calibrated range (since 0.4.4), -100..100 of
-that range (the default before), or degrees of the older calibration (the data of smolvla_base), where the arm's
-zero was another pose and shoulder_lift went the other way; radians come from other software. The gripper is always
-0..100. A wrong unit moves the arm to other poses than it was taught, smoothly and with full conviction.
+LeRobot does not store the unit. It is degrees from the middle of the calibrated range (since 0.4.4), -100..100 of that
+range (the default before), or degrees of the older calibration (the data of smolvla_base), with another zero pose and
+shoulder_lift inverted; data of other software may be in radians. The gripper is always 0..100. With a wrong unit the
+arm moves smoothly to wrong poses.
 
-Statistics are evidence, not proof: what a joint did in the data must lie within its reach, and -100..100 is
-clamped. If the unit that is said fails that, the check fails; if another passes too, a person has to confirm.
+Statistics are evidence only: positions in the data must be within the joint's reach, and -100..100 is clamped. If the
+configured unit contradicts that, the check fails; if another unit fits too, the user has to confirm.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Bounds = tuple[float, float]
 GRIPPER_UNIT: Unit = "range_0_100"
 CONFIRMABLE: tuple[Unit, ...] = tuple(
     unit for unit in get_args(Unit) if unit != GRIPPER_UNIT
-)  # by the parameter `units`
+)  # with the parameter `units`
 UNIT_NAMES: dict[str, str] = {unit: UNIT_TEXT[unit] for unit in CONFIRMABLE}
 UNIT_NAMES["radians"] = "radians"
 
-DEGREES_TOLERANCE = 20.0  # arms are calibrated by hand: the data's may have reached further than this one
+DEGREES_TOLERANCE = 20.0  # calibration by hand: the arm of the data may reach further
 RANGE_TOLERANCE = 1.0  # clamped by LeRobot
 GRIPPER_BOUNDS = (-20.0, 120.0)  # the older calibration did not clamp
-LARGEST_RADIANS = 3.3  # half a turn and a little; arm joints that all stay within 3.3 degrees do no task
-CLAMPED = 0.01  # this near to 100, a value has been clamped ...
-CLAMPED_ENDS = 2  # ... if that is so often; one may lie there by chance
+LARGEST_RADIANS = 3.3  # a little over half a turn; in no task do all joints stay within 3.3 degrees
+CLAMPED = 0.01  # a value this near to 100 has been clamped
+CLAMPED_ENDS = 2  # so many clamped values exclude degrees; one may be a coincidence
 IMPOSSIBLE, DOUBTFUL, FITS = 0, 1, 2
-SHOWN = 3  # misfits that a message names
+SHOWN = 3  # mismatches that a message names
 CONFIGURED = "configured"
 REMEDIES: dict[str, str] = {
     unit: f"If the policy was trained so, set `unit: {unit}` of the arm's joints in the robot file"
@@ -54,19 +54,20 @@ OVERRULE = f"If you know better, `units` ({' or '.join(CONFIRMABLE)}) overrules 
 
 @dataclass(frozen=True)
 class Extent:
-    """How far one joint went in the data."""
+    """The range of one joint in the data."""
 
     low: float
     high: float
     mean: float
     std: float
-    measured: bool  # low and high were counted (q01 and q99, or min and max), not concluded from mean and std
+    measured: bool  # low and high are q01 and q99 or min and max; else they are estimated from mean and std
 
     def fit(self, bounds: Bounds) -> int:
         """IMPOSSIBLE, DOUBTFUL or FITS within the bounds.
 
         Data of this mean and std can lie within low..high only if std^2 <= (high - mean) * (mean - low) (Bhatia and
-        Davis, 2000). Evenly spread data reach mean +- sqrt(3) * std; others may need less, so beyond that is a doubt.
+        Davis, 2000). Uniformly distributed data reach mean +- sqrt(3) * std, others possibly less, so beyond that it is
+        doubtful.
         """
         low, high = bounds
         if not self.beyond(bounds):
@@ -83,15 +84,15 @@ class Extent:
 
 @dataclass(frozen=True)
 class UnitFit:
-    """How well the statistics fit one unit; the worst joint counts."""
+    """How well the statistics fit one unit, by the worst joint."""
 
     rank: int
     beyond: float  # summed over the joints
-    misfits: tuple[str, ...]
+    mismatches: tuple[str, ...]
 
 
 def extents(values: Values) -> tuple[Extent, ...]:
-    """One for each joint; empty without statistics. Rare outliers do not count where there are quantiles."""
+    """One for each joint; empty without statistics. Quantiles, if there are any, exclude outliers."""
     low, high, mean, std = (
         next((values[name].astype(float) for name in names if name in values), None)
         for names in (("q01", "min"), ("q99", "max"), ("mean",), ("std",))
@@ -99,7 +100,7 @@ def extents(values: Values) -> tuple[Extent, ...]:
     measured = low is not None and high is not None
     if low is not None and high is not None:
         mean = (low + high) / 2 if mean is None else mean
-        std = (high - low) / math.sqrt(12) if std is None else std  # of evenly spread data
+        std = (high - low) / math.sqrt(12) if std is None else std  # of uniformly distributed data
     elif mean is not None and std is not None:
         low, high = mean - math.sqrt(3) * std, mean + math.sqrt(3) * std
     else:
@@ -109,7 +110,7 @@ def extents(values: Values) -> tuple[Extent, ...]:
 
 
 def reach_degrees(joint: JointSpec, motor: MotorCalibration | None) -> Bounds:
-    """Where a joint can be, in LeRobot's degrees: its calibrated range, else the limits of the URDF."""
+    """The reach of a joint in LeRobot's degrees: its calibrated range, else the limits of the URDF."""
     if motor is not None:
         half = (motor.range_max - motor.range_min) * 360 / MAX_TICK / 2
         return -half, half
@@ -121,7 +122,7 @@ def reach_degrees(joint: JointSpec, motor: MotorCalibration | None) -> Bounds:
 
 
 def with_units(robot: RobotSpec, units: str) -> RobotSpec:
-    """The robot with a confirmed unit for all joints but those in 0..100; "" changes nothing."""
+    """The robot with this unit for all joints but those in 0..100; unchanged for ""."""
     if not units:
         return robot
     [unit] = [known for known in CONFIRMABLE if known == units]
@@ -136,10 +137,10 @@ def check_units(
     statistics: Mapping[str, Values],
     confirmed: bool,
 ) -> Finding | None:
-    """What the statistics, by feature (state and action), say against the units in `robot`.
+    """Compare the statistics, by feature (state and action), with the units in `robot`.
 
-    An error where they contradict, a warning where they leave a doubt. `confirmed`: a person has said the unit; then
-    a contradiction only warns.
+    An error if they contradict, a warning if they are ambiguous. `confirmed`: the user has given the unit; then a
+    contradiction is a warning too.
     """
     found = {feature: of_joints for feature, values in statistics.items() if (of_joints := extents(values))}
     if not found:
@@ -147,14 +148,14 @@ def check_units(
     fits = _fits(robot, calibration or {}, found)
     configured = fits.pop(CONFIGURED)
     best_unit, best = max(fits.items(), key=lambda item: (item[1].rank, -item[1].beyond))
-    gripper = _gripper_misfits(robot, found)
+    gripper = _gripper_mismatches(robot, found)
     if configured.rank == IMPOSSIBLE or configured.rank < best.rank or gripper:
         message, remedy = "the statistics are not in the gripper's unit", REMEDIES[""]
         if configured.rank == IMPOSSIBLE or configured.rank < best.rank:
             likeness = "look like" if best.rank == FITS else "come nearest to"
             message = f"the statistics {likeness} {UNIT_NAMES[best_unit]}, but {_configured_units(robot, confirmed)}"
             remedy = REMEDIES[best_unit if best.rank > IMPOSSIBLE else ""]
-        evidence = "; ".join([*configured.misfits[:SHOWN], *gripper[:1]])
+        evidence = "; ".join([*configured.mismatches[:SHOWN], *gripper[:1]])
         severity: Severity = "warning" if confirmed else "error"
         return Finding(
             severity, "units", f"{message}: {evidence}", "" if confirmed else f"{remedy}. {OVERRULE}"
@@ -163,7 +164,7 @@ def check_units(
         return None
     if configured.rank == DOUBTFUL:
         nearer = f", come nearer to {UNIT_NAMES[best_unit]}" if best.beyond < configured.beyond else ""
-        evidence = "; ".join(configured.misfits[:SHOWN])
+        evidence = "; ".join(configured.mismatches[:SHOWN])
         return _confirmation(f"the statistics leave a doubt about the units{nearer}: {evidence}", robot)
     alike = [UNIT_NAMES[name] for name, fit in fits.items() if fit.rank == FITS]
     return _confirmation(f"the statistics could as well be {' or '.join(alike)}", robot) if alike else None
@@ -172,7 +173,7 @@ def check_units(
 def _fits(
     robot: RobotSpec, calibration: Mapping[str, MotorCalibration], found: Mapping[str, Sequence[Extent]]
 ) -> dict[str, UnitFit]:
-    """How the arm's statistics fit what the robot file says (CONFIGURED), and every unit that it does not say."""
+    """How the arm's statistics fit the configured units (CONFIGURED), and every other unit."""
     arm = {index: joint for index, joint in enumerate(robot.joints) if joint.unit != GRIPPER_UNIT}
     observed = [
         (joint, name, of_joints[index]) for index, joint in arm.items() for name, of_joints in found.items()
@@ -194,7 +195,7 @@ def _fits(
     if len(clamped) >= CLAMPED_ENDS:
         degrees = fits["degrees"]
         fits["degrees"] = replace(
-            degrees, rank=min(degrees.rank, DOUBTFUL), misfits=degrees.misfits + clamped
+            degrees, rank=min(degrees.rank, DOUBTFUL), mismatches=degrees.mismatches + clamped
         )
     if len(configured := set(units.values())) == 1:
         fits[CONFIGURED] = fits.pop(configured.pop())
@@ -204,7 +205,7 @@ def _fits(
 def _bounds(
     joints: Sequence[JointSpec], calibration: Mapping[str, MotorCalibration]
 ) -> dict[str, dict[str, Bounds]]:
-    """Unit -> joint -> between which values it can be, tolerance included."""
+    """Unit -> joint -> its possible range, with tolerance."""
     degrees = {}
     for joint in joints:
         low, high = reach_degrees(joint, calibration.get(joint.name))
@@ -215,7 +216,7 @@ def _bounds(
         "range_m100_100": dict.fromkeys(degrees, (-largest, largest)),
         "radians": dict.fromkeys(degrees, (-LARGEST_RADIANS, LARGEST_RADIANS)),
     }
-    if set(OLD_CALIBRATION) & set(degrees):  # elsewhere it is the same as degrees
+    if set(OLD_CALIBRATION) & set(degrees):  # without these joints it is the same as degrees
         bounds["degrees_old_calibration"] = {
             name: _old_calibration(name, *ends) for name, ends in degrees.items()
         }
@@ -229,18 +230,18 @@ def _old_calibration(name: str, low: float, high: float) -> Bounds:
 
 
 def _read(observed: Sequence[tuple[JointSpec, str, Extent]], bounds: Mapping[str, Bounds]) -> UnitFit:
-    """How well what was observed, by joint and feature, fits the bounds of one unit."""
-    rank, beyond, misfits = FITS, 0.0, []
+    """How well the observed ranges, by joint and feature, fit the bounds of one unit."""
+    rank, beyond, mismatches = FITS, 0.0, []
     for joint, feature, extent in observed:
         low, high = bounds[joint.name]
         fit = extent.fit((low, high))
         if fit != FITS:
             rank, beyond = min(rank, fit), beyond + extent.beyond((low, high))
-            misfits.append(f"{joint.name} of {feature} is {extent}, possible {low:.0f}..{high:.0f}")
-    return UnitFit(rank, beyond, tuple(misfits))
+            mismatches.append(f"{joint.name} of {feature} is {extent}, possible {low:.0f}..{high:.0f}")
+    return UnitFit(rank, beyond, tuple(mismatches))
 
 
-def _gripper_misfits(robot: RobotSpec, found: Mapping[str, Sequence[Extent]]) -> list[str]:
+def _gripper_mismatches(robot: RobotSpec, found: Mapping[str, Sequence[Extent]]) -> list[str]:
     return [
         f"{joint.name} of {feature} is {of_joints[index]}, possible 0..100"
         for index, joint in enumerate(robot.joints)

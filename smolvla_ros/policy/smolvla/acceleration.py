@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A network with its weights, rearranged for speed: same function, other order of the work.
+"""Rearranges a loaded network for speed; its function stays the same.
 
-Projections of the same input become one product. On a CPU, layers then keep their weights as oneDNN wants them
-(`linear.py`), and the vision tower attends head by head in bfloat16. Only "native" is left as LeRobot computes it,
-operation for operation. docs/benchmarks.md has what each step brings and which other ways were measured.
+Projections of the same input are fused into one product. On a CPU, layers then keep their weights in the layout of
+oneDNN (`linear.py`), and the vision tower computes attention head by head in bfloat16. "native" stays as LeRobot
+computes it, operation for operation. Measurements of each step and of alternatives: docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from smolvla_ros.policy.smolvla.transformer import MLP, Projections
 
 
 def accelerate(block: Block, device: torch.device, dtype: str) -> None:
-    """Rearrange one block of a network in place, whose weights are loaded; `dtype` as in `SmolVLA.from_pretrained`.
+    """Rearrange one block of a network, with loaded weights, in place; `dtype` as in `SmolVLA.from_pretrained`.
 
-    Done block by block while a checkpoint is loaded, not more than one block is in memory twice.
+    Called for each block while a checkpoint is loaded, so that only one block at a time is in memory twice.
     """
     if dtype == "native":
         return
@@ -31,7 +31,7 @@ def accelerate(block: Block, device: torch.device, dtype: str) -> None:
             module.fuse()
         if isinstance(module, vision.Attention):
             module.head_by_head = packed and dtype != "float32"
-    # The language model is a tenth of the work; in 8 bits it would cost as much accuracy as all the rest.
+    # The language model is a tenth of the computation; in 8 bits it would cost as much accuracy as all other parts.
     if packs_any and dtype == "int8" and block.name.startswith(("vision.", "expert.")):
         _pack(block, Int8Linear)
     elif packed:
@@ -39,19 +39,19 @@ def accelerate(block: Block, device: torch.device, dtype: str) -> None:
 
 
 def weights_bytes(network: Network) -> int:
-    """What the weights take in memory, packed or not."""
+    """Memory of the weights, packed or not, bytes."""
     packed = [module.weight for module in network.modules() if isinstance(module, PackedLinear | Int8Linear)]
     return sum(weight.numel() * weight.element_size() for weight in (*network.parameters(), *packed))
 
 
 def supports_packed_weights() -> bool:
-    """Whether torch multiplies packed weights on this CPU."""
+    """Whether torch can multiply packed weights on this CPU."""
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return available and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def supports_int8() -> bool:
-    """Whether the CPU multiplies 8-bit numbers: without VNNI it is no faster, and sums may overflow."""
+    """Whether the CPU has 8-bit products (VNNI); without, 8 bits are no faster and sums may overflow."""
     return (
         supports_packed_weights()
         and hasattr(torch.ops.onednn, "qlinear_pointwise")
@@ -60,7 +60,7 @@ def supports_int8() -> bool:
 
 
 def supports_bfloat16(device: torch.device) -> bool:
-    """GPUs do. CPUs are twice as fast as in float32 if they do, several times slower if they imitate it."""
+    """Whether the device has bfloat16 arithmetic; CPUs that emulate it are several times slower than in float32."""
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return device.type == "cuda"

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint of any generation, found, read and checked: all but the numbers of its weights.
+"""Reads and checks a checkpoint of any LeRobot version, except for the values of its weights.
 
-This is what preflight looks at, and what SmolVLA loads from. A local folder touches no network. An adapter (LoRA)
-brings its own config and processors along, or takes those of its base model.
+Preflight and SmolVLA use the result. A local folder needs no network access. An adapter (LoRA) has its own config and
+processors, or uses those of its base model.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IMAGE_END = ("<fake_token_around_image>",)
 
 @dataclass(frozen=True)
 class CheckpointSpec:
-    """What a checkpoint is and needs. Its weights are those that the network described by its configs has."""
+    """A checked checkpoint: names, shapes and types of its weights fit the network of its configs."""
 
     name: str  # the checkpoint and its revision
     folder: Path
@@ -55,7 +55,7 @@ class CheckpointSpec:
         stats: str | Path | None = None,
         normalization: str | None = None,
     ) -> CheckpointSpec:
-        """Read and check a checkpoint; raises CheckpointError if it must not be run.
+        """Read and check a checkpoint; raises CheckpointError if it cannot be used.
 
         The arguments are those of `SmolVLA.from_pretrained`.
         """
@@ -100,11 +100,11 @@ class CheckpointSpec:
 
     @property
     def tokenizer_name(self) -> str:
-        """As the checkpoint calls it: a folder or a Hub id."""
+        """A folder or a Hub id, as in the checkpoint."""
         return self.processors.tokenizer.name
 
     def empty_network(self) -> Network:
-        """The network on the meta device: no memory behind its weights."""
+        """The network on the meta device, without memory for its weights."""
         image_start, image_end = (
             (IMAGE_START, IMAGE_END) if self.config.add_image_special_tokens else ((), ())
         )
@@ -118,7 +118,7 @@ class CheckpointSpec:
 
 
 def _adapter(found: Checkpoint) -> tuple[Adapter | None, Checkpoint]:
-    """The adapter in a folder, if it is one, and the checkpoint that holds the weights."""
+    """The adapter in the folder, if any, and the checkpoint with the weights."""
     if not found.has(ADAPTER_CONFIG):
         return None, found
     if found.has(WEIGHTS_FILE):

@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The two parts in which a chunk is computed, as written or compiled for a GPU.
+"""The two stages of the computation of a chunk, eager or compiled for a GPU.
 
-In a chunk of one observation a GPU waits for Python most of the time. torch.compile fuses the small operations, and
-with CUDA graphs ("reduce-overhead") it replays each part as a whole. On two CPU cores compiling took 80 s and won 8 %
-of a step, so there the parts run as written.
+With a batch of one a GPU mostly waits for Python. torch.compile fuses small operations, and with CUDA graphs
+("reduce-overhead") replays each stage as a whole. On two CPU cores compiling took 80 s and made a step 8 % faster, so
+the stages run eagerly there.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from smolvla_ros.policy.smolvla.network import Context, Network, Velocity
 
 @dataclass(frozen=True)
 class Stages:
-    """What is computed once for a chunk (`Network.encode_prefix`), and once for each step (`Network.velocity`)."""
+    """`Network.encode_prefix`, computed once for a chunk, and `Network.velocity`, once for each step of the flow."""
 
     encode_prefix: Callable[..., Context]
     velocity: Velocity
 
     @classmethod
-    def of(cls, network: Network) -> Stages:
-        """As written."""
+    def eager(cls, network: Network) -> Stages:
+        """Eager."""
         return cls(network.encode_prefix, network.velocity)
 
     @classmethod
     def compiled(cls, network: Network, backend: str = "inductor") -> Stages:
         """Compiled on first use, once for each set of shapes; prompts padded to one length have one.
 
-        The network's cameras are seen in one batch from here on, which on a CPU gains nothing.
+        From then on the network encodes all images in one batch, which on a CPU is no faster.
         """
         network.batches_images = True
         options: dict[str, Any] = {"fullgraph": True, "dynamic": False, "backend": backend}
@@ -46,9 +46,7 @@ class Stages:
 
         def encode_and_copy(*inputs: Any) -> Context:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-            return _copied(
-                encode_prefix(*inputs)
-            )  # a graph's outputs are overwritten when a graph runs again
+            return _copied(encode_prefix(*inputs))  # the next run of the graph overwrites its outputs
 
         def velocity_of_step(context: Context, x: Tensor, time: Tensor) -> Tensor:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]

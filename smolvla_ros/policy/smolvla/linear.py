@@ -1,11 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Linear layers: the plain one that a checkpoint fills, and what it becomes for speed on a CPU.
+"""Linear layers: the plain one, into which a checkpoint is loaded, and its faster forms on a CPU.
 
-`PackedLinear` keeps its weights in the order in which oneDNN multiplies them, with the same results up to the
-order of sums. `Int8Linear` multiplies whole numbers: weights in 8 bits with a scale for each output, inputs
-in 8 bits with a scale that is measured every time, so that nothing has to be calibrated. All of them take any
-floating-point type and compute in their own.
+`PackedLinear` keeps its weights in the layout of oneDNN; results are equal up to the order of sums. `Int8Linear`
+multiplies integers: weights in 8 bits with a scale for each output, inputs in 8 bits with a scale measured at every
+call, so that no calibration is needed. All accept any floating-point type and compute in their own.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ class Int8Linear(nn.Module):
 
 
 def concatenate(linears: Sequence[Linear]) -> Linear:
-    """One layer that puts out what `linears`, which read the same, put out side by side."""
+    """One layer whose output is the concatenated outputs of `linears`, for the same input."""
     first = linears[0]
     weight = torch.cat([linear.weight for linear in linears])
     with torch.device("meta"):

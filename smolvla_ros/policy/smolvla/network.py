@@ -1,15 +1,14 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The network of SmolVLA, in the order in which a chunk comes about: see, read, think, then act.
+"""The network of SmolVLA.
 
     images -> vision tower -> connector --+
     task   -> embedding ------------------+--> prefix -> language model -> keys and values of every layer
     state  -> projection -----------------+                                   |
-    noise  -> 10 steps of the action expert, which looks at those keys and values -> chunk of actions
+    noise  -> 10 steps of the action expert, which attends to those keys and values -> chunk of actions
 
-The prefix is computed once per chunk, and so is all that stays the same over the steps. Types follow the
-weights (see `parameter_dtype` in weights.py). Units, names and files are the business of the other modules;
-tensors come in ready.
+The prefix, and everything else that is equal in all steps, is computed once per chunk. Types are those of the weights
+(see `parameter_dtype` in weights.py). Inputs are prepared tensors; units, names and files are handled elsewhere.
 """
 
 from __future__ import annotations
@@ -48,17 +47,19 @@ from smolvla_ros.policy.smolvla.vision import Connector, VisionTower
 
 @dataclass(frozen=True)
 class Prefix:
-    """What the policy sees, as tokens: image tokens of each camera, task, state, padding."""
+    """The inputs as tokens: image tokens of each camera, task, state, padding."""
 
     embeddings: Tensor  # (B, tokens, width)
     valid: Tensor  # bool (B, tokens); false for padding and masked cameras
-    starts_block: Tensor  # bool (B, tokens); true for the state, which sees the rest and is not seen by it
+    starts_block: (
+        Tensor  # bool (B, tokens); true for the state, which attends to the others; they do not attend to it
+    )
 
-    positions: Tensor  # int64 (B, tokens); padding takes none, so that the amount of it changes nothing
-    padded: bool = True  # whether there may be tokens that are not valid
+    positions: Tensor  # int64 (B, tokens); padding is not counted, so that its amount has no effect
+    padded: bool = True  # whether there may be invalid tokens
 
     def without_padding(self) -> Prefix:
-        """Only the valid tokens, of a batch of one. No result changes: nobody looks at the others."""
+        """Only the valid tokens, of a batch of one. Results stay the same: no token attends to the others."""
         kept = self.valid[0]
         return Prefix(
             self.embeddings[:, kept],
@@ -71,16 +72,14 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Context:
-    """What the action expert looks at, the same in every step of the flow."""
+    """Inputs of the action expert that are the same in every step of the flow."""
 
-    keys: Sequence[Tensor]  # of each layer, as `attention_layout` makes them
+    keys: Sequence[Tensor]  # of each layer, in the layout of `attention_layout`
     values: Sequence[Tensor]
-    self_attention_bias: (
-        Tensor  # what the actions may not look at, of prefix and actions; see `attention_bias`
-    )
-    cross_attention_bias: Tensor | None  # of the prefix alone; None if nothing
-    self_rotation: Rotation  # actions are counted on from the prefix
-    cross_rotation: Rotation  # actions are counted from 0
+    self_attention_bias: Tensor  # for attention of the actions to prefix and actions; see `attention_bias`
+    cross_attention_bias: Tensor | None  # for attention to the prefix alone; None if nothing is masked
+    self_rotation: Rotation  # positions of actions continue those of the prefix
+    cross_rotation: Rotation  # positions of actions start at 0
 
 
 Velocity = Callable[[Context, Tensor, Tensor], Tensor]
@@ -97,7 +96,7 @@ class LanguageModel(nn.Module):
 
 
 class ActionExpert(nn.Module):
-    """Some layers attend to prefix and actions in one, the others re-project the prefix and see only it."""
+    """Some layers attend to prefix and actions together, the others only to the re-projected prefix."""
 
     def __init__(self, config: TransformerConfig, self_attention: Sequence[bool]) -> None:
         super().__init__()
@@ -107,11 +106,11 @@ class ActionExpert(nn.Module):
 
 
 class Block(NamedTuple):
-    """A part of the network that can be rearranged by itself."""
+    """A part of the network that can be accelerated independently."""
 
     name: str  # of the module in the network
     module: nn.Module
-    rows: int  # how many rows it multiplies at a time, about
+    rows: int  # approximate number of input rows
 
 
 class Network(nn.Module):
@@ -127,7 +126,7 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.head_dim = backbone.text.head_dim
-        self.batches_images = False  # all cameras at once: the same but for the order of sums
+        self.batches_images = False  # all cameras in one batch: equal up to the order of sums
         self.image_start, self.image_end = tuple(image_start), tuple(image_end)
         self.self_attention = tuple(config.is_self_attention(layer) for layer in range(backbone.text.layers))
         expert = expert_config(backbone.text, config.expert_width_multiplier)
@@ -142,7 +141,7 @@ class Network(nn.Module):
         self.action_out_proj = nn.Linear(expert.width, config.max_action_dim)
 
     def blocks(self) -> Iterator[Block]:
-        """What is repeated or large, in the order of the weights."""
+        """The repeated or large parts, in the order of the weights."""
         patches = self.vision.side**2
         tokens = patches // self.connector.factor**2
         for name, part, rows in (
@@ -159,7 +158,7 @@ class Network(nn.Module):
 
     @property
     def times(self) -> list[float]:
-        """Of the flow, where its velocity is asked for: from 1 (noise) on towards 0 (actions)."""
+        """Times of the flow at which its velocity is evaluated: from 1 (noise) towards 0 (actions)."""
         return [1.0 + index * self._step for index in range(self.config.num_steps)]
 
     @property
@@ -173,9 +172,9 @@ class Network(nn.Module):
         guidance: Guidance | None = None,
         velocity_at: Velocity | None = None,
     ) -> Tensor:
-        """Follow the flow from noise (t = 1) to actions (t = 0); both float32 (B, chunk, max_action_dim).
+        """Integrate the flow from noise (t = 1) to actions (t = 0); both float32 (B, chunk, max_action_dim).
 
-        `velocity_at`: stands in for `velocity`, such as its compiled form.
+        `velocity_at`: replaces `velocity`, for example by its compiled form.
         """
         velocity_at = velocity_at or self.velocity
         embeddings = self.embed_times(self.times).to(noise.device)
@@ -187,8 +186,6 @@ class Network(nn.Module):
             x = x + self._step * velocity
         return x
 
-    # See and read
-
     def encode_prefix(
         self,
         images: Sequence[Tensor],
@@ -198,9 +195,9 @@ class Network(nn.Module):
         state: Tensor,
         keeps_padding: bool,
     ) -> Context:
-        """All that a chunk's steps have in common, of the inputs of `embed_prefix`.
+        """The context of a chunk; inputs as `embed_prefix`.
 
-        Without padding there is less to compute (batch of one); with it there is one shape for all tasks.
+        Without padding there is less to compute (batch of one only); with it the shape is the same for all tasks.
         """
         prefix = self.embed_prefix(images, image_valid, tokens, tokens_valid, state)
         if not keeps_padding:
@@ -223,10 +220,11 @@ class Network(nn.Module):
             parts.append(part)
             valid.append(torch.full(part.shape[:2], counts, device=part.device))
 
-        for image, seen, counts in zip(images, self._look(images), image_valid, strict=True):
+        for image, encoded, counts in zip(images, self._encode_images(images), image_valid, strict=True):
             add(self._embed_ids(self.image_start, image), True)
-            # The factor has the type of the image tokens: sqrt(960) was 31 in bfloat16 training, and must be.
-            add(seen * torch.tensor(seen.shape[-1] ** 0.5, dtype=seen.dtype, device=seen.device), counts)
+            # The factor has the type of the image tokens, as in training: sqrt(960) is 31 in bfloat16.
+            scale = torch.tensor(encoded.shape[-1] ** 0.5, dtype=encoded.dtype, device=encoded.device)
+            add(encoded * scale, counts)
             add(self._embed_ids(self.image_end, image), True)
         words = self.text.embed_tokens(tokens)
         parts.append(words * math.sqrt(words.shape[-1]))
@@ -244,20 +242,20 @@ class Network(nn.Module):
             positions=torch.cumsum(is_valid, dim=1) - 1,
         )
 
-    def _look(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
+    def _encode_images(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
         """The tokens of each image."""
         dtype = self.vision.patch_embedding.weight.dtype
         if self.batches_images:
             tokens: Tensor = self.connector(self.vision(torch.cat(list(images)).to(dtype)))
             return torch.split(tokens, len(images[0]))
 
-        def look(image: Tensor) -> Tensor:
+        def encode(image: Tensor) -> Tensor:
             seen: Tensor = self.connector(self.vision(image.to(dtype)))
             return seen
 
         if images[0].device.type == "cpu":
-            return parallel_map(look, images)
-        return [look(image) for image in images]
+            return parallel_map(encode, images)
+        return [encode(image) for image in images]
 
     def _embed_ids(self, ids: Sequence[int], image: Tensor) -> Tensor:
         tokens = torch.tensor(ids, dtype=torch.int64, device=image.device)
@@ -265,7 +263,7 @@ class Network(nn.Module):
         return embedded.expand(image.shape[0], -1, -1)
 
     def prefix_keys_values(self, prefix: Prefix) -> tuple[list[Tensor], list[Tensor]]:
-        """Run the language model over the prefix; keys (rotated) and values of every layer."""
+        """Run the language model on the prefix; returns keys (rotated) and values of every layer."""
         turn = rotation(prefix.positions, self.head_dim)
         bias = attention_bias(block_mask(prefix.valid, prefix.starts_block))
         keys, values = [], []
@@ -274,14 +272,12 @@ class Network(nn.Module):
             query, key, value = layer.self_attn.queries_keys_values(layer.input_layernorm(x), turn)
             keys.append(key)
             values.append(value)
-            if layer is not self.text.layers[-1]:  # nobody looks at what the last layer puts out
+            if layer is not self.text.layers[-1]:  # the output of the last layer is not used
                 x = layer.output(x, attend(query, *attention_layout(key, value), bias))
         return keys, values
 
-    # Think and act
-
     def context(self, prefix: Prefix, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Context:
-        """What the action expert needs of a prefix; keys and values are those of `prefix_keys_values`."""
+        """The inputs of the action expert from a prefix; keys and values are those of `prefix_keys_values`."""
         keys, values = list(keys), list(values)
         for index, layer in enumerate(self.expert.layers):
             if not self.self_attention[index]:  # re-projected, without rotating the keys again
@@ -303,7 +299,7 @@ class Network(nn.Module):
         )
 
     def velocity(self, context: Context, x: Tensor, time_embedding: Tensor) -> Tensor:
-        """Where the flow goes from x (B, chunk, max_action_dim) at one time; same shape, float32."""
+        """The velocity of the flow at x (B, chunk, max_action_dim) at one time; same shape, float32."""
         h = self.embed_actions(x, time_embedding)
         for index, layer in enumerate(self.expert.layers):
             normed = layer.input_layernorm(h)
@@ -321,14 +317,14 @@ class Network(nn.Module):
         return out
 
     def embed_actions(self, x: Tensor, time_embedding: Tensor) -> Tensor:
-        """Actions under way (B, chunk, max_action_dim) and the time's embedding (width,) to expert tokens."""
+        """Noisy actions (B, chunk, max_action_dim) and the time's embedding (width,) to expert tokens."""
         actions = self.action_in_proj(x)
         both = torch.cat([actions, time_embedding.expand_as(actions)], dim=2)
         out: Tensor = self.action_time_mlp_out(F.silu(self.action_time_mlp_in(both)))
         return out
 
     def embed_times(self, times: Sequence[float]) -> Tensor:
-        """Sinusoids of the flow's times, float32 (times, expert width), by way of float64, so on the CPU."""
+        """Sinusoids of the flow's times, float32 (times, expert width), computed in float64 on the CPU."""
         half = self.action_in_proj.out_features // 2
         low, high = self.config.min_period, self.config.max_period
         periods = low * (high / low) ** torch.linspace(0.0, 1.0, half, dtype=torch.float64)

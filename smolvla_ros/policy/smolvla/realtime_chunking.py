@@ -1,13 +1,12 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Real-time chunking: a new chunk sets in where the plan that is executed meanwhile will be.
+"""Real-time chunking: a new chunk continues the plan that is executed while it is inferred.
 
-While a chunk is inferred the arm goes on with what is left of the last one. In every step of the flow the
-chunk under way is therefore pulled towards that previous_actions: fully where it will be executed before the new
-chunk is there (the first `inference_delay` rows), less and less after that, not at all from
-`execution_horizon` on. After Black et al., "Real-Time Execution of Action Chunking Flow Policies"
-(arXiv 2506.07339), in the form of LeRobot 0.4.4: there the Jacobian of the paper's correction is the
-identity, so the pull is an expression of tensors and needs no gradient.
+In every step of the flow the chunk is corrected towards the remaining actions of the plan: fully in the rows that are
+executed before the new chunk is available (the first `inference_delay`), with falling weight up to `execution_horizon`,
+not at all from there on. After Black et al., "Real-Time Execution of Action Chunking Flow Policies" (arXiv 2506.07339),
+in the form of LeRobot 0.4.4: there the Jacobian of the paper's correction is the identity, so the correction needs no
+gradient.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from smolvla_ros.policy.guidance_settings import GuidanceSettings
 
 @dataclass(frozen=True)
 class Guidance:
-    """The pull towards one previous_actions, constant over the flow; shapes depend on the checkpoint alone."""
+    """The correction towards the previous actions, constant over the flow; shapes depend on the checkpoint only."""
 
-    previous_actions: Tensor  # float32 (1, chunk, max_action_dim), normalised; zeros where there is none
-    weights: Tensor  # float32 (1, chunk, 1), 0..1: how much each row is followed
+    previous_actions: Tensor  # float32 (1, chunk, max_action_dim), normalised; padded with zeros
+    weights: Tensor  # float32 (1, chunk, 1), 0..1: weight of the correction in each row
     times: Tensor  # float32 (steps,), of the flow: 1 is noise, 0 is actions
     strengths: Tensor  # float32 (steps,)
 
@@ -54,14 +53,14 @@ class Guidance:
         )
 
     def corrected_velocity(self, velocity: Tensor, x: Tensor, step: int) -> Tensor:
-        """The velocity at x, bent towards the previous_actions; all (B, chunk, max_action_dim)."""
-        actions = x - self.times[step] * velocity  # where the flow would end if it went straight on
+        """The velocity at x, corrected towards the previous actions; all (B, chunk, max_action_dim)."""
+        actions = x - self.times[step] * velocity  # the result if this velocity were constant
         missing = (self.previous_actions - actions) * self.weights
         return velocity - self.strengths[step] * missing
 
 
 def prefix_weights(schedule: str, start: int, end: int, total: int) -> Tensor:
-    """How much each of `total` rows is followed, float32: 1 before `start`, 0 from `end` on."""
+    """Weights of `total` rows, float32: 1 before `start`, 0 from `end` on."""
     start = min(start, end)
     falling = torch.linspace(1.0, 0.0, end - start + 2)[1:-1]
     if schedule == "zeros":
@@ -74,7 +73,7 @@ def prefix_weights(schedule: str, start: int, end: int, total: int) -> Tensor:
 
 
 def guidance_strengths(times: Sequence[float], max_weight: float) -> Tensor:
-    """Of the pull at each time of the flow, float32: the paper's, which diverges at both ends, bounded."""
+    """Strength of the correction at each time of the flow, float32: the paper's, which diverges, bounded."""
     done = torch.tensor([1.0 - time for time in times], dtype=torch.float32)  # the paper counts from 0 to 1
     left = 1.0 - done
     strength = left / done * ((left**2 + done**2) / left**2)

@@ -1,11 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""SmolVLA, ready to use: load a checkpoint, give it images, state and task, get a chunk of actions.
+"""SmolVLA: load a checkpoint, then predict a chunk of actions from images, state and task.
 
-An own implementation on plain torch that reads LeRobot's checkpoints and reproduces its numbers; it needs no LeRobot,
-and of transformers the tokenizer and the configuration only. This file is the door: it joins the checkpoint's files,
-checks what comes in, and passes it through processing.py (before and after) and network.py (between). It knows no
-robot, no ROS and no clock.
+An implementation on plain torch that reads LeRobot's checkpoints and reproduces its results. It does not need LeRobot,
+and only the tokenizer and the configuration of transformers. This file loads the checkpoint, checks the inputs, and
+calls processing.py (before and after the network) and network.py. It is independent of robot, ROS and clock.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-WARM_UP_CHUNKS = 2  # compile, record; CUDA graphs are replayed from the third on
+WARM_UP_CHUNKS = 2  # the first compiles, the second records CUDA graphs, later ones replay them
 DTYPES = ("auto", "float32", "bfloat16", "int8", "native")
 
 
 @dataclass(frozen=True)
 class PreparedInputs:
-    """An observation as the network takes it; batch of one."""
+    """Inputs of the network; batch of one."""
 
     images: list[Tensor]  # each float32 (1, 3, side, side), in -1..1 unless the checkpoint normalises images
     image_valid: list[bool]
@@ -53,7 +52,7 @@ class PreparedInputs:
 
 
 class SmolVLA:
-    """A loaded checkpoint; the attributes say what it expects and returns.
+    """A loaded checkpoint; its attributes describe inputs and outputs.
 
     name: the checkpoint and its revision. image_keys: short camera names in the checkpoint's order.
     state_dim, action_dim, chunk_size: sizes.
@@ -69,7 +68,7 @@ class SmolVLA:
         stages: Stages,
         keeps_padding: bool,
     ) -> None:
-        """Join loaded parts; `from_pretrained` loads them. `stages` are those of `network`."""
+        """From loaded parts; use `from_pretrained` to load them. `stages` are those of `network`."""
         self.name = name
         self.config = config
         self.network = network
@@ -103,19 +102,19 @@ class SmolVLA:
         normalization: str | None = None,
         compiles: bool | None = None,
     ) -> SmolVLA:
-        """Load a checkpoint folder or Hub id; raises CheckpointError if it must not be run.
+        """Load a checkpoint folder or Hub id; raises CheckpointError if it cannot be used.
 
         device: "auto" (CUDA if there is one) or torch's name of one.
-        dtype: "float32" is exact. "bfloat16" computes the bulk in that type, and "int8" most products in 8
-            bits, the rest in bfloat16. "native" is LeRobot's own mix of bfloat16 and float32, operation for
-            operation, and slower. "auto" is bfloat16 where the device has its arithmetic, else float32.
-        backbone: folder with the vision-language model's config.json and tokenizer.json, for when the name
-            that the checkpoint has for it leads nowhere (without network, for example).
+        dtype: "float32" is exact. "bfloat16" computes most layers in that type, "int8" most products in 8 bits and the
+            rest in bfloat16. "native" is LeRobot's own mix of bfloat16 and float32, operation for operation, and
+            slower. "auto" is bfloat16 if the device has bfloat16 arithmetic, else float32.
+        backbone: folder with the vision-language model's config.json and tokenizer.json, if the name in the checkpoint
+            cannot be resolved (without network access, for example).
         revision: branch, tag or commit of a Hub id.
-        dataset: whose statistics to take, of a checkpoint that has those of several.
+        dataset: whose statistics to use, if the checkpoint has those of several.
         stats: a LeRobot dataset's meta/stats.json, for statistics that the checkpoint lacks.
-        normalization: "identity" says that the policy was trained on values that were not normalised.
-        compiles: whether torch.compile is used, which makes the first chunk take minutes; by default on CUDA.
+        normalization: "identity" if the policy was trained on values that were not normalised.
+        compiles: whether to use torch.compile, with which the first chunk takes minutes; by default on CUDA only.
         """
         if dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
@@ -146,7 +145,7 @@ class SmolVLA:
             spec.processors,
             spec.tokenizer,
             network,
-            Stages.compiled(network) if compiles else Stages.of(network),
+            Stages.compiled(network) if compiles else Stages.eager(network),
             keeps_padding=compiles or dtype == "native",
         )
 
@@ -166,18 +165,18 @@ class SmolVLA:
     ) -> npt.NDArray[np.float32]:
         """The next actions, (chunk_size, action_dim), in the units and order of the checkpoint's robot.
 
-        images: RGB uint8 (H, W, 3) under the names in `image_keys`. A camera may be absent, though not all;
-            the policy then sees fewer images, as LeRobot's does.
+        images: RGB uint8 (H, W, 3) under the names in `image_keys`. Cameras may be missing, but not all;
+            the network then gets fewer images, as in LeRobot.
         state: (state_dim,), in the checkpoint's units.
-        noise: (chunk_size, max_action_dim), or a batch of one, where the flow starts. Without it `seed` makes the
-            chunk repeatable; without either, chunks draw on one generator that starts alike in every process.
-        image_masks: a camera set to false keeps its place in the prompt and is not looked at.
-        prefix: for real-time chunking, what is left of the present plan: (rows, action_dim), in the checkpoint's
-            units, row k due together with the new chunk's action k. Rows beyond a chunk do not count; without
-            any row the chunk is free.
-        inference_delay: rows of it that are executed before the new chunk can take effect.
-        execution_horizon, schedule, max_guidance_weight: how far and how firmly it is followed, see
-            `GuidanceSettings`; without them the checkpoint's (10, "exp" and 10 where it says nothing).
+        noise: (chunk_size, max_action_dim), or a batch of one, the start of the flow. Without it, `seed` makes the
+            chunk reproducible; without both, noise comes from a generator that has the same seed in every process.
+        image_masks: an image set to false keeps its tokens in the prompt, but is masked.
+        prefix: for real-time chunking, the remaining plan: (rows, action_dim), in the checkpoint's units, row k due at
+            the same time as the new chunk's action k. Rows beyond a chunk are ignored; without rows the chunk is
+            not guided.
+        inference_delay: rows that are executed before the new chunk can take effect.
+        execution_horizon, schedule, max_guidance_weight: see `GuidanceSettings`; by default those of the
+            checkpoint (10, "exp" and 10 if it has none).
 
         Raises PolicyError if an input does not fit the checkpoint.
         """
@@ -198,15 +197,14 @@ class SmolVLA:
             normalized = chunk[0, :, : self.action_dim]
             actions = self.processors.action.unnormalize(normalized.to("cpu"))
         if not bool(torch.isfinite(actions).all()):
-            raise RuntimeError(f"{self.name} put out actions that are not finite; its weights are damaged")
+            raise RuntimeError(f"{self.name} returned actions that are not finite; its weights are damaged")
         array: npt.NDArray[np.float32] = actions.numpy()
         return array
 
     def warm_up(self, images: Sequence[str] | None = None) -> None:
-        """Compute chunks for nobody, so that the first real one takes no longer than the rest.
+        """Run dummy inferences, so that the first real chunk takes no longer than later ones.
 
-        images: those of `image_keys` that will be given; by default all. Raises RuntimeError if the weights put out
-        what is not finite.
+        images: the `image_keys` that will be given; by default all. Raises RuntimeError if outputs are not finite.
         """
         black = {name: np.zeros((480, 640, 3), np.uint8) for name in images or self.image_keys}
         for _ in range(WARM_UP_CHUNKS):
@@ -214,7 +212,7 @@ class SmolVLA:
         self.reset()
 
     def reset(self) -> None:
-        """Start over: the next chunks are those of a policy just loaded."""
+        """Reset the noise generator: the next chunks are those of a newly loaded policy."""
         self._generator.manual_seed(0)
 
     def prepare(
@@ -234,7 +232,7 @@ class SmolVLA:
         )
 
     def _by_key(self, given: Mapping[str, T]) -> dict[str, T]:
-        """Keyed by the checkpoint's own names; refuses names that it does not know."""
+        """Values by the checkpoint's own names; raises PolicyError for unknown names."""
         by_key: dict[str, T] = {}
         for name, value in given.items():
             key = self._rename.get(name, name)
@@ -242,7 +240,7 @@ class SmolVLA:
                 near = difflib.get_close_matches(name, self.image_keys, n=1, cutoff=0.5)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise PolicyError(
-                    f"image {name!r} is unknown to {self.name}: it looks at {', '.join(self.image_keys)}, "
+                    f"image {name!r} is unknown to {self.name}: it expects {', '.join(self.image_keys)}, "
                     f"given were {', '.join(given)}{hint}. Give each camera the checkpoint's name of its view"
                 )
             if key in by_key:
@@ -255,7 +253,7 @@ class SmolVLA:
     ) -> tuple[list[Tensor], list[bool]]:
         present = [key for key in self.image_keys if key in images]
         if not present:
-            raise PolicyError(f"no image is given; {self.name} looks at {', '.join(self.image_keys)}")
+            raise PolicyError(f"no image is given; {self.name} expects {', '.join(self.image_keys)}")
         size, normalizers = self.config.image_size, self._image_normalizers
         prepared = [fit_image(self._image(key, images[key]), size, normalizers.get(key)) for key in present]
         valid = [bool(masks.get(key, True)) for key in present]
@@ -287,7 +285,7 @@ class SmolVLA:
 
     def _noise(self, noise: npt.ArrayLike | None, seed: int | None) -> Tensor:
         shape = (self.chunk_size, self.config.max_action_dim)
-        if noise is None:  # drawn on the CPU, so that a seed means the same on every device
+        if noise is None:  # generated on the CPU, so that a seed gives the same noise on every device
             generator = self._generator if seed is None else torch.Generator().manual_seed(seed)
             return torch.randn(1, *shape, generator=generator).to(self._device)
         array = np.asarray(noise)

@@ -1,11 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The Llama-style layer that language model and action expert share, and SmolVLA's attention around it.
+"""The Llama-style layer of language model and action expert, and SmolVLA's attention.
 
-The two read different things in one attention, so a layer has no `forward`: it offers its queries, keys and
-values and, given what attention brought back, its output. Types matter: weights may be bfloat16 while norms,
-rotations, scores and the softmax are float32, and a residual has the type of the layer's output. The
-checkpoints were trained so.
+Both may take part in one attention, so a layer has no `forward`: it computes queries, keys and values, and its output
+from the result of the attention. Types are as in training: weights may be bfloat16, while norms, rotations, scores and
+softmax are float32, and a residual has the type of the layer's output.
 """
 
 from __future__ import annotations
@@ -33,13 +32,15 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.weight * F.rms_norm(x, self.weight.shape, eps=self.eps)  # rounded before it is weighted
+        return self.weight * F.rms_norm(
+            x, self.weight.shape, eps=self.eps
+        )  # rounded before the weight is applied
 
 
 class Projections(nn.Module):
     """Queries, keys, values and output of one attention; keys and values come from `kv_input` features.
 
-    `fuse` joins queries, keys and values into one product where all three read the layer's own input.
+    `fuse` makes one product of queries, keys and values if all three have the same input.
     """
 
     def __init__(self, config: TransformerConfig, kv_input: int | None) -> None:
@@ -60,8 +61,8 @@ class Projections(nn.Module):
             del self.q_proj, self.k_proj, self.v_proj
 
     def queries_keys_values(self, x: Tensor, turn: Rotation) -> tuple[Tensor, Tensor, Tensor]:
-        """Each (B, tokens, heads or kv_heads, head_dim), of an attention that reads its own input; all but the
-        values rotated.
+        """Each (B, tokens, heads or kv_heads, head_dim), of self-attention; queries and keys are
+        rotated.
         """
         queries, keys, values = self.widths
         if self.qkv_proj is None:
@@ -113,7 +114,7 @@ class Layer(nn.Module):
         self.mlp = MLP(config)
 
     def output(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The output for the input `x` and what attention brought back, (B, tokens, heads * head_dim)."""
+        """The output for the input `x` and the result of attention, (B, tokens, heads * head_dim)."""
         y: Tensor = self.self_attn.o_proj(attended)
         y += x  # in place: the sum takes the type of the projection, not that of a float32 input
         out: Tensor = self.mlp(self.post_attention_layernorm(y))
@@ -121,7 +122,7 @@ class Layer(nn.Module):
 
 
 class Layers(nn.ModuleList):
-    """A list of `Layer`, which type checkers would otherwise not know."""
+    """A list of `Layer`, typed."""
 
     def __iter__(self) -> Iterator[Layer]:
         return cast(Iterator[Layer], super().__iter__())
@@ -142,10 +143,10 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
 
 
 def block_mask(valid: Tensor, starts_block: Tensor) -> Tensor:
-    """Who (dim 1) may look at whom (dim 2), (B, tokens, tokens): valid tokens of its block and of those before.
+    """Which queries (dim 1) may attend to which keys (dim 2): valid ones of the same block and earlier ones.
 
-    `starts_block` (B, tokens) marks the first token of each block after the first: none marked is one block
-    in which all see all, all marked is causal.
+    Bool (B, tokens, tokens). `starts_block` (B, tokens) marks the first token of each block after the first: none
+    marked is full attention, all marked is causal.
     """
     block = torch.cumsum(starts_block, dim=1)
     visible = block[:, None, :] <= block[:, :, None]
@@ -153,15 +154,15 @@ def block_mask(valid: Tensor, starts_block: Tensor) -> Tensor:
 
 
 def attention_bias(visible: Tensor) -> Tensor:
-    """What `attend` adds to the scores for a mask (B, Q, K) of who may look at whom."""
+    """The bias that `attend` adds to the scores, from a mask (B, Q, K) that is true where attention is allowed."""
     lowest = torch.finfo(
         torch.float32
-    ).min  # not -inf: a row of padding that sees nothing must not become NaN
+    ).min  # not -inf: a row of padding, masked completely, must not become NaN
     return torch.where(visible, 0.0, lowest)[:, None, None]
 
 
 def attention_layout(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys and values (B, K, kv_heads, d) as `attend` wants them."""
+    """Keys and values (B, K, kv_heads, d) in the layout of `attend`."""
     return keys.to(torch.float32).permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()
 
 
@@ -175,7 +176,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -
     """
     batch, count, heads, width = queries.shape
     kv_heads = keys.shape[1]
-    groups = heads // kv_heads  # the query heads that share a key head stand side by side, as more rows of it
+    groups = heads // kv_heads  # query heads that share a key head are further rows of it
     q = queries.to(torch.float32).view(batch, count, kv_heads, groups, width).permute(0, 2, 3, 1, 4)
     scores = torch.matmul(q.reshape(batch, kv_heads, groups * count, width), keys) * width**-0.5
     if bias is not None:

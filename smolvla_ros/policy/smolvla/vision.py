@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The eyes: SmolVLM's vision tower (a SigLIP-style ViT) and the connector that turns its patches into tokens.
+"""SmolVLM's vision tower (a SigLIP-style ViT) and the connector that turns its patches into tokens.
 
-Every image has one size and no padding mask, so the tower needs none of the general machinery of
-transformers. Patch positions are whole-number arithmetic; transformers 4.56 and 4.57 compute them in the
-image's float type and are off by one patch in float32, which this file deliberately does not reproduce.
+All images have one size and no padding mask. Patch positions are computed with integers; transformers 4.56 and 4.57
+compute them in the image's float type and are off by one patch in float32, which is deliberately not reproduced.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from smolvla_ros.policy.smolvla.linear import Linear, concatenate
 
 
 class Attention(nn.Module):
-    """Every patch looks at every patch.
+    """Full attention between patches.
 
-    `head_by_head` multiplies plain matrices and rounds the scores to the type of the weights. On a CPU in bfloat16
-    that is 1.6 times faster than torch's own attention, which is made for longer sequences.
+    `head_by_head` uses plain matrix products and rounds the scores to the type of the weights. On a CPU in bfloat16
+    that is 1.6 times faster than torch's attention, which is made for longer sequences.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -35,7 +34,7 @@ class Attention(nn.Module):
         self.qkv_proj: nn.Module | None = None
 
     def fuse(self) -> None:
-        """Join queries, keys and values into one product."""
+        """Make one product of queries, keys and values."""
         self.qkv_proj = concatenate([self.q_proj, self.k_proj, self.v_proj])
         del self.q_proj, self.k_proj, self.v_proj
 
@@ -54,7 +53,7 @@ class Attention(nn.Module):
 
 
 def _attend_head_by_head(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """From (B, heads, patches, head width) each to (B, patches, heads, head width)."""
+    """Inputs (B, heads, patches, head width), result (B, patches, heads, head width)."""
     batch, heads, patches, width = queries.shape
     out = queries.new_empty(batch, patches, heads, width)
     scaled = queries * width**-0.5

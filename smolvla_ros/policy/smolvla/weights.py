@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint's weights into the network: every tensor once, in its place, of the right shape and type.
+"""Loads a checkpoint's weights into the network.
 
-LeRobot loads what fits and logs the rest; here a weight too many or too few is an error, because half a model
-moves an arm just as willingly. Tensors are copied one at a time into an empty network, in its types, so memory
-holds the model once.
+LeRobot loads what fits and logs the rest; here a missing or unexpected tensor is an error, because a partly loaded
+model still outputs actions. Tensors are copied one at a time into an empty network, so the model is in memory once.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from smolvla_ros.policy.checkpoint.statistics import BUFFER_MODULES
 from smolvla_ros.policy.smolvla.acceleration import accelerate
 from smolvla_ros.policy.smolvla.network import Network
 
-# Where a checkpoint keeps our modules; the first row that fits counts.
+# Prefix of our parameters -> prefix in checkpoints; the first row that matches is used.
 _VLM = "model.vlm_with_expert.vlm.model."
 CHECKPOINT_NAMES = (
     ("vision.patch_embedding.", f"{_VLM}vision_model.embeddings.patch_embedding."),
@@ -37,14 +36,14 @@ CHECKPOINT_NAMES = (
     ("expert.", "model.vlm_with_expert.lm_expert."),
     ("", "model."),
 )
-UNUSED = "model.vlm_with_expert.vlm.lm_head.weight"  # names the next word, which nobody asks for
+UNUSED = "model.vlm_with_expert.vlm.lm_head.weight"  # predicts the next token; not used
 LAYER = re.compile(r"\w+\.layers\.\d+")
 EXPERT_KEY_VALUE = re.compile(r"expert\.layers\.(\d+)\.self_attn\.[kv]_proj\.weight")
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The files of a checkpoint's weights: model.safetensors, and an adapter that is merged into it."""
+    """The files of a checkpoint's weights: model.safetensors, and an adapter to merge into it."""
 
     path: Path
     adapter: Adapter | None = None
@@ -67,7 +66,7 @@ class Weights:
             self.adapter.check(shapes, frozenset((UNUSED,)))
 
     def load(self, network: Network, device: torch.device, dtype: str) -> None:
-        """Fill a network built on the meta device, whose names and shapes fit, and make it fast."""
+        """Load into a network on the meta device that `check` has accepted, and accelerate it."""
         blocks = {block.name: block for block in network.blocks()}
         with open_tensors(self.path) as file:
             for block, names in groupby(_names(network).items(), key=lambda item: _block(item[1])):
@@ -98,7 +97,7 @@ class Weights:
 
 
 def _return_freed_memory() -> None:
-    """Have glibc give back what a block was rearranged in: it keeps freed memory, up to an eighth of the weights."""
+    """Return memory that glibc keeps after a block was rearranged, up to an eighth of the weights."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -120,10 +119,10 @@ def checkpoint_name(name: str) -> str:
 
 
 def parameter_dtype(network: Network, name: str, dtype: str) -> torch.dtype:
-    """The type in which a parameter computes, whatever it is stored in.
+    """The type in which a parameter is computed, whatever type it is stored in.
 
-    "native" is what LeRobot 0.4 arrives at: it depends on how the reference builds the model, not on a plan
-    (the re-projections of the odd expert layers are float32 only because they are created after the rest).
+    "native": as in LeRobot 0.4, where it results from the order in which the model is built (the re-projections of the
+    odd expert layers are float32 because they are created after the rest).
     """
     if dtype == "float32" or name.startswith(("state_proj.", "action_")):
         return torch.float32

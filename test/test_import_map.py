@@ -14,7 +14,17 @@ PACKAGE = "smolvla_ros"
 
 # A file imports only from its own room and from the rooms and files of the lines above it.
 FLOORS = (
-    {"units", "image", "urdf", "settings", "stop_signals", "share", "finding", "feature_statistics"},
+    {
+        "units",
+        "image",
+        "urdf",
+        "settings",
+        "stop_signals",
+        "share",
+        "finding",
+        "text_table",
+        "feature_statistics",
+    },
     {"robot"},
     {"observation", "chunk"},
     {"wire"},
@@ -52,7 +62,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         ),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
-    "drawing": (("matplotlib",), ("dataset/html_report.py", "demo/plot.py", "tools/replay_policy.py")),
+    "drawing": (("matplotlib",), ("dataset/html_report.py", "dataset/replay_plot.py", "demo/plot.py")),
 }
 WITHOUT_TORCH = (
     "policy/policy.py",

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rosbags without ROS: mcap and sqlite3, compressed with zstd or not, read and written by the rosbags library.
+"""Read and write rosbags without ROS, by the rosbags library: mcap and sqlite3, compressed with zstd or not.
 
-Messages come out with the fields of their ROS class, so `wire.py` reads them as it reads live ones. A type is decoded
-with the definition that the bag carries, or with Jazzy's where a bag carries none.
+Messages have the fields of their ROS class, so `wire.py` reads them like live ones. A type is decoded with the
+definition in the bag, or with Jazzy's if the bag contains none.
 """
 
 from __future__ import annotations
@@ -24,48 +24,48 @@ from smolvla_ros.dataset.errors import BagError
 
 METADATA = "metadata.yaml"
 STORAGES = (".mcap", ".db3")
-IDL_SECTION = "=" * 80 + "\nIDL: "  # a schema of several IDL files joins them with such lines
+IDL_SECTION = "=" * 80 + "\nIDL: "  # separates the IDL files in a schema of several
 
 
 @dataclass(frozen=True, eq=False)
 class RecordedMessage:
-    """A message as it lies in the bag; decoding waits until somebody wants to know."""
+    """A serialized message of a bag."""
 
     topic: str
     type: str  # such as sensor_msgs/msg/JointState
-    receive_ns: int  # when the recorder got it
-    ordinal: int  # how many of its topic came before it
+    receive_ns: int  # when the recorder received it
+    ordinal: int  # number of messages of its topic before it
     raw: bytes = field(repr=False)
     _decode: Callable[[bytes, str], Any] = field(repr=False)
 
     def decode(self) -> Any:
-        """The message; its fields are those of the ROS class. Raises BagError."""
+        """The message, with the fields of its ROS class; raises BagError."""
         try:
             return self._decode(self.raw, self.type)
         except BagError:
             raise
-        except Exception as error:  # damaged bytes fail in the decoder's own ways
+        except Exception as error:  # the decoder raises many types on damaged data
             raise BagError(
-                f"{self.topic}: message {self.ordinal} is no {self.type}: {_words(error)}; the recording is damaged"
+                f"{self.topic}: message {self.ordinal} is not a {self.type}: {_error_text(error)}; it is damaged"
             ) from error
 
 
 class Bag:
-    """A recording, opened with `with`: a rosbag2 folder, or a storage file that lost its folder."""
+    """A recording, opened with `with`: a rosbag2 folder or a single storage file."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.name = self.path.stem if self.path.is_file() else self.path.name
         self.topics: dict[str, str] = {}  # topic -> type
         self.counts: dict[str, int] = {}  # topic -> messages
-        self.custom_data: dict[str, str] = {}  # what the recorder noted beside the messages
+        self.custom_data: dict[str, str] = {}  # the recorder's notes in the metadata
         self._readers: list[Reader] = []
         self._stores: dict[str, Typestore] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Bag:
         try:
-            with damage(self.path):
+            with _bag_errors(self.path):
                 for file in _storages(self.path):
                     reader = self._stack.enter_context(Reader(file))
                     self._readers.append(reader)
@@ -86,31 +86,41 @@ class Bag:
         topic, kind = connection.topic, connection.msgtype
         if self.topics.setdefault(topic, kind) != kind:
             raise BagError(
-                f"bag '{self.path}': {topic} carries both {self.topics[topic]} and {kind}; record them under two names"
+                f"bag '{self.path}': {topic} carries both {self.topics[topic]} and {kind}; record two topics"
             )
         self.counts[topic] = self.counts.get(topic, 0) + connection.msgcount
 
     def find(self, name: str) -> str | None:
-        """The topic called `name`, or the only one that ends in it under a namespace; None: there is none.
+        """The topic `name`, or the only one that ends in /`name` in a namespace; None if there is none.
 
-        Raises BagError when several end in it.
+        Raises BagError if several topics end in it.
         """
         name = name.strip("/")
         if f"/{name}" in self.topics:
             return f"/{name}"
         found = [topic for topic in self.topics if topic.endswith(f"/{name}")]
         if len(found) > 1:
-            raise BagError(f"bag '{self.path}': {name} is any of {', '.join(found)}; give the whole topic")
+            raise BagError(
+                f"bag '{self.path}': {name} is ambiguous: {', '.join(found)}; give the full topic name"
+            )
         return found[0] if found else None
 
+    def require(self, name: str) -> str:
+        """The topic as by `find`; raises BagError if there is none."""
+        topic = self.find(name)
+        if topic is None:
+            known = ", ".join(sorted(self.topics)) or "no topics"
+            raise BagError(f"bag '{self.path}' has no {name}; it has {known}")
+        return topic
+
     def messages(self, topics: Iterable[str]) -> Iterator[RecordedMessage]:
-        """The messages of these topics in the order of their arrival; raises BagError where the bag is damaged."""
+        """The messages of these topics in order of arrival; raises BagError on damage."""
         wanted, ordinals = set(topics), dict.fromkeys(topics, 0)
         for reader in self._readers:
             connections = [c for c in reader.connections if c.topic in wanted]
             if not connections:
                 continue
-            with damage(self.path):
+            with _bag_errors(self.path):
                 for connection, receive_ns, raw in reader.messages(connections):
                     topic = connection.topic
                     yield RecordedMessage(
@@ -124,7 +134,7 @@ class Bag:
         return self._stores[kind].deserialize_cdr(raw, kind)
 
     def _store(self, kind: str) -> Typestore:
-        """The definitions that one type needs; each has its own, so that an odd type harms no other."""
+        """The definitions for one type; each type has its own, so that a wrong definition affects no other type."""
         for connection in (c for reader in self._readers for c in reader.connections if c.msgtype == kind):
             definition = connection.msgdef
             if definition.format == MessageDefinitionFormat.NONE:
@@ -139,8 +149,8 @@ class Bag:
         store = get_typestore(Stores.ROS2_JAZZY)
         if kind not in store.fielddefs:
             raise BagError(
-                f"bag '{self.path}': it does not carry the definition of {kind}, and ROS 2 Jazzy has no such type; "
-                "record to mcap, which keeps the definitions"
+                f"bag '{self.path}': it does not contain the definition of {kind}, and ROS 2 Jazzy has no such type; "
+                "record to mcap, which stores the definitions"
             )
         return store
 
@@ -151,7 +161,7 @@ class BagWriter:
     def __init__(self, path: str | Path, custom_data: Mapping[str, str] | None = None) -> None:
         self.path = Path(path)
         if self.path.exists():
-            raise BagError(f"bag '{self.path}' exists already; remove it or give another name")
+            raise BagError(f"bag '{self.path}' exists already; remove it or use another name")
         self._store = get_typestore(Stores.ROS2_JAZZY)
         self._connections: dict[str, Connection] = {}
         self._writer = Writer(self.path, version=9, storage_plugin=StoragePlugin.MCAP)
@@ -168,11 +178,11 @@ class BagWriter:
         self._writer.close()
 
     def message(self, kind: str, **fields: Any) -> Any:
-        """A message of a type that ROS 2 Jazzy has, such as `std_msgs/msg/String`."""
+        """A message of a type of ROS 2 Jazzy, such as `std_msgs/msg/String`."""
         return self._store.types[kind](**fields)
 
     def write(self, topic: str, message: Any, receive_ns: int) -> None:
-        """Add a message of `message` to `topic`."""
+        """Write a message that `message` made to a topic."""
         kind: str = message.__msgtype__
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._store)
@@ -182,7 +192,7 @@ class BagWriter:
 
 
 def find_bags(paths: Iterable[str | Path]) -> list[Path]:
-    """The bags among `paths`; a folder that is none itself gives those in it, by name. Raises BagError."""
+    """The bags in `paths`; for a folder that is not a bag, those in it by name. Raises BagError."""
     bags: list[Path] = []
     for path in map(Path, paths):
         if not path.exists():
@@ -193,7 +203,7 @@ def find_bags(paths: Iterable[str | Path]) -> list[Path]:
         inside = sorted(folder for folder in path.rglob("*") if folder.is_dir() and _is_bag(folder))
         if not inside:
             raise BagError(
-                f"'{path}' is no bag and holds none: neither {METADATA} nor {' or '.join(STORAGES)} files"
+                f"'{path}' is not a bag and contains none: neither {METADATA} nor {' or '.join(STORAGES)} files"
             )
         bags += inside
     return bags
@@ -204,30 +214,30 @@ def _is_bag(folder: Path) -> bool:
 
 
 def _storages(path: Path) -> list[Path]:
-    """What rosbags opens: the folder, or the storage files of one whose recorder died before it wrote metadata."""
+    """The paths for rosbags: the folder, or its storage files if the recorder was killed before it wrote metadata."""
     if not path.exists():
         raise BagError(f"bag '{path}' does not exist")
     if path.is_file() or (path / METADATA).exists():
         return [path]
     files = sorted(entry for entry in path.iterdir() if entry.suffix in STORAGES)
     if not files:
-        raise BagError(f"'{path}' is no bag: neither {METADATA} nor {' or '.join(STORAGES)} files")
+        raise BagError(f"'{path}' is not a bag: neither {METADATA} nor {' or '.join(STORAGES)} files")
     return files
 
 
 @contextmanager
-def damage(path: Path) -> Iterator[None]:
-    """Say which bag it was; what a damaged one does to rosbags has no common type."""
+def _bag_errors(path: Path) -> Iterator[None]:
+    """Raise errors of the rosbags library, which have no common type, as BagError with the path."""
     try:
         yield
     except (BagError, OSError, MemoryError, GeneratorExit):
         raise
     except Exception as error:
         raise BagError(
-            f"bag '{path}' cannot be read: {_words(error)} It is cut short or damaged; the recorder mends "
-            "its own when it starts, `ros2 bag reindex` or `mcap recover` may save what is left of others"
+            f"bag '{path}' cannot be read: {_error_text(error)} It is truncated or damaged; the recorder repairs "
+            "its own bags when it starts, `ros2 bag reindex` or `mcap recover` may repair others"
         ) from error
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return str(error) or type(error).__name__

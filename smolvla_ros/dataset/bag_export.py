@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An episode of a LeRobot dataset -> a rosbag with this package's topics, for `ros2 bag play` or the converter.
+"""Write an episode of a LeRobot dataset as a rosbag with this package's topics, for `ros2 bag play` or the converter.
 
-Frame k is stamped start + k / fps, its task is announced where it changes. Converted back, it gives the same rows.
-Actions lie on a topic that no arm listens to, so that playing the bag moves none; the converter finds them there.
+Frame k is stamped start + k / fps; the task is published where it changes. Converting the bag back gives the same rows.
+Actions are on a topic that no arm subscribes to, so that playing the bag moves none; the converter finds it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def write_bag(
     calibration: Mapping[str, MotorCalibration] | None,
     start_ns: int,
 ) -> int:
-    """Write one episode to the bag `path`; returns how many frames it has.
+    """Write one episode to the bag `path`; returns its number of frames.
 
-    A camera whose key the robot file does not know is named by that key. Raises DatasetError, VideoError, BagError and,
-    where units need a calibration, CalibrationError.
+    A camera that the robot file does not have is named by its image key. Raises DataError, and CalibrationError if a
+    unit needs a calibration.
     """
     frames = dataset.frames(episode)
     state = positions_rad(dataset, STATE, frames.state, robot, calibration)
@@ -86,7 +86,7 @@ def write_bag(
 def images_by_camera(
     dataset: LeRobotDataset, episode: int, robot: RobotSpec
 ) -> dict[str, Iterator[npt.NDArray[np.uint8]]]:
-    """The RGB images of an episode under the names of the robot's cameras, or, unknown there, under their keys."""
+    """The RGB images of an episode by camera name, or by image key for cameras that the robot file does not have."""
     names = {camera.image_key: camera.name for camera in robot.cameras}
     return {names.get(key, key): dataset.images(episode, key) for key in dataset.image_keys}
 
@@ -98,16 +98,16 @@ def positions_rad(
     robot: RobotSpec,
     calibration: Mapping[str, MotorCalibration] | None,
 ) -> npt.NDArray[np.float64]:
-    """Rows of a feature in LeRobot's units as radians, (n, joints) in the order of the robot's joints.
+    """Rows of a feature, converted from LeRobot's units: (n, joints) rad in the order of the robot's joints.
 
-    Raises DatasetError for another robot's, CalibrationError where units need a calibration.
+    Raises DatasetError if joints are missing, CalibrationError if a unit needs a calibration.
     """
     columns = [_joint(name) for name in _names(dataset.features[feature])]
     missing = [name for name in robot.joint_names if name not in columns]
     if missing:
         raise DatasetError(
             f"dataset '{dataset.root}': {feature} has no {', '.join(missing)}, it has {', '.join(columns)}; "
-            f"is it of a {robot.name}?"
+            f"was it recorded with a {robot.name}?"
         )
     rad = [
         unit.lerobot_to_rad(values[:, columns.index(unit.name)].astype(np.float64))

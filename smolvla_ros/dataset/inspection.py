@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to judge in an episode, whether it is a rosbag or part of a LeRobot dataset.
+"""Read episodes for the checks: from a rosbag or a LeRobot dataset, as times, positions and repeated images.
 
-Images are not kept: of each only whether it differs from the one before it. Positions are radians; where those of a
-dataset cannot be converted (a joint in -100..100 without calibration), they are NaN.
+Images are not kept, only whether each differs from the previous one. Positions are radians; values of a dataset that
+cannot be converted (a joint in -100..100 without calibration) become NaN.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from smolvla_ros.wire import header_stamp_ns, joints_from_msg
 
 Seconds = npt.NDArray[np.float64]
 Radians = npt.NDArray[np.float64]
-BLOCK = 16  # pictures are compared by the means of blocks of so many pixels, which the noise of a codec hardly touches
-LARGEST_BLOCKS = 99.5  # percentile: an arm that moves a little changes few of them
-# Of 255. On rendered scenes encoded with a whole picture every other frame, a picture twice gave up to 2.1 with h264,
-# 2 to 9 with AV1, slow motion 3: of AV1's repetitions some go unseen, which is better than to see too many.
+BLOCK = 16  # pixels; images are compared by the means of blocks, which the noise of a codec hardly changes
+LARGEST_BLOCKS = 99.5  # percentile of the differences: a small motion of the arm changes few blocks
+# Grey levels. Measured on rendered scenes with a key frame every other frame: repeated images differ by up to 2.1 with
+# h264 and by 2 to 9 with AV1, slow motion by 3. Some repetitions in AV1 are missed; a lower limit would report motion.
 CODEC_NOISE = 2.5
 
 
@@ -46,42 +46,39 @@ class JointTrack:
 
 @dataclass(frozen=True, eq=False)
 class CameraTrack:
-    """When a camera's images were taken, and which of them differ from the one before; the first one does."""
+    """The times of a camera's images, and which of them differ from the previous one (the first one does)."""
 
-    rate_hz: float  # as stated
+    rate_hz: float  # as configured
     times_s: Seconds  # (n,)
-    changes: npt.NDArray[np.bool_]  # (n,)
+    is_new: npt.NDArray[np.bool_]  # (n,)
 
 
 @dataclass(frozen=True, eq=False)
 class InspectedEpisode:
-    """One episode. Times of all streams are of one clock, and begin near 0."""
+    """One episode. The times of all streams are of one clock and start near 0 s."""
 
     name: str
-    rate_hz: float  # as stated
-    has_capture_times: bool  # a LeRobot dataset stores a perfect grid in their place
+    rate_hz: float  # as configured
+    has_capture_times: bool  # False for a LeRobot dataset, which stores k / fps instead
     cameras: Mapping[str, CameraTrack]
     state: JointTrack
     action: JointTrack | None
     tasks: tuple[str, ...]
 
 
-def inspect(path: Path, robot: RobotSpec, units: Sequence[JointUnits]) -> Iterator[InspectedEpisode]:
-    """The episodes of a dataset folder, or of a bag or a folder of bags.
-
-    Raises DatasetError, VideoError, BagError, EpisodeError or WireError on what cannot be read.
-    """
+def read_episodes(path: Path, robot: RobotSpec, units: Sequence[JointUnits]) -> Iterator[InspectedEpisode]:
+    """The episodes of a dataset folder, a bag or a folder of bags; raises DataError, WireError."""
     if (path / INFO).exists():
         dataset = LeRobotDataset.load(path)
         for episode in range(len(dataset.episodes)):
-            yield _of_dataset(dataset, episode, units)
+            yield _from_dataset(dataset, episode, units)
         return
     for folder in find_bags([path]):
         with Bag(folder) as bag:
-            yield _of_bag(bag, robot)
+            yield _from_bag(bag, robot)
 
 
-def _of_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
+def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
     rows = dataset.frames(episode)
     times_s = rows.timestamp.astype(np.float64)
     return InspectedEpisode(
@@ -89,7 +86,7 @@ def _of_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnit
         dataset.fps,
         False,
         {
-            key: CameraTrack(dataset.fps, times_s, changes(dataset.images(episode, key)))
+            key: CameraTrack(dataset.fps, times_s, find_new_images(dataset.images(episode, key)))
             for key in dataset.image_keys
         },
         JointTrack(times_s, _radians(rows.state, units)),
@@ -98,12 +95,12 @@ def _of_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnit
     )
 
 
-def _of_bag(bag: Bag, robot: RobotSpec) -> InspectedEpisode:
+def _from_bag(bag: Bag, robot: RobotSpec) -> InspectedEpisode:
     has_action = bag.find("joint_commands") is not None
     sources = BagTopics.find(bag, robot, action="joint_commands" if has_action else "joint_states")
-    motions = dict.fromkeys([sources.state, *([sources.action] if has_action else [])])
-    stamps = {topic: array("q") for topic in (*sources.cameras.values(), *motions)}
-    positions = {topic: array("d") for topic in motions}
+    joint_topics = dict.fromkeys([sources.state, *([sources.action] if has_action else [])])
+    stamps = {topic: array("q") for topic in (*sources.cameras.values(), *joint_topics)}
+    positions = {topic: array("d") for topic in joint_topics}
     hashes = {topic: array("Q") for topic in sources.cameras.values()}
     tasks: dict[str, None] = {}
     for recorded in bag.messages({*stamps, *([sources.task] if sources.task else [])}):
@@ -119,7 +116,7 @@ def _of_bag(bag: Bag, robot: RobotSpec) -> InspectedEpisode:
     start_ns = min((times[0] for times in stamps.values() if times), default=0)
     times_s = {topic: (np.array(times, np.int64) - start_ns) / NANOSECONDS for topic, times in stamps.items()}
 
-    def motion(topic: str) -> JointTrack:
+    def track(topic: str) -> JointTrack:
         return JointTrack(times_s[topic], np.array(positions[topic]).reshape(-1, len(robot.joints)))
 
     return InspectedEpisode(
@@ -127,11 +124,11 @@ def _of_bag(bag: Bag, robot: RobotSpec) -> InspectedEpisode:
         robot.rate_hz,
         True,
         {
-            name: CameraTrack(robot.camera(name).rate_hz, times_s[topic], _differs(hashes[topic]))
+            name: CameraTrack(robot.camera(name).rate_hz, times_s[topic], _find_changes(hashes[topic]))
             for name, topic in sources.cameras.items()
         },
-        motion(sources.state),
-        motion(sources.action) if has_action else None,
+        track(sources.state),
+        track(sources.action) if has_action else None,
         tuple(tasks),
     )
 
@@ -146,22 +143,26 @@ def _radians(values: npt.NDArray[np.float32], units: Sequence[JointUnits]) -> Ra
     return np.stack(columns, axis=1)
 
 
-def _differs(hashes: array[int]) -> npt.NDArray[np.bool_]:
+def _find_changes(hashes: array[int]) -> npt.NDArray[np.bool_]:
     values = np.array(hashes, np.uint64)
-    changes = np.ones(len(values), np.bool_)
-    changes[1:] = values[1:] != values[:-1]
-    return changes
+    is_new = np.ones(len(values), np.bool_)
+    is_new[1:] = values[1:] != values[:-1]
+    return is_new
 
 
-def changes(images: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.bool_]:
-    """Which decoded pictures differ from the last one that was new, so that slow motion adds up; the first one does."""
-    found: list[bool] = []
+def find_new_images(images: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.bool_]:
+    """Which decoded images (height, width, 3) differ from the last new one, so that slow motion adds up.
+
+    The first image is new.
+    """
+    is_new: list[bool] = []
     last: npt.NDArray[np.float32] | None = None
     for image in images:
         height, width = (max(8, side // BLOCK) for side in image.shape[:2])
         blocks = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-        is_new = last is None or float(np.percentile(np.abs(blocks - last), LARGEST_BLOCKS)) > CODEC_NOISE
-        found.append(is_new)
-        if is_new:
+        is_new.append(
+            last is None or float(np.percentile(np.abs(blocks - last), LARGEST_BLOCKS)) > CODEC_NOISE
+        )
+        if is_new[-1]:
             last = blocks
-    return np.array(found, np.bool_)
+    return np.array(is_new, np.bool_)

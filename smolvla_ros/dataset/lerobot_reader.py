@@ -115,6 +115,14 @@ class LeRobotDataset:
         stats = _json(root / STATS) if (root / STATS).exists() else {}
         return cls(root, info, _tasks(root / TASKS), tuple(episodes), stats)
 
+    def statistics(self, feature: str) -> dict[str, npt.NDArray[np.float32]]:
+        """The statistics of a feature in `stats` but its count: name -> values in the feature's shape."""
+        return {
+            name: np.asarray(values, np.float32)
+            for name, values in self.stats[feature].items()
+            if name != "count"
+        }
+
     def frames(self, episode: int) -> EpisodeFrames:
         """The rows of an episode; raises DatasetError."""
         row = self._row(episode)

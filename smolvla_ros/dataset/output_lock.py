@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One recorder at a time has a folder of episodes: it may recover what recorders before it left unfinished there."""
+"""Lock a folder of episodes for one recorder, which may then recover unfinished episodes of earlier recorders."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from pathlib import Path
 
 from smolvla_ros.dataset.errors import RecordingError
 
-LOCK_FILE = (
-    ".recorder.lock"  # stays in the folder; only its lock counts, and the kernel drops that with the process
-)
+# The file stays in the folder; only its lock counts, which the kernel releases when the process ends.
+LOCK_FILE = ".recorder.lock"
 
 
 class OutputLock:
-    """Keeps other recorders out of `folder` until it is released or this process ends, however that happens."""
+    """Locks `folder` until it is released or this process ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises RecordingError when another recorder has the folder, OSError when it cannot be locked."""
+        """Raises RecordingError if another recorder has locked the folder, OSError if it cannot be locked."""
         self._file = (folder / LOCK_FILE).open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -28,7 +27,7 @@ class OutputLock:
             holder = self._file.read()
             self._file.close()
             raise RecordingError(
-                f"output '{folder}' is in use by another recorder (process {holder}); end that one, or give another "
+                f"output '{folder}' is in use by another recorder (process {holder}); stop that one, or give another "
                 "output"
             ) from None
         except OSError:

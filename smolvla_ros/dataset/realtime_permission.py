@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Real-time scheduling refused to a library that takes it without being asked.
+"""Prevent a library from giving its threads real-time priority.
 
-When root opens SVT-AV1 (libsvtav1, seen with 4.1), it sets the calling thread and every thread that it starts to
-SCHED_FIFO priority 99 and never takes it back; processes started later inherit it. Linux permits this to threads with
+When root opens SVT-AV1 (libsvtav1, seen with 4.1), it sets the calling thread and all threads that it starts to
+SCHED_FIFO priority 99 and does not reset it; processes started later inherit it. Linux permits this to threads with
 the capability CAP_SYS_NICE and to processes with RLIMIT_RTPRIO (sched(7)).
 """
 
@@ -23,10 +23,10 @@ CAP_SYS_NICE = 1 << 23
 
 @contextmanager
 def without_realtime_permission() -> Iterator[None]:
-    """Within this block neither the calling thread nor threads that it starts may become real-time.
+    """Within this block the calling thread and the threads it starts cannot set a real-time priority.
 
-    Those threads never may; the calling one may again afterwards. One thread of a process at a time may be in such a
-    block, because RLIMIT_RTPRIO is one for all of them. Outside Linux this does nothing.
+    The threads it starts cannot do so later either; the calling thread can. Only one thread of a process may be in such
+    a block at a time, because all threads share RLIMIT_RTPRIO. Does nothing on other systems than Linux.
     """
     if sys.platform != "linux":
         yield
@@ -45,12 +45,12 @@ def without_realtime_permission() -> Iterator[None]:
 
 
 def _effective_capabilities() -> int:
-    """Capabilities 0..31 that are in effect in the calling thread, as bits."""
+    """The effective capabilities 0..31 of the calling thread, as bits."""
     return int(_capability_words()[0])
 
 
 def _set_effective_capabilities(capabilities: int) -> None:
-    """Put capabilities 0..31 in effect in the calling thread; those that it holds can be taken back later."""
+    """Set capabilities 0..31 of the calling thread; permitted ones that are cleared can be set again."""
     words = _capability_words()
     words[0] = capabilities
     _call("capset", words)

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The statistics that a LeRobot dataset keeps of each feature: of an episode, and of several together."""
+"""Compute the statistics that a LeRobot dataset stores for each feature, per episode and over all episodes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy.typing as npt
 Statistics = dict[str, Any]  # name -> nested lists of numbers, as in stats.json
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
-MIN_SAMPLES, MAX_SAMPLES, SAMPLES_POWER = 100, 10_000, 0.75  # LeRobot looks at this many images of an episode
-MAX_SIDE = 150  # and at about this many pixels a side
+MIN_SAMPLES, MAX_SAMPLES, SAMPLES_POWER = 100, 10_000, 0.75  # as many images of an episode as LeRobot samples
+MAX_SIDE = 150  # larger images are subsampled to about this many pixels a side
 
 
 def value_statistics(values: npt.NDArray[Any]) -> Statistics:
-    """Statistics over the rows of (n,) or (n, width), one entry per column."""
+    """Statistics over the rows of (n,) or (n, width), one value for each column."""
     rows = values.reshape(len(values), -1)
     wide = rows.astype(np.float64)
     return {
@@ -32,20 +32,20 @@ def value_statistics(values: npt.NDArray[Any]) -> Statistics:
 
 
 def sampled_image_indices(count: int) -> set[int]:
-    """The indices of the images to look at, of `count`; evenly spaced, as many as LeRobot takes."""
+    """The indices of the images to sample, of `count`: evenly spaced, as many as LeRobot samples."""
     samples = max(min(count, MIN_SAMPLES), min(int(count**SAMPLES_POWER), MAX_SAMPLES))
     return set(np.round(np.linspace(0, count - 1, samples)).astype(int).tolist())
 
 
 class ImageHistogram:
-    """Counts how often each channel has each of the 256 values, which is all that image statistics need."""
+    """Counts each of the 256 values in each channel; image statistics follow from these counts."""
 
     def __init__(self) -> None:
         self._images = 0
         self._counts = np.zeros((3, 256), np.int64)
 
     def add(self, image: npt.NDArray[np.uint8]) -> None:
-        """Count the pixels of an RGB image (height, width, 3), of a large one every few."""
+        """Count the pixels of an RGB image (height, width, 3), a subset of them if it is large."""
         step = max(1, max(image.shape[:2]) // MAX_SIDE)
         small = image[::step, ::step]
         for channel in range(3):
@@ -53,7 +53,7 @@ class ImageHistogram:
         self._images += 1
 
     def statistics(self) -> Statistics:
-        """Per channel, shape (3, 1, 1), in 0 .. 1."""
+        """The statistics of each channel: shape (3, 1, 1), in 0 .. 1."""
         values = np.arange(256) / 255.0
         total = self._counts[0].sum()
         mean = self._counts @ values / total
@@ -75,9 +75,9 @@ class ImageHistogram:
 
 
 def combined_statistics(parts: Sequence[Statistics]) -> Statistics:
-    """The statistics of several sets of samples together.
+    """Combine the statistics of several sets of samples.
 
-    Exact but for the quantiles: these are averaged, weighted by the number of samples, as LeRobot does.
+    Quantiles are approximate: their mean weighted by the number of samples, as in LeRobot. The others are exact.
     """
     counts = np.array([part["count"][0] for part in parts], np.float64)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What arrived on one topic during an episode: counts, rate, gaps, and what was lost on the way."""
+"""Count the messages of a topic during an episode: rate, gaps, lost and dropped messages."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import numpy.typing as npt
 from smolvla_ros.dataset.stream_timing import gap_lengths_s, intervals_s
 from smolvla_ros.wire import serialized_header_stamp_ns
 
-PERIODIC_MESSAGES = 20  # fewer tell no rate; commands and requests come when they come
+PERIODIC_MESSAGES = 20  # with fewer there is no rate; commands and requests are not periodic
 STAMP_END = 12  # bytes of a serialized message up to the end of its header's stamp
-SLOWEST_S = 0.25  # what comes more rarely comes upon something: chunks, states
-PERIODIC_SPREAD = 0.5  # half of the intervals lie within this share of the median, else the topic has no rate
+SLOWEST_S = 0.25  # period; slower topics are event-driven: chunks, states
+PERIODIC_SPREAD = 0.5  # interquartile range of the intervals by their median; above, a topic has no rate
 
 
 @dataclass(frozen=True)
 class StreamReport:
-    """One topic of an episode. Without a rate (0) the topic is not periodic, and gaps say nothing."""
+    """One topic of an episode. A topic that is not periodic has rate 0 and no gaps."""
 
     topic: str
     messages: int
     bytes: int
     rate_hz: float
-    gaps: int  # times that messages are missing between two that came
+    gaps: int  # intervals in which messages are missing
     missing: int  # messages in all gaps
     longest_gap_s: float
-    lost: int  # reported by the middleware: it came too fast for this machine or its network
-    dropped: int  # taken in and not written: the disk was too slow
+    lost: int  # by the middleware, because this computer or its network was too slow
+    dropped: int  # received but not written, because the disk was too slow
 
     @property
     def is_complete(self) -> bool:
@@ -46,7 +46,7 @@ class StreamReport:
                     self.gaps,
                     f"{self.gaps} gaps ({self.missing} missing, longest {self.longest_gap_s:.2f} s)",
                 ),
-                (self.lost, f"{self.lost} lost on the way"),
+                (self.lost, f"{self.lost} lost in transport"),
                 (self.dropped, f"{self.dropped} dropped, the disk is too slow"),
             )
             if count
@@ -57,7 +57,7 @@ class StreamReport:
 class StreamCounter:
     """Counts the messages of one topic.
 
-    `stamped`: they begin with a std_msgs/Header, and gaps are sought among its stamps; else among the times of arrival.
+    `stamped`: they begin with a std_msgs/Header, whose stamps are used for rate and gaps; else the times of arrival.
     """
 
     def __init__(self, topic: str, stamped: bool) -> None:
@@ -76,23 +76,23 @@ class StreamCounter:
 
     def report(self) -> StreamReport:
         steps_s = intervals_s(np.sort(np.frombuffer(self._times_ns, np.int64)))
-        usual_s = _period_s(steps_s)
-        wide = gap_lengths_s(steps_s, usual_s)
+        period_s = _period_s(steps_s)
+        gaps_s = gap_lengths_s(steps_s, period_s)
         return StreamReport(
             self.topic,
             self.messages,
             self._bytes,
-            1 / usual_s if usual_s else 0.0,
-            len(wide),
-            int((np.round(wide / usual_s) - 1).sum()) if usual_s else 0,
-            float(wide.max(initial=0.0)),
+            1 / period_s if period_s else 0.0,
+            len(gaps_s),
+            int((np.round(gaps_s / period_s) - 1).sum()) if period_s else 0,
+            float(gaps_s.max(initial=0.0)),
             self.lost,
             self.dropped,
         )
 
 
 def _period_s(steps_s: npt.NDArray[np.float64]) -> float:
-    """The usual interval of a periodic stream; 0 if it is none."""
+    """The median interval of a periodic stream; 0 if it is not periodic."""
     if len(steps_s) + 1 < PERIODIC_MESSAGES:
         return 0.0
     low, middle, high = np.percentile(steps_s, [25, 50, 75])

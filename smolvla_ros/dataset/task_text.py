@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a task tells what to do: what the SmolVLA paper (2506.01844, section 3.2) cleaned its data of.
+"""Check the instruction of an episode by the rules with which the SmolVLA paper (2506.01844, section 3.2) cleaned data.
 
-It had tasks as "task desc", "Hold" or "Up", and rewrote them as short sentences that begin with an action verb and have
-at most 30 characters, such as "Pick up the cube" or "Open the drawer".
+Instructions such as "task desc", "Hold" or "Up" were rewritten as sentences of at most 30 characters that begin with an
+action verb, such as "Pick up the cube" or "Open the drawer".
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ unstack untie use walk wash water wave weigh wipe wrap write zip
 """,
     )
 )
-LEAD = re.compile(
+PREFIX = re.compile(
     r"^(please|now|the (robot|arm) (should|must|will)|robot,?|(you )?(should|must)|(i want you )?to|try to)\s+",
     re.I,
 )
-SECONDARY = re.compile(
+SUBORDINATE = re.compile(
     r",?\s(?:and then|and|then|so|while|using|with|from|until)\s"
-)  # how, why and what next
+)  # how, why, and further steps
 ARTICLES = re.compile(r"\b(?:the|an?|its)\s")
-GERUND = re.compile(r"^(\w+?)(ing|s|ed)$")
+INFLECTED_VERB = re.compile(r"^(\w+?)(ing|s|ed)$")
 
 
 def task_problem(task: str) -> str:
-    """What is wrong with a task string, in words; empty: nothing is."""
+    """What is wrong with an instruction, for a message; empty if nothing is."""
     words = task.split()
     if PLACEHOLDERS.fullmatch(task.strip()):
-        return "says nothing"
+        return "is a placeholder"
     if len(words) == 1:
-        return "does not say what with"
+        return "names no object"
     if words[0].lower().strip(",.") not in VERBS:
         return "does not begin with a verb"
     if len(task.strip()) > MAX_CHARACTERS:
@@ -56,8 +56,8 @@ def task_problem(task: str) -> str:
 
 
 def suggest_task(task: str) -> str:
-    """The same task in the paper's style, as far as that can be told from its words; empty: only a person can tell."""
-    text = LEAD.sub("", re.sub(r"[\s_]+", " ", task).strip(" .!"))
+    """The instruction rewritten in the paper's style with its own words; empty if that does not succeed."""
+    text = PREFIX.sub("", re.sub(r"[\s_]+", " ", task).strip(" .!"))
     words = text.split()
     if len(words) < 2:
         return ""
@@ -67,7 +67,7 @@ def suggest_task(task: str) -> str:
     words[0] = verb.capitalize()
     short = " ".join(words)
     if len(short) > MAX_CHARACTERS:
-        short = SECONDARY.split(short)[0].rstrip(",")
+        short = SUBORDINATE.split(short)[0].rstrip(",")
     if len(short) > MAX_CHARACTERS:
         short = ARTICLES.sub("", short)
     is_better = len(short.split()) > 1 and short != task and not task_problem(short)
@@ -75,10 +75,10 @@ def suggest_task(task: str) -> str:
 
 
 def _verb(word: str) -> str:
-    """picking, picks, picked -> pick; empty if it is none that is known."""
+    """picking, picks, picked -> pick; empty if the verb is unknown."""
     if word in VERBS:
         return word
-    inflected = GERUND.match(word)
+    inflected = INFLECTED_VERB.match(word)
     if not inflected:
         return ""
     stem = inflected[1]

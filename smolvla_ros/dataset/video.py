@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""mp4 files whose frame k is shown at exactly k / fps: encoding, joining without encoding again, and decoding.
+"""Encode, concatenate and decode mp4 files whose frame k is shown at exactly k / fps.
 
-Every second frame is a whole one, so that training can jump anywhere, and none refers to a later one.
+Every second frame is a key frame, so that training can seek quickly, and no frame refers to a later one.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from smolvla_ros.image import ImageArray
 
 Codec = Literal["h264", "av1"]
 
-# what dataset and ffmpeg call it, and how: quick, hardly any loss, and the same bytes each time (one thread)
+# Name in the dataset -> encoder of FFmpeg and options: fast, little loss, and one thread for reproducible bytes.
 CODECS: dict[str, tuple[str, dict[str, str]]] = {
     "h264": ("libx264", {"preset": "ultrafast", "crf": "20", "bf": "0", "threads": "1"}),
     "av1": ("libsvtav1", {"preset": "10", "crf": "30", "svtav1-params": "lp=1:pred-struct=1"}),
 }
-WHOLE_FRAME_EVERY = 2
-PIXELS = "yuv420p"
+KEY_FRAME_INTERVAL = 2
+PIXEL_FORMAT = "yuv420p"
 
 
 def encode_video(path: Path, images: Iterable[ImageArray], fps: int, codec: Codec) -> None:
@@ -42,19 +42,18 @@ def encode_video(path: Path, images: Iterable[ImageArray], fps: int, codec: Code
                 height, width = image.shape[:2]
                 if height % 2 or width % 2:
                     raise VideoError(
-                        f"images of {width}x{height} cannot be {PIXELS} video: width and height must be even; "
-                        "let the camera driver publish another size"
+                        f"images of {width}x{height} cannot be {PIXEL_FORMAT} video: width and height must be even; "
+                        "set another image size in the camera driver"
                     )
                 stream = container.add_stream(encoder, rate=fps, options=options)
-                stream.width, stream.height, stream.pix_fmt = width, height, PIXELS
-                stream.codec_context.gop_size = WHOLE_FRAME_EVERY
+                stream.width, stream.height, stream.pix_fmt = width, height, PIXEL_FORMAT
+                stream.codec_context.gop_size = KEY_FRAME_INTERVAL
                 stream.codec_context.time_base = Fraction(1, fps)
                 with without_realtime_permission():
                     container.start_encoding()
-            pixels = np.asarray(
-                cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8
-            )  # 7 times swscale's speed
-            frame = av.VideoFrame.from_ndarray(pixels, format=PIXELS)
+            # 7 times as fast as FFmpeg's swscale
+            pixels = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format=PIXEL_FORMAT)
             frame.pts, frame.time_base = index, Fraction(1, fps)
             container.mux(stream.encode(frame))
         if stream is None:
@@ -63,28 +62,28 @@ def encode_video(path: Path, images: Iterable[ImageArray], fps: int, codec: Code
 
 
 def concatenate_videos(path: Path, parts: Iterable[tuple[Path, int]], fps: int) -> None:
-    """Put videos one behind the other; `parts` are their files and numbers of frames."""
+    """Concatenate videos without encoding them again. `parts`: their files and numbers of frames."""
     with av.open(str(path), "w", format="mp4") as container:
-        joined: Any = None
+        output: Any = None
         before = 0
         for part, count in parts:
             with av.open(str(part)) as source:
                 stream = source.streams.video[0]
-                if joined is None:
-                    joined = container.add_stream_from_template(stream, opaque=True)
+                if output is None:
+                    output = container.add_stream_from_template(stream, opaque=True)
                 for packet in source.demux(stream):
                     if packet.pts is None or packet.dts is None:
-                        continue  # the end of the file
+                        continue  # end of the file
                     shift = int(Fraction(before, fps) / packet.time_base)
                     packet.pts += shift
                     packet.dts += shift
-                    packet.stream = joined
+                    packet.stream = output
                     container.mux(packet)
             before += count
 
 
 def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """`count` RGB images of an mp4, beginning with the one at `first_s`; raises VideoError."""
+    """`count` RGB images (height, width, 3) of an mp4, starting at `first_s`; raises VideoError."""
     start = round(first_s * fps)
     done = 0
     try:
@@ -97,12 +96,12 @@ def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[n
                 if done == count:
                     break
                 if round(frame.time * fps) < start:
-                    continue  # between the whole frame before it and the one that is wanted
+                    continue  # between the key frame and the first requested frame
                 yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
                 done += 1
     except av.FFmpegError as error:
-        raise VideoError(f"video '{path}' cannot be read: {error}; fetch the dataset again") from error
+        raise VideoError(f"video '{path}' cannot be read: {error}; download the dataset again") from error
     if done < count:
         raise VideoError(
-            f"video '{path}' ends after {done} of {count} frames from {first_s:.3f} s; fetch it again"
+            f"video '{path}' ends after {done} of {count} frames from {first_s:.3f} s; download it again"
         )

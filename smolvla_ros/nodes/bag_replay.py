@@ -9,12 +9,9 @@ Messages pass, in their order of arrival, through the same synchronizer and conv
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import message_filters
-import numpy as np
-import numpy.typing as npt
 from rclpy.serialization import deserialize_message
 
 from smolvla_ros.dataset.bag import Bag
@@ -22,24 +19,8 @@ from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.nodes.observation_sync import observation_from, observed_topics, synchronize
 from smolvla_ros.nodes.topics import message_class
 from smolvla_ros.observation import NANOSECONDS, Observation
-from smolvla_ros.wire import joints_from_msg
 
 TASKS = ("active_task", "task")
-
-
-@dataclass(frozen=True, eq=False)
-class RecordedCommands:
-    """Recorded commands: stamps (n,) ns and positions (n, joints) rad, by time."""
-
-    stamps_ns: npt.NDArray[np.int64]
-    positions_rad: npt.NDArray[np.float64]
-
-    def at(self, times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """What was commanded at these times, NaN before the first and after the last command."""
-        newest = np.searchsorted(self.stamps_ns, times_ns, side="right") - 1
-        rows = self.positions_rad[np.maximum(newest, 0)].copy()
-        rows[(newest < 0) | (times_ns > self.stamps_ns[-1])] = np.nan
-        return np.asarray(rows)
 
 
 def observations(
@@ -56,7 +37,7 @@ def observations(
 
     `task` goes before what the bag says. Raises BagError where a topic or the task is missing, ImageError, WireError.
     """
-    names = [_topic(bag, name) for _, name in observed_topics(cameras, image_transport)]
+    names = [bag.require(name) for _, name in observed_topics(cameras, image_transport)]
     types = {name: message_class(bag.topics[name]) for name in names}
     filters = {name: message_filters.SimpleFilter() for name in names}
     newest: list[tuple[Any, ...]] = []
@@ -81,23 +62,3 @@ def observations(
         if due_ns is None:
             due_ns = recorded.receive_ns + round(every_s * NANOSECONDS)
         filters[recorded.topic].signalMessage(deserialize_message(recorded.raw, types[recorded.topic]))
-
-
-def recorded_commands(bag: Bag, topic: str, joint_names: tuple[str, ...]) -> RecordedCommands:
-    """The commands (JointState) of a bag; raises BagError, WireError."""
-    name = _topic(bag, topic)
-    found = [joints_from_msg(m, joint_names) for m in (r.decode() for r in bag.messages([name]))]
-    if not found:
-        raise BagError(f"bag '{bag.path}': {name} has no messages")
-    stamps = np.array([joints.stamp_ns for joints in found], np.int64)
-    order = np.argsort(stamps, kind="stable")
-    return RecordedCommands(stamps[order], np.stack([joints.positions_rad for joints in found])[order])
-
-
-def _topic(bag: Bag, name: str) -> str:
-    topic = bag.find(name)
-    if topic is None:
-        raise BagError(
-            f"bag '{bag.path}' has no {name}; it has {', '.join(sorted(bag.topics)) or 'no topics'}"
-        )
-    return topic

@@ -23,6 +23,10 @@ from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibrati
 ROBOT = ("robot", "calibration", "units")
 
 
+class UsageError(ValueError):
+    """The command line is wrong; the message names the option, its value and the remedy."""
+
+
 def add_options(parser: argparse.ArgumentParser, *names: str, of: type[Any] = SuiteOptions) -> None:
     """Add `--name` for these fields of a config, with their defaults; a tuple is given as several words."""
     known = {entry.name: entry for entry in fields(of)}

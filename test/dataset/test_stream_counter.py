@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Gaps are counted in periodic streams, and in no others."""
+"""Gaps are counted in periodic streams only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stamped(stamp_ns: int, order: str = "<") -> bytes:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_the_stamp_is_read_off_the_wire(order: str) -> None:
+def test_the_stamp_of_a_serialized_message(order: str) -> None:
     assert serialized_header_stamp_ns(stamped(1_700_000_000_123_456_789, order)) == 1_700_000_000_123_456_789
 
 
@@ -36,7 +36,7 @@ def test_missing_messages_are_counted_by_their_stamps_not_by_their_arrival() -> 
     assert not report.is_complete and "2 gaps (3 missing, longest 0.10 s)" in str(report)
 
 
-def test_jitter_is_no_gap_and_neither_is_silence_between_requests() -> None:
+def test_neither_jitter_nor_the_time_between_requests_is_a_gap() -> None:
     cameras, requests = StreamCounter("/top", stamped=False), StreamCounter("/request", stamped=False)
     for index in range(100):
         cameras.add(index * PERIOD_NS + index % 3 * 5_000_000, b"")
@@ -52,8 +52,8 @@ def test_chunks_that_come_twice_a_second_have_no_rate() -> None:
     assert chunks.report().is_complete and chunks.report().rate_hz == 0
 
 
-def test_what_was_lost_or_dropped_is_said() -> None:
+def test_lost_and_dropped_messages_are_reported() -> None:
     counter = StreamCounter("/top", stamped=False)
     counter.add(0, b"1234")
     counter.lost, counter.dropped = 2, 3
-    assert str(counter.report()) == "/top: 1, 2 lost on the way, 3 dropped, the disk is too slow"
+    assert str(counter.report()) == "/top: 1, 2 lost in transport, 3 dropped, the disk is too slow"

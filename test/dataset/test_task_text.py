@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Task strings that teach nothing are told, and rewritten where their words allow it."""
+"""Problems of instructions, and instructions rewritten with their own words."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from smolvla_ros.dataset.task_text import suggest_task, task_problem
 @pytest.mark.parametrize(
     ("task", "fault"),
     [
-        ("task desc", "says nothing"),
-        ("task_1", "says nothing"),
-        ("", "says nothing"),
-        ("Move", "does not say what with"),
+        ("task desc", "is a placeholder"),
+        ("task_1", "is a placeholder"),
+        ("", "is a placeholder"),
+        ("Move", "names no object"),
         ("the red cube", "does not begin with a verb"),
         ("Pick up the red cube and place it in the box", "has 44 characters"),
     ],
 )
-def test_what_is_vague_is_named(task: str, fault: str) -> None:
+def test_problems_are_named(task: str, fault: str) -> None:
     assert fault in task_problem(task)
 
 
 @pytest.mark.parametrize("task", ["Pick up the cube", "Open the drawer", "put the cube in the box"])
-def test_the_papers_style_is_left_alone(task: str) -> None:
+def test_good_instructions_have_no_problem(task: str) -> None:
     assert task_problem(task) == "" and suggest_task(task).lower() in ("", task.lower())
 
 

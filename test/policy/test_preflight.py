@@ -18,7 +18,7 @@ from smolvla_ros.finding import Finding
 from smolvla_ros.policy.preflight.preflight import (
     Expectations,
     FeatureStatistics,
-    PreflightReport,
+    Report,
     RobotSetup,
     preflight,
 )
@@ -70,11 +70,11 @@ def expectations(data: Mapping[str, Sequence[float]] = DEGREES, **changes: Any) 
     return Expectations(**{**values, **changes})
 
 
-def check(expected: Expectations, **changes: Any) -> PreflightReport:
+def check(expected: Expectations, **changes: Any) -> Report:
     return preflight(expected, RobotSetup(**{"robot": ROBOT, "calibration": CALIBRATION, **changes}))
 
 
-def only(report: PreflightReport) -> Finding:
+def only(report: Report) -> Finding:
     [finding] = report.findings
     return finding
 

@@ -65,7 +65,7 @@ def test_a_sound_bag_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main([str(record(tmp_path / "bag"))]) == 0
     shown = capsys.readouterr().out
     assert "0 errors, 0 warnings" in shown
-    assert "120 images at 30.0/s, 0 repeat the one before" in shown
+    assert "120 images at 30.0/s, 0 repeat the previous one" in shown
     assert re.search(r"state lags action +100 ms", shown)
 
 
@@ -92,5 +92,5 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     assert main([str(tmp_path / "nowhere")]) == 1
     assert "nowhere" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 1
-    assert "is no bag and holds none" in capsys.readouterr().err
+    assert "is not a bag and contains none" in capsys.readouterr().err
     assert main([str(tmp_path), "--robot", "missing.yaml"]) == 2

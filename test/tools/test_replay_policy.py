@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip("rclpy", reason="a bag goes through the policy node's own lines")
 
-from smolvla_ros.nodes.bag_replay import RecordedCommands
+from smolvla_ros.dataset.replay import RecordedCommands, ReplayedChunk, comparison_lines
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.tools.replay_policy import Answer, main, table
+from smolvla_ros.tools.replay_policy import main
 
 from .test_check_dataset import record
 
@@ -32,7 +32,7 @@ def test_errors_are_told_joint_by_joint() -> None:
     recorded[3] = np.nan  # the recording ends before the chunk
     predicted = np.zeros((4, 6))
     predicted[:, 1] = [0.0, 0.1, 0.2, 9.9]
-    lines = table([Answer(np.arange(4), predicted, recorded, 0.25)], ROBOT)
+    lines = comparison_lines([ReplayedChunk(np.arange(4), predicted, recorded, 0.25)], ROBOT)
     assert re.search(r"shoulder_pan +0.0000", lines[1])
     assert re.search(r"shoulder_lift +0.1000 +0.1900 +0.0000", lines[2])
     assert lines[-1] == "1 chunks, 3 actions compared; inference p50 0.250 s, p95 0.250 s"

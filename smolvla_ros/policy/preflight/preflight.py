@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy.typing as npt
 
 from smolvla_ros.feature_statistics import MODE_STATISTICS, FeatureStatistics
-from smolvla_ros.finding import Finding
+from smolvla_ros.finding import Finding, Report
 from smolvla_ros.image import fitted_size
 from smolvla_ros.policy.preflight.camera_names import match_cameras, match_topics
 from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA, check_pose, compare_pose
 from smolvla_ros.policy.preflight.unit_evidence import check_units, with_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
+from smolvla_ros.text_table import align_columns
 from smolvla_ros.units import UNIT_TEXT, MotorCalibration
 
 if TYPE_CHECKING:
@@ -81,19 +82,7 @@ class RobotSetup:
     max_pose_sigma: float = DEFAULT_MAX_SIGMA
 
 
-@dataclass(frozen=True)
-class PreflightReport:
-    """The result of the comparison: lines of text by subject, and findings."""
-
-    facts: Mapping[str, tuple[str, ...]]
-    findings: tuple[Finding, ...]
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.severity == "error")
-
-
-def preflight(expected: Expectations, setup: RobotSetup) -> PreflightReport:
+def preflight(expected: Expectations, setup: RobotSetup) -> Report:
     """Compare a checkpoint with a robot; raises RobotSpecError for a chosen camera that the robot file lacks."""
     robot = with_units(setup.robot, setup.units)
     match = match_cameras(expected.name, expected.image_keys, robot, setup.cameras, expected.renames)
@@ -132,9 +121,7 @@ def preflight(expected: Expectations, setup: RobotSetup) -> PreflightReport:
             )
     found.append(_check_rate(expected, robot))
     findings = [finding for finding in found if finding]
-    return PreflightReport(
-        facts, tuple(sorted(findings, key=lambda finding: finding.severity))
-    )  # errors first
+    return Report(facts, tuple(sorted(findings, key=lambda finding: finding.severity)))  # errors first
 
 
 def check_dimensions(checkpoint: str, state_dim: int, action_dim: int, robot: RobotSpec) -> Finding | None:
@@ -272,16 +259,4 @@ def _pose(
     return (
         *align_columns(rows, numbers=True),
         *([f"not compared: {', '.join(left_out)}"] if left_out else []),
-    )
-
-
-def align_columns(rows: Sequence[Sequence[str]], numbers: bool = False) -> tuple[str, ...]:
-    """Rows as lines with columns under each other; `numbers`: all but the first column to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return tuple(
-        "  ".join(
-            cell.rjust(width) if numbers and index else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
     )

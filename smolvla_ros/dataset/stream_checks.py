@@ -1,0 +1,154 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of streams: rates, gaps and skew between them, frozen and repeated images.
+
+A LeRobot dataset stores a perfect grid instead of the times of capture, so a loop that was slower than configured shows
+only in its images, which repeat; a bag still has the stamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.dataset.inspection import InspectedEpisode, JointTrack
+from smolvla_ros.dataset.stream_timing import FloatArray, gap_lengths_s, mean_rate_hz
+from smolvla_ros.finding import Finding
+
+RATE_TOLERANCE = 0.05  # share of the configured rate
+MAX_SKEW_S = 0.05  # between the parts of one observation; the policy node's default too
+FROZEN_S = 0.5  # an image is frozen if it does not change for this long while the arm moves
+MOVES_RAD = 0.1  # by how much the arm moves meanwhile
+MAX_REPEATED = 0.05  # share of images that repeat the previous one
+
+
+def check_rates(episode: InspectedEpisode) -> Iterator[Finding]:
+    """Whether cameras are slower than configured."""
+    for name, camera in episode.cameras.items():
+        measured_hz = mean_rate_hz(np.diff(camera.times_s))
+        if measured_hz < camera.rate_hz * (1 - RATE_TOLERANCE):
+            yield Finding(
+                "warning",
+                "rate",
+                f"{measured_hz:.1f} images per second, {camera.rate_hz:.0f} are configured",
+                "Use more light, another USB port or smaller images; or give the measured rate when converting",
+                where=name,
+            )
+
+
+def check_gaps(episode: InspectedEpisode) -> Iterator[Finding]:
+    streams = {name: camera.times_s for name, camera in episode.cameras.items()}
+    streams["joint states"] = episode.state.times_s
+    for name, times_s in streams.items():
+        steps_s = np.diff(times_s)
+        if len(steps_s) == 0:
+            continue
+        median_s = float(np.median(steps_s))
+        if (steps_s < 0).any():
+            yield Finding(
+                "error",
+                "order",
+                f"its stamps decrease by up to {-steps_s.min():.3f} s",
+                "A clock was changed, or two nodes publish on one topic; record again",
+                where=name,
+            )
+            continue
+        gaps_s = gap_lengths_s(steps_s, median_s)
+        if len(gaps_s):
+            yield Finding(
+                "warning",
+                "gaps",
+                f"{len(gaps_s)} gaps, the longest {gaps_s.max():.2f} s; the median interval is {median_s * 1e3:.0f} ms",
+                "Find where messages are lost (the recorder reports its own losses); leave out episodes with long gaps",
+                where=name,
+            )
+
+
+def stream_skew_s(episode: InspectedEpisode) -> FloatArray:
+    """For each image, the largest time to the nearest sample of another stream: (images of all cameras,) s."""
+    streams = [*(camera.times_s for camera in episode.cameras.values()), episode.state.times_s]
+    streams = [np.sort(times) for times in streams if len(times)]
+    worst = [
+        np.max([_distance_to_nearest(times, other) for other in streams if other is not times], axis=0)
+        for times in streams[: len(episode.cameras)]
+        if len(streams) > 1
+    ]
+    return np.concatenate(worst) if worst else np.zeros(0)
+
+
+def check_skew(episode: InspectedEpisode) -> Iterator[Finding]:
+    skew = stream_skew_s(episode)
+    if len(skew) and (high := float(np.percentile(skew, 95))) > MAX_SKEW_S:
+        yield Finding(
+            "warning",
+            "skew",
+            f"samples of one observation are up to {high * 1e3:.0f} ms apart (95th percentile)",
+            "Check whether the clocks of all computers agree, and whether a camera stamps its images late",
+            where="all streams",
+        )
+
+
+def check_frozen_images(episode: InspectedEpisode) -> Iterator[Finding]:
+    for name, camera in episode.cameras.items():
+        for start, end in _repeated_runs(camera.is_new):
+            start_s, end_s = camera.times_s[start], camera.times_s[end - 1]
+            if end_s - start_s < FROZEN_S or _moved(episode.state, start_s, end_s) < MOVES_RAD:
+                continue
+            yield Finding(
+                "error",
+                "frozen camera",
+                f"the image does not change for {end_s - start_s:.1f} s, {start_s:.1f} s into the episode, while "
+                "the arm moves",
+                "Leave the episode out, and check the camera's cable and power",
+                where=name,
+            )
+            break
+
+
+def check_repeated_images(episode: InspectedEpisode) -> Iterator[Finding]:
+    """Whether images repeat the previous one while the arm moves; long runs count as frozen."""
+    for name, camera in episode.cameras.items():
+        repeated, seen = 0, max(1, len(camera.is_new) - 1)
+        for start, end in _repeated_runs(camera.is_new):
+            duration_s = camera.times_s[end - 1] - camera.times_s[start]
+            if duration_s < FROZEN_S and _moves_around(episode.state, camera.times_s[start]):
+                repeated += end - start - 1
+        if repeated > MAX_REPEATED * seen:
+            share = repeated / seen
+            yield Finding(
+                "warning",
+                "duplicate frames",
+                f"{share:.0%} of the images repeat the previous one: about {camera.rate_hz * (1 - share):.0f} new "
+                f"images per second, {camera.rate_hz:.0f} are configured",
+                "The camera or the loop was slower than configured, or was resampled at nearly its own rate",
+                where=name,
+            )
+
+
+def _distance_to_nearest(times_s: FloatArray, other_s: FloatArray) -> FloatArray:
+    """From each time to the nearest one of `other_s`, which is sorted: (times,) s."""
+    right = np.clip(np.searchsorted(other_s, times_s), 1, max(1, len(other_s) - 1))
+    nearest = np.minimum(
+        np.abs(times_s - other_s[right - 1]), np.abs(times_s - other_s[np.minimum(right, len(other_s) - 1)])
+    )
+    return np.asarray(nearest)
+
+
+def _repeated_runs(is_new: npt.NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
+    """Runs [start, end) of two or more equal images."""
+    starts = np.nonzero(is_new)[0]
+    ends = np.append(starts[1:], len(is_new))
+    return [(int(start), int(end)) for start, end in zip(starts, ends) if end - start > 1]
+
+
+def _moved(state: JointTrack, start_s: float, end_s: float) -> float:
+    """The largest range of a joint within a span of time, rad."""
+    inside = (state.times_s >= start_s) & (state.times_s <= end_s)
+    positions = state.positions_rad[inside]
+    return float(np.nan_to_num(np.ptp(positions, axis=0)).max()) if len(positions) else 0.0
+
+
+def _moves_around(state: JointTrack, moment_s: float) -> bool:
+    return _moved(state, moment_s - FROZEN_S / 2, moment_s + FROZEN_S / 2) >= MOVES_RAD / 2

@@ -1,11 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The plan still to be executed, and the cursor that keeps any moment of it from being executed twice.
+"""The plan to execute; no moment of it is executed twice.
 
-Time decides, never an index: a chunk enters where its times are, its past is dropped, and what is read at a
-moment is interpolated, so control may run faster than the policy's actions. Only what was executed is past:
-a chunk waits for as long as the arm has stood still since the policy looked. Fusing is left to `fusion.py`,
-judging whether a chunk is fit at all to ChunkExecutor.
+Actions are selected by time, not by index: a chunk is placed at its times, its past is dropped, and positions are
+interpolated, so the control rate may be higher than the policy's. A chunk is delayed by the time for which the arm has
+been held since the observation. Fusion is in `fusion.py`; ChunkExecutor checks the chunks.
 """
 
 from __future__ import annotations
@@ -17,29 +16,31 @@ from smolvla_ros.chunk import ActionChunk, ChunkError
 from smolvla_ros.execution.fusion import Fusion, FusionInput, FusionSettings, replace
 from smolvla_ros.execution.trajectory import FloatArray, Trajectory
 
-MAX_CHUNKS = 50  # chunks remembered for fusing; ACT's ensemble has one for each of a chunk's actions
-MAX_HOLDS = 100  # times of standing still remembered
+MAX_CHUNKS = 50  # kept for fusion; ACT's ensemble has one for each action of a chunk
+MAX_HOLDS = 100  # kept
 
 
 class ActionQueue:
-    """Chunks go in by `merge`, positions come out by `take`, each moment at most once and in order.
+    """`merge` adds chunks, `take` returns positions, each moment at most once and in order.
 
-    Each control period either takes or holds.
+    Call either `take` or `hold` in each control period.
     """
 
     def __init__(self, fusion: Fusion, settings: FusionSettings | None = None) -> None:
         self.fusion = fusion  # it and `settings` may be changed at any time; the next merge uses them
         self.settings = settings or FusionSettings()
         self._plan: Trajectory | None = None
-        self._chunks: deque[tuple[int, Trajectory]] = deque(maxlen=MAX_CHUNKS)  # id; what the plan is made of
-        self._next_fusion: Fusion | None = None  # joins the next chunk only
-        self._taken_ns: int | None = None  # the last moment that was executed
-        self._holds: deque[tuple[int, int]] = deque(maxlen=MAX_HOLDS)  # from, until; the last may go on
+        self._chunks: deque[tuple[int, Trajectory]] = deque(maxlen=MAX_CHUNKS)  # id, chunk: parts of the plan
+        self._next_fusion: Fusion | None = None  # for the next chunk only
+        self._taken_ns: int | None = None  # newest executed moment
+        self._holds: deque[tuple[int, int]] = deque(
+            maxlen=MAX_HOLDS
+        )  # from, until; the last may be in progress
         self._holds_on = False
         self._step_duration_ns = 1
 
     def merge(self, chunk: ActionChunk, now_ns: int) -> None:
-        """Fuse a chunk into what is not executed yet; raises ChunkError when only its past is left."""
+        """Fuse a chunk into the remaining plan; raises ChunkError if the whole chunk is past."""
         from_ns = self._first_free_ns(now_ns)
         delay_ns = self.held_ns(chunk.observation_stamp_ns, now_ns)
         start_ns, end_ns = chunk.observation_stamp_ns + delay_ns, chunk.end_ns + delay_ns
@@ -75,13 +76,13 @@ class ActionQueue:
         return positions
 
     def hold(self, now_ns: int) -> None:
-        """The arm stands still from now until the next `take`."""
+        """The arm is held from now until the next `take`."""
         if not self._holds_on:
             self._holds.append((now_ns, now_ns))
             self._holds_on = True
 
     def held_ns(self, since_ns: int, now_ns: int) -> int:
-        """How long the arm has stood still since then; before anything was taken it always has."""
+        """For how long the arm has been held since then; before the first `take` all the time."""
         if self._taken_ns is None:
             return max(now_ns - since_ns, 0)
         holds = list(self._holds)
@@ -94,24 +95,24 @@ class ActionQueue:
         return 0 if self._plan is None else max(self._plan.end_ns - now_ns, 0)
 
     def remaining(self, now_ns: int) -> Trajectory | None:
-        """The plan that is not executed yet, its knots a step duration of the newest chunk apart."""
+        """The remaining plan, its knots a step duration of the newest chunk apart."""
         rest = self._rest(now_ns)
         return None if rest is None else rest.every(self._step_duration_ns)
 
     def length(self, now_ns: int) -> int:
-        """How many actions of the policy are still to come; a begun one counts."""
+        """How many actions of the policy remain, including the present one."""
         return math.ceil(self.remaining_ns(now_ns) / self._step_duration_ns)
 
     def chunk_ids(self, now_ns: int) -> tuple[int, ...]:
-        """The chunks that the remaining plan is made of, oldest first."""
+        """Ids of the chunks in the remaining plan, oldest first."""
         return tuple(chunk_id for chunk_id, chunk in self._chunks if chunk.end_ns > now_ns)
 
     def join_next_chunk_with(self, fusion: Fusion) -> None:
-        """The plan is of another task from now on: it goes on until the next chunk, which `fusion` joins to it."""
+        """Continue the plan until the next chunk, which is fused by `fusion`: for a change of task."""
         self._next_fusion = fusion
 
     def clear(self) -> None:
-        """Drop the plan. What was executed stays executed."""
+        """Drop the plan. Executed moments stay executed."""
         self._plan = None
         self._chunks.clear()
         self._next_fusion = None

@@ -1,9 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the arm may be moved: one state, nine events, one table.
+"""Whether the arm may be moved: a state machine with six states and nine events, as a table.
 
-DISARMED -> SHADOW -> ARMED is the ladder up, HOLDING a rest on it. FAULT and STOPPED latch until someone
-resets them, and lead nowhere but to DISARMED. It has no reasons of its own; who applies an event says why.
+DISARMED -> SHADOW -> ARMED; HOLDING is a pause of ARMED. FAULT and STOPPED latch until RESET, which leads to DISARMED.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ class ArmingState(enum.IntEnum):
 
     @property
     def accepts_chunks(self) -> bool:
-        """Whether chunks are asked for and followed, be it on paper."""
+        """Whether chunks are requested and executed, or in SHADOW only computed."""
         return self in (ArmingState.SHADOW, ArmingState.ARMED, ArmingState.HOLDING)
 
 
 class ArmingEvent(enum.Enum):
-    """What may happen to it; the values are how messages call it."""
+    """Events; the values are their names in messages."""
 
     ARM = "arm"
     DISARM = "disarm"
@@ -46,7 +45,7 @@ class ArmingEvent(enum.Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether something asked for was done, and a sentence for the one who asked."""
+    """Whether a request of the user was carried out, and the answer to the user."""
 
     ok: bool
     message: str
@@ -54,7 +53,7 @@ class Outcome:
 
 _S, _E = ArmingState, ArmingEvent
 
-# event -> state before -> state after. A pair that is not here is refused; one that stays was so already.
+# event -> state before -> state after. Other pairs are rejected.
 _AFTER: Mapping[ArmingEvent, Mapping[ArmingState, ArmingState]] = MappingProxyType(
     {
         _E.ARM: {_S.DISARMED: _S.ARMED, _S.SHADOW: _S.ARMED, _S.ARMED: _S.ARMED, _S.HOLDING: _S.HOLDING},
@@ -71,25 +70,25 @@ _AFTER: Mapping[ArmingEvent, Mapping[ArmingState, ArmingState]] = MappingProxyTy
 
 
 class Arming:
-    """The state and why it is so; starts DISARMED."""
+    """The state and its reason; starts DISARMED."""
 
     def __init__(self) -> None:
         self.state = ArmingState.DISARMED
         self.reason = ""
 
     def apply(self, event: ArmingEvent, reason: str = "") -> Outcome:
-        """Let `event` happen if it may; a refusal changes nothing and says what to do instead."""
+        """Apply `event` if the table allows it; otherwise the outcome says what to do instead."""
         before = self.state
         after = _AFTER[event].get(before)
         if after is None:
-            return Outcome(False, self._refusal(event))
+            return Outcome(False, self._rejection(event))
         self.state = after
         changed = after is not before
-        if changed or event is ArmingEvent.HOLD:  # a second stop does not hide why the first one was
+        if changed or event is ArmingEvent.HOLD:  # a second stop keeps the reason of the first
             self.reason = reason
         return Outcome(True, after.name.lower() if changed else f"already {after.name.lower()}")
 
-    def _refusal(self, event: ArmingEvent) -> str:
+    def _rejection(self, event: ArmingEvent) -> str:
         state = self.state.name.lower()
         because = f" ({self.reason})" if self.reason else ""
         if self.state in (ArmingState.FAULT, ArmingState.STOPPED):

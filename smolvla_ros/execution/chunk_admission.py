@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which chunks may enter the plan, and the count of those that may not, by reason.
+"""Which chunks are accepted, and how many are rejected, by reason.
 
-A chunk is taken whole or refused whole. What is wrong with a chunk by itself is said in `chunk.py`; here it is what
-is wrong with it now: nobody asked, another task, an observation that was answered before, or one from before the
-arm was armed.
+A chunk is accepted or rejected as a whole. `chunk.py` checks a chunk by itself; this file checks it against the present
+state: no request, another task, an observation answered before, or one from before the arm was armed.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from smolvla_ros.observation import NANOSECONDS
 
 
 class ChunkAdmission:
-    """Checks chunks for one robot, and remembers what the newest one had seen."""
+    """Checks chunks for one robot, and keeps the observation stamp of the newest one."""
 
     def __init__(self, joint_names: tuple[str, ...]) -> None:
         self._joint_names = joint_names
@@ -28,12 +27,12 @@ class ChunkAdmission:
         self.begin(0, 0)
 
     def begin(self, now_ns: int, last_request_id: int) -> None:
-        """The arm may be moved from now on: what was observed before, or asked for up to this request, is refused."""
+        """From now on, reject chunks observed before now or answering requests up to `last_request_id`."""
         self._begun_ns = now_ns
         self._last_request_id = last_request_id
 
     def start_over(self) -> None:
-        """There is no plan: a chunk of any observation may be the first."""
+        """There is no plan: accept a first chunk of any observation."""
         self.observed_ns = None
 
     def check(
@@ -45,7 +44,7 @@ class ChunkAdmission:
         config: ExecutorConfig,
         held_ns: int,
     ) -> None:
-        """Raise ChunkError unless the chunk may be followed now; the arm stood still `held_ns` of its age."""
+        """Raise ChunkError unless the chunk may be executed now; `held_ns`: how long the arm was held since then."""
         name = f"chunk {chunk.chunk_id}"
         if not state.accepts_chunks:
             raise ChunkError("not_asked", f"{name}: the executor is {state.name.lower()}")
@@ -63,7 +62,7 @@ class ChunkAdmission:
             )
         self._check_begun(chunk)
         if self.observed_ns is None or chunk.observation_stamp_ns > self.observed_ns:
-            return  # stamps, not ids: a policy that was restarted counts from one again
+            return  # by stamp, not by id: a restarted policy counts from 1 again
         if chunk.observation_stamp_ns == self.observed_ns:
             raise ChunkError("duplicate", f"{name} was inferred from the same observation as the last one")
         older_s = (self.observed_ns - chunk.observation_stamp_ns) / NANOSECONDS
@@ -72,7 +71,7 @@ class ChunkAdmission:
         )
 
     def _check_begun(self, chunk: ActionChunk) -> None:
-        """Raise ChunkError if the chunk was observed or asked for before the arm was armed or set to shadow."""
+        """Raise ChunkError if the chunk was observed or requested before the arm was armed or set to shadow."""
         if chunk.observation_stamp_ns < self._begun_ns:
             early_s = (self._begun_ns - chunk.observation_stamp_ns) / NANOSECONDS
             raise ChunkError(
@@ -86,10 +85,10 @@ class ChunkAdmission:
             )
 
     def accept(self, chunk: ActionChunk) -> None:
-        """The chunk was taken into the plan."""
+        """Count a chunk that was added to the plan."""
         self.accepted += 1
         self.observed_ns = chunk.observation_stamp_ns
 
     def reject(self, reason: str) -> None:
-        """A chunk was refused, here or when it was read."""
+        """Count a rejected chunk."""
         self.rejected[reason] += 1

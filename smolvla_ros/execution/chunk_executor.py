@@ -1,11 +1,11 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Chunks and joint states in, one safe command a control period out.
+"""The executor: from chunks and joint states to one safe command per control period.
 
-Everything that decides how the arm moves meets here: admission says which chunks count, the queue what is due, the
-follower how far that may go, the watchdog whether to trust the clock and the joint states, the trigger when to ask
-for more, arming whether to send anything. In any doubt the last command is repeated and the reason said. No clock,
-thread or message lives here: the caller passes `now_ns` and lets one call in at a time.
+The admission decides which chunks are accepted, the queue has the present target, the shaper limits the command towards
+it, the watchdog checks clock and joint states, the trigger decides when to request a chunk, arming whether a command is
+sent. On any problem the last command is repeated and the reason reported. No clock, threads or messages: the caller
+passes `now_ns` and makes one call at a time.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from smolvla_ros.robot import Joints, RobotSpec
 
 
 class ChunkExecutor:
-    """Follows chunks for one robot. Each control period: `step`, then `request`."""
+    """Executes chunks on one robot. In each control period call `step`, then `request`."""
 
     # Since the last change of state; `_start_over` sets them.
     _queue: ActionQueue
-    _held_since_ns: int | None  # set while it does not follow the plan
-    _waiting: str  # what for
+    _held_since_ns: int | None  # set while the plan is not followed
+    _waiting: str  # why
 
     def __init__(self, config: ExecutorConfig, robot: RobotSpec) -> None:
         self._robot = robot
@@ -46,7 +46,7 @@ class ChunkExecutor:
         self._task = ""
         self._admission = ChunkAdmission(robot.joint_names)
         self._watchdog = Watchdog(config, robot)
-        self._follower = CommandShaper(config, robot)
+        self._shaper = CommandShaper(config, robot)
         self._trigger = ChunkTrigger(config)
         self._inference = LatencyWindow()
         self._commands = self._starved_periods = 0
@@ -57,23 +57,21 @@ class ChunkExecutor:
             self._arming.apply(ArmingEvent.SHADOW_ON)
 
     def start(self, now_ns: int) -> None:
-        """Begin to work: no pose, plan or consent of before counts. A fault or a stop stays."""
+        """Start: earlier joint states, plan and arming are discarded; a fault or stop is kept."""
         self._watchdog.joints = None
         self._start_over()
         self._admission.begin(now_ns, self._trigger.requests)
 
     def reconfigure(self, config: ExecutorConfig) -> None:
-        """Go on with other settings; `mode` counts only at the start."""
+        """Use other settings; `mode` is used only at the start."""
         self._config = config
         self._watchdog.config = config
-        self._follower.reconfigure(config)
+        self._shaper.reconfigure(config)
         self._queue.fusion, self._queue.settings = FUSIONS[config.fusion], config
         self._trigger.config = config
 
-    # What comes in.
-
     def set_task(self, task: str, now_ns: int) -> None:
-        """Follow another instruction; what becomes of the last one's plan, `on_task_change` says. Empty: hold."""
+        """Set the task; `on_task_change` decides what happens to the old plan. Empty: hold."""
         if task == self._task:
             return
         self._task = task
@@ -84,14 +82,14 @@ class ChunkExecutor:
         self._trigger.change_task()
         self._admission.start_over()
         if self._held_since_ns is not None:
-            self._held_since_ns = now_ns  # from here on it is the new task that is waited for
+            self._held_since_ns = now_ns  # waiting for the new task starts now
 
     def update_joints(self, joints: Joints) -> None:
-        """Where the joints are now."""
+        """Set the newest joint states."""
         self._watchdog.joints = joints
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> None:
-        """Take a chunk into the plan, or refuse it whole: raises ChunkError, counted by its reason."""
+        """Add a chunk to the plan; raises ChunkError, counted by its reason, if it is rejected."""
         try:
             held_ns = self._queue.held_ns(chunk.observation_stamp_ns, now_ns)
             self._admission.check(chunk, now_ns, self._arming.state, self._task, self._config, held_ns)
@@ -105,69 +103,71 @@ class ChunkExecutor:
         self._trigger.accept(chunk, now_ns)
 
     def reject(self, reason: str, request_id: int, now_ns: int) -> None:
-        """Count a chunk refused here or when it was read; if its request is in flight, ask again."""
+        """Count a rejected chunk; if its request is pending, request again."""
         self._admission.reject(reason)
         self._trigger.reject(request_id, now_ns)
 
     def policy_changed(self) -> None:
-        """A policy has just begun to listen: what is in flight was asked of another one."""
+        """Another policy has subscribed: a pending request went to the one before."""
         self._trigger.policy_changed()
 
-    def refused(self, reason: str) -> None:
-        """The arm does not obey the commands: send none until a person has looked at it and armed again."""
+    def commands_refused(self, reason: str) -> None:
+        """The arm node rejects the commands: fault, until the user has reset and armed again."""
         if self._arming.state in (ArmingState.ARMED, ArmingState.HOLDING):
             self._apply(ArmingEvent.FAULT, f"the arm does not obey: {reason}; reset and arm again")
 
-    # What people ask for. Consent counts from then on: for nothing that was observed or asked for before.
+    # Requests of the user. Chunks that were observed or requested before are rejected.
 
     def arm(self, now_ns: int) -> Outcome:
-        """Move the arm from where it is now."""
+        """Start to move the arm, from its measured pose."""
         joints = self._watchdog.joints
-        doubt = self._watchdog.joints_problem(now_ns)
-        if joints is not None and not doubt:
-            doubt = self._follower.start_problem(joints.positions_rad)
-        if doubt and self._arming.state in (ArmingState.DISARMED, ArmingState.SHADOW):
-            return Outcome(False, f"cannot arm: {doubt}")
-        outcome = self._consent(ArmingEvent.ARM, now_ns)
+        problem = self._watchdog.joints_problem(now_ns)
+        if joints is not None and not problem:
+            problem = self._shaper.start_problem(joints.positions_rad)
+        if problem and self._arming.state in (ArmingState.DISARMED, ArmingState.SHADOW):
+            return Outcome(False, f"cannot arm: {problem}")
+        outcome = self._apply_user_event(ArmingEvent.ARM, now_ns)
         if joints is not None:
-            self._follower.start_at(joints.positions_rad)
+            self._shaper.start_at(joints.positions_rad)
         return outcome
 
     def disarm(self) -> Outcome:
-        """Send nothing any more and forget the plan."""
+        """Stop sending commands and drop the plan."""
         return self._apply(ArmingEvent.DISARM)
 
     def shadow(self, on: bool, now_ns: int) -> Outcome:
-        """Plan as if armed, from the measured pose, and send nothing."""
-        return self._consent(ArmingEvent.SHADOW_ON, now_ns) if on else self._apply(ArmingEvent.SHADOW_OFF)
+        """Compute commands as if armed, from the measured pose, without sending them."""
+        return (
+            self._apply_user_event(ArmingEvent.SHADOW_ON, now_ns)
+            if on
+            else self._apply(ArmingEvent.SHADOW_OFF)
+        )
 
     def stop(self, reason: str) -> Outcome:
         """Send nothing until `reset`, whatever the state."""
         return self._apply(ArmingEvent.STOP, reason)
 
     def reset(self) -> Outcome:
-        """From stopped or fault back to disarmed."""
+        """From stopped or fault to disarmed."""
         return self._apply(ArmingEvent.RESET)
 
-    # What goes out, once a control period.
-
     def step(self, now_ns: int) -> Command | None:
-        """The command for now: the plan's, or in any doubt the last one again; None when none may be sent."""
+        """The command for now: from the plan, or the last one on any problem; None if none may be sent."""
         if self._arm_when_possible:
             self._arm_at_start(now_ns)
         if not self._arming.state.accepts_chunks:
             return None
         unseen = self._watchdog.joints_problem(now_ns)
-        doubt = self._clock_problem(now_ns) or unseen
+        problem = self._clock_problem(now_ns) or unseen
         away = self._watchdog.displacement_problem(bool(unseen), self._sent_rad)
         if away := away or self._watchdog.following_problem(bool(unseen), self._sent_rad, now_ns):
             self._apply(ArmingEvent.FAULT, away)
             return None
-        if not doubt and not self._task:
-            doubt = "no task"
-        target = None if doubt else self._queue.take(now_ns)
+        if not problem and not self._task:
+            problem = "no task"
+        target = None if problem else self._queue.take(now_ns)
         if target is None:
-            self._hold(doubt or self._starve(), now_ns)
+            self._hold(problem or self._starvation_reason(), now_ns)
         else:
             self._follow(target, now_ns)
         if self._sent_rad is None:
@@ -176,7 +176,7 @@ class ChunkExecutor:
         return Command(now_ns, self._sent_rad)
 
     def request(self, now_ns: int) -> ChunkRequest | None:
-        """The chunk request that is due now, if any; it counts as sent."""
+        """The chunk request to send now, if any; it counts as sent."""
         joints = self._watchdog.joints
         if joints is None or self._watchdog.joints_problem(now_ns):
             return None
@@ -201,25 +201,25 @@ class ChunkExecutor:
 
     @property
     def state(self) -> ArmingState:
-        """What it does with the arm."""
+        """The state of the arming state machine."""
         return self._arming.state
 
     @property
     def reason(self) -> str:
-        """Why it is in this state, in words; may be empty."""
+        """The reason for the state; may be empty."""
         return self._arming.reason or self._waiting
 
     @property
     def planned(self) -> FloatArray | None:
-        """The newest command, sent or (in shadow) only thought: (joints,) rad; None before the first."""
-        return self._follower.last_rad
+        """The newest command, sent or (in shadow) only computed: (joints,) rad; None before the first."""
+        return self._shaper.last_rad
 
     def plan(self, now_ns: int) -> Trajectory | None:
-        """What is queued, as the policy and fusion want it: limits count only when it is followed."""
+        """The remaining plan, before limits are applied."""
         return self._queue.remaining(now_ns)
 
     def status(self, now_ns: int) -> ExecutorStatus:
-        """All of it, to be published."""
+        """The complete status, for publishing."""
         observed_ns = self._admission.observed_ns
         return ExecutorStatus(
             state=self._arming.state,
@@ -245,22 +245,20 @@ class ChunkExecutor:
             chunks_accepted=self._admission.accepted,
             rejected=dict(self._admission.rejected),
             starved_periods=self._starved_periods,
-            clamps=tuple(self._follower.clamps.tolist()),
+            clamps=tuple(self._shaper.clamps.tolist()),
         )
-
-    # How it moves.
 
     @property
     def _sent_rad(self) -> FloatArray | None:
-        """The last command that was, or is to be, sent; in shadow there is none."""
+        """The newest command that is sent; None in shadow."""
         moves = self._arming.state in (ArmingState.ARMED, ArmingState.HOLDING)
-        return self._follower.last_rad if moves else None
+        return self._shaper.last_rad if moves else None
 
     def _follow(self, target: FloatArray, now_ns: int) -> None:
-        assert self._watchdog.joints is not None  # else there was a doubt
-        self._follower.start_at(self._watchdog.joints.positions_rad)
+        assert self._watchdog.joints is not None  # else `step` holds
+        self._shaper.start_at(self._watchdog.joints.positions_rad)
         try:
-            self._follower.follow(target, now_ns)
+            self._shaper.move_towards(target, now_ns)
         except SafetyError as error:
             self._apply(ArmingEvent.FAULT, str(error))
             return
@@ -269,46 +267,44 @@ class ChunkExecutor:
         if self._arming.state is ArmingState.HOLDING:
             self._arming.apply(ArmingEvent.RESUME)
 
-    def _hold(self, doubt: str, now_ns: int) -> None:
+    def _hold(self, problem: str, now_ns: int) -> None:
         if self._held_since_ns is None:
             self._held_since_ns = now_ns
-        self._follower.rest()
+        self._shaper.brake()
         self._queue.hold(now_ns)
         held_s = max(now_ns - self._held_since_ns, 0) / NANOSECONDS
-        self._waiting = f"{doubt}; holding for {held_s:.1f} s"
+        self._waiting = f"{problem}; holding for {held_s:.1f} s"
         if self._arming.state is not ArmingState.SHADOW:
             self._arming.apply(ArmingEvent.HOLD, self._waiting)
 
-    def _starve(self) -> str:
+    def _starvation_reason(self) -> str:
         if self._trigger.waits_for_first_chunk:
             return f"no chunk yet for '{self._task}'"
         self._starved_periods += 1
         return "the last chunk is used up and no other has come"
 
     def _clock_problem(self, now_ns: int) -> str:
-        doubt, jumped = self._watchdog.clock_problem(now_ns)
+        problem, jumped = self._watchdog.clock_problem(now_ns)
         if jumped:
             self._forget_plan()
             self._admission.begin(now_ns, self._trigger.requests)
             self._held_since_ns = None
-        return doubt
-
-    # Changes of state.
+        return problem
 
     def _arm_at_start(self, now_ns: int) -> None:
-        """Start mode "armed": arm as soon as there are joint states, or not at all.
+        """Start mode "armed": try to arm once, as soon as there are joint states.
 
-        It does not wait for a better pose: whoever moves the arm there by hand does not expect it to go on.
+        It does not wait for another pose: who moves the arm by hand does not expect it to start.
         """
-        doubt = self._watchdog.joints_problem(now_ns)
-        self._waiting = f"will arm: {doubt}" if doubt else ""
-        if not doubt:
+        problem = self._watchdog.joints_problem(now_ns)
+        self._waiting = f"will arm: {problem}" if problem else ""
+        if not problem:
             self._arm_when_possible = False
             outcome = self.arm(now_ns)
             self._waiting = "" if outcome.ok else outcome.message
 
-    def _consent(self, event: ArmingEvent, now_ns: int) -> Outcome:
-        """Let a person's consent happen; what was observed or asked for before it is refused."""
+    def _apply_user_event(self, event: ArmingEvent, now_ns: int) -> Outcome:
+        """Apply an event; chunks that were observed or requested before are rejected."""
         before = self._arming.state
         outcome = self._apply(event)
         if self._arming.state is not before:
@@ -316,7 +312,7 @@ class ChunkExecutor:
         return outcome
 
     def _apply(self, event: ArmingEvent, reason: str = "") -> Outcome:
-        """Let an event happen; whatever the new state is, it starts without a plan."""
+        """Apply an event; a new state starts without a plan."""
         self._arm_when_possible = False
         before = self._arming.state
         outcome = self._arming.apply(event, reason)
@@ -327,7 +323,7 @@ class ChunkExecutor:
     def _start_over(self) -> None:
         self._forget_plan()
         self._watchdog.start_over()
-        self._follower.start_over()
+        self._shaper.start_over()
         self._held_since_ns = None
         self._waiting = ""
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the arm moves along the plan: softly away from a rest, within its limits, and to rest again."""
+"""Shapes the commands towards a target: soft start, limits, and braking to rest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOFT_START_SCALE = 0.1  # share of the step limit that the first command after a
 
 
 class MotionSettings(Protocol):
-    """How fast commands may change; the executor's settings have these, and teleoperation's."""
+    """How fast commands may change; part of the settings of executor and teleoperation."""
 
     @property
     def rate_hz(self) -> float: ...
@@ -30,7 +30,7 @@ class MotionSettings(Protocol):
 
 
 class CommandShaper:
-    """The last command and the next one. Each control period: `follow` or `rest`."""
+    """Computes each command from the last one. In each control period call `move_towards` or `brake`."""
 
     def __init__(self, config: MotionSettings, robot: RobotSpec) -> None:
         self._robot = robot
@@ -39,30 +39,30 @@ class CommandShaper:
         self.reconfigure(config)
 
     def reconfigure(self, config: MotionSettings) -> None:
-        """Go on with other limits."""
+        """Use other limits."""
         self._soft_start_ns = config.soft_start_s * NANOSECONDS
         self._limiter = SafetyLimiter(
             self._robot, config.max_step_rad, config.max_acceleration_rad_s2, 1.0 / config.rate_hz
         )
 
     def start_over(self) -> None:
-        """Forget the last command: the next one starts from a measured pose."""
-        self.last_rad: FloatArray | None = None  # the last command, in shadow the last that would have been
-        self._step_rad: FloatArray = np.zeros(len(self._robot.joints))  # what the last command changed
-        self._target_rad: FloatArray | None = None  # what it followed; None while at rest or braking
-        self._moving_since_ns: int | None = None  # set while it follows the plan
+        """Discard the last command: the next one starts from a measured pose."""
+        self.last_rad: FloatArray | None = None  # the last command, in shadow one that was not sent
+        self._step_rad: FloatArray = np.zeros(len(self._robot.joints))  # change by the last command
+        self._target_rad: FloatArray | None = None  # its target; None while at rest or braking
+        self._moving_since_ns: int | None = None  # set while it moves towards targets
 
     def start_problem(self, positions_rad: FloatArray) -> str:
-        """Why no motion may begin at this pose, in words; empty when one may."""
+        """Why no motion may start at this pose; empty if it may."""
         return self._limiter.start_problem(positions_rad)
 
     def start_at(self, positions_rad: FloatArray) -> None:
-        """Begin at this pose unless there is a last command already."""
+        """Start at this pose unless there is a last command."""
         if self.last_rad is None:
             self.last_rad = positions_rad.copy()
 
-    def follow(self, target_rad: FloatArray, now_ns: int) -> None:
-        """Go towards the plan as far as one period allows; raises SafetyError."""
+    def move_towards(self, target_rad: FloatArray, now_ns: int) -> None:
+        """Move towards a target (joints,) rad as far as one period allows; raises SafetyError."""
         assert self.last_rad is not None  # see start_at
         if self._moving_since_ns is None:
             self._moving_since_ns = now_ns
@@ -73,17 +73,17 @@ class CommandShaper:
             self._target_rad,
             self._softness(now_ns - self._moving_since_ns),
         )
-        self._go(limited.positions_rad)
+        self._set_command(limited.positions_rad)
         self._target_rad = target_rad
         self.clamps += limited.clamped
 
-    def rest(self) -> None:
-        """There is nothing to follow: brake, then stay."""
+    def brake(self) -> None:
+        """Without a target: brake, then stay."""
         self._moving_since_ns = self._target_rad = None
         if self.last_rad is not None and self._step_rad.any():
-            self._go(self._limiter.brake(self.last_rad, self._step_rad))
+            self._set_command(self._limiter.brake(self.last_rad, self._step_rad))
 
-    def _go(self, positions_rad: FloatArray) -> None:
+    def _set_command(self, positions_rad: FloatArray) -> None:
         assert self.last_rad is not None
         self._step_rad = positions_rad - self.last_rad
         self.last_rad = positions_rad

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the executor behaves: its settings, with their bounds and what they mean."""
+"""Settings of the executor."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from smolvla_ros.settings import SettingError, check_settings, setting
 
 
 class ExecutorConfigError(ValueError):
-    """A setting of the executor outside its range or choices."""
+    """A setting is outside its range or choices."""
 
 
 @dataclass(frozen=True)
 class ExecutorConfig(FusionSettings):
-    """How the executor behaves; field names are those of its ROS parameters."""
+    """Settings of the executor; field names are those of its ROS parameters."""
 
     mode: str = setting("disarmed", "what the executor starts as", choices=("disarmed", "shadow", "armed"))
     rate_hz: float = setting(30.0, "joint commands per second", minimum=1.0, maximum=200.0)

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What leaves the executor: a command a control period, and an account of what it does and why."""
+"""Outputs of the executor: a command per control period, and its status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smolvla_ros.execution.trajectory import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Command:
-    """Where every joint shall go now: (joints,) rad in the robot's order."""
+    """Goals of all joints: (joints,) rad in the robot's order."""
 
     stamp_ns: int
     positions_rad: FloatArray
@@ -21,7 +21,7 @@ class Command:
 
 @dataclass(frozen=True)
 class ExecutorStatus:
-    """What the executor does and why, as ExecutorState.msg. Ages and latencies: NaN while there is none."""
+    """The fields of ExecutorState.msg. Ages and latencies: NaN while there is none."""
 
     state: ArmingState
     reason: str

@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the present plan and a new chunk become one plan: pure functions, interchangeable while the arm moves.
+"""Fuses the present plan and a new chunk into one plan: pure functions, interchangeable while the arm moves.
 
-Each is given a inputs: the plan, the chunks, and the first moment that may still be changed. Grids of different
-chunks differ in phase and may differ in step, so the plan and older chunks are read at the new one's times.
-Nothing before that moment is ever returned. Limits are no concern here; `safety.py` has the last word.
+Their input is the plan, the chunks, and the first moment that may still be changed, at which the result starts. Times
+of different chunks differ in phase and possibly in step, so the plan and older chunks are sampled at the new chunk's
+times. Limits are applied later, in `safety.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from smolvla_ros.settings import setting
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """What some of the fusions can be told."""
+    """Settings of some of the fusions."""
 
     fade_s: float = setting(
         0.6,
@@ -42,10 +42,10 @@ class FusionSettings:
 
 @dataclass(frozen=True, eq=False)
 class FusionInput:
-    """Where a new chunk meets the plan.
+    """Input of a fusion.
 
-    old: the plan that is executed. chunks: those that are not over, oldest first; the last one is new. now_ns: the
-    first moment that is not executed yet; the new chunk ends no earlier.
+    old: the present plan. chunks: those that have not ended, oldest first; the last one is new. now_ns: the first
+    moment that is not executed yet; the new chunk ends no earlier.
     """
 
     old: Trajectory
@@ -59,12 +59,12 @@ class FusionInput:
 
     @property
     def in_motion(self) -> bool:
-        """Whether there is an old plan now; without one there is nothing to be continuous with."""
+        """Whether the old plan covers now; otherwise there is nothing to continue."""
         return self.old.start_ns <= self.now_ns <= self.old.end_ns
 
     @property
     def fade_end_ns(self) -> int:
-        """When the new chunk is alone at last."""
+        """From when on the result is the new chunk alone."""
         return min(self.now_ns + round(self.settings.fade_s * NANOSECONDS), self.new.end_ns)
 
     def times_ns(self, *more_ns: int) -> IntArray:
@@ -78,17 +78,17 @@ Fusion = Callable[[FusionInput], Trajectory]
 
 
 def replace(inputs: FusionInput) -> Trajectory:
-    """The new chunk alone, wherever the plan was. Steps at the seam by whatever the two disagree."""
+    """The new chunk alone. Steps now by the whole difference between chunk and plan."""
     return inputs.new.since(inputs.now_ns)
 
 
 def weighted_average(inputs: FusionInput) -> Trajectory:
-    """LeRobot's default, 0.3 of the old plan and 0.7 of the new chunk: steps by 0.7 of the disagreement."""
+    """LeRobot's default, 0.3 of the old plan and 0.7 of the new chunk: steps by 0.7 of the difference."""
     return _average(inputs, 0.3)
 
 
 def average(inputs: FusionInput) -> Trajectory:
-    """Half of each, as LeRobot's function of this name: steps at the seam by 0.5 of the disagreement."""
+    """Half of each, as LeRobot's function of this name: steps now by 0.5 of the difference."""
     return _average(inputs, 0.5)
 
 
@@ -111,10 +111,10 @@ def linear_blend(inputs: FusionInput) -> Trajectory:
 
 
 def temporal_ensemble(inputs: FusionInput) -> Trajectory:
-    """All chunks that have something to say about a moment, averaged with weights exp(-m i), i = 0 for the oldest.
+    """All chunks that cover a moment, averaged with weights exp(-m i), i = 0 for the oldest.
 
-    ACT, arXiv 2304.13705, algorithm 2. Made for a chunk every control period; with fewer it steps at every seam by
-    the new chunk's share of the disagreement.
+    ACT, arXiv 2304.13705, algorithm 2. Made for a chunk every control period; with fewer it steps at every new
+    chunk by its share of the difference.
     """
     times_ns = inputs.new.since(inputs.now_ns).times_ns
     total = np.zeros((3, len(times_ns), inputs.new.positions.shape[1]))
@@ -130,9 +130,9 @@ def temporal_ensemble(inputs: FusionInput) -> Trajectory:
 
 
 def offset_fade(inputs: FusionInput) -> Trajectory:
-    """The new chunk, moved to where the plan is now; the move fades to nothing within `fade_s`.
+    """The new chunk plus the offset to the plan now, which fades to zero within `fade_s`.
 
-    Continuous in position; velocities step by what the two disagree. Never further from the new chunk than now.
+    Continuous in position; velocities step by their difference. Never further from the new chunk than now.
     """
     end_ns = inputs.fade_end_ns
     if not inputs.in_motion or end_ns <= inputs.now_ns:
@@ -149,9 +149,9 @@ def offset_fade(inputs: FusionInput) -> Trajectory:
 def smooth(inputs: FusionInput) -> Trajectory:
     """From the old plan now to the new one within `fade_s`, continuous in position, velocity and acceleration.
 
-    While both last it is a mean of the two, the weight a quintic whose first two derivatives vanish at its ends. Where
-    the old plan ends sooner, a quintic takes over that leads what they then disagree by, p rad, v rad/s and a rad/s^2,
-    to zero: it takes the arm at most p + 0.2 v fade_s + 0.018 a fade_s^2 from the new chunk.
+    A weighted mean; the weight is a quintic whose first two derivatives are zero at its ends. If the old plan ends
+    earlier, another quintic brings the difference at its end, p rad, v rad/s and a rad/s^2, to zero: it is at most
+    p + 0.2 v fade_s + 0.018 a fade_s^2 from the new chunk.
     """
     end_ns = inputs.fade_end_ns
     if not inputs.in_motion or end_ns <= inputs.now_ns:
@@ -170,9 +170,9 @@ def smooth(inputs: FusionInput) -> Trajectory:
 
 
 def _average(inputs: FusionInput, old_weight: float) -> Trajectory:
-    """Constant weights where both have something to say, the new chunk alone elsewhere.
+    """Constant weights where both overlap, the new chunk alone elsewhere.
 
-    What the old plan had before and behind the new chunk is lost, as in LeRobot.
+    The old plan before and after the new chunk is dropped, as in LeRobot.
     """
     rest, old = inputs.new.since(inputs.now_ns), inputs.old
     overlap = (rest.times_ns >= old.start_ns) & (rest.times_ns <= old.end_ns)
@@ -181,7 +181,7 @@ def _average(inputs: FusionInput, old_weight: float) -> Trajectory:
 
 
 def _to_zero(state: FloatArray, start_ns: int, end_ns: int) -> Trajectory:
-    """The quintic that leads a state (3, 1, joints) to rest at zero; from (1, 0, 0) it never turns back."""
+    """The quintic from a state (3, 1, joints) to rest at zero; monotonic from (1, 0, 0)."""
     return Trajectory(np.array([start_ns, end_ns]), np.concatenate([state, np.zeros_like(state)], axis=1))
 
 
@@ -202,9 +202,9 @@ FUSIONS: Mapping[str, Fusion] = MappingProxyType(
         "temporal_ensemble": temporal_ensemble,
         "offset_fade": offset_fade,
         "smooth": smooth,
-        "rtc": replace,  # the policy has continued the plan already (its parameter `rtc`)
+        "rtc": replace,  # the chunk continues the plan already (parameter `rtc` of the policy node)
     }
 )
 
-# What joins the first chunk of a new task to the old task's plan, by `on_task_change`.
+# Fusion of the first chunk of a new task with the old task's plan, by `on_task_change`.
 TASK_CHANGE_FUSIONS: Mapping[str, Fusion] = MappingProxyType({"finish": replace, "blend": smooth})

@@ -57,7 +57,7 @@ class Jog:
         if self._target_rad is None or self.joints is None:
             return None, "no step yet"
         self._shaper.start_at(self.joints.positions_rad)
-        self._shaper.follow(self._target_rad, now_ns)
+        self._shaper.move_towards(self._target_rad, now_ns)
         command = self._shaper.last_rad
         is_there = command is not None and np.allclose(command, self._target_rad)
         return command, "at the target" if is_there else "moving"

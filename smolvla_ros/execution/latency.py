@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long answers took lately, and how long the next one may take."""
+"""Statistics of recent latencies, and a bound for the next one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from bisect import insort
 from collections import deque
 
-WINDOW = 100  # latencies remembered; at one chunk in half a second, those of the last minute
+WINDOW = 100  # at one chunk in half a second, those of the last minute
 
 
 class LatencyWindow:
@@ -29,17 +29,17 @@ class LatencyWindow:
         insort(self._ordered, latency_s)
 
     def percentile(self, percent: float) -> float:
-        """The smallest latency that at least `percent` of them do not exceed; NaN while there is none."""
+        """The `percent` percentile (nearest rank) in s; NaN without latencies."""
         if not self._ordered:
             return math.nan
         return self._ordered[max(math.ceil(len(self._ordered) * percent / 100.0) - 1, 0)]
 
     def upper_bound_s(self, probability: float) -> float:
-        """What the next latency exceeds with at most this probability, NaN while there is none; s.
+        """A bound in s that the next latency exceeds with at most this probability; NaN without latencies.
 
         The next of n + 1 interchangeable latencies exceeds the k-th smallest of the other n with probability
-        (n + 1 - k) / (n + 1), whatever their distribution. A probability too small for n is read off an
-        exponential tail through the median and the largest.
+        (n + 1 - k) / (n + 1), for any distribution. For a probability too small for n, an exponential tail through
+        the median and the largest is assumed.
         """
         count = len(self._ordered)
         rank = math.ceil((count + 1) * (1.0 - probability))

@@ -1,11 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The last word on every command: finite, inside the URDF's limits, no faster and no more sudden than allowed.
+"""Limits of every command: finite, inside the URDF's position limits, limited speed and acceleration.
 
-It knows where the arm was told to go and nothing of why. Speed and acceleration are counted in control periods: a
-step is what a command changes from one period to the next, and the step itself changes by at most
-`acceleration_step_rad`. Whatever is asked for, the step stays one from which the arm can still come to rest before a
-position limit.
+Speed and acceleration are per control period: a step is the change of a command from one period to the next, and the
+step changes by at most `acceleration_step_rad`. The arm can always come to rest before a position limit.
 """
 
 from __future__ import annotations
@@ -20,16 +18,16 @@ from smolvla_ros.robot import RobotSpec
 
 BoolArray = npt.NDArray[np.bool_]
 
-MAX_OUTSIDE_RAD = 0.2  # a pose further outside its limits than backlash and calibration explain is a mistake
+MAX_OUTSIDE_RAD = 0.2  # backlash and calibration explain no more
 
 
 class SafetyError(ValueError):
-    """A position that is no number; there is no safe command near it."""
+    """A position is not finite."""
 
 
 @dataclass(frozen=True, eq=False)
 class LimitedCommand:
-    """Positions (joints,) rad that may be sent, and which joints were held back by what, (joints,) each."""
+    """Positions (joints,) rad that may be sent, and which joints were limited by what, (joints,) each."""
 
     positions_rad: FloatArray
     by_position: BoolArray
@@ -38,12 +36,12 @@ class LimitedCommand:
 
     @property
     def clamped(self) -> BoolArray:
-        """Joints that were held back by anything, shape (joints,)."""
+        """Joints that were limited by anything, shape (joints,)."""
         return self.by_position | self.by_step | self.by_acceleration
 
 
 class SafetyLimiter:
-    """Limits of one robot at one control period. `max_acceleration_rad_s2` is on top of the robot file's."""
+    """Limits of one robot at one control period; the robot file's acceleration limits apply too."""
 
     def __init__(
         self, robot: RobotSpec, max_step_rad: float, max_acceleration_rad_s2: float, period_s: float
@@ -65,10 +63,10 @@ class SafetyLimiter:
     ) -> LimitedCommand:
         """The command towards `target_rad` that may follow `last_rad`; all arrays (joints,), rad.
 
-        last_step_rad: what the last command changed. last_target_rad: what it was to reach, None for nothing. A
-        target that moves is followed at its pace, one that stands is approached so as to stop there. scale
-        (0 .. 1) shrinks the step limit. A last command outside the limits (the arm was pushed there) is followed
-        by moves inward only. Raises SafetyError on a position that is not finite.
+        last_step_rad: change by the last command. last_target_rad: its target, or None. A moving target is followed
+        at its speed, a fixed one approached so that the arm stops there. scale (0 .. 1) reduces the step limit. If the
+        last command is outside the limits (the arm was pushed), only moves inward are allowed. Raises SafetyError for a
+        position that is not finite.
         """
         self._check_finite("target", target_rad)
         self._check_finite("last command", last_rad)
@@ -82,7 +80,7 @@ class SafetyLimiter:
         behind = distance - target_step
         near = np.abs(behind) <= self.acceleration_step_rad
         wanted = np.where(near, distance, target_step + self._longest_stoppable_step(behind))
-        # a limit that has just shrunk is met by braking, not by a jerk
+        # after a reduction of the limit the speed falls with limited acceleration
         most = np.maximum(scale * self.step_rad, np.abs(last_step_rad) - self.acceleration_step_rad)
         step = self._inside(
             np.clip(
@@ -102,12 +100,12 @@ class SafetyLimiter:
         )
 
     def brake(self, last_rad: FloatArray, last_step_rad: FloatArray) -> FloatArray:
-        """The command (joints,) rad that follows `last_rad` when there is no target: on to rest, no further."""
+        """The command (joints,) rad after `last_rad` without a target: brakes to rest."""
         step = np.sign(last_step_rad) * np.maximum(np.abs(last_step_rad) - self.acceleration_step_rad, 0.0)
         return self._not_outward(last_rad + self._inside(step, last_rad), last_rad)
 
     def start_problem(self, positions_rad: FloatArray) -> str:
-        """Why no motion may begin at this pose, in words; empty when one may."""
+        """Why no motion may start at this pose; empty if it may."""
         for joint, position in zip(self._joints, positions_rad, strict=True):
             if not joint.lower_rad - MAX_OUTSIDE_RAD <= position <= joint.upper_rad + MAX_OUTSIDE_RAD:
                 return (
@@ -117,14 +115,14 @@ class SafetyLimiter:
         return ""
 
     def _inside(self, step_rad: FloatArray, last_rad: FloatArray) -> FloatArray:
-        """The step, cut to one after which the arm can still stop before its position limits."""
+        """The step, reduced so that the arm can still stop before its position limits."""
         up = self._longest_stoppable_step(np.maximum(self._upper_rad - last_rad, 0.0))
         down = self._longest_stoppable_step(np.maximum(last_rad - self._lower_rad, 0.0))
         cut: FloatArray = np.clip(step_rad, -down, up)
         return cut
 
     def _longest_stoppable_step(self, distance_rad: FloatArray) -> FloatArray:
-        """The longest step towards `distance_rad` (signed) from which the steps can shrink to nothing in time.
+        """The longest step towards `distance_rad` (signed) after which the arm can stop within that distance.
 
         Steps s, s - a, s - 2a ... over n + 1 periods cover (n + 1) s - a n (n + 1) / 2; solved for s, with the n
         for which s lies between n a and (n + 1) a.
@@ -135,7 +133,7 @@ class SafetyLimiter:
         return longest
 
     def _not_outward(self, positions_rad: FloatArray, last_rad: FloatArray) -> FloatArray:
-        """Rounding leads no hair outside, and what is outside already comes in."""
+        """Inside the limits despite rounding; from outside only inward."""
         lower, upper = np.minimum(self._lower_rad, last_rad), np.maximum(self._upper_rad, last_rad)
         inside: FloatArray = np.clip(positions_rad, lower, upper)
         return inside

@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A leader arm moved by hand leads a follower: the same pose by both calibrations, softly and within the limits.
+"""Teleoperation: the follower arm follows a leader arm that is moved by hand, with soft start and limits.
 
-A leader's joint becomes what LeRobot would send: its value in LeRobot's unit by the leader's calibration, read back by
-the follower's. In degrees that leaves the angle as it is; a gripper goes by its share of the range, because the
-leader has a handle where the follower has a jaw.
+As in LeRobot, a leader's joint is converted to LeRobot's unit with the leader's calibration, and back with the
+follower's. In degrees the angle stays the same; a gripper is converted by its share of the range, because the leader
+has a handle in place of the jaw.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from smolvla_ros.units import JointUnits
 
 @dataclass(frozen=True)
 class TeleoperationConfig:
-    """How the follower follows; field names are those of the teleop node's ROS parameters."""
+    """Settings of teleoperation; field names are those of the teleop node's ROS parameters."""
 
     rate_hz: float = setting(50.0, "joint commands per second", minimum=10.0, maximum=100.0)
     max_step_rad: float = setting(
@@ -45,7 +45,7 @@ class TeleoperationConfig:
 
 
 class Teleoperation:
-    """What to command, from the newest joints of both arms. Time is an argument."""
+    """Computes commands from the newest joint states of both arms. Time is an argument."""
 
     def __init__(
         self,
@@ -56,42 +56,42 @@ class Teleoperation:
     ) -> None:
         self._stale_ns = config.stale_after_s * NANOSECONDS
         self._units = tuple(zip(leader_units, follower_units, strict=True))
-        self._follower = CommandShaper(config, robot)
+        self._shaper = CommandShaper(config, robot)
         self.leader: Joints | None = None
         self.follower: Joints | None = None
-        self.pause = ""  # why the follower does not follow; empty while it does
+        self.pause = ""  # why the follower is held; empty while it follows
 
     def target(self, leader_rad: FloatArray) -> FloatArray:
-        """The follower's pose (joints,) rad that is this one of the leader's; raises CalibrationError."""
+        """The follower's pose (joints,) rad for a pose of the leader; raises CalibrationError."""
         pairs = zip(self._units, leader_rad, strict=True)
         return np.array(
             [follower.lerobot_to_rad(leader.rad_to_lerobot(float(rad))) for (leader, follower), rad in pairs]
         )
 
-    def step(self, now_ns: int, doubt: str = "") -> FloatArray | None:
+    def step(self, now_ns: int, reason_to_hold: str = "") -> FloatArray | None:
         """The command (joints,) rad of this control period; None before there is a pose to start from.
 
-        Without news of the leader the follower brakes and stays. After a gap in its own joint states, or a `doubt` from
-        outside, it may be elsewhere: nothing is commanded, and it starts anew from where it then is.
+        Without joint states of the leader the follower brakes and stays. After a gap in its own joint states, or a
+        `reason_to_hold`, it may have moved: nothing is commanded, and it then starts from its measured pose.
         """
-        self.pause = doubt or self._doubt(now_ns)
-        if doubt or self._is_stale(self.follower, now_ns):
-            self._follower.start_over()
+        self.pause = reason_to_hold or self._reason_to_hold(now_ns)
+        if reason_to_hold or self._is_stale(self.follower, now_ns):
+            self._shaper.start_over()
         elif self.pause:
-            self._follower.rest()
+            self._shaper.brake()
         else:
-            assert self.leader is not None and self.follower is not None  # else stale
-            self._follower.start_at(self.follower.positions_rad)
-            self._follower.follow(self.target(self.leader.positions_rad), now_ns)
-        return self._follower.last_rad
+            assert self.leader is not None and self.follower is not None  # else _reason_to_hold
+            self._shaper.start_at(self.follower.positions_rad)
+            self._shaper.move_towards(self.target(self.leader.positions_rad), now_ns)
+        return self._shaper.last_rad
 
-    def _doubt(self, now_ns: int) -> str:
+    def _reason_to_hold(self, now_ns: int) -> str:
         for name, joints in (("follower", self.follower), ("leader", self.leader)):
             if self._is_stale(joints, now_ns):
                 return f"no joint states of the {name} within {self._stale_ns / NANOSECONDS} s"
         assert self.follower is not None
-        if self._follower.last_rad is None:
-            return self._follower.start_problem(self.follower.positions_rad)
+        if self._shaper.last_rad is None:
+            return self._shaper.start_problem(self.follower.positions_rad)
         return ""
 
     def _is_stale(self, joints: Joints | None, now_ns: int) -> bool:

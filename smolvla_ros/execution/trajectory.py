@@ -1,9 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Joint positions over time, read between their knots with continuous position, velocity and acceleration.
+"""Joint positions over time, interpolated with continuous position, velocity and acceleration.
 
-Separate from ActionChunk because a fused plan is no chunk any more: its knots need not be evenly spaced and
-come from several observations. It knows nothing of now, of what was executed, or of limits.
+Unlike an ActionChunk, a trajectory may have unevenly spaced knots from several observations.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ _POWERS = np.arange(6)
 _FACTORS = np.array([np.ones(6), _POWERS, _POWERS * (_POWERS - 1)])
 _EXPONENTS = np.maximum(_POWERS - np.arange(3)[:, None], 0)
 
-# Between knots closer than this derivatives are read straight: from so small differences they would be all rounding.
+# Between knots closer than this, derivatives are interpolated linearly: the quintic would amplify rounding errors.
 SHORT_NS = 100_000
 
 
 class TrajectoryError(ValueError):
-    """Knots that make no trajectory, or a part that a trajectory does not have."""
+    """Invalid knots, or a part outside of the trajectory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +47,7 @@ class Trajectory:
     """Knots of a motion: `times_ns` (knots,) strictly increasing, `states` (3, knots, joints).
 
     A state is position (rad), velocity (rad/s) and acceleration (rad/s^2). Between two knots the motion is the
-    quintic polynomial that has both their states, so a knot put in at any moment changes nothing.
+    quintic polynomial that has both their states, so inserting a knot does not change it.
     """
 
     times_ns: IntArray
@@ -71,10 +70,10 @@ class Trajectory:
 
     @classmethod
     def through(cls, times_ns: IntArray, positions: FloatArray) -> Trajectory:
-        """Through `positions` (knots, joints) rad, its velocities and accelerations being their differences.
+        """Through `positions` (knots, joints) rad, with velocities and accelerations from differences.
 
-        The parabola through a knot and its two neighbours has them; at the ends the acceleration is zero. Between
-        knots it may leave the range of its positions by at most an eighth of that range, if the steps are even.
+        They are those of the parabola through a knot and its two neighbours; at the ends the acceleration is zero. With
+        even steps the motion leaves the range of the positions by at most an eighth of that range.
         """
         if positions.ndim != 2 or positions.shape[:1] != times_ns.shape:
             raise TrajectoryError(
@@ -85,7 +84,7 @@ class Trajectory:
         states[0] = positions
         if len(positions) > 1:
             steps_s = np.diff(times_ns)[:, None] / NANOSECONDS
-            with np.errstate(divide="ignore", invalid="ignore"):  # times that stand still are refused below
+            with np.errstate(divide="ignore", invalid="ignore"):  # equal times are rejected below
                 slopes = np.diff(positions, axis=0) / steps_s
                 both_s = steps_s[:-1] + steps_s[1:]
                 states[1, [0, -1]] = slopes[[0, -1]]
@@ -95,7 +94,7 @@ class Trajectory:
 
     @classmethod
     def from_chunk(cls, chunk: ActionChunk, delay_ns: int = 0) -> Trajectory:
-        """One knot an action, each `delay_ns` after it is due, without those after the chunk expires."""
+        """One knot for each action, `delay_ns` after it is due; ends when the chunk expires."""
         whole = cls.through(chunk.times_ns + delay_ns, chunk.positions)
         return whole.until(chunk.expires_ns) if chunk.expires_ns else whole
 
@@ -109,7 +108,7 @@ class Trajectory:
 
     @property
     def positions(self) -> FloatArray:
-        """Of the knots: (knots, joints) rad."""
+        """Positions of the knots, (knots, joints) rad."""
         positions: FloatArray = self.states[0]
         return positions
 
@@ -129,7 +128,7 @@ class Trajectory:
         span_ns = np.maximum(self.times_ns[after] - start_ns, 1)
         units = (span_ns / NANOSECONDS) ** np.arange(3)[
             :, None
-        ]  # what turns derivatives by s into those by span
+        ]  # converts derivatives by s to derivatives by span
         ends = np.concatenate(
             [self.states[:, before] * units[..., None], self.states[:, after] * units[..., None]]
         )

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What may be wrong with the clock and the joints: a doubt in words, empty when there is none.
+"""Checks of clock and joint states; each returns a message, empty if there is no problem.
 
-A gripper that holds something stays behind its command, and has nothing to do with where the arm is: it is left out
-where commands are compared with what is measured.
+Grippers are left out of the comparison of commands with measured positions: one that holds an object stays behind its
+command.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 
-MAX_MOVED_RAD = 0.2  # further from its last command, the arm was moved or has sunk while nobody saw it
+MAX_MOVED_RAD = 0.2  # from its last command; further, it was moved or fell while joint states were missing
 
 
 class Watchdog:
@@ -31,13 +31,13 @@ class Watchdog:
         self.start_over()
 
     def start_over(self) -> None:
-        """Forget the time of the last step; the joints are where they are."""
+        """Discard the time of the last step; joint states are kept."""
         self._stepped_ns: int | None = None
-        self._unseen = False  # joint states were missing at the last step
+        self._unseen = False  # no joint states at the last step
         self._behind_since_ns: int | None = None  # set while a joint is too far behind its command
 
     def clock_problem(self, now_ns: int) -> tuple[str, bool]:
-        """Why the clock is not to be trusted at this step, and whether it jumped: all stamps are of another time."""
+        """The problem with the clock at this step, and whether it jumped back, which invalidates all earlier stamps."""
         before_ns = self._stepped_ns
         if before_ns is None or now_ns > before_ns:
             self._stepped_ns = now_ns
@@ -49,7 +49,7 @@ class Watchdog:
         return (f"the clock went back by {back_s:.3f} s" if back_s else "the clock stands still"), jumped
 
     def joints_problem(self, now_ns: int) -> str:
-        """Why it is not known where the joints are."""
+        """Why the measured pose is not usable."""
         if self.joints is None:
             return "no joint states yet; is the arm node running?"
         age_s = self.joints_age_s(now_ns)
@@ -60,11 +60,11 @@ class Watchdog:
         return ""
 
     def joints_age_s(self, now_ns: int) -> float:
-        """Since the newest joint states; NaN while there are none."""
+        """Age of the newest joint states; NaN without any."""
         return math.nan if self.joints is None else (now_ns - self.joints.stamp_ns) / NANOSECONDS
 
     def displacement_problem(self, unseen: bool, last_rad: FloatArray | None) -> str:
-        """Whether the arm left its last command while joint states were missing: asked once a step, told once."""
+        """A message, once, if the arm left its last command while joint states were missing; call once per step."""
         back, self._unseen = self._unseen and not unseen, unseen
         if not back or last_rad is None:
             return ""
@@ -77,11 +77,11 @@ class Watchdog:
         )
 
     def following_error_rad(self, last_rad: FloatArray | None) -> float:
-        """How far the joint that is furthest from its last command is from it; NaN while there is none."""
+        """The largest distance of a joint from its last command; NaN without one."""
         return math.nan if last_rad is None or self.joints is None else self._worst(last_rad)[1]
 
     def following_problem(self, unseen: bool, last_rad: FloatArray | None, now_ns: int) -> str:
-        """Whether a joint has not come along for too long: it is blocked, off its power or too weak."""
+        """A message if a joint stays behind its command for too long: blocked, without power, or too weak."""
         limit_rad = self.config.max_following_error_rad
         joint, error_rad = ("", 0.0) if unseen or last_rad is None else self._worst(last_rad)
         if not limit_rad or error_rad <= limit_rad:

@@ -250,7 +250,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     def _on_refused_commander(self, message: KeyValue) -> None:
         if message.key == self.get_fully_qualified_name():
-            self.chunk_executor.refused(message.value)
+            self.chunk_executor.commands_refused(message.value)
 
     def _on_task(self, message: String) -> None:
         self._set_task(message.data)

@@ -47,13 +47,13 @@ def test_it_sends_nothing_more_to_an_arm_that_does_not_obey(make_bench: Any, mov
         bench.run(0.1)
         bench.accept()
     bench.run(0.5)
-    bench.executor.refused("torque is off")
+    bench.executor.commands_refused("torque is off")
     sent = len(bench.commands)
     bench.run(0.5)
     assert bench.state is ArmingState.FAULT and len(bench.commands) == sent
     assert bench.reason == "the arm does not obey: torque is off; reset and arm again"
     assert bench.executor.reset().ok
-    bench.executor.refused("torque is off")  # said to nobody who commands
+    bench.executor.commands_refused("torque is off")  # said to nobody who commands
     assert bench.state is ArmingState.DISARMED
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The recorder, beside a robot that runs: one rosbag an episode. Drive it by keys or by its services.
+"""The recorder, for a robot that is already running: one rosbag per episode. Use its keys or its services.
 
 Usage:
     ros2 launch smolvla_ros record.launch.py output:=~/episodes task:="pick up the red cube"

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The robot alone: arm, cameras and its description (/tf). With sim:=true an emulated one.
+"""The robot without a policy: arm, cameras and robot_state_publisher (/tf). With sim:=true it is emulated.
 
 Usage:
     ros2 launch smolvla_ros robot.launch.py sim:=true

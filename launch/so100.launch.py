@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything: the robot and what moves it. On hardware it starts disarmed; executor/arm arms it.
+"""The whole suite: robot, policy and executor. On hardware it starts disarmed; executor/arm arms it.
 
 Usage:
     ros2 launch smolvla_ros so100.launch.py sim:=true checkpoint:=<folder or hub id>

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The robot, and a leader arm that it follows; with sim:=true two emulated arms.
+"""The robot and a leader arm that it follows; with sim:=true both are emulated.
 
 Usage:
     ros2 launch smolvla_ros teleop.launch.py port:=/dev/... calibration:=my_arm.json \\

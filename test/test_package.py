@@ -50,7 +50,7 @@ def test_every_program_is_installed_and_has_its_main(program):
 
 
 @pytest.mark.parametrize("folder", ["config", "launch", "urdf"])
-def test_what_the_nodes_read_is_installed(folder):
+def test_the_files_that_nodes_read_are_installed(folder):
     installed = Path(get_package_share_directory("smolvla_ros"), folder)
     assert (
         {p.name for p in installed.iterdir()}

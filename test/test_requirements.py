@@ -47,7 +47,7 @@ def imported() -> set[str]:
     return found - set(sys.stdlib_module_names) - {"smolvla_ros"}
 
 
-def test_all_that_the_package_imports_is_listed_or_comes_with_ros() -> None:
+def test_all_imported_packages_are_listed_or_part_of_ros() -> None:
     package = ElementTree.parse(ROOT / "package.xml").getroot()
     of_ros = {entry.text for kind in ("depend", "exec_depend") for entry in package.iter(kind)}
     known = set(listed("wheels/python.txt")) | APART | FROM_ROS

@@ -25,7 +25,7 @@ def test_bounds_are_inclusive(rate_hz: float) -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [0.999, 200.1, math.nan, math.inf])
-def test_a_value_outside_its_bounds_is_named(rate_hz: float) -> None:
+def test_an_error_names_a_value_outside_its_bounds(rate_hz: float) -> None:
     with pytest.raises(SettingError, match=r"rate_hz: .* is outside 1.0 .. 200.0"):
         check_settings(Config(rate_hz=rate_hz))
 

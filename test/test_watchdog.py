@@ -69,7 +69,7 @@ def is_ended(output: str) -> bool:
 
 
 @pytest.mark.slow
-def test_a_test_that_hangs_in_compiled_code_is_ended_with_its_processes(project: Path) -> None:
+def test_a_test_that_hangs_in_compiled_code_is_killed_with_its_processes(project: Path) -> None:
     result = run_pytest(project)
     output = result.stdout + result.stderr
     assert result.returncode != 0
@@ -79,7 +79,7 @@ def test_a_test_that_hangs_in_compiled_code_is_ended_with_its_processes(project:
 
 
 @pytest.mark.slow
-def test_the_other_tests_go_on_where_pytest_has_workers(project: Path) -> None:
+def test_with_workers_pytest_runs_the_other_tests(project: Path) -> None:
     result = run_pytest(project, "-n", "1")
     assert result.returncode == 1
     assert "1 failed, 2 passed" in result.stdout
@@ -87,7 +87,7 @@ def test_the_other_tests_go_on_where_pytest_has_workers(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_command_past_its_limit_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+def test_a_command_past_its_limit_is_killed_with_all_its_processes(tmp_path: Path) -> None:
     script = tmp_path / "command.py"
     script.write_text(
         f"{HANGING}\n"

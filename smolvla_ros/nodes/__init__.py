@@ -1,3 +1,3 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The ROS shell: the only place that knows rclpy and message classes. Each node moves messages around a tested core."""
+"""The ROS nodes. Only they and the demo's observer import rclpy and message classes; the core decides."""

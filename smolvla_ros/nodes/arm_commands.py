@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`joint_commands` as the arm node takes them: each with its commander's name, admitted or refused with a reason.
+"""Subscribes to `joint_commands` for the arm node: each is attributed to a commander, and admitted or refused.
 
-rclpy does not hand a subscriber the publisher's identity, so a commander writes the full name of its node into
-header.frame_id. A message without a name counts as the only publisher's; where there are several it is refused.
-A commander that has to pause is told so on `refused_commander` (key: its name, value: why).
+rclpy does not tell a subscriber who published a message, so a commander writes the full name of its node into
+header.frame_id. A message without a name is attributed to the only publisher; with several publishers it is refused.
+A commander that has to pause is informed on `refused_commander` (key: its name, value: the reason).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from smolvla_ros.nodes.suite_node import OK, WARN
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import WireError, joints_from_msg
 
-LOG_PERIOD_S = 2.0  # the same reason is said again after this time
+LOG_PERIOD_S = 2.0  # between two log lines for the same reason
 
 
 class ArmCommands:
-    """Listens to `joint_commands` between `listen` and `stop`, and hands on what is admitted.
+    """Subscribes to `joint_commands` between `start` and `stop`, and passes admitted commands on.
 
-    `pose()`: where the arm is, or in words why it can obey nobody. `obey(goals, cut)`: send these goals (joints,) rad,
-    of which the speed limit has cut some.
+    get_pose(): the pose of the arm, or why it refuses all commands. obey(goals, limited): called with goals (joints,)
+    rad and which of them (joints,) the speed limit has changed.
     """
 
     def __init__(
@@ -47,21 +47,20 @@ class ArmCommands:
         robot: RobotSpec,
         limits: CommandLimits,
         period_s: float,
-        pose: Callable[[], ArmPose | str],
+        get_pose: Callable[[], ArmPose | str],
         obey: Callable[[FloatArray, BoolArray], None],
     ) -> None:
         self.admission = CommandAdmission(limits, robot.joint_names, robot.max_speed_rad_s, period_s)
         self._node = node
         self._joint_names = robot.joint_names
-        self._pose = pose
+        self._get_pose = get_pose
         self._obey = obey
         self._subscription: Any = None
-        self._said_s: dict[str, float] = {}  # reason -> when the log said it
+        self._logged_s: dict[str, float] = {}  # by reason
         topic = topics.REFUSED_COMMANDER
         self._refusals = node.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
 
-    def listen(self) -> None:
-        """Take commands from now on."""
+    def start(self) -> None:
         self.stop()
         topic = topics.JOINT_COMMANDS
         self._subscription = self._node.create_subscription(
@@ -69,23 +68,22 @@ class ArmCommands:
         )
 
     def stop(self) -> None:
-        """Take none."""
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
         self.interrupt("the arm node was not active")
 
     def close(self) -> None:
-        """Take down what the constructor and `listen` made."""
+        """Stop, and destroy the publisher."""
         self.stop()
         self._node.destroy_lifecycle_publisher(self._refusals)
 
     def interrupt(self, why: str) -> None:
-        """Let go of whoever is obeyed: it has to pause and begin anew from where the arm stands."""
+        """End the turn of the current commander: it has to pause, and to start again from the arm's pose."""
         self.admission.interrupt(why, time.monotonic())
 
     def activity(self) -> tuple[bytes, str]:
-        """For /diagnostics, level and words: whom the arm obeys, or who waits and why."""
+        """Level and message for /diagnostics: which commander is obeyed, or which is refused and why."""
         if self.admission.commander:
             return OK, f"following {self.admission.commander[:SHOWN_CHARACTERS]}"
         if (waiting := self.admission.refused_commander(time.monotonic())) is None:
@@ -101,26 +99,26 @@ class ArmCommands:
                 goals=joints_from_msg(message, self._joint_names),
                 sequence=info.get("publication_sequence_number"),
             )
-            goals_rad, cut = self.admission.admit(
-                command, self._node.now_ns(), time.monotonic(), self._pose()
+            goals_rad, limited = self.admission.admit(
+                command, self._node.now_ns(), time.monotonic(), self._get_pose()
             )
         except WireError as error:
-            self._say("malformed", str(error))
+            self._log("malformed", str(error))
         except CommandError as error:
-            self._say(error.reason, str(error))
+            self._log(error.reason, str(error))
             if error.pause:
                 self._refusals.publish(KeyValue(key=command.commander, value=error.pause))
         else:
             if self.admission.commander != before:
                 self._node.get_logger().info(f"obeying {command.shown_commander}")
-            self._obey(goals_rad, cut)
+            self._obey(goals_rad, limited)
 
     def _only_publisher(self) -> str:
         publishers = self._node.get_publishers_info_by_topic(self._subscription.topic_name)
         return only_commander((p.node_namespace, p.node_name) for p in publishers)
 
-    def _say(self, reason: str, text: str) -> None:
+    def _log(self, reason: str, text: str) -> None:
         now_s = time.monotonic()
-        if now_s - self._said_s.get(reason, -LOG_PERIOD_S) >= LOG_PERIOD_S:
-            self._said_s[reason] = now_s
+        if now_s - self._logged_s.get(reason, -LOG_PERIOD_S) >= LOG_PERIOD_S:
+            self._logged_s[reason] = now_s
             self._node.get_logger().warning(f"joint command refused: {text}")

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the servos report, judged for /diagnostics: values, and what is beyond its thresholds."""
+"""The state of the servos for /diagnostics: their values, and which exceed the thresholds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 
-def judge(
+def servo_health(
     joint_names: Sequence[str], reading: ArmReading, limits: ServoThresholds, message: str = "fine"
 ) -> Health:
-    """The health of the servos at one reading; `message` when nothing is amiss."""
+    """Warnings, errors and values of one reading; `message` if there are none."""
     errors = [
         f"{name}: {fault_remedies(int(bits))}"
         for name, bits in zip(joint_names, reading.error_bits, strict=True)

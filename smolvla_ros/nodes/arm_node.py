@@ -1,17 +1,16 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The SO-100/SO-101 arm on ROS: joint states out, joint commands in, servo health beside them.
+"""The SO-100/SO-101 arm on ROS: joint states and servo states out, joint commands in.
 
-One thread does it all: it writes a command the moment it arrives and reads at a fixed rate. Nothing moves when the
-node starts: torque comes on with the present position as goal, when the node is activated. A bus that goes away is
-opened again, and again the arm holds where it stands. So it does when commands cease, and when a servo is too hot.
+One thread writes each command when it arrives, and reads at a fixed rate. When the node is activated, torque is turned
+on with the measured positions as goals, so the arm does not move. If the bus disconnects, it is opened again, and the
+arm holds its pose. It also holds when no commands arrive, and when a servo is too hot.
 
-One commander is obeyed at a time (`arm/command_admission.py`). Torque that was off, a bus that was gone, a power dip
-and a hot servo end its turn: it has to pause, and to begin anew from where the arm then stands.
+One commander is obeyed at a time (`arm/command_admission.py`). Torque off, a disconnected bus, a servo that lost power
+and a hot servo end its turn: it has to pause, and to start again from the arm's pose.
 
-A joint whose servo does not answer is left out of `joint_states`, and the message is then shorter: nothing is published
-that was not measured, neither zeros nor the value of before. Who needs all joints refuses such a message and notices
-by its own time-out that none comes.
+A joint whose servo does not answer is left out of `joint_states`: only measured values are published, neither zeros
+nor old ones. Subscribers that need all joints refuse such a message, and notice by a timeout that none arrives.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from smolvla_ros.arm.so100_config import So100Config
 from smolvla_ros.node_configs import ArmConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.arm_commands import LOG_PERIOD_S, ArmCommands
-from smolvla_ros.nodes.arm_health import judge
+from smolvla_ros.nodes.arm_health import servo_health
 from smolvla_ros.nodes.messages import joint_state_msg, servo_states_msg
 from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import (
@@ -110,7 +109,7 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._port_lost, self._failure, self._reading = False, "", None
         self._set_torque(self._arm)
         if self.config.role == "follower":
-            self._commands.listen()
+            self._commands.start()
         self._read_due_s = self._servo_states_due_s = time.monotonic()
 
     def deactivate(self) -> None:
@@ -124,8 +123,8 @@ class ArmNode(SuiteNode[ArmConfig]):
             self.get_logger().info("the arm holds its pose, its torque stays on")
             return
         if self.config.on_deactivate == "rest_pose":
-            self.get_logger().info("to the rest pose")
-            go_to_rest(  # raises, and the arm holds, if something is amiss
+            self.get_logger().info("moving to the rest pose")
+            go_to_rest(  # raises ArmError if it fails, and the arm holds
                 self._arm,
                 np.array(self.config.rest_pose_rad),
                 self.config.rest_speed_rad_s,
@@ -142,15 +141,15 @@ class ArmNode(SuiteNode[ArmConfig]):
             self._try(self._set_torque)
 
     def _set_torque(self, arm: So100Arm) -> None:
-        """Hold where the arm stands, or let it go limp, as the settings say."""
+        """Switch torque on, to hold the pose, or off, as configured."""
         assert self._commands is not None
         self._commands.interrupt("torque was off")
         if self.config.holds:
             arm.enable_torque()
-            self.get_logger().info("torque is on, the arm holds where it stands")
+            self.get_logger().info("torque is on, the arm holds its pose")
         else:
             arm.disable_torque()
-            self.get_logger().info("torque is off, the arm is moved by hand")
+            self.get_logger().info("torque is off, the arm can be moved by hand")
 
     def cleanup(self) -> None:
         if self._arm is not None:
@@ -173,13 +172,13 @@ class ArmNode(SuiteNode[ArmConfig]):
         if self.config.holds and not arm.torque_enabled:
             return Health(ERROR, "torque is off though it should be on; set parameter `torque` again")
         level, activity = commands.activity() if self.config.holds else (OK, "reading, torque is off")
-        health = judge(self._robot.joint_names, reading, self.config, activity)
+        health = servo_health(self._robot.joint_names, reading, self.config, activity)
         refused = {f"commands refused: {why}": str(n) for why, n in commands.admission.refused.items()}
         values = health.values | {"reconnects": str(self._reconnects)} | refused
         return Health(max(health.level, level), health.message, values)
 
     def spin_step(self, executor: Executor) -> None:
-        """Obey commands until the next read is due, then read."""
+        """Run callbacks, which write commands, until the next read is due; then read."""
         if self._read_due_s is None:
             super().spin_step(executor)
             return
@@ -194,27 +193,27 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._read_due_s = next_deadline_s(self._read_due_s, 1.0 / self.config.rate_hz)
 
     def _pose(self) -> ArmPose | str:
-        """Where the arm is; or in words why it can obey nobody."""
+        """The pose of the arm, or the reason why it refuses all commands."""
         if self._port_lost:
-            return "the servo bus is gone"
+            return "the servo bus is disconnected"
         if self._arm is None or not self._arm.torque_enabled:
             return "torque is off"
         if self._derating.stopped.any():
             return self._too_hot()
         if self._reading is None:
-            return "the servos were not read yet"
+            return "the servos have not been read yet"
         return ArmPose(self._reading.positions_rad, self._arm.goals_rad)
 
-    def _obey(self, goals_rad: FloatArray, cut: BoolArray) -> None:
-        self._try(lambda arm: self._write(arm, goals_rad, cut))
+    def _obey(self, goals_rad: FloatArray, limited: BoolArray) -> None:
+        self._try(lambda arm: self._write(arm, goals_rad, limited))
 
-    def _write(self, arm: So100Arm, goals_rad: FloatArray, cut: BoolArray) -> None:
-        clamped = arm.write(goals_rad) | cut
+    def _write(self, arm: So100Arm, goals_rad: FloatArray, limited: BoolArray) -> None:
+        clamped = arm.write(goals_rad) | limited
         if clamped.any():
             names = [name for name, yes in zip(arm.joint_names, clamped, strict=True) if yes]
             self.get_logger().warning(
                 f"joint command clamped at {', '.join(names)}: outside the calibrated range, more than "
-                f"max_step_rad {self.config.max_step_rad:.2f} from where it stands, or faster than "
+                f"max_step_rad {self.config.max_step_rad:.2f} from its measured position, or faster than "
                 f"max_speed_rad_s {self.config.max_speed_rad_s:.2f} or the URDF's limit",
                 throttle_duration_sec=LOG_PERIOD_S,
             )
@@ -238,7 +237,7 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._watch(arm, reading)
 
     def _watch(self, arm: So100Arm, reading: ArmReading) -> None:
-        """Repair what servos have missed, spare the hot ones, stop when commands have ceased."""
+        """Restore servos that lost settings, limit the torque of hot ones, hold when no commands arrive."""
         if not arm.torque_enabled or self._commands is None:
             return
         if complaints := arm.restore(reading):
@@ -256,7 +255,7 @@ class ArmNode(SuiteNode[ArmConfig]):
             self.get_logger().info(f"holding: {reason}")
 
     def _interruption(self, reading: ArmReading) -> str:
-        """Why the commander's turn ends, in words; empty while it goes on."""
+        """Why the turn of the commander ends; empty while it continues."""
         if self._derating.stopped.any():
             return self._too_hot()
         lost = reading.valid & ~reading.torque
@@ -273,9 +272,9 @@ class ArmNode(SuiteNode[ArmConfig]):
         )
 
     def _reopen(self, arm: So100Arm) -> None:
-        """Open the bus again and hold where the arm stands."""
+        """Open the bus again and hold the pose."""
         if self._commands is not None:
-            self._commands.interrupt("the servo bus was gone")
+            self._commands.interrupt("the servo bus was disconnected")
         arm.close()
         self._connect(arm)
         self._set_torque(arm)
@@ -283,7 +282,7 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._reconnects += 1
 
     def _try(self, action: Callable[[So100Arm], None]) -> None:
-        """Do something with the arm; what fails is said, and the next turn tries again."""
+        """Run an action on the arm; log its error. The main loop tries again."""
         assert self._arm is not None
         try:
             action(self._arm)

@@ -33,9 +33,9 @@ def observations(
     sync_slop_s: float = 0.05,
     task: str = "",
 ) -> Iterator[Observation]:
-    """What the policy node would answer from, were it asked every `every_s` of the recording.
+    """The observations that the policy node would use if a chunk were requested every `every_s` of the recording.
 
-    `task` goes before what the bag says. Raises BagError where a topic or the task is missing, ImageError, WireError.
+    `task` overrides that of the bag. Raises BagError if a topic or the task is missing, ImageError and WireError.
     """
     names = [bag.require(name) for _, name in observed_topics(cameras, image_transport)]
     types = {name: message_class(bag.topics[name]) for name in names}
@@ -46,18 +46,18 @@ def observations(
         newest[:] = [messages]
 
     synchronize(list(filters.values()), sync_slop_s, keep)
-    said = next((topic for name in TASKS if (topic := bag.find(name)) is not None), None)
-    if not task and said is None:
+    task_topic = next((topic for name in TASKS if (topic := bag.find(name)) is not None), None)
+    if not task and task_topic is None:
         raise BagError(f"bag '{bag.path}' has no task; give it with --task")
     due_ns: int | None = None
-    now_task = task
-    for recorded in bag.messages([*names, *([said] if said else [])]):
-        if due_ns is not None and recorded.receive_ns >= due_ns and newest and now_task:
-            yield observation_from(newest[0], cameras, joint_names, now_task)
-            newest.clear()  # a moment is answered once
+    current_task = task
+    for recorded in bag.messages([*names, *([task_topic] if task_topic else [])]):
+        if due_ns is not None and recorded.receive_ns >= due_ns and newest and current_task:
+            yield observation_from(newest[0], cameras, joint_names, current_task)
+            newest.clear()  # each observation is used once
             due_ns = None
-        if recorded.topic == said:
-            now_task = task or str(recorded.decode().data)
+        if recorded.topic == task_topic:
+            current_task = task or str(recorded.decode().data)
             continue
         if due_ns is None:
             due_ns = recorded.receive_ns + round(every_s * NANOSECONDS)

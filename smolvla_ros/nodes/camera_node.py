@@ -1,11 +1,11 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One camera on ROS: image_raw, image_raw/compressed and camera_info, stamped when the picture was taken.
+"""One camera on ROS: image_raw, image_raw/compressed and camera_info, with the time of acquisition as stamp.
 
-A thread reads the source and publishes; only what somebody subscribes to is converted and sent. It has ended, and the
-device or file is closed, before the node is inactive: nothing publishes while publishers are taken down. (Frames
-handed over to the node's own thread would be 1 ms later at the median and 6 ms at the 95th percentile on busy cores.)
-Several cameras are several of these nodes, each in its own namespace.
+A thread reads the source and publishes; formats without a subscriber are not converted. The thread ends, and the device
+or file is closed, before the node is inactive, so that nothing is published while publishers are destroyed. (If the
+node's own thread published, frames would be 1 ms later at the median and 6 ms at the 95th percentile on busy cores.)
+For each camera there is one such node, in its own namespace.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CameraNode(SuiteNode[CameraConfig]):
         config = self.config
         if not config.camera:
             raise CameraError("parameter `camera` is empty; give this camera's name in the robot file")
-        # Cameras share the cores with inference, where more threads of OpenCV cost more than they give.
+        # Cameras share the CPU with inference; more threads of OpenCV would slow both down.
         cv2.setNumThreads(1)
         self._robot = load_robot(config.robot)
         self._spec = self._robot.camera(config.camera)
@@ -68,7 +68,10 @@ class CameraNode(SuiteNode[CameraConfig]):
             topic = topics.JOINT_STATES
             rendered = RenderedCamera(self._robot, spec, rate_hz, config.seed, self.now_ns)
             self._joint_subscription = self.create_subscription(
-                topic.type, topic.name, lambda message: self._move(rendered, message), topics.NEWEST
+                topic.type,
+                topic.name,
+                lambda message: self._on_joint_states(rendered, message),
+                topics.NEWEST,
             )
             return rendered
         if not config.device:
@@ -80,7 +83,7 @@ class CameraNode(SuiteNode[CameraConfig]):
         open_usb = partial(self._open_usb, spec, rate_hz)
         return ReopeningSource(
             open_usb, opened=open_usb()
-        )  # missing at the start is a mistake, later an accident
+        )  # a device that is missing at the start is an error; one that is lost later is waited for
 
     def _open_usb(self, spec: CameraSpec, rate_hz: float) -> UsbCamera:
         device = self.config.device
@@ -100,7 +103,7 @@ class CameraNode(SuiteNode[CameraConfig]):
         self._failure = ""
         if self._source is None:
             self._source = self._open(self._spec)
-        self._capture = Capture(self._source, self._use, self._fail)
+        self._capture = Capture(self._source, self._on_frame, self._on_error)
 
     def deactivate(self) -> None:
         if self._capture is not None:
@@ -132,7 +135,7 @@ class CameraNode(SuiteNode[CameraConfig]):
             return Health(ERROR, self._failure, values)
         return Health(OK if frames else WARN, "publishing" if frames else "no frame for a second", values)
 
-    def _move(self, rendered: RenderedCamera, message: Any) -> None:
+    def _on_joint_states(self, rendered: RenderedCamera, message: Any) -> None:
         try:
             joints = joints_from_msg(message, self._robot.joint_names)
         except WireError as error:
@@ -140,17 +143,17 @@ class CameraNode(SuiteNode[CameraConfig]):
             return
         rendered.move(joints.positions_rad)
 
-    def _use(self, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame) -> None:
         self._failure = ""
         self._check_size(frame)
         self._publish(frame)
 
-    def _fail(self, error: CameraError) -> None:
+    def _on_error(self, error: CameraError) -> None:
         self._failure = str(error)
         self.get_logger().error(f"camera '{self.config.camera}': {error}", throttle_duration_sec=5.0)
 
     def _check_size(self, frame: Frame) -> None:
-        """Say once when frames have another size than the robot file states."""
+        """Log once if frames have another size than the robot file says."""
         if self._size_checked:
             return
         self._size_checked = True

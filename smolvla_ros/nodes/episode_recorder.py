@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One episode while it is recorded: callbacks put messages in a queue, one thread writes them.
+"""The recording of one episode: callbacks add messages to a queue, one thread writes them.
 
-Nothing here waits for the disk but that thread, so a slow one costs memory first; beyond `max_queue_bytes`
-messages are dropped and counted. What was written is flushed every `flush_s`: that much a crash can cost.
+Only that thread waits for the disk. On a slow disk the queue grows; beyond `max_queue_bytes` messages are dropped and
+counted. The file is flushed every `flush_s`, so a crash loses at most the messages of this time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from smolvla_ros.dataset.episode_writer import EpisodeWriter, StreamType
 from smolvla_ros.dataset.errors import RecordingError
 from smolvla_ros.dataset.stream_counter import StreamCounter, StreamReport
 
-FINISH_S = 60.0  # to write what is queued; a disk that needs longer has failed
+FINISH_S = 60.0  # to write the queued messages; after that the disk counts as failed
 
 
 class EpisodeRecorder:
-    """An episode being written; `failure` says why it could not go on."""
+    """Writes an episode; `failure`: why it was stopped, empty while there is none."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class EpisodeRecorder:
         self.folder = writer.folder
         self.task = task
         self.failure = ""
-        self._broken = False  # the file cannot even be closed
+        self._broken = False  # the file cannot be closed
         self.started_s = time.monotonic()
-        self.started_ns = time.time_ns()  # on the clock by which the middleware notes receptions
+        self.started_ns = time.time_ns()  # on the clock of the middleware's reception times
         self._writer = writer
         self._flush_s = flush_s
         self._min_free_bytes = min_free_bytes
@@ -45,7 +45,7 @@ class EpisodeRecorder:
         self._queued_bytes = 0
         self._counters: dict[str, StreamCounter] = {}
         self._queue: queue.SimpleQueue[tuple[str, StreamType, int, bytes] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()  # of the count of queued bytes, which both sides change
+        self._lock = threading.Lock()  # for _queued_bytes, which both threads change
         self._thread = threading.Thread(target=self._write_all, name="recording", daemon=True)
         self._thread.start()
 
@@ -59,11 +59,11 @@ class EpisodeRecorder:
 
     @property
     def lost(self) -> int:
-        """Messages that will be missing, as far as is known."""
+        """Number of messages that are known to be missing."""
         return sum(counter.lost + counter.dropped for counter in self._counters.values())
 
     def add(self, topic: str, kind: StreamType, receive_ns: int, data: bytes) -> None:
-        """Have a serialized message written."""
+        """Add a serialized message to the queue."""
         counter = self._counter(topic, kind)
         if self.failure or self._queued_bytes + len(data) > self._max_queue_bytes:
             counter.dropped += 1
@@ -74,22 +74,22 @@ class EpisodeRecorder:
         self._queue.put((topic, kind, receive_ns, data))
 
     def add_lost(self, topic: str, kind: StreamType, count: int) -> None:
-        """The middleware lost messages of a topic."""
+        """Count messages of a topic that the middleware has lost."""
         self._counter(topic, kind).lost += count
 
     def finish(self, notes: dict[str, str]) -> list[StreamReport]:
-        """Write what is queued and close the bag; raises RecordingError if something is missing at its end."""
+        """Write the queued messages and close the bag; raises RecordingError if that fails."""
         self._stop_thread()
         if self._broken:
             raise RecordingError(
-                f"'{self.folder}' has no end, it is recovered at the next start: {self.failure}"
+                f"'{self.folder}' is not complete and is recovered at the next start: {self.failure}"
             )
         try:
             self._writer.finish({"task": self.task, **notes})
         except OSError as error:
             self._writer.abort()
             raise RecordingError(
-                f"'{self.folder}' has no index, it is recovered at the next start: {error}"
+                f"'{self.folder}' has no index and is recovered at the next start: {error}"
             ) from error
         return self.report()
 
@@ -107,11 +107,11 @@ class EpisodeRecorder:
         return self._counters[topic]
 
     def _stop_thread(self) -> None:
-        """Have what is queued written; what a failed disk leaves over counts as dropped."""
+        """Wait until the queued messages are written; those that are left after a disk failure count as dropped."""
         self._queue.put(None)
         self._thread.join(FINISH_S)
         if self._thread.is_alive():
-            self.failure, self._broken = f"the disk took nothing for {FINISH_S:.0f} s", True
+            self.failure, self._broken = f"the disk has not accepted data for {FINISH_S:.0f} s", True
         with suppress(queue.Empty):
             while True:
                 entry = self._queue.get_nowait()
@@ -120,13 +120,13 @@ class EpisodeRecorder:
 
     def _write_all(self) -> None:
         try:
-            self._write_until_told()
-        except Exception as error:  # whatever it is, the node has to hear of it
+            self._write_until_stopped()
+        except Exception as error:  # `failure` reports any error to the node
             self.failure, self._broken = f"{type(error).__name__}: {error}", True
             with suppress(OSError):
                 self._writer.abort()
 
-    def _write_until_told(self) -> None:
+    def _write_until_stopped(self) -> None:
         flush_due_s = time.monotonic() + self._flush_s
         while not self.failure:
             try:
@@ -148,9 +148,9 @@ class EpisodeRecorder:
             self._queued_bytes -= len(data)
 
     def _check_space(self) -> None:
-        """Stop while there is room for the index."""
+        """Stop while there is space for the index."""
         free = shutil.disk_usage(self.folder).free
         if free < self._min_free_bytes:
             self.failure = (
-                f"{free / 1e6:.0f} MB of disk are left, min_free_mb={self._min_free_bytes / 1e6:.0f}"
+                f"{free / 1e6:.0f} MB of disk space are free, min_free_mb={self._min_free_bytes / 1e6:.0f}"
             )

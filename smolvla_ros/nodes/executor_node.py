@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The executor on ROS: action chunks in, joint commands out at a steady rate, its state beside them.
+"""The executor on ROS: action chunks in, joint commands out at a fixed rate, and its state.
 
-What to command is decided in `execution/chunk_executor.py`. Here one thread wakes at every control deadline, sends the
-command, then handles what has arrived meanwhile, and sleeps. Messages wait for at most one period; a command never
-waits for a message, nor for the interpreter lock of a second thread.
+`execution/chunk_executor.py` decides what to command. Here one thread wakes at every control deadline, sends the
+command, runs the callbacks of the messages that have arrived, and sleeps. Messages wait for at most one period;
+commands never wait for messages, nor for the interpreter lock of another thread.
 """
 
 from __future__ import annotations
@@ -53,17 +53,19 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         super().__init__("executor", ExecutorNodeConfig, **options)
         self._deadline_s: float | None = None  # of the next control step (monotonic); None while not active
         self._state_due_s = 0.0
-        self._missed_periods = 0  # because something else took too long
-        self._told_state = ArmingState.DISARMED  # in the log
-        self._is_stopped = False  # outlives the lifecycle's ups and downs: only a reset takes it back
-        self._endpoints: list[tuple[Any, Any]] = []  # (how to destroy it, what)
+        self._missed_periods = 0  # skipped because the previous period took too long
+        self._logged_state = ArmingState.DISARMED
+        self._is_stopped = False  # kept through all transitions; only a reset clears it
+        self._endpoints: list[
+            tuple[Any, Any]
+        ] = []  # (function that destroys it, publisher, subscription or service)
 
     def configure(self) -> None:
         self._robot = load_robot(self.config.robot)
         self.chunk_executor = ChunkExecutor(self.config, self._robot)
         if self._is_stopped:
             self.chunk_executor.stop(STOPPED)
-        self._told_state = self.chunk_executor.state
+        self._logged_state = self.chunk_executor.state
         self._outputs = CommandOutputs(
             self._publisher,
             self.get_fully_qualified_name(),
@@ -74,7 +76,8 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         )
         self._preview = PlanPreview(self._publisher, self._robot.joint_names)
         self._requests = self._publisher(
-            topics.CHUNK_REQUEST, event_callbacks=PublisherEventCallbacks(matched=self._on_listeners)
+            topics.CHUNK_REQUEST,
+            event_callbacks=PublisherEventCallbacks(matched=self._on_request_subscribers),
         )
         self._active_task = self._publisher(topics.ACTIVE_TASK)
         self._states = self._publisher(topics.EXECUTOR_STATE)
@@ -114,7 +117,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     def deactivate(self) -> None:
         self._deadline_s = None
         self.chunk_executor.disarm()
-        self._tell_state()
+        self._log_state()
         self._publish_state()
 
     def cleanup(self) -> None:
@@ -169,7 +172,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     # The control loop.
 
     def spin_step(self, executor: Executor) -> None:
-        """One control period, on a grid of absolute deadlines."""
+        """One control period; the deadlines are on a fixed grid."""
         if self._deadline_s is None:
             super().spin_step(executor)
             return
@@ -189,10 +192,10 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         if command is not None:
             self._outputs.publish(command)
         self._request(now_ns)
-        self._tell_state()
+        self._log_state()
 
     def _request(self, now_ns: int) -> None:
-        """Ask for the next chunk if it is time; a request that nobody hears is not made."""
+        """Publish a request for the next chunk if it is due and there is a subscriber."""
         request = self.chunk_executor.request(now_ns) if self._requests.get_subscription_count() else None
         if request is not None:
             self._requests.publish(chunk_request_msg(request))
@@ -203,15 +206,15 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._states.publish(executor_state_msg(status, self._robot.joint_names, now_ns))
         self._preview.publish(self.chunk_executor.plan(now_ns), now_ns)
 
-    def _tell_state(self) -> bool:
-        """Log the state if it is another one than the last time; returns whether it is."""
-        before, state = self._told_state, self.chunk_executor.state
+    def _log_state(self) -> bool:
+        """Log the state if it has changed; returns whether it has."""
+        before, state = self._logged_state, self.chunk_executor.state
         if state is before:
             return False
-        self._told_state = state
+        self._logged_state = state
         reason = self.chunk_executor.reason
         text = f"{before.name.lower()} -> {state.name.lower()}{': ' if reason else ''}{reason}"
-        if state is ArmingState.FAULT:  # a line each: rclpy ties a line to its severity
+        if state is ArmingState.FAULT:  # three calls: rclpy allows only one severity for each line of code
             self.get_logger().error(text)
         elif state is ArmingState.STOPPED or (state, before) == (ArmingState.HOLDING, ArmingState.ARMED):
             self.get_logger().warning(text)
@@ -221,8 +224,8 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
     # Callbacks.
 
-    def _on_listeners(self, event: Any) -> None:
-        """A policy begins to listen to the requests, or one is gone."""
+    def _on_request_subscribers(self, event: Any) -> None:
+        """The number of subscribers of the requests, which are policies, has changed."""
         if event.total_count_change > 0:
             self.chunk_executor.policy_changed()
 
@@ -286,16 +289,16 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         return self._operate(response, self.chunk_executor.reset)
 
     def _operate(self, response: Any, action: Callable[[], Outcome], only_active: bool = False) -> Any:
-        """Do what a person asks for and answer the service with its outcome.
+        """Execute the action of a service call and fill in the response.
 
-        only_active: refuse it while the node is inactive, because activation starts over.
+        only_active: refuse while the node is inactive, because activation resets the executor.
         """
         if only_active and self._deadline_s is None:
             outcome = Outcome(False, f"the executor node is {self.lifecycle_state}; activate it first")
         else:
             outcome = action()
-        self._state_due_s = 0.0  # tell everybody at once
-        if not self._tell_state():
+        self._state_due_s = 0.0  # publish the state in the next period
+        if not self._log_state():
             self.get_logger().info(outcome.message)
         response.success, response.message = outcome.ok, outcome.message
         return response

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The ways in which a command leaves the executor, and the plan for those who watch.
+"""Publishes the commands of the executor, and its plan for display.
 
-`joint_commands` always; its mirrors for arms behind ros2_control if asked for. A mirror carries the same command,
-which has passed all limits, never the plan itself.
+Commands go to `joint_commands` and, if configured, to the topics of ros2_control controllers. All of them carry the
+same command, which has passed all limits, never the plan itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MakePublisher = Callable[[topics.Topic], Any]
 
 
 class CommandOutputs:
-    """Publishes each command as JointState and, where wanted, as JointTrajectory and Float64MultiArray.
+    """Publishes each command as JointState and, if configured, as JointTrajectory and Float64MultiArray.
 
     `commander`: the full name of the node that sends them.
     """
@@ -43,7 +43,7 @@ class CommandOutputs:
         self._array = make_publisher(topics.POSITION_COMMANDS) if position_commands else None
 
     def publish(self, command: Command) -> None:
-        """One message each; a trajectory is one point, to be reached when the next command comes."""
+        """Publish a command; the trajectory has one point, which is due when the next command is sent."""
         positions_rad = command.positions_rad
         self._commands.publish(
             joint_command_msg(self._joint_names, command.stamp_ns, positions_rad, self._commander)
@@ -57,7 +57,7 @@ class CommandOutputs:
 
 
 class PlanPreview:
-    """Publishes what is queued while somebody listens, and once nothing when it is dropped."""
+    """Publishes the plan while there are subscribers, and an empty one when the plan is dropped."""
 
     def __init__(self, make_publisher: MakePublisher, joint_names: tuple[str, ...]) -> None:
         self._joint_names = joint_names
@@ -65,7 +65,7 @@ class PlanPreview:
         self._is_shown = False
 
     def publish(self, plan: Trajectory | None, now_ns: int) -> None:
-        """The plan as JointTrajectory, its header stamped with the moment of its first point."""
+        """Publish the plan as JointTrajectory; its stamp is the time of its first point."""
         if not self._publisher.get_subscription_count() or (plan is None and not self._is_shown):
             return
         self._is_shown = plan is not None

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fast DDS settings under which no killed process can make another one unreachable: UDP without shared memory.
+"""Fast DDS settings without shared memory, so that a killed process cannot make others unreachable.
 
 Its shared-memory transport keeps a lock in the receiver's port, and a process that is killed while it holds the lock
 leaves it locked (github.com/eProsima/Fast-DDS/issues/5469). config/fastdds.xml leaves shared memory out. rmw_fastrtps
@@ -19,12 +19,12 @@ from smolvla_ros.share import share_folder
 
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
-LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"  # deprecated in Jazzy, and stronger than RANGE
+LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"  # deprecated in Jazzy; overrides RANGE
 STATIC_PEERS = "ROS_STATIC_PEERS"
 
 
 def set_fast_dds() -> None:
-    """Change the environment of this process by `fast_dds_settings`; to be called before rclpy.init."""
+    """Add `fast_dds_settings` to the environment of this process; call it before rclpy.init."""
     settings = fast_dds_settings(os.environ)
     if RANGE in settings and os.environ.get(STATIC_PEERS):
         print(
@@ -35,9 +35,9 @@ def set_fast_dds() -> None:
 
 
 def fast_dds_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables to set in addition to `environment`.
+    """Environment variables to add to `environment`.
 
-    None for another middleware and where FASTRTPS_DEFAULT_PROFILES_FILE names a profile of the user's own. Raises
+    None for another middleware, and if FASTRTPS_DEFAULT_PROFILES_FILE names a profile already. Raises
     InstallationError when the package is installed without its profiles.
     """
     if environment.get(PROFILE) or "fastrtps" not in (environment.get("RMW_IMPLEMENTATION") or "fastrtps"):

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images of any camera driver on live topics -> Frames, through cv_bridge.
 
-The encoding of our own cameras, rgb8, takes a way of its own and so does not load cv_bridge: copied it takes
-0.05 ms (640x480) either way, cv_bridge would hand out the message's own memory. Bags are read without ROS, hence
-without cv_bridge, in the encodings of `image.py` only.
+rgb8, the encoding of our own cameras, is read without cv_bridge: a copy takes 0.05 ms (640x480) with either, and
+cv_bridge would return the memory of the message. Bags are read without ROS and cv_bridge, in the encodings of
+`image.py` only.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from smolvla_ros.image import ImageArray, ImageError, pixel_bytes
 from smolvla_ros.observation import Frame
 from smolvla_ros.wire import frame_from_msg, header_stamp_ns
 
-# What every version of cv_bridge makes rgb8 of: encoding -> bytes a pixel.
+# What every version of cv_bridge converts to rgb8: encoding -> bytes per pixel.
 DIRECT = {"bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
-# Encodings that some versions of cv_bridge do not know, or not as a source of rgb8. It reads them as plain channels
-# and OpenCV makes the colours: encoding -> bytes a pixel and OpenCV's conversion.
+# Encodings that some versions of cv_bridge cannot convert to rgb8. It reads them as plain channels, which OpenCV
+# converts: encoding -> bytes per pixel, OpenCV's conversion.
 PLAIN = {
     "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
     "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
@@ -48,28 +48,28 @@ def _rgb(msg: Any) -> ImageArray:
     """The pixels of a sensor_msgs/Image as its own RGB array (height, width, 3); raises ImageError."""
     encoding = str(msg.encoding)
     _check_encoding(encoding)
-    bytes_per_pixel, colours = PLAIN.get(encoding) or (DIRECT[encoding], None)
-    # cv_bridge is given what fits together only: its versions differ in what they make of padding and of short data.
+    bytes_per_pixel, conversion = PLAIN.get(encoding) or (DIRECT[encoding], None)
+    # Padding and short data are handled here, because versions of cv_bridge treat them differently.
     pixels = pixel_bytes(msg.data, msg.height, msg.width, encoding, msg.step, bytes_per_pixel)
     tile = (
-        1 if colours is None else 2
-    )  # pixels share colours with their neighbour, in Bayer patterns also below
+        1 if conversion is None else 2
+    )  # pixels share colours with the next one in the row, in Bayer patterns also with the row below
     if msg.width % tile or (encoding.startswith("bayer") and msg.height % tile):
         raise ImageError(
-            f"the image is {msg.width}x{msg.height}, which {encoding} cannot be: it repeats every 2 pixels"
+            f"the image is {msg.width}x{msg.height}, which is not possible with {encoding}: it repeats every 2 pixels"
         )
     image = SimpleNamespace(
         height=msg.height,
         width=msg.width,
-        encoding=encoding if colours is None else f"8UC{bytes_per_pixel}",
+        encoding=encoding if conversion is None else f"8UC{bytes_per_pixel}",
         is_bigendian=0,
         step=msg.width * bytes_per_pixel,
         data=pixels.data.cast("B"),
     )
     try:
-        if colours is None:
+        if conversion is None:
             return np.asarray(_bridge().imgmsg_to_cv2(image, "rgb8"), np.uint8)
-        return np.asarray(cv2.cvtColor(_bridge().imgmsg_to_cv2(image, "passthrough"), colours), np.uint8)
+        return np.asarray(cv2.cvtColor(_bridge().imgmsg_to_cv2(image, "passthrough"), conversion), np.uint8)
     except (TypeError, cv2.error) as error:  # CvBridgeError is a TypeError
         raise ImageError(
             f"{msg.width}x{msg.height} image in {encoding} cannot be converted: {error}"
@@ -78,9 +78,7 @@ def _rgb(msg: Any) -> ImageArray:
 
 def _check_encoding(encoding: str) -> None:
     if encoding in DEPTH:
-        raise ImageError(
-            f"image encoding '{encoding}' is depth, not a picture; name the camera's colour topic"
-        )
+        raise ImageError(f"image encoding '{encoding}' is depth, not colour; use the camera's colour topic")
     if encoding not in DIRECT and encoding not in PLAIN:
         raise ImageError(
             f"image encoding '{encoding}' is not supported (known: {', '.join(('rgb8', *DIRECT, *PLAIN))}); "
@@ -90,7 +88,7 @@ def _check_encoding(encoding: str) -> None:
 
 @cache
 def _bridge() -> Any:
-    """cv_bridge, loaded when the first image needs it; raises ImageError where it is not installed."""
+    """cv_bridge, imported for the first image that needs it; raises ImageError if it is not installed."""
     try:
         from cv_bridge import CvBridge
     except ImportError as error:

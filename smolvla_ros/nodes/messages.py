@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Values -> ROS messages. The way in, messages -> values, needs no message classes and is `wire.py`.
+"""Values -> ROS messages. `wire.py` does the reverse, for which no message classes are needed.
 
-Large arrays are handed over as `array.array`: assigning bytes or lists costs rclpy up to a hundred times more.
+Large arrays are assigned as `array.array`: bytes or lists take rclpy up to a hundred times longer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from smolvla_ros.image import encode_jpeg
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints
 
-if TYPE_CHECKING:  # a machine without an arm needs no serial port
+if TYPE_CHECKING:  # its import needs the packages of the serial port
     from smolvla_ros.arm.arm_reading import ArmReading
 
 FloatArray = npt.NDArray[np.float64]
@@ -52,8 +52,8 @@ def header(stamp_ns: int, frame_id: str = "") -> Header:
 def image_msg(frame: Frame, frame_id: str) -> Image:
     """An rgb8 Image.
 
-    Not through cv_bridge: its cv2_to_imgmsg is as fast (1 ms for 640x480), but not where messages check their fields
-    (150 ms), and it copies no header.
+    Without cv_bridge: its cv2_to_imgmsg is equally fast (1 ms for 640x480), but takes 150 ms where messages check
+    their fields, and it does not set the header.
     """
     height, width = frame.image.shape[:2]
     data = array.array("B")
@@ -69,7 +69,7 @@ def image_msg(frame: Frame, frame_id: str) -> Image:
 
 
 def compressed_image_msg(frame: Frame, frame_id: str, jpeg_quality: int) -> CompressedImage:
-    """A JPEG CompressedImage, its format written as image_transport writes it."""
+    """A CompressedImage with JPEG data; `format` is that of image_transport."""
     data = array.array("B", encode_jpeg(frame.image, jpeg_quality))
     return CompressedImage(
         header=header(frame.stamp_ns, frame_id), format="rgb8; jpeg compressed bgr8", data=data
@@ -102,9 +102,7 @@ def joint_state_msg(joint_names: Sequence[str], joints: Joints) -> JointState:
 def joint_command_msg(
     joint_names: Sequence[str], stamp_ns: int, positions_rad: FloatArray, commander: str = ""
 ) -> JointState:
-    """Positions (joints,) rad. `commander` is the full name of the node that sends them, for the arm node to tell
-    commanders apart; it travels as header.frame_id, which joint positions do not need.
-    """
+    """Positions (joints,) rad, from the node with the full name `commander`, which is sent in header.frame_id."""
     return JointState(
         header=header(stamp_ns, commander), name=list(joint_names), position=_doubles(positions_rad)
     )
@@ -116,7 +114,7 @@ def trajectory_msg(
     positions_rad: Iterable[FloatArray],
     from_start_ns: Iterable[int],
 ) -> JointTrajectory:
-    """Positions (points, joints) rad, each due `from_start_ns` after the stamp; a stamp of 0 means: from now on."""
+    """Positions (points, joints) rad, each due `from_start_ns` after the stamp; stamp 0: after its arrival."""
     points = [
         JointTrajectoryPoint(positions=_doubles(row), time_from_start=duration_msg(after_ns))
         for row, after_ns in zip(positions_rad, from_start_ns, strict=True)
@@ -125,7 +123,7 @@ def trajectory_msg(
 
 
 def position_array_msg(positions_rad: FloatArray) -> Float64MultiArray:
-    """Bare positions, as forward_command_controller takes them."""
+    """Positions (joints,) rad for forward_command_controller."""
     return Float64MultiArray(data=_doubles(positions_rad))
 
 

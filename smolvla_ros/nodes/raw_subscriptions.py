@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Topics taken in as bytes, of any installed type, each with the quality of service that its publishers offer."""
+"""Subscriptions that receive serialized messages of any installed type, with the QoS that the publishers offer."""
 
 from __future__ import annotations
 
@@ -23,67 +23,66 @@ QUEUE_DEPTH = 200  # messages that the middleware keeps while Python is busy: 2 
 
 @dataclass(frozen=True)
 class RawSubscription:
-    """A topic that is listened to."""
+    """The subscription of one topic."""
 
     subscription: Any
     qos: tuple[ReliabilityPolicy, DurabilityPolicy]
 
 
 class RawSubscriptions:
-    """Listens to those of `names` (absolute) that have a publisher, from the next `update` on.
+    """Subscribes to those topics of `names` (absolute) that have a publisher; `update` looks for publishers.
 
-    take(name, kind, data, info) gets every message with rclpy's message info, lose(name, kind, count) how many the
-    middleware has lost.
+    on_message(name, kind, data, info) is called with each message and rclpy's message info, on_lost(name, kind, count)
+    with the number of messages that the middleware has lost.
     """
 
     def __init__(
         self,
         node: Node,
         names: Sequence[str],
-        take: Callable[[str, StreamType, bytes, dict[str, Any]], None],
-        lose: Callable[[str, StreamType, int], None],
+        on_message: Callable[[str, StreamType, bytes, dict[str, Any]], None],
+        on_lost: Callable[[str, StreamType, int], None],
     ) -> None:
         self.types = MessageTypes(_definition)
         self._node = node
         self._names = names
-        self._take = take
-        self._lose = lose
-        self._streams: dict[str, RawSubscription] = {}
-        self._refused: set[str] = set()  # of a type that this machine does not know
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._subscriptions: dict[str, RawSubscription] = {}
+        self._unknown: set[str] = set()  # their types are not installed
 
     @property
     def without_publisher(self) -> list[str]:
-        """Topics that nobody has published, or of which the type is not known here."""
-        return [name for name in self._names if name not in self._streams]
+        """Topics without a publisher so far, or with a type that is not installed."""
+        return [name for name in self._names if name not in self._subscriptions]
 
     def is_subscribed(self, name: str) -> bool:
-        return name in self._streams
+        return name in self._subscriptions
 
     def update(self) -> None:
-        """Find new publishers, and those that offer less than is asked for by now."""
+        """Subscribe to topics with new publishers; subscribe again where publishers offer another QoS than before."""
         for name in self._names:
             publishers = self._node.get_publishers_info_by_topic(name)
-            if not publishers or name in self._refused:
+            if not publishers or name in self._unknown:
                 continue
-            qos = _strongest([publisher.qos_profile for publisher in publishers])
-            present = self._streams.get(name)
+            qos = _common_qos([publisher.qos_profile for publisher in publishers])
+            present = self._subscriptions.get(name)
             if present is not None and present.qos != qos:
                 self._node.destroy_subscription(present.subscription)
             if present is None or present.qos != qos:
-                self._listen(name, publishers[0], qos)
+                self._subscribe(name, publishers[0], qos)
 
     def close(self) -> None:
-        """Listen no more."""
-        for stream in self._streams.values():
+        for stream in self._subscriptions.values():
             self._node.destroy_subscription(stream.subscription)
-        self._streams.clear()
+        self._subscriptions.clear()
 
-    def _listen(self, name: str, publisher: Any, qos: tuple[ReliabilityPolicy, DurabilityPolicy]) -> None:
+    def _subscribe(self, name: str, publisher: Any, qos: tuple[ReliabilityPolicy, DurabilityPolicy]) -> None:
         try:
             message_type = message_class(publisher.topic_type)
             self.types.add(publisher.topic_type)
         except (ImportError, AttributeError, OSError, LookupError) as error:
-            self._refused.add(name)
+            self._unknown.add(name)
             self._node.get_logger().error(
                 f"{name} is not recorded: its type {publisher.topic_type} is not installed here: {error}"
             )
@@ -101,7 +100,7 @@ class RawSubscriptions:
         subscription = self._node.create_subscription(
             message_type,
             name,
-            partial(self._take, name, kind),
+            partial(self._on_message, name, kind),
             QoSProfile(
                 history=HistoryPolicy.KEEP_LAST,
                 depth=QUEUE_DEPTH,
@@ -109,15 +108,15 @@ class RawSubscriptions:
                 durability=durability,
             ),
             event_callbacks=SubscriptionEventCallbacks(
-                message_lost=lambda event: self._lose(name, kind, event.total_count_change)
+                message_lost=lambda event: self._on_lost(name, kind, event.total_count_change)
             ),
             raw=True,
         )
-        self._streams[name] = RawSubscription(subscription, qos)
+        self._subscriptions[name] = RawSubscription(subscription, qos)
 
 
-def _strongest(profiles: list[QoSProfile]) -> tuple[ReliabilityPolicy, DurabilityPolicy]:
-    """What all publishers fulfil: who asks for more than one of them offers is_subscribed nothing of it."""
+def _common_qos(profiles: list[QoSProfile]) -> tuple[ReliabilityPolicy, DurabilityPolicy]:
+    """The strictest QoS that all publishers offer; DDS connects no publisher that offers less than is requested."""
     reliable = all(profile.reliability == ReliabilityPolicy.RELIABLE for profile in profiles)
     latched = all(profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in profiles)
     return (
@@ -127,6 +126,6 @@ def _strongest(profiles: list[QoSProfile]) -> tuple[ReliabilityPolicy, Durabilit
 
 
 def _definition(msgtype: str) -> str:
-    """The installed text of a message definition; raises OSError or LookupError."""
+    """The text of an installed message definition; raises OSError or LookupError."""
     package, *path = msgtype.split("/")
     return Path(get_package_share_directory(package), *path).with_suffix(".msg").read_text(encoding="utf-8")

@@ -1,19 +1,18 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A thread that must not wait for others asks the operating system to come first."""
+"""Real-time scheduling for the current thread."""
 
 from __future__ import annotations
 
 import os
 
-NICENESS = -10  # what is asked for where real-time scheduling is refused
+NICENESS = -10  # if real-time scheduling is not permitted
 
 
 def request_realtime_priority(priority: int) -> str:
-    """Ask for SCHED_FIFO at `priority` (1 .. 99) for this thread; returns in words what was granted.
+    """Request SCHED_FIFO with `priority` (1 .. 99), or else a lower niceness; returns a line about the result.
 
-    Refused, it asks for a better niceness. Either needs a right that users seldom have: rtprio or nice in
-    /etc/security/limits.conf, or CAP_SYS_NICE.
+    Either needs a permission: rtprio or nice in /etc/security/limits.conf, or CAP_SYS_NICE.
     """
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))

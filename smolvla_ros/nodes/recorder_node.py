@@ -1,16 +1,16 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Records episodes: one MCAP rosbag each, of all the suite's topics or of those listed, as they are on the wire.
+"""Records episodes: one MCAP rosbag each, of the topics of the suite or of listed ones, as serialized messages.
 
-`recorder/start` begins an episode; `stop`, `success` and `failure` end it (or mark the last one, if it has ended),
-`discard` deletes the present or the last one, `rerecord` deletes it and begins anew. An episode needs a task: the
-parameter `task`, or what was last said on `task` or `active_task`. It is repeated as the first message of every bag,
-on `task` and, where somebody publishes that, on `active_task`: each episode is complete in itself.
+`recorder/start` starts an episode; `stop`, `success` and `failure` end it (or mark the last one, if none is recorded),
+`discard` deletes the current or the last one, `rerecord` deletes it and starts again. An episode needs a task: the
+parameter `task`, or the newest message on `task` or `active_task`. It is the first message of every bag, on `task` and,
+if that has a publisher, on `active_task`, so that each episode is complete.
 
-Topics are listened to all the time, with the quality of service that their publishers offer: nothing has to be found
-when an episode begins. `task` itself is heard where no executor publishes `active_task` (task_listener.py).
-What a crash cut off is recovered when the node is configured. The folder is locked: a second recorder with the same
-`output` is refused.
+The node subscribes before episodes start, with the quality of service that the publishers offer, so that no discovery
+is needed then. It subscribes to `task` only where no executor publishes `active_task` (task_listener.py).
+Episodes that a crash has cut off are recovered when the node is configured. The output folder is locked: a second
+recorder with the same `output` fails to configure.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, loa
 from smolvla_ros.nodes.task_listener import TaskListener
 from smolvla_ros.robot import RobotSpec
 
-LOOK_PERIOD_S = 0.5  # how soon a new publisher is listened to
+UPDATE_PERIOD_S = 0.5  # how soon a new publisher is listened to
 LOG_PERIOD_S = 2.0
 MEGABYTE = 1_000_000
 OF_CAMERAS = (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
@@ -51,26 +51,26 @@ NO_COMMANDS = (
 
 
 class RecorderNode(SuiteNode[RecorderConfig]):
-    """Episodes by service, one bag folder each."""
+    """Records episodes on request, each into a bag folder."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", RecorderConfig, **options)
         self._recording: EpisodeRecorder | None = None
-        self._ends: list[Callable[[], Any]] = []  # undo what activate has made
+        self._undo_activate: list[Callable[[], Any]] = []
         self._lock: OutputLock | None = None
 
     def configure(self) -> None:
         robot = load_robot(self.config.robot)
         self._robot_name = robot.name
         wanted = [self.resolve_topic_name(name) for name in self._names(robot) if name != topics.TASK.name]
-        self._inputs = RawSubscriptions(self, wanted, self._take_heard, self._lose)
+        self._inputs = RawSubscriptions(self, wanted, self._on_message, self._on_lost)
         self._output = Path(self.config.output).expanduser()
         self._output.mkdir(parents=True, exist_ok=True)
         self._lock = OutputLock(self._output)
         self.get_logger().info(f"episodes go to {self._output}")
         self._last: Path | None = None
         self._has_commands = True  # the last episode
-        self._heard_task = ""
+        self._newest_task = ""
         self._finished = 0
         for folder in unfinished_episodes(self._output):
             try:
@@ -79,7 +79,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
                 self.get_logger().error(str(error))
                 continue
             self.get_logger().warning(
-                f"'{folder}' was cut off: {f'{count} messages recovered' if count else 'it was empty and is gone'}"
+                f"'{folder}' was not closed: {f'{count} messages recovered' if count else 'empty, it is deleted'}"
             )
 
     def cleanup(self) -> None:
@@ -87,7 +87,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             self._lock.release()
 
     def _names(self, robot: RobotSpec) -> list[str]:
-        """What is recorded: as listed, or all topics of the table, with the images asked for."""
+        """The topics to record: those of the parameter, or all of the table with images of the configured transport."""
         if self.config.topics:
             return list(dict.fromkeys(self.config.topics))
         left_out = {"compressed": topics.IMAGE_RAW, "raw": topics.IMAGE_COMPRESSED}.get(
@@ -111,18 +111,18 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         }
         for verb, action in verbs.items():
             service = self.create_service(Trigger, f"recorder/{verb}", partial(self._answer, action))
-            self._ends.append(partial(self.destroy_service, service))
-        self._task_listener = TaskListener(self, self._hear_task)
-        self._ends.append(self._task_listener.close)
-        timer = self.create_timer(LOOK_PERIOD_S, self._look)
-        self._ends.append(partial(self.destroy_timer, timer))
-        self._look()
+            self._undo_activate.append(partial(self.destroy_service, service))
+        self._task_listener = TaskListener(self, self._on_task)
+        self._undo_activate.append(self._task_listener.close)
+        timer = self.create_timer(UPDATE_PERIOD_S, self._update)
+        self._undo_activate.append(partial(self.destroy_timer, timer))
+        self._update()
 
     def deactivate(self) -> None:
         if self._recording is not None:
-            self._close_and_tell()
-        while self._ends:
-            self._ends.pop()()
+            self._close_and_log()
+        while self._undo_activate:
+            self._undo_activate.pop()()
         self._inputs.close()
 
     def diagnose(self) -> Health:
@@ -143,42 +143,42 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             return Health(WARN, f"{doing}: {recording.lost} messages lost", values)
         return Health(OK, doing, values)
 
-    # Listening.
+    # Messages.
 
-    def _look(self) -> None:
+    def _update(self) -> None:
         self._inputs.update()
         self._task_listener.update()
         recording = self._recording
         if recording is not None and recording.failure:
             self.get_logger().error(f"recording ends: {recording.failure}")
-            self._close_and_tell()
+            self._close_and_log()
 
-    def _take_heard(self, name: str, kind: StreamType, data: bytes, info: dict[str, Any]) -> None:
+    def _on_message(self, name: str, kind: StreamType, data: bytes, info: dict[str, Any]) -> None:
         if self._recording is not None and 0 < info["received_timestamp"] < self._recording.started_ns:
-            return  # it waited in the middleware while the episode began (0: the middleware does not tell)
-        self._take(name, kind, data)
+            return  # it arrived before the episode started (0: the middleware gives no time)
+        self._record(name, kind, data)
 
-    def _take(self, name: str, kind: StreamType, data: bytes) -> None:
+    def _record(self, name: str, kind: StreamType, data: bytes) -> None:
         if kind.stamped and len(data) < STAMP_END:
             self.get_logger().warning(
-                f"{name}: a message of {len(data)} bytes is cut short and not recorded",
+                f"{name}: a message of {len(data)} bytes is too short and not recorded",
                 throttle_duration_sec=LOG_PERIOD_S,
             )
         elif self._recording is not None:
             self._recording.add(name, kind, self.now_ns(), data)
 
-    def _lose(self, name: str, kind: StreamType, count: int) -> None:
+    def _on_lost(self, name: str, kind: StreamType, count: int) -> None:
         if self._recording is not None:
             self._recording.add_lost(name, kind, count)
 
-    def _hear_task(self, topic: topics.Topic, message: String) -> None:
-        self._heard_task = message.data or self._heard_task
-        if topic is topics.TASK:  # the other one comes from the listener
-            self._take(self.resolve_topic_name(topic.name), TASK_STREAM, serialize_message(message))
+    def _on_task(self, topic: topics.Topic, message: String) -> None:
+        self._newest_task = message.data or self._newest_task
+        if topic is topics.TASK:  # `active_task` is recorded as all other topics are
+            self._record(self.resolve_topic_name(topic.name), TASK_STREAM, serialize_message(message))
 
     @property
     def _task(self) -> str:
-        return self.config.task or self._heard_task
+        return self.config.task or self._newest_task
 
     # Services.
 
@@ -205,11 +205,11 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         free_mb = shutil.disk_usage(self._output).free / MEGABYTE
         if free_mb < self.config.min_free_mb:
             raise RecordingError(
-                f"'{self._output}' has {free_mb:.0f} MB left, min_free_mb={self.config.min_free_mb:.0f}; make room"
+                f"'{self._output}' has {free_mb:.0f} MB free, min_free_mb={self.config.min_free_mb:.0f}; free some"
             )
         taken = [int(found[1]) for path in self._output.iterdir() if (found := EPISODE.match(path.name))]
         folder = self._output / f"episode_{max(taken, default=-1) + 1:06d}"
-        self._last = None  # to discard an episode is not to mark the one before it
+        self._last = None  # so that after a discard the previous episode is not marked
         self._recording = EpisodeRecorder(
             EpisodeWriter(folder, self._inputs.types),
             task,
@@ -218,13 +218,11 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             round(self.config.max_queue_mb * MEGABYTE),
         )
         silent = self._inputs.without_publisher
-        said = serialize_message(String(data=task))
+        task_message = serialize_message(String(data=task))
         for topic in (topics.TASK, topics.ACTIVE_TASK):
             name = self.resolve_topic_name(topic.name)
-            if topic is topics.TASK or self._inputs.is_subscribed(
-                name
-            ):  # what follows there is a change of task
-                self._recording.add(name, TASK_STREAM, self.now_ns(), said)
+            if topic is topics.TASK or self._inputs.is_subscribed(name):
+                self._recording.add(name, TASK_STREAM, self.now_ns(), task_message)
         note = f"; nobody publishes {', '.join(silent)}" if silent else ""
         return f"recording {folder.name}: '{task}'{note}"
 
@@ -234,8 +232,8 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         if self._last is None:
             raise RecordingError(f"there is no episode to mark as {outcome}")
         add_custom_data(self._last, {"outcome": outcome})
-        doubt = f"; {NO_COMMANDS}" if outcome == "success" and not self._has_commands else ""
-        return f"{self._last.name} is marked as {outcome}{doubt}"
+        note = f"; {NO_COMMANDS}" if outcome == "success" and not self._has_commands else ""
+        return f"{self._last.name} is marked as {outcome}{note}"
 
     def _discard(self) -> str:
         recording, self._recording = self._recording, None
@@ -253,7 +251,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         return f"{self._discard()}; {self._start()}"
 
     def _close(self, **notes: str) -> str:
-        """End the present episode and tell how it went."""
+        """End the current episode; returns a summary."""
         recording, self._recording = self._recording, None
         if recording is None:
             raise RecordingError("nothing is being recorded")
@@ -268,7 +266,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         for report in reports:
             if report.is_complete:
                 self.get_logger().info(str(report))
-            else:  # on a line of its own: rclpy ties a line to its severity
+            else:  # not in one call: rclpy allows only one severity for each line of code
                 self.get_logger().warning(str(report))
         summary = f"{recording.folder.name}: {_summary(reports, duration_s)}"
         if self._has_commands:
@@ -276,7 +274,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self.get_logger().warning(f"{recording.folder.name}: {NO_COMMANDS}")
         return f"{summary}; {NO_COMMANDS}"
 
-    def _close_and_tell(self) -> None:
+    def _close_and_log(self) -> None:
         try:
             self.get_logger().info(self._close())
         except RecordingError as error:

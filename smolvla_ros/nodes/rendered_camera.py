@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The rendered scene as a camera source: what a camera would see of an arm at the joint states it last heard of.
+"""A camera source that renders the arm at its newest joint states.
 
-It stands here and not in `camera/` because it joins two rooms that do not know each other, `camera` and `scene`.
+It is here because it uses both `camera/` and `simulation/`, which do not import each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from smolvla_ros.urdf import Urdf
 
 
 class RenderedCamera:
-    """Pictures of the robot at its newest joint positions; the middle of every joint until the first `move`."""
+    """Images of the robot at its newest joint positions; until the first `move`, each joint is at its middle."""
 
     def __init__(
         self, robot: RobotSpec, spec: CameraSpec, rate_hz: float, seed: int, clock_ns: Callable[[], int]
@@ -46,11 +46,11 @@ class RenderedCamera:
         return self._camera.camera_matrix
 
     def move(self, positions_rad: npt.NDArray[np.float64]) -> None:
-        """From the next frame on the robot stands here; shape (joints,). May be called from another thread."""
+        """Set the positions (joints,) rad for the next frames. May be called from another thread."""
         self._positions_rad = positions_rad
 
     def read(self) -> Frame | None:
-        """The next picture when it is due; None after `close`."""
+        """Wait until the next image is due, and return it; None after `close`."""
         if not self._closed.is_set():
             self._pacer.wait()
         if self._closed.is_set():

@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one way a node becomes a process: initialise, start, spin, and end politely on SIGINT or SIGTERM.
+"""The main program of every node: initialise rclpy, configure and activate the node, spin it, and shut it down.
 
-rclpy's own signal handling closes the context first, after which a node can neither publish its last state nor answer.
-Here a signal only ends the spinning; the node is then deactivated and cleaned up (the arm lets go, files close)
-while everything still works.
+rclpy's own signal handlers close the context first, after which a node can publish no last state. Here a signal only
+ends the loop; the node is then deactivated and cleaned up while its publishers still work.
 """
 
 from __future__ import annotations
@@ -38,37 +37,37 @@ PARAMETER_ERRORS = (
 
 
 def run_node(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | None = None) -> int:
-    """Run a node until it is asked to end; returns the exit code of its process."""
+    """Run a node until a stop signal; returns the exit code of the process."""
     set_fast_dds()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     with recorded_stop_signals() as stopping:
         try:
             return _make_and_run(make_node, stopping)
         except Exception:
-            # a defect of ours; reported here, so that its traceback does not keep the node alive
+            # a bug; printed here, because the traceback refers to the node and would keep it alive
             traceback.print_exc()
             return 1
         finally:
-            _end_middleware()
+            _free_node()
             rclpy.try_shutdown()
 
 
 def _make_and_run(make_node: Callable[[], SuiteNode[Any]], stopping: list[int]) -> int:
-    """The node's whole life; nothing outside this function refers to the node."""
+    """Create, run and destroy the node; nothing outside this function refers to it."""
     try:
         node = make_node()
     except PARAMETER_ERRORS as error:
-        print(f"a parameter does not fit: {error}", file=sys.stderr)
+        print(f"a parameter has the wrong type: {error}", file=sys.stderr)
         return 1
     return _run_started(node, stopping)
 
 
-def _end_middleware() -> None:
-    """Free the node, and with it the DDS participant and its threads, while the process is still whole.
+def _free_node() -> None:
+    """Free the node, and with it the DDS participant and its threads, before the process ends.
 
-    `destroy_node` is not enough for a lifecycle node: its state machine keeps the participant until Python frees the
-    node, which refers to itself through its callbacks. Left to the end of the process, the participant's threads go on
-    receiving while the libraries under them are taken down: corrupted memory, a crash, or an end that never comes.
+    `destroy_node` does not suffice for a lifecycle node: its state machine keeps the participant until Python frees the
+    node, which refers to itself through its callbacks. Otherwise the threads of the participant receive messages while
+    the libraries they use are unloaded: corrupted memory, a crash, or a process that does not end.
     """
     gc.unfreeze()
     gc.collect()
@@ -81,7 +80,7 @@ def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:
         if not _autostart(node):
             return 1
         gc.collect()
-        gc.freeze()  # what was loaded stays; searching it for garbage again would stop the node for 30 ms at times
+        gc.freeze()  # excludes all loaded objects from later collections, which would take 30 ms
         while not stopping:
             node.spin_step(executor)
         return 0
@@ -93,8 +92,8 @@ def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:
 
 
 def _autostart(node: SuiteNode[Any]) -> bool:
-    """Configure and activate unless `autostart` is false; True when the node is where it should be."""
-    description = "configure and activate at start; false leaves the node to a lifecycle manager"
+    """Configure and activate the node unless `autostart` is false; returns False if that fails."""
+    description = "configure and activate at the start; false: a lifecycle manager does it"
     if not node.declare_parameter("autostart", True, ParameterDescriptor(description=description)).value:
         return True
     return all(

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every node of the suite has in common: a lifecycle, parameters from a dataclass, health on /diagnostics.
+"""The base class of all nodes: a lifecycle, parameters from a dataclass, health on /diagnostics.
 
-A node overrides `configure`, `activate`, `deactivate`, `cleanup` and `diagnose`. Errors raised there become one line in
-the log and a failed transition (rclpy alone would swallow them), so a node never runs half configured.
+A node overrides `configure`, `activate`, `deactivate`, `cleanup` and `diagnose`. An error raised there is logged and
+makes the transition fail; rclpy alone would ignore it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from smolvla_ros.robot import RobotSpec, RobotSpecError
 ConfigT = TypeVar("ConfigT")
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 DIAGNOSTICS_PERIOD_S = 1.0  # the convention of REP-107
-WAKE_PERIOD_S = 0.2  # a signal that arrives while waiting for messages is noticed within this time
-SLEPT_S = 0.002
-DEFECT_LOG_PERIOD_S = 2.0
-LAST_MESSAGES_S = 0.2  # longest wait for the subscribers at the end
+WAKE_PERIOD_S = 0.2  # a stop signal is handled within this time
+MIN_SPIN_S = 0.002  # shorter waits are slept, because a spin can take longer
+ERROR_LOG_PERIOD_S = 2.0
+LAST_MESSAGES_S = 0.2  # longest wait at shutdown until subscribers have the last messages
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def load_robot(robot_file: str) -> RobotSpec:
 
 
 def next_deadline_s(deadline_s: float, period_s: float) -> float:
-    """The first deadline of a fixed grid that is still to come: what is missed is skipped, not made up for."""
+    """The first future deadline of the grid `deadline_s` + n * `period_s` (monotonic); missed ones are skipped."""
     return deadline_s + period_s * (1 + max(0, int((time.monotonic() - deadline_s) / period_s)))
 
 
@@ -73,62 +73,59 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         )
         self._diagnostics_timer = self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
 
-    # What a node overrides.
+    # Methods that nodes override.
 
     def configure(self) -> None:
-        """Build everything from `self.config`; nothing moves yet."""
+        """Create what `self.config` describes; the arm must not move yet."""
 
     def activate(self) -> None:
         """Start working."""
 
     def deactivate(self) -> None:
-        """Stop working; must be safe to call after a partial `activate`."""
+        """Stop working; also called after an `activate` that failed."""
 
     def cleanup(self) -> None:
-        """Give back what `configure` took; must be safe to call after a partial `configure`."""
+        """Release what `configure` created; also called after a `configure` that failed."""
 
     def prepare_parameters(self, config: ConfigT, names: set[str]) -> None:
-        """Parameters `names` shall change, to `config`: get ready, or raise to refuse them. Nothing changes yet.
+        """Prepare for a change of the parameters `names` to `config`, or raise an error to refuse it.
 
-        It may take its time: the node answers nobody meanwhile, and whoever sets the parameters waits. It may be for
-        nothing: only `apply_parameters` says that they have changed.
+        It may take long; the node handles no callbacks meanwhile, and the caller who sets the parameters waits. The
+        change may still be refused elsewhere: it is in effect when `apply_parameters` is called.
         """
 
     def apply_parameters(self) -> None:
-        """`self.config` has new values of live parameters."""
+        """Called when `self.config` has new values of live parameters."""
 
     def create_subscription(
         self, msg_type: Any, topic: str, callback: Callable[..., Any], *arguments: Any, **options: Any
     ) -> Any:
-        """As rclpy's. What a callback does not refuse by itself is a defect: the log says so, and the node goes on."""
+        """As in rclpy. An exception of the callback is logged, and the node continues."""
 
-        @functools.wraps(callback)  # rclpy asks how many arguments it takes
+        @functools.wraps(callback)  # rclpy inspects the number of its arguments
         def guarded(*received: Any) -> None:
             try:
                 callback(*received)
             except Exception:
-                text = f"a message on {topic} was refused:\n{traceback.format_exc()}"
-                self.get_logger().error(text, throttle_duration_sec=DEFECT_LOG_PERIOD_S)
+                text = f"a message on {topic} caused an error:\n{traceback.format_exc()}"
+                self.get_logger().error(text, throttle_duration_sec=ERROR_LOG_PERIOD_S)
 
         return super().create_subscription(msg_type, topic, guarded, *arguments, **options)
 
     def spin_step(self, executor: Executor) -> None:
-        """One turn of the node's loop: handle what comes in, for a moment."""
+        """One iteration of the main loop: run the next callback, or wait for it for a short time."""
         executor.spin_once(timeout_sec=WAKE_PERIOD_S)
 
     def spin_until_deadline(self, executor: Executor, deadline_s: float) -> None:
-        """Handle what comes in until `deadline_s` (monotonic), and be back at that moment.
-
-        The last stretch is slept: a spin costs too long to be begun there.
-        """
-        while (left_s := deadline_s - time.monotonic()) > SLEPT_S:
-            executor.spin_once(timeout_sec=min(left_s - SLEPT_S, WAKE_PERIOD_S))
+        """Run callbacks until `deadline_s` (monotonic), and return at that time."""
+        while (left_s := deadline_s - time.monotonic()) > MIN_SPIN_S:
+            executor.spin_once(timeout_sec=min(left_s - MIN_SPIN_S, WAKE_PERIOD_S))
         if left_s > 0:
             time.sleep(left_s)
 
     def run_ready_callbacks(self, executor: Executor, deadline_s: float) -> None:
-        """Run the callbacks of what has arrived, without waiting for more, and at most until `deadline_s`."""
-        while time.monotonic() < deadline_s - SLEPT_S:
+        """Run the callbacks that are ready, without waiting for others, at most until `deadline_s` (monotonic)."""
+        while time.monotonic() < deadline_s - MIN_SPIN_S:
             try:
                 callback, _, _ = executor.wait_for_ready_callbacks(timeout_sec=0.0)
             except TimeoutException:
@@ -142,10 +139,10 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         return int(self.get_clock().now().nanoseconds)
 
     def diagnose(self) -> Health:
-        """How the node is, asked once a second while it is active."""
+        """The health of the node, published once a second while it is active."""
         return Health(OK, "running")
 
-    # The lifecycle, as rclpy calls it.
+    # Transitions, called by rclpy.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         if self._attempt("configure", self._read_and_configure):
@@ -155,7 +152,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         return TransitionCallbackReturn.FAILURE
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        enabled = super().on_activate(state)  # publishers first: a node may publish as soon as it works
+        enabled = super().on_activate(state)  # enables the publishers, which `activate` may use
         if self._attempt("activate", self.activate):
             self.get_logger().info("active")
             return enabled
@@ -182,7 +179,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         return super().on_shutdown(state)
 
     def _wait_for_subscribers(self) -> None:
-        """Until the last messages have arrived: a subscriber drops what it has not taken when the publisher is gone."""
+        """Wait until the last messages have arrived: without their publisher, subscribers drop unread messages."""
         deadline_s = time.monotonic() + LAST_MESSAGES_S
         for publisher in self.publishers:
             publisher.wait_for_all_acked(Duration(seconds=max(0.0, deadline_s - time.monotonic())))
@@ -202,12 +199,12 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         except (ValueError, RuntimeError, OSError) as error:
             self.get_logger().error(f"cannot {verb}: {error}")
             return False
-        except Exception:  # a defect of ours: rclpy would drop it, the log must not
+        except Exception:  # a bug, which rclpy would not log
             self.get_logger().fatal(f"cannot {verb}:\n{traceback.format_exc()}")
             return False
         return True
 
-    # Parameters while running.
+    # Changes of parameters.
 
     def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         if not self._configured:
@@ -221,7 +218,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
             self.prepare_parameters(parameters.with_parameters(self.config, changed), names)
         except (ValueError, RuntimeError, OSError) as error:
             return SetParametersResult(successful=False, reason=str(error))
-        except Exception as error:  # a defect of ours: what worked before goes on
+        except Exception as error:  # a bug; the node continues with the old parameters
             self.get_logger().fatal(f"cannot set {', '.join(sorted(names))}:\n{traceback.format_exc()}")
             return SetParametersResult(
                 successful=False, reason=f"{type(error).__name__}: {error}; see the log"

@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a node that is not the executor learns the task, so that one message on `task` is enough.
+"""The task for nodes other than the executor, so that one message on `task` suffices.
 
-`ros2 topic pub --once task` waits for one subscriber, sends, and ends: where several nodes subscribe, only those that
-it has found by then hear it. So where there is an executor, it alone subscribes to `task`; the others follow its
-latched `active_task`. Without an executor (teleoperation, a robot of others) they subscribe to `task` themselves.
+`ros2 topic pub --once task` waits for one subscriber, publishes and ends: of several subscribers, only those that it
+has discovered by then receive the message. So only the executor subscribes to `task`; other nodes subscribe to its
+latched `active_task`. Without an executor (teleoperation, another robot) they subscribe to `task` themselves.
 """
 
 from __future__ import annotations
@@ -19,34 +19,33 @@ from smolvla_ros.nodes import topics
 
 
 class TaskListener:
-    """Calls hear(topic, message) with what is said on `active_task` or `task`.
+    """Calls on_task(topic, message) with the messages on `active_task` or `task`.
 
-    `update` is to be called now and then (every 0.5 s): it finds out whether there is an executor.
+    `update` must be called periodically (every 0.5 s): it checks whether there is an executor.
     """
 
-    def __init__(self, node: Node, hear: Callable[[topics.Topic, String], None]) -> None:
+    def __init__(self, node: Node, on_task: Callable[[topics.Topic, String], None]) -> None:
         self._node = node
-        self._hear = hear
-        self._accepted = self._subscribe(topics.ACTIVE_TASK)
-        self._said: Any = None  # the subscription to `task`, where there is no executor
+        self._callback = on_task
+        self._active_task = self._subscribe(topics.ACTIVE_TASK)
+        self._task: Any = None  # the subscription to `task`; None while there is an executor
         self.update()
 
     def update(self) -> None:
-        """Subscribe to `task` while nobody publishes `active_task`."""
+        """Subscribe to `task` while there is no publisher of `active_task`."""
         executors = self._node.count_publishers(self._node.resolve_topic_name(topics.ACTIVE_TASK.name))
-        if executors and self._said is not None:
-            self._node.destroy_subscription(self._said)
-            self._said = None
-        elif not executors and self._said is None:
-            self._said = self._subscribe(topics.TASK)
+        if executors and self._task is not None:
+            self._node.destroy_subscription(self._task)
+            self._task = None
+        elif not executors and self._task is None:
+            self._task = self._subscribe(topics.TASK)
 
     def close(self) -> None:
-        """Listen no more."""
-        for subscription in filter(None, (self._accepted, self._said)):
+        for subscription in filter(None, (self._active_task, self._task)):
             self._node.destroy_subscription(subscription)
 
     def _subscribe(self, topic: topics.Topic) -> Any:
-        def hear(message: String) -> None:
-            self._hear(topic, message)
+        def on_message(message: String) -> None:
+            self._callback(topic, message)
 
-        return self._node.create_subscription(topic.type, topic.name, hear, topic.subscribe)
+        return self._node.create_subscription(topic.type, topic.name, on_message, topic.subscribe)

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Teleoperation on ROS: the joint states of a leader arm in, joint commands of a follower out, at a steady rate.
+"""Teleoperation on ROS: joint states of a leader arm in, joint commands of a follower out, at a fixed rate.
 
-It shares `joint_commands` with the executor. Two that command one arm tear at it, so while there is another publisher
-the follower is held. While the arm node does not obey, it is held too, and then starts softly from where it stands.
+The executor publishes on `joint_commands` too. While there is another publisher, or while the arm node refuses the
+commands, the follower holds; then it starts softly from its pose.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ LOG_PERIOD_S = 2.0
 
 
 class TeleopNode(SuiteNode[TeleopConfig]):
-    """Listens to `leader/joint_states` and `joint_states`, publishes `joint_commands`."""
+    """Subscribes to `leader/joint_states` and `joint_states`, publishes `joint_commands`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("teleop", TeleopConfig, **options)
         self._deadline_s: float | None = None  # of the next command (monotonic); None while not active
-        self._subscriptions_of_joints: list[Any] = []
+        self._joint_subscriptions: list[Any] = []
         self._commands: Any = None
         self._refusals: CommandRefusals | None = None
         self._pause = ""
@@ -56,7 +56,7 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         self.teleoperation = Teleoperation(config, self._robot, leader, follower)
         topic = topics.JOINT_COMMANDS
         self._commands = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
-        self._subscriptions_of_joints = [
+        self._joint_subscriptions = [
             self.create_subscription(topic.type, topic.name, self._keep(role), topic.subscribe)
             for topic, role in ((topics.LEADER_JOINT_STATES, "leader"), (topics.JOINT_STATES, "follower"))
         ]
@@ -69,9 +69,9 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         self._deadline_s = None
 
     def cleanup(self) -> None:
-        for subscription in self._subscriptions_of_joints:
+        for subscription in self._joint_subscriptions:
             self.destroy_subscription(subscription)
-        self._subscriptions_of_joints = []
+        self._joint_subscriptions = []
         if self._refusals is not None:
             self._refusals.close()
             self._refusals = None
@@ -83,7 +83,7 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         return Health(WARN, f"holding: {self._pause}") if self._pause else Health(OK, "following")
 
     def spin_step(self, executor: Executor) -> None:
-        """Handle what comes in until the next command is due, then send it."""
+        """Run callbacks until the next command is due, then send it."""
         if self._deadline_s is None:
             super().spin_step(executor)
             return
@@ -111,7 +111,7 @@ class TeleopNode(SuiteNode[TeleopConfig]):
             self._commands.publish(joint_command_msg(self._robot.joint_names, stamp_ns, command, commander))
 
     def _keep(self, role: str) -> Callable[[Any], None]:
-        """A callback that keeps the newest joints of one of the two arms."""
+        """A callback that keeps the newest joints of one arm."""
 
         def keep(message: Any) -> None:
             try:

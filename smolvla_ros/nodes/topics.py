@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one table of topics: name, type and quality of service.
+"""The table of all topics: name, type and quality of service.
 
-Drivers publish reliable and consumers subscribe with best effort, which matches both (REP-2003). The task is
-subscribed volatile, because `ros2 topic pub` is volatile and a transient-local reader would never hear it; what the
-executor accepted is published latched on `active_task`.
+Drivers publish reliably, consumers subscribe with best effort, which matches both (REP-2003). The subscription to
+`task` is volatile, because `ros2 topic pub` is, and a transient-local subscription would not match it. The executor
+publishes the task that it has accepted on `active_task`, latched.
 """
 
 from __future__ import annotations
@@ -64,6 +64,6 @@ DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, RELIABLE, RELIABLE)
 
 
 def message_class(msgtype: str) -> Any:
-    """sensor_msgs/msg/Image -> its class; raises ImportError or AttributeError where it is not installed."""
+    """sensor_msgs/msg/Image -> its class; raises ImportError or AttributeError if it is not installed."""
     module, _, name = msgtype.replace("/", ".").rpartition(".")
     return getattr(import_module(module), name)

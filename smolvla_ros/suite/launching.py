@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The suite's list (programs.py) as actions of ROS 2 launch; what the launch files share.
+"""The programs of the suite (programs.py) as actions of ROS 2 launch; used by all launch files.
 
-The only module that needs launch and launch_ros, which a ROS installation brings and PyPI does not. What is decided
-about programs (arguments, what follows from an end, which launch arguments are unknown) is decided in node_spec.py and
-options.py, which need neither.
+The only module that needs launch and launch_ros, which are part of a ROS installation but not on PyPI. node_spec.py,
+supervisor.py and options.py, which need neither, decide on arguments, restarts and unknown launch arguments.
 """
 
 from __future__ import annotations
@@ -43,69 +42,68 @@ from smolvla_ros.suite.supervisor import RESTART_DELAY_S, Reaction, Supervisor, 
 
 NO_POLICY = (
     "no policy is started, so the arm will not move by itself: give checkpoint:=<LeRobot folder or hub id>. "
-    "One to try with, untrained: ros2 run smolvla_ros demo_checkpoint <folder>"
+    "An untrained one for a first try: ros2 run smolvla_ros demo_checkpoint <folder>"
 )
 
 
 def declare(*names: str) -> list[Action]:
-    """Launch arguments for these fields of SuiteOptions, described there; without names for all of them."""
+    """Declare the launch arguments of these fields of SuiteOptions; without names, of all fields."""
     arguments = launch_arguments(names)
 
     def check(context: LaunchContext) -> list[Action]:
         file = Path(context.get_locals_as_dict().get("current_launch_file_path", "")).name
-        is_typed = any(
-            Path(word).name == file for word in sys.argv
-        )  # else another launch file includes this one
-        return _say(argument_warnings(context.argv, [a["name"] for a in arguments], file)) if is_typed else []
+        if not any(Path(word).name == file for word in sys.argv):  # another launch file includes this one
+            return []
+        return _log(argument_warnings(context.argv, [a["name"] for a in arguments], file))
 
     return [*(DeclareLaunchArgument(**argument) for argument in arguments), OpaqueFunction(function=check)]
 
 
 def run(nodes: Callable[[SuiteOptions], Iterable[NodeSpec]]) -> list[Action]:
-    """Actions that start what the given function of programs.py lists for the launch arguments."""
+    """Actions that start the programs that a function of programs.py returns for the launch arguments."""
 
     def start(context: LaunchContext) -> list[Action]:
         options = SuiteOptions.from_text(context.launch_configurations)
         specs = list(nodes(options))
-        return [*_say(unknown_parameters(options.params_file, specs)), *_Programs().start(specs)]
+        return [*_log(unknown_parameters(options.params_file, specs)), *_Programs().start(specs)]
 
     return [*_set_environment(), OpaqueFunction(function=start)]
 
 
 def explain_missing_policy() -> Action:
-    """One line when nothing says which policy to run."""
+    """Log a line if no policy is chosen."""
 
     def explain(context: LaunchContext) -> list[Action]:
         options = SuiteOptions.from_text(context.launch_configurations)
-        return _say([] if has_policy(options) else [NO_POLICY])
+        return _log([] if has_policy(options) else [NO_POLICY])
 
     return OpaqueFunction(function=explain)
 
 
-def _say(lines: Iterable[str]) -> list[Action]:
+def _log(lines: Iterable[str]) -> list[Action]:
     return [LogInfo(msg=line) for line in lines]
 
 
 def _set_environment() -> list[Action]:
-    """Fast DDS settings also for the programs of other packages, unless its user has settings of their own."""
+    """Fast DDS settings for all programs, those of other packages included, unless the user has set a profile."""
     return [SetEnvironmentVariable(name, value) for name, value in fast_dds_settings(os.environ).items()]
 
 
 class _Programs:
-    """The programs of one launch file, started, started again, and ended in order."""
+    """The programs of one launch file: started, restarted, and stopped in order."""
 
     def __init__(self) -> None:
         self._supervisor = Supervisor()
-        self._arms: dict[str, Action] = {}  # those that run, by label
-        self._failure = ""  # why the suite ends, while the arm still comes to rest
+        self._arms: dict[str, Action] = {}  # running, by label
+        self._failure = ""  # why the suite stops; set while the arms are still stopping
 
     def start(self, specs: list[NodeSpec]) -> list[Action]:
-        """Actions for programs; one that comes `after` another starts with that one's first line of output."""
+        """Actions that start programs; one with `after` is started when that program prints its first line."""
         actions: dict[str, Action] = {}
         ordered: list[Action] = []
         for spec in specs:
             if not _is_installed(spec.package):
-                ordered += _say(
+                ordered += _log(
                     [
                         f"{spec.name} is not started: package '{spec.package}' is not installed "
                         f"(apt: ros-jazzy-{spec.package.replace('_', '-')}); the rest works without it"
@@ -115,7 +113,7 @@ class _Programs:
             actions[spec.name] = self._action(spec)
             first = actions.get(spec.after)
             ordered.append(_after(first, actions[spec.name]) if first else actions[spec.name])
-        # Handlers first: a program must not speak before somebody listens.
+        # Handlers first, so that they receive the first line of every program.
         return sorted(ordered, key=lambda action: not isinstance(action, RegisterEventHandler))
 
     def _action(self, spec: NodeSpec) -> Action:
@@ -145,24 +143,24 @@ class _Programs:
             if context.is_shutdown:
                 return []
             if self._failure:
-                return self._end()
+                return self._stop()
             now_s = time.monotonic()
             reaction = self._supervisor.on_exit(spec, event.returncode, now_s - started_s)
-            said = _say([text := exit_message(spec, event.returncode, reaction)])
+            logged = _log([text := exit_message(spec, event.returncode, reaction)])
             if reaction is Reaction.RESTART:
                 started_s = now_s + RESTART_DELAY_S
-                return said
+                return logged
             if reaction is Reaction.CONTINUE:
-                return [*said, _shut_down([event.action])]  # or launch would start it again
+                return [*logged, _shut_down([event.action])]  # or launch would restart it
             self._failure = text
-            return [*said, *self._end()]
+            return [*logged, *self._stop()]
 
         return handle
 
-    def _end(self) -> list[Action]:
-        """End the arms, and when none is left everything, with exit code 1."""
+    def _stop(self) -> list[Action]:
+        """Stop the arms and, when none runs any more, everything, with exit code 1."""
         if not self._arms:
-            # Upon an exception launch ends everything, with exit code 1; a Shutdown action would give 0.
+            # An exception makes launch stop everything with exit code 1; after a Shutdown action it would be 0.
             raise RuntimeError(f"{self._failure}; see its messages above")
         return [_shut_down(list(self._arms.values()))]
 
@@ -172,7 +170,7 @@ def _shut_down(actions: list[Action]) -> Action:
 
 
 def _with_launch_types(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Text stays text: launch_ros would read `1` or `true` in a parameter as YAML."""
+    """Mark text as text: launch_ros would parse `1` or `true` in a parameter as YAML."""
 
     def typed(value: Any) -> Any:
         return ParameterValue(value, value_type=str) if isinstance(value, str) else value

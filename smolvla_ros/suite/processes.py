@@ -1,12 +1,12 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The suite's programs as plain processes, where there is no ros2 launch: started, watched, ended, none left.
+"""The programs of the suite as processes, without ros2 launch: started, supervised and stopped.
 
-What follows when one ends by itself is what follows under launch too (node_spec.py).
+A program that exits is treated as under launch (supervisor.py).
 
-Each writes to its own log file. They are process groups of their own, so that a Ctrl-C of the terminal reaches
-only the starter, which then ends them in order; should the starter be killed, the kernel ends them. They stay in its
-session, because Linux shares the cores out by session first, and inference could not step back for the others.
+Each program has a log file. Each is a process group of its own, so that Ctrl-C in the terminal reaches only the parent,
+which then stops them in order; if the parent is killed, the kernel sends them SIGINT. They stay in the session of the
+parent: Linux distributes the cores among sessions first, so the niceness of inference would otherwise have no effect.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from smolvla_ros.suite.supervisor import RESTART_DELAY_S, Reaction, Supervisor, 
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 POLL_S = 0.02
-FIRST_LINE_S = 15.0  # a program that others wait for says its first line within this time
+FIRST_LINE_S = 15.0  # within this time a program that others wait for must print its first line
 LOG_LINES = 15
 
 
 class ProcessError(RuntimeError):
-    """A program could not be started, or the suite cannot go on without one; the message ends with its last words."""
+    """A program has exited that the suite needs, or did not start; the message ends with the end of its log."""
 
 
 @dataclass(frozen=True)
 class ExitStatus:
-    """How a program ended."""
+    """How a program has ended."""
 
     code: int
-    killed: bool = False  # it ignored the request to end
-    unexpected_exits: int = 0  # how often it had ended before, and was started again or left out
+    killed: bool = False  # it did not stop in time
+    unexpected_exits: int = 0  # how often it had exited before without being asked
 
 
 @dataclass
@@ -49,23 +49,23 @@ class _Running:
     process: subprocess.Popen[bytes]
     log: Path
     started_s: float  # monotonic, as all times here
-    again_s: float | None = None  # it has ended: when to start it again
-    is_left_out: bool = False
+    restart_s: float | None = None  # when to restart it after an exit
+    is_left_out: bool = False  # it has exited and is not restarted
     unexpected_exits: int = 0
 
 
 class Processes:
-    """Programs of the suite by label. Logs go to `folder`/logs, parameter files to `folder`/parameters."""
+    """Programs by label. Logs are written to `folder`/logs, parameter files to `folder`/parameters."""
 
     def __init__(self, folder: Path) -> None:
         self._logs = folder / "logs"
         self._parameters = folder / "parameters"
         self._running: dict[str, _Running] = {}
         self._supervisor = Supervisor()
-        self._unsaid: list[str] = []  # what happened while one waited for another
+        self._messages: list[str] = []  # of a `check` during `start`
 
     def start(self, spec: NodeSpec, is_stopping: Callable[[], bool] = lambda: False) -> None:
-        """Start a program, after the first line of the one it waits for. Raises ProcessError."""
+        """Start a program, after the first line of the program in `after`. Raises ProcessError."""
         if spec.after:
             self._wait_for_first_line(spec.after, is_stopping)
         for folder in (self._logs, self._parameters):
@@ -77,13 +77,13 @@ class Processes:
         self._running[spec.label] = _Running(spec, _process(spec, parameter_file, log), log, time.monotonic())
 
     def check(self) -> list[str]:
-        """Start again what has ended and may, and say so; raises ProcessError if the suite cannot go on."""
-        lines, self._unsaid = self._unsaid, []
+        """Restart programs that have exited; returns a message for each exit, or raises ProcessError (see there)."""
+        lines, self._messages = self._messages, []
         for running in self._running.values():
             now_s, code = time.monotonic(), running.process.poll()
             if running.is_left_out or code is None:
                 continue
-            if running.again_s is None:
+            if running.restart_s is None:
                 reaction = self._supervisor.on_exit(running.spec, code, now_s - running.started_s)
                 text = exit_message(running.spec, code, reaction)
                 if reaction is Reaction.STOP:
@@ -91,21 +91,21 @@ class Processes:
                 lines.append(text)
                 running.unexpected_exits += 1
                 running.is_left_out = reaction is Reaction.CONTINUE
-                running.again_s = now_s + RESTART_DELAY_S
-            elif now_s >= running.again_s:
+                running.restart_s = now_s + RESTART_DELAY_S
+            elif now_s >= running.restart_s:
                 parameter_file = self._parameters / f"{running.spec.label}.yaml"
                 running.process = _process(running.spec, parameter_file, running.log)
-                running.started_s, running.again_s = now_s, None
+                running.started_s, running.restart_s = now_s, None
         return lines
 
     def stop(self, timeout_s: float = 10.0) -> dict[str, ExitStatus]:
-        """End all programs by SIGINT, arms first, then other nodes, then what they need; kill those that take longer.
+        """Stop all programs by SIGINT: first arms, then other nodes, then the rest; kill those that take longer.
 
-        `timeout_s` is for each of these groups, or what one of its programs asks for if that is more.
+        timeout_s: for each of these groups; 0 kills at once. A longer `stop_timeout_s` of a program takes precedence.
         """
         ended: dict[str, ExitStatus] = {}
-        for place in range(3):
-            group = {label: r for label, r in self._running.items() if _place_at_the_end(r.spec) == place}
+        for order in range(3):
+            group = {label: r for label, r in self._running.items() if _stop_order(r.spec) == order}
             for running in group.values():
                 if running.process.poll() is None:
                     running.process.send_signal(signal.SIGINT)
@@ -120,24 +120,24 @@ class Processes:
         running = self._running[name]
         deadline_s = time.monotonic() + FIRST_LINE_S
         while b"\n" not in running.log.read_bytes() and not is_stopping():
-            self._unsaid = self.check()
+            self._messages = self.check()
             if time.monotonic() > deadline_s:
-                raise ProcessError(f"{name} has said nothing for {FIRST_LINE_S:.0f} s; see {running.log}")
+                raise ProcessError(f"{name} has printed nothing for {FIRST_LINE_S:.0f} s; see {running.log}")
             time.sleep(POLL_S)
 
 
-def _place_at_the_end(spec: NodeSpec) -> int:
+def _stop_order(spec: NodeSpec) -> int:
     return 0 if spec.holds_arm else 1 if spec.is_ros else 2
 
 
 def last_lines(log: Path, count: int = LOG_LINES) -> str:
     """The end of a log file, indented."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
-    return "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"
+    return "\n".join(f"  {line}" for line in lines) or "  (nothing)"
 
 
 def _process(spec: NodeSpec, parameter_file: Path, log: Path) -> subprocess.Popen[bytes]:
-    """The program, running; what it says is added to its log."""
+    """Start the program; its output is appended to the log."""
     with log.open("ab") as output:
         return subprocess.Popen(
             command_line(spec, [sys.executable, "-m", main_module(spec)], parameter_file),
@@ -158,6 +158,6 @@ def _wait(running: _Running, timeout_s: float) -> ExitStatus:
 
 
 def _detach() -> None:
-    """In the child, before its program: leave the terminal's group, and ask for a SIGINT should the starter die."""
+    """Runs in the child before its program: a process group of its own, and SIGINT when the parent dies."""
     os.setpgrp()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

@@ -1,12 +1,12 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the suite consists of: every program, its name, namespace, parameters and remaps, listed once.
+"""The list of the programs of the suite: their names, namespaces, parameters and remappings.
 
-The launch files turn this list into launch_ros nodes, the demo turns it into plain processes where launch_ros
-is missing. Nothing is started here, and neither ROS nor launch is needed to read or test the list.
+The launch files make launch_ros nodes of it (launching.py), the demo plain processes (processes.py). Nothing is started
+here, and neither ROS nor launch is needed.
 
-Whether a program is `needed`: the arm, the executor, the policy, the cameras that the policy looks at and the emulated
-arm are, since without them the arm cannot do its task. Recorder, robot_state_publisher, RViz and other cameras are not.
+The arm, the executor, the policy, its cameras and the emulated arm are `needed`: the suite stops without them. The
+recorder, robot_state_publisher, RViz and other cameras are not.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ SIMULATED_CAMERAS = 2  # how many of the robot file's cameras are rendered when 
 ARM: dict[str, Any] = {
     "holds_arm": True,
     "stop_timeout_s": 30.0,
-}  # on its way to the rest pose it takes its time
+}  # moving to the rest pose takes time
 
 
 def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The arm, its cameras and the robot's description, perhaps shown; with `sim` the emulated arm before them."""
+    """The arm, its cameras, robot_state_publisher and, with `rviz`, RViz; with `sim` the emulated arm before them."""
     robot = load_robot(options)
     arm = _arm(options)
-    looked_at = _names(options.policy_cameras)
+    policy_cameras = _names(options.policy_cameras)
     cameras = tuple(
-        _camera(options, camera, needed=not looked_at or camera.name in looked_at)
+        _camera(options, camera, needed=not policy_cameras or camera.name in policy_cameras)
         for camera in selected_cameras(options, robot)
     )
-    shown = (_rviz(options),) if options.rviz else ()
-    return (*simulation_programs(options), arm, *cameras, _robot_state_publisher(options, robot), *shown)
+    rviz = (_rviz(options),) if options.rviz else ()
+    return (*simulation_programs(options), arm, *cameras, _robot_state_publisher(options, robot), *rviz)
 
 
 def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The robot, a leader arm in the namespace `leader`, and what makes the one follow the other."""
+    """The robot, a leader arm in the namespace `leader`, and the teleop node."""
     emulated = _emulated_arm(options, "emulated_leader", _leader(options)) if options.sim else ()
     calibrations = {
         "calibration": _calibration(options),
@@ -59,7 +59,7 @@ def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     }
     robot = tuple(
         replace(spec, needed=False) if spec.executable == "camera_node" else spec
-        for spec in robot_nodes(options)  # nobody looks through them but the recorder
+        for spec in robot_nodes(options)  # teleoperation uses no images
     )
     return (
         *robot,
@@ -70,7 +70,7 @@ def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 
 def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The executor, and the policy unless nothing says which one."""
+    """The executor and, if one is chosen, the policy."""
     executor = _node(options, "executor", files=("simulation.yaml",) if options.sim else ())
     if not has_policy(options):
         return (executor,)
@@ -87,23 +87,23 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 
 def recorder_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The recorder of episodes."""
+    """The recorder."""
     return (_node(options, "recorder", needed=False, restarts=True),)
 
 
 def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """Everything, in the order in which it is to be started; the recorder if asked for."""
+    """All programs, in the order of their start; the recorder only with `record`."""
     recorder = recorder_nodes(options) if options.record else ()
     return (*robot_nodes(options), *policy_nodes(options), *recorder)
 
 
 def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """With `sim` the emulated servo bus, else nothing."""
+    """The emulated servo bus with `sim`, else nothing."""
     return _emulated_arm(options, "emulated_arm", options) if options.sim else ()
 
 
 def has_policy(options: SuiteOptions) -> bool:
-    """Whether anything says which policy to run; a params_file may, so it gets the benefit of the doubt."""
+    """Whether a policy is chosen; a params_file may do so, and is not read here."""
     return bool(options.checkpoint or options.policy == "scripted" or options.params_file)
 
 
@@ -116,7 +116,7 @@ def load_robot(options: SuiteOptions) -> RobotSpec:
 
 
 def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOption, ...]:
-    """The cameras asked for; with `sim` and none asked for, the first two, rendered. Raises SuiteError."""
+    """The cameras of the options; with `sim` and without any, the first two, rendered. Raises SuiteError."""
     if not options.cameras and options.sim:
         return tuple(CameraOption(camera.name, "rendered") for camera in robot.cameras[:SIMULATED_CAMERAS])
     cameras = parse_cameras(options.cameras)
@@ -126,7 +126,7 @@ def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOpt
 
 
 def emulated_port(options: SuiteOptions) -> str:
-    """Where the emulated arm's port is linked: as asked, or a name that no other suite here has."""
+    """The link to the port of the emulated arm: `port`, or a path that contains ROS domain and namespace."""
     if options.port:
         return options.port
     folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
@@ -190,17 +190,17 @@ def _leader_arm(options: SuiteOptions) -> NodeSpec:
 
 
 def _leader(options: SuiteOptions) -> SuiteOptions:
-    """The options as they are for the leader."""
+    """The options with port and calibration of the leader."""
     port = options.leader_port or (f"{emulated_port(options)}_leader" if options.sim else "")
     return replace(options, port=port, calibration=options.leader_calibration)
 
 
 def _check_given(options: SuiteOptions, **examples: str) -> None:
-    """The arguments are given, or there is a params_file that may say them; raises SuiteError."""
+    """Raise SuiteError if an argument is not given, and no params_file may contain it."""
     for name, example in examples.items():
         if not getattr(options, name) and not options.params_file:
             raise SuiteError(
-                f"{name} is not given; {name}:={example} names that of your arm, sim:=true needs none"
+                f"{name} is not given; give {name}:={example} for your arm, or sim:=true, which needs none"
             )
 
 

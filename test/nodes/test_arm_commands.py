@@ -25,7 +25,9 @@ PAN, ROLL = np.eye(6)[0], np.eye(6)[4]
 AGE_OF_2001_S = 25 * 365 * 86400.0
 
 
-def test_what_makes_no_sense_is_refused_by_name_and_moves_nothing(arm_bench: Callable[..., ArmBench]) -> None:
+def test_invalid_commands_are_refused_with_a_reason_and_move_nothing(
+    arm_bench: Callable[..., ArmBench],
+) -> None:
     node = arm_bench()
     goal = node.pose() + 0.05 * PAN
     names = list(node.robot.joint_names)
@@ -42,7 +44,7 @@ def test_what_makes_no_sense_is_refused_by_name_and_moves_nothing(arm_bench: Cal
     assert node.program.running and "Traceback" not in node.program.output
 
 
-def test_a_second_commander_is_told_who_commands_and_moves_nothing(
+def test_a_second_commander_is_informed_about_the_first_and_moves_nothing(
     arm_bench: Callable[..., ArmBench],
 ) -> None:
     node = arm_bench()
@@ -84,7 +86,7 @@ def test_goals_move_no_faster_than_the_limit_however_many_commands_come(
     assert node.largest_step_rad() < MAX_SPEED_TICKS_S * RAD_PER_TICK * CONTROL_PERIOD_S / 2
 
 
-def test_torque_that_comes_back_moves_nothing_until_the_executor_is_armed_again(
+def test_torque_that_is_switched_on_again_moves_nothing_until_the_executor_is_armed_again(
     arm_bench: Callable[..., ArmBench], start: Callable[..., Any]
 ) -> None:
     node = arm_bench()

@@ -12,7 +12,7 @@ import pytest
 
 from smolvla_ros.arm.arm_reading import ArmReading
 from smolvla_ros.node_configs import ServoThresholds
-from smolvla_ros.nodes.arm_health import judge
+from smolvla_ros.nodes.arm_health import servo_health
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN
 from smolvla_ros.settings import SettingError
 
@@ -47,16 +47,16 @@ def reading(**changed: Any) -> ArmReading:
     ],
 )
 def test_each_value_has_its_thresholds(changed: dict[str, Any], level: bytes, words: str) -> None:
-    health = judge(NAMES, reading(**changed), ServoThresholds())
+    health = servo_health(NAMES, reading(**changed), ServoThresholds())
     assert (health.level, health.message[: len(words)]) == (level, words)
 
 
 def test_values_of_every_servo_are_listed() -> None:
-    values = judge(NAMES, reading(current_a=0.25), ServoThresholds()).values
+    values = servo_health(NAMES, reading(current_a=0.25), ServoThresholds()).values
     assert values["gripper"] == "30 degC, 7.4 V, 0.25 A, load 0.00"
     assert values["retries"] == values["communication errors"] == values["repeated writes"] == "0"
 
 
-def test_arm_that_would_stop_before_it_is_derated_is_refused() -> None:
+def test_derating_must_begin_below_the_stop_temperature() -> None:
     with pytest.raises(SettingError, match="temperature_derate_c: 70.0 must be below"):
         ServoThresholds(temperature_derate_c=70.0)

@@ -44,7 +44,7 @@ def test_joint_states_come_at_fifty_hertz_in_radians(observer: Any, start: Any, 
     assert (robot.lower_rad - 0.3 < pose).all() and (pose < robot.upper_rad + 0.3).all()
 
 
-def test_a_command_moves_the_arm_there(observer: Any, start: Any, emulated_arm: Any) -> None:
+def test_a_command_moves_the_arm_to_its_goal(observer: Any, start: Any, emulated_arm: Any) -> None:
     robot = RobotSpec.load(ROBOT_FILE)
     states, servos = observer.collect(topics.JOINT_STATES), observer.collect(topics.SERVO_STATES)
     commands = observer.publisher(topics.JOINT_COMMANDS)
@@ -64,7 +64,7 @@ def test_a_command_moves_the_arm_there(observer: Any, start: Any, emulated_arm: 
     assert not any(servos[-1].error_bits) and not any(servos[-1].communication_errors)
 
 
-def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(
+def test_a_disconnected_bus_is_reported_and_the_node_continues(
     observer: Any, start: Any, emulated_arm: Any
 ) -> None:
     port, bus = emulated_arm
@@ -83,7 +83,7 @@ def test_a_bus_that_goes_away_is_said_and_the_node_lives_on(
     assert port in program.output
 
 
-def test_it_holds_the_arm_when_it_ends(observer: Any, start: Any, emulated_arm: Any) -> None:
+def test_the_arm_holds_when_the_node_stops(observer: Any, start: Any, emulated_arm: Any) -> None:
     states = observer.collect(topics.JOINT_STATES)
     commands = observer.publisher(topics.JOINT_COMMANDS)
     program = start_arm(start, emulated_arm[0])
@@ -97,7 +97,7 @@ def test_it_holds_the_arm_when_it_ends(observer: Any, start: Any, emulated_arm: 
         assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [1] * 6
 
 
-def test_what_cannot_start_says_why_in_one_message(start: Any, emulated_arm: Any, tmp_path: Path) -> None:
+def test_a_failed_start_is_explained_in_one_message(start: Any, emulated_arm: Any, tmp_path: Path) -> None:
     calibration = json.loads(Path(CALIBRATION).read_text())
     without_gripper = tmp_path / "five.json"
     without_gripper.write_text(

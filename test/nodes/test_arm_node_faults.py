@@ -24,7 +24,7 @@ def shift(*, pan: float = 0.0, roll: float = 0.0) -> Any:
     return np.array([pan, 0.0, 0.0, 0.0, roll, 0.0])
 
 
-def test_unplugged_for_five_seconds_it_holds_and_goes_on_by_itself(
+def test_unplugged_for_five_seconds_it_reconnects_and_holds(
     arm_bench: Callable[..., ArmBench], arm: EmulatedArm
 ) -> None:
     node = arm_bench()
@@ -45,7 +45,7 @@ def test_unplugged_for_five_seconds_it_holds_and_goes_on_by_itself(
     assert node.program.running
 
 
-def test_bad_line_publishes_nothing_wrong_and_obeys(
+def test_on_a_bad_line_joint_states_are_correct_and_commands_are_executed(
     arm_bench: Callable[..., ArmBench], arm: EmulatedArm
 ) -> None:
     node = arm_bench()
@@ -65,7 +65,7 @@ def test_bad_line_publishes_nothing_wrong_and_obeys(
     assert start[0] - 0.05 < min(moving) and max(moving) < start[0] + 0.35
 
 
-def test_dead_servo_is_missed_and_the_others_go_on(arm_bench: Callable[..., ArmBench]) -> None:
+def test_a_dead_servo_is_left_out_and_the_others_continue(arm_bench: Callable[..., ArmBench]) -> None:
     node = arm_bench()
     node.servo("wrist_flex").silent = True
     node.observer.until(lambda: "wrist_flex" not in node.states[-1].name, "a message without it")
@@ -75,7 +75,7 @@ def test_dead_servo_is_missed_and_the_others_go_on(arm_bench: Callable[..., ArmB
     node.observer.until(lambda: "wrist_flex" in node.states[-1].name, "the whole arm")
 
 
-def test_servo_whose_power_dipped_holds_again_where_it_stands(
+def test_a_servo_that_lost_power_holds_its_pose_again(
     arm_bench: Callable[..., ArmBench], arm: EmulatedArm
 ) -> None:
     node = arm_bench()
@@ -98,7 +98,7 @@ def test_overload_is_explained(arm_bench: Callable[..., ArmBench]) -> None:
     node.observer.until(node.says(ERROR, "shoulder_lift: overload: it pushed for too long"), "an error")
 
 
-def test_hot_servo_gets_less_torque_and_a_hotter_one_stops_the_arm(
+def test_a_hot_servo_gets_less_torque_and_a_hotter_one_stops_the_arm(
     arm_bench: Callable[..., ArmBench],
 ) -> None:
     node = arm_bench()
@@ -117,7 +117,7 @@ def test_hot_servo_gets_less_torque_and_a_hotter_one_stops_the_arm(
     node.move_to(before + shift(pan=-0.2))
 
 
-def test_when_commands_cease_it_stops_and_holds(arm_bench: Callable[..., ArmBench]) -> None:
+def test_without_commands_the_arm_holds(arm_bench: Callable[..., ArmBench]) -> None:
     node = arm_bench(command_timeout_s=0.2, max_step_rad=6.0)
     roll = node.servo("wrist_roll")
     roll.write(46, (200).to_bytes(2, "little"))  # Goal_Velocity: 0.3 rad/s, so that it is on its way for long
@@ -133,7 +133,7 @@ def test_when_commands_cease_it_stops_and_holds(arm_bench: Callable[..., ArmBenc
     node.observer.until(node.says(OK, "holding, no commands"), "health")
 
 
-def test_goal_far_away_is_approached_by_steps(arm_bench: Callable[..., ArmBench]) -> None:
+def test_a_distant_goal_is_limited_to_one_step(arm_bench: Callable[..., ArmBench]) -> None:
     node = arm_bench(max_step_rad=0.1)
     start = node.pose()
     node.begin()
@@ -143,7 +143,7 @@ def test_goal_far_away_is_approached_by_steps(arm_bench: Callable[..., ArmBench]
     assert 0.03 < abs(node.pose()[4] - start[4]) < 0.1 + 0.03
 
 
-def test_torque_goes_off_and_on_by_parameter(arm_bench: Callable[..., ArmBench]) -> None:
+def test_torque_is_switched_by_a_parameter(arm_bench: Callable[..., ArmBench]) -> None:
     node = arm_bench()
     node.torque(False)
     node.observer.until(node.says(OK, "reading, torque is off"), "health")
@@ -155,7 +155,7 @@ def test_torque_goes_off_and_on_by_parameter(arm_bench: Callable[..., ArmBench])
     ("mode", "step_rad", "torque"),
     [("hold", 0.3, 1), ("release", 0.3, 0), ("rest_pose", 0.3, 0), ("rest_pose", 0.08, 0)],
 )
-def test_when_it_ends_it_does_as_it_is_told(
+def test_on_deactivate_is_obeyed(
     arm_bench: Callable[..., ArmBench], mode: str, step_rad: float, torque: int
 ) -> None:
     rest = [0.1, 0.5, -0.5, 0.5, 0.0, 0.9]

@@ -66,7 +66,7 @@ def change(observer: Any, transition: int) -> bool:
     return bool(observer.call(ChangeState, "camera/change_state", request).success)
 
 
-def test_a_camera_that_is_deactivated_falls_silent_and_goes_on_when_activated(
+def test_a_deactivated_camera_publishes_nothing_until_it_is_activated(
     observer: Any, start: Any, pictures: Path
 ) -> None:
     diagnostics = observer.collect(topics.DIAGNOSTICS)
@@ -88,7 +88,7 @@ def test_a_camera_that_is_deactivated_falls_silent_and_goes_on_when_activated(
     assert program.output.count("frames are 64x48, the robot file says 640x480") == 1
 
 
-def test_a_camera_ends_at_any_moment_while_its_images_are_received(
+def test_a_camera_stops_at_any_time_while_its_images_are_received(
     observer: Any, start_new_interpreter: Any, kill: int
 ) -> None:
     raw, compressed = observer.collect(topics.IMAGE_RAW), observer.collect(topics.IMAGE_COMPRESSED)
@@ -131,19 +131,19 @@ def test_the_rendered_scene_follows_the_joint_states(observer: Any, start: Any) 
     assert infos[-1].k[0] > 100
 
 
-def test_a_camera_that_cannot_be_opened_ends_the_start(start: Any) -> None:
+def test_a_camera_that_cannot_be_opened_makes_the_node_exit(start: Any) -> None:
     program = start("nodes.camera_node", robot=ROBOT_FILE, camera="tpo", source="folder", device="x")
     assert program.wait() == 1
     assert "did you mean 'top'" in program.output and "Traceback" not in program.output
 
 
-def test_a_source_that_there_is_not_is_refused_by_its_name(start: Any) -> None:
+def test_an_error_names_an_unknown_source(start: Any) -> None:
     program = start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="usbb", device="x")
     assert program.wait() == 1
     assert "usbb" in program.output and "Traceback" not in program.output
 
 
-def test_why_a_camera_cannot_be_configured_is_said_in_one_line(observer: Any, start: Any) -> None:
+def test_a_camera_that_cannot_be_configured_is_explained_in_one_line(observer: Any, start: Any) -> None:
     program = start("nodes.camera_node", robot=ROBOT_FILE, camera="top", autostart=False)
     for source, device, message in [
         ("usb", "/dev/video99", "/dev/video99 does not exist"),

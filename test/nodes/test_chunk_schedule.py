@@ -20,7 +20,7 @@ def rate() -> ChunkSchedule:
     return rate
 
 
-def test_without_a_rate_or_a_task_none_is_due(rate: ChunkSchedule) -> None:
+def test_without_a_rate_or_a_task_no_chunk_is_due(rate: ChunkSchedule) -> None:
     assert ChunkSchedule(10.0).wait_s(100.0, FIRST, PATIENCE_S) is None
     rate.task = ""
     assert rate.wait_s(200.0, SECOND, PATIENCE_S) is None
@@ -29,22 +29,22 @@ def test_without_a_rate_or_a_task_none_is_due(rate: ChunkSchedule) -> None:
     assert never.wait_s(100.0, FIRST, PATIENCE_S) is None
 
 
-def test_the_first_is_due_at_once() -> None:
+def test_the_first_chunk_is_due_at_once() -> None:
     rate = ChunkSchedule(10.0)
     rate.task = "wipe the table"
     assert (rate.wait_s(100.0, FIRST, PATIENCE_S) or 0.0) < 0.0
 
 
-def test_the_next_are_due_on_a_grid_that_a_small_delay_does_not_shift(rate: ChunkSchedule) -> None:
+def test_chunks_are_due_on_a_grid_that_a_small_delay_does_not_shift(rate: ChunkSchedule) -> None:
     assert rate.wait_s(100.0, SECOND, PATIENCE_S) == pytest.approx(0.1)
     rate.chunk_started(100.13, SECOND)
     assert rate.wait_s(100.13, FIRST, PATIENCE_S) == pytest.approx(0.07)
 
 
-def test_after_a_chunk_that_was_a_period_late_the_next_keeps_its_distance(rate: ChunkSchedule) -> None:
+def test_after_a_chunk_that_was_a_period_late_the_next_is_due_a_period_later(rate: ChunkSchedule) -> None:
     rate.chunk_started(100.7, SECOND)
     assert rate.wait_s(100.7, FIRST, PATIENCE_S) == pytest.approx(0.1)
 
 
-def test_what_was_seen_before_is_looked_at_again_only_when_patience_is_over(rate: ChunkSchedule) -> None:
+def test_the_same_messages_are_used_again_only_after_max_age(rate: ChunkSchedule) -> None:
     assert rate.wait_s(100.0, FIRST, PATIENCE_S) == pytest.approx(0.1 + PATIENCE_S)

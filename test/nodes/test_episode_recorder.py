@@ -35,7 +35,7 @@ def wait_for_failure(recording: EpisodeRecorder) -> None:
         time.sleep(0.01)
 
 
-def test_all_that_was_put_is_written_in_its_order(tmp_path: Path) -> None:
+def test_all_messages_are_written_in_their_order(tmp_path: Path) -> None:
     recording = start(tmp_path / "episode_000000")
     for index in range(2000):
         recording.add("/said", STRING, index + 1, text(str(index)))
@@ -52,7 +52,7 @@ class Slow(EpisodeWriter):
         super().write(topic, receive_ns, data)
 
 
-def test_what_a_slow_disk_does_not_take_is_counted(tmp_path: Path) -> None:
+def test_messages_that_a_slow_disk_cannot_accept_are_counted(tmp_path: Path) -> None:
     recording = start(tmp_path / "episode_000000", Slow, max_queue_bytes=5000)
     for index in range(20):
         recording.add("/said", STRING, index + 1, text("x" * 980))
@@ -61,13 +61,13 @@ def test_what_a_slow_disk_does_not_take_is_counted(tmp_path: Path) -> None:
     assert "dropped, the disk is too slow" in str(report)
 
 
-def test_an_episode_ends_readable_before_the_disk_is_full(tmp_path: Path) -> None:
+def test_an_episode_is_closed_before_the_disk_is_full(tmp_path: Path) -> None:
     recording = start(tmp_path / "episode_000000", min_free_bytes=10**18)
     recording.add("/said", STRING, 1, text("first"))
     wait_for_failure(recording)
     recording.add("/said", STRING, 2, text("too late"))
     [report] = recording.finish({})
-    assert "MB of disk are left" in recording.failure
+    assert "MB of disk space are free" in recording.failure
     assert (report.messages, report.dropped) == (1, 1)
     assert unfinished_episodes(tmp_path) == []
 
@@ -79,7 +79,7 @@ class Broken(EpisodeWriter):
         super().flush()
 
 
-def test_a_disk_that_refuses_is_said_and_what_it_took_is_recovered(tmp_path: Path) -> None:
+def test_a_disk_error_is_reported_and_written_messages_are_recovered(tmp_path: Path) -> None:
     recording = start(tmp_path / "episode_000000", Broken)
     for index in range(5):
         recording.add("/said", STRING, index + 1, text(str(index)))

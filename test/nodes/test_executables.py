@@ -161,9 +161,9 @@ def jobs(tmp_path_factory: pytest.TempPathFactory, demo_checkpoint: Path) -> Ite
 
 
 @pytest.mark.parametrize("name", list(reversed(JOBS)))  # the quick ones first
-def test_a_small_job_is_done(jobs: Jobs, name: str) -> None:
+def test_a_program_does_a_small_job(jobs: Jobs, name: str) -> None:
     jobs[1][name].result()
 
 
-def test_every_program_had_its_job(jobs: Jobs) -> None:
+def test_every_program_was_started(jobs: Jobs) -> None:
     assert jobs[0].started == set(PROGRAMS)

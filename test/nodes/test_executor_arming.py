@@ -86,7 +86,7 @@ def test_arming_is_refused_while_inactive_and_activation_starts_over(bench: Real
     assert bench.largest_step_rad(since) < STILL_RAD
 
 
-def test_nothing_asked_for_before_a_stop_moves_the_arm_that_is_armed_again(bench: RealArm) -> None:
+def test_no_chunk_requested_before_a_stop_moves_the_arm_that_is_armed_again(bench: RealArm) -> None:
     assert bench.arm().success
     bench.say()
     bench.observer.until(lambda: bench.requests, "a chunk request")

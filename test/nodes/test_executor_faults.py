@@ -83,7 +83,7 @@ def start_policy(start: Any, **parameters: Any) -> Any:
     )
 
 
-def test_a_policy_that_is_killed_and_started_again_goes_on(
+def test_a_policy_that_is_killed_and_restarted_continues(
     make_bench: Callable[..., Bench], start: Any, pictures: Any
 ) -> None:
     bench = make_bench(request_timeout_s=60.0)
@@ -106,7 +106,7 @@ def test_a_policy_that_is_killed_and_started_again_goes_on(
     assert_no_jump(bench)
 
 
-def test_without_new_pictures_it_holds_until_they_are_back(bench: Bench, start: Any, pictures: Any) -> None:
+def test_without_new_images_it_holds_until_they_return(bench: Bench, start: Any, pictures: Any) -> None:
     start_policy(start)
     bench.say()
     bench.observer.until(lambda: bench.states[-1].chunks_accepted >= 2, "two chunks")
@@ -120,7 +120,9 @@ def test_without_new_pictures_it_holds_until_they_are_back(bench: Bench, start: 
     assert_no_jump(bench)
 
 
-def test_of_two_policies_each_request_is_answered_once(bench: Bench, start: Any, pictures: Any) -> None:
+def test_with_two_policies_one_answer_to_each_request_is_accepted(
+    bench: Bench, start: Any, pictures: Any
+) -> None:
     diagnostics = bench.observer.collect(topics.DIAGNOSTICS)
     for latency_s in (0.05, 0.15):
         start_policy(start, latency_s=latency_s)
@@ -137,7 +139,7 @@ def test_of_two_policies_each_request_is_answered_once(bench: Bench, start: Any,
 # Chunks.
 
 
-def test_a_storm_of_chunks_delays_no_command(bench: Bench) -> None:
+def test_a_thousand_chunks_per_second_delay_no_command(bench: Bench) -> None:
     bench.move()
     chunk, accepted, sent = bench.chunk(), bench.states[-1].chunks_accepted, len(bench.commands)
     began_s = time.monotonic()
@@ -170,7 +172,7 @@ BAD_CHUNKS: dict[str, Callable[[Bench], Any]] = {
 
 
 @pytest.mark.parametrize("reason", BAD_CHUNKS)
-def test_a_bad_chunk_leaves_the_motion_as_it_is(bench: Bench, reason: str) -> None:
+def test_a_bad_chunk_does_not_change_the_motion(bench: Bench, reason: str) -> None:
     bench.move()
     for _ in range(3):
         bench.publish(BAD_CHUNKS[reason](bench))
@@ -180,7 +182,7 @@ def test_a_bad_chunk_leaves_the_motion_as_it_is(bench: Bench, reason: str) -> No
     assert_no_jump(bench)
 
 
-def test_of_chunks_out_of_order_and_twice_only_the_newest_counts(bench: Bench) -> None:
+def test_old_and_duplicate_chunks_are_refused(bench: Bench) -> None:
     bench.move()
     newer, older = bench.chunk(age_s=0.0), bench.chunk(age_s=0.5)
     older.positions[:] = type(older.positions)("d", 60 * list(bench.middle))
@@ -194,9 +196,7 @@ def test_of_chunks_out_of_order_and_twice_only_the_newest_counts(bench: Bench) -
 
 
 @pytest.mark.parametrize("on_task_change", ["flush", "finish", "blend"])
-def test_another_task_in_the_middle_of_a_chunk_is_a_smooth_change(
-    make_bench: Any, on_task_change: str
-) -> None:
+def test_a_change_of_the_task_during_a_chunk_is_smooth(make_bench: Any, on_task_change: str) -> None:
     bench = make_bench(on_task_change=on_task_change)
     bench.move()
     bench.say("wave")
@@ -237,7 +237,7 @@ def test_an_arm_that_does_not_move_is_a_fault_until_it_is_reset(make_bench: Any)
     assert_no_jump(bench, sent)
 
 
-def test_joint_states_with_a_frozen_stamp_are_as_good_as_none(bench: Bench) -> None:
+def test_joint_states_with_old_stamps_make_it_hold(bench: Bench) -> None:
     bench.move()
     bench.lag_s = 1.0
     bench.observer.until(bench.state_is(State.HOLDING), "holding", 2.0)
@@ -247,7 +247,7 @@ def test_joint_states_with_a_frozen_stamp_are_as_good_as_none(bench: Bench) -> N
     assert_no_jump(bench)
 
 
-def test_joint_states_that_come_now_and_then_are_enough(make_bench: Callable[..., Bench]) -> None:
+def test_irregular_joint_states_suffice(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(stale_after_s=0.5)
     bench.move()
     seen = len(bench.states)

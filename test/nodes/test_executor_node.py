@@ -34,7 +34,7 @@ def running(shared_executor: Any) -> Bench:
     return bench
 
 
-def test_a_task_is_asked_for_and_its_chunk_is_followed(bench: Bench) -> None:
+def test_a_chunk_for_the_task_is_requested_and_executed(bench: Bench) -> None:
     bench.move()
     assert bench.requests[0].task == TASK
     assert bench.requests[0].reason == msg.ChunkRequest.START
@@ -43,7 +43,7 @@ def test_a_task_is_asked_for_and_its_chunk_is_followed(bench: Bench) -> None:
     assert sorted(bench.pan()) == bench.pan()
 
 
-def test_the_next_chunk_is_asked_for_before_the_queue_is_empty(bench: Bench) -> None:
+def test_the_next_chunk_is_requested_before_the_queue_is_empty(bench: Bench) -> None:
     bench.move()
     bench.observer.until(lambda: len(bench.requests) > 1, "the second request")
     assert bench.requests[1].reason == msg.ChunkRequest.THRESHOLD
@@ -70,7 +70,7 @@ def test_it_holds_within_one_period_when_joint_states_stop(bench: Bench) -> None
     assert len(lines) == 1 and "WARN" in lines[0]
 
 
-def test_it_holds_when_chunks_stop_and_goes_on_when_they_return(bench: Bench) -> None:
+def test_it_holds_when_chunks_stop_and_continues_when_they_return(bench: Bench) -> None:
     bench.move()
     bench.observer.until(lambda: bench.states[-1].starved_periods > 0, "the last action to be used up", 4.0)
     assert bench.states[-1].state == msg.ExecutorState.HOLDING
@@ -100,7 +100,7 @@ BAD_CHUNKS: dict[str, Callable[[Bench], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("reason", BAD_CHUNKS)
-def test_a_bad_chunk_is_refused_whole_with_its_reason(bench: Bench, reason: str) -> None:
+def test_a_bad_chunk_is_refused_with_its_reason(bench: Bench, reason: str) -> None:
     bench.say()
     bench.observer.until(lambda: bench.requests, "a chunk request")
     bench.send(**BAD_CHUNKS[reason](bench))
@@ -109,7 +109,7 @@ def test_a_bad_chunk_is_refused_whole_with_its_reason(bench: Bench, reason: str)
     assert np.abs(np.array([command.position for command in bench.commands]) - bench.pose).max() < 1e-9
 
 
-def test_a_duplicate_chunk_is_refused_and_motion_goes_on(bench: Bench) -> None:
+def test_a_duplicate_chunk_is_refused_and_the_motion_continues(bench: Bench) -> None:
     bench.move()
     stamp_ns = bench.observer.now_ns() - 100_000_000
     bench.send(observation_stamp_ns=stamp_ns)
@@ -154,7 +154,7 @@ def test_stop_latches_until_reset(bench: Bench) -> None:
     assert bench.observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
 
 
-def test_a_stop_outlives_the_lifecycle(bench: Bench) -> None:
+def test_a_stop_is_kept_through_all_transitions(bench: Bench) -> None:
     bench.bring_to("stopped")
     for transition in (
         Transition.TRANSITION_DEACTIVATE,
@@ -170,7 +170,7 @@ def test_a_stop_outlives_the_lifecycle(bench: Bench) -> None:
     assert bench.arm().success
 
 
-def test_fusion_changes_while_running_and_nonsense_is_refused(bench: Bench) -> None:
+def test_fusion_changes_while_running_and_unknown_values_are_refused(bench: Bench) -> None:
     def change(name: str, value: Any) -> Any:
         request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
         return bench.observer.call(SetParameters, "executor/set_parameters", request).results[0]
@@ -188,7 +188,7 @@ def test_fusion_changes_while_running_and_nonsense_is_refused(bench: Bench) -> N
     assert not fixed.successful and "deactivate" in fixed.reason
 
 
-def test_disarmed_it_asks_nobody_and_sends_nothing(make_bench: Any) -> None:
+def test_while_disarmed_it_requests_and_sends_nothing(make_bench: Any) -> None:
     bench = make_bench(armed=False)
     bench.say()
     bench.observer.spin(0.5)
@@ -218,13 +218,13 @@ def test_shadow_plans_shows_the_plan_and_sends_nothing(make_bench: Any) -> None:
     bench.observer.until(lambda: not plans[-1].points, "the plan to be gone")
 
 
-def test_without_being_asked_for_there_are_no_mirrors(bench: Bench) -> None:
+def test_by_default_there_are_no_topics_for_ros2_control(bench: Bench) -> None:
     names = {name for name, _ in bench.observer.node.get_topic_names_and_types()}
     assert "/joint_commands" in names
     assert not names & {"/joint_trajectory", "/position_commands"}
 
 
-def test_diagnostics_tell_what_the_state_tells(bench: Bench) -> None:
+def test_diagnostics_agree_with_the_state(bench: Bench) -> None:
     diagnostics = bench.observer.collect(topics.DIAGNOSTICS)
     bench.move()
     diagnostics.clear()

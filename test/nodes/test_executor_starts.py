@@ -25,14 +25,14 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-def test_a_bad_parameter_ends_the_start_with_one_message(start: Any) -> None:
+def test_a_bad_parameter_makes_the_node_exit_with_one_message(start: Any) -> None:
     programs = [start("nodes.executor_node", **parameters) for parameters, _ in BAD]
     for program, (_, message) in zip(programs, BAD, strict=True):
         assert program.wait() == 1
         assert message in program.output and "Traceback" not in program.output
 
 
-def test_commands_are_mirrored_for_ros2_control_if_asked_for(executor_bench: Any) -> None:
+def test_commands_are_published_for_ros2_control_if_configured(executor_bench: Any) -> None:
     bench = executor_bench(
         mode="armed", rate_hz=50.0, publish_joint_trajectory=True, publish_position_commands=True
     )
@@ -50,13 +50,15 @@ def test_commands_are_mirrored_for_ros2_control_if_asked_for(executor_bench: Any
     bench.observer.until(lambda: len(arrays) > 20, "twenty arrays")
 
 
-def test_a_refused_real_time_priority_is_said_and_it_goes_on(executor_bench: Any) -> None:
+def test_the_result_of_the_request_for_real_time_priority_is_logged_and_the_node_runs(
+    executor_bench: Any,
+) -> None:
     bench = executor_bench(mode="armed", realtime_priority=20)
     assert "real-time priority 20" in bench.program.output
     bench.move()
 
 
-def test_after_a_jump_of_the_clock_it_goes_on_in_the_new_time(executor_bench: Any) -> None:
+def test_after_a_jump_of_the_clock_it_continues_in_the_new_time(executor_bench: Any) -> None:
     bench = executor_bench(mode="armed", use_sim_time=True, **SLOW)
     bench.move()
     for jump_s in (-100.0, 100.0):

@@ -55,14 +55,14 @@ while True:
         ({RANGE: "LOCALHOST", "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, {}),
     ],
 )
-def test_fast_dds_is_set_as_the_discovery_range_says_unless_the_user_has_set_it(
+def test_the_fast_dds_profile_depends_on_the_discovery_range_unless_the_user_has_set_one(
     environment: dict[str, str], settings: dict[str, str]
 ) -> None:
     assert fast_dds_settings(environment) == settings
     assert fast_dds_settings(environment | settings) == {}  # in a program that another one has started
 
 
-def test_static_peers_that_cannot_be_reached_are_said(
+def test_static_peers_that_have_no_effect_are_reported(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "environ", {RANGE: "LOCALHOST", "ROS_STATIC_PEERS": "10.0.0.7"})
@@ -71,7 +71,7 @@ def test_static_peers_that_cannot_be_reached_are_said(
 
 
 @pytest.mark.parametrize("profile", [NETWORK, LOOPBACK], ids=["network", "localhost"])
-def test_the_profiles_are_what_this_fast_dds_reads(profile: dict[str, str]) -> None:
+def test_the_profiles_are_valid_for_this_fast_dds(profile: dict[str, str]) -> None:
     probe = "import rclpy; rclpy.init(); rclpy.create_node('probe'); print(open('/proc/self/maps').read())"
     result = subprocess.run(
         [sys.executable, "-c", probe], env=os.environ | profile, capture_output=True, text=True, timeout=30
@@ -81,7 +81,7 @@ def test_the_profiles_are_what_this_fast_dds_reads(profile: dict[str, str]) -> N
     assert "/dev/shm/fastrtps" not in result.stdout
 
 
-def test_nodes_are_reached_after_others_were_killed_while_they_wrote_to_them(
+def test_nodes_are_reachable_after_publishers_were_killed_while_writing(
     executor_bench: Callable[..., Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """An executor, and the observer of this test; each writer is killed in the midst of 2000 messages a second."""

@@ -173,9 +173,7 @@ def state(observer: Observer, node: str) -> str:
     return str(observer.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label)
 
 
-def test_no_message_ends_a_node_or_keeps_it_from_working(
-    observer: Observer, everything: dict[str, Any]
-) -> None:
+def test_no_message_stops_a_node_or_its_function(observer: Observer, everything: dict[str, Any]) -> None:
     assert observer.call(Trigger, "recorder/start", Trigger.Request()).success
     heard: dict[str, Any] = {}
     for node in everything:

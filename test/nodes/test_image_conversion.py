@@ -102,8 +102,8 @@ def test_cv_bridge_reads_what_we_publish() -> None:
 @pytest.mark.parametrize(
     ("encoding", "reason"),
     [
-        ("16UC1", "'16UC1' is depth, not a picture"),
-        ("32FC1", "'32FC1' is depth, not a picture"),
+        ("16UC1", "'16UC1' is depth, not colour"),
+        ("32FC1", "'32FC1' is depth, not colour"),
         ("mono16", "'mono16' is not supported (known: rgb8, bgr8, rgba8, bgra8, mono8, yuv422"),
         ("8UC3", "'8UC3' is not supported"),
         ("", "'' is not supported"),
@@ -153,7 +153,7 @@ def test_an_image_whose_fields_contradict_each_other_is_refused(
 @pytest.mark.parametrize("encoding", PLAIN)
 def test_half_a_pair_of_pixels_is_refused(encoding: str) -> None:
     pixels = CASES[encoding][0][:, : WIDTH - 1]
-    with pytest.raises(ImageError, match=f"7x6, which {encoding} cannot be"):
+    with pytest.raises(ImageError, match=f"7x6, which is not possible with {encoding}"):
         frame_from_image_msg(message(encoding, pixels), "top")
 
 

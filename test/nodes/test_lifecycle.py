@@ -64,7 +64,7 @@ def change(observer: Any, node: str, transition: int) -> bool:
     return bool(observer.call(ChangeState, f"{node}/change_state", request).success)
 
 
-def test_it_waits_unless_told_and_goes_up_and_down_twice(observer: Any, node: str) -> None:
+def test_without_autostart_it_is_unconfigured_and_can_be_activated_twice(observer: Any, node: str) -> None:
     diagnostics = observer.collect(topics.DIAGNOSTICS)
     assert state(observer, node) == "unconfigured"
     for _ in range(2):
@@ -77,7 +77,7 @@ def test_it_waits_unless_told_and_goes_up_and_down_twice(observer: Any, node: st
     )
 
 
-def test_every_parameter_says_what_it_is(observer: Any, node: str) -> None:
+def test_every_parameter_has_a_description(observer: Any, node: str) -> None:
     names = observer.call(ListParameters, f"{node}/list_parameters", ListParameters.Request()).result.names
     ours = [name for name in names if not name.startswith(OWN)]
     assert "autostart" in ours and "robot" in ours

@@ -94,7 +94,7 @@ def test_streams_may_come_from_several_threads():
     assert sorted(sets) == [(100 * k, 100 * k) for k in range(500)]
 
 
-def test_subscriber_hands_on_what_its_topic_carries(observer):
+def test_subscriber_passes_on_the_messages_of_its_topic(observer):
     received: list[JointState] = []
     Subscriber(observer.node, JointState, "left", qos_profile=5).registerCallback(received.append)
     publisher = observer.node.create_publisher(JointState, "left", 5)

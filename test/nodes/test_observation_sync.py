@@ -20,7 +20,7 @@ NOW_NS = 1000 * NANOSECONDS
 
 
 @pytest.mark.parametrize("first_s", [1001, 2**31 - 2 * SYNC_QUEUE_SIZE, -100])
-def test_messages_of_another_time_are_left_out(first_s: int) -> None:
+def test_messages_with_implausible_stamps_are_dropped(first_s: int) -> None:
     inputs = [SimpleFilter(), SimpleFilter()]
     sets: list[tuple[int, ...]] = []
     synchronize(

@@ -43,7 +43,7 @@ def in_rad(values: np.ndarray) -> np.ndarray:
     return np.stack([unit.lerobot_to_rad(values[:, i]) for i, unit in enumerate(units)], axis=1)
 
 
-def test_what_was_observed_comes_on_the_topics_at_its_own_pace(
+def test_observations_are_published_at_their_own_pace(
     observer: Any, start: Any, dataset: LeRobotDataset
 ) -> None:
     states = observer.collect(topics.JOINT_STATES, qos=EVERY_ONE)
@@ -71,7 +71,7 @@ def test_what_was_observed_comes_on_the_topics_at_its_own_pace(
             assert np.abs(image.astype(int) - sent[header_stamp_ns(message)]).max() <= 4
 
 
-def test_the_arm_repeats_what_was_done(
+def test_the_arm_repeats_the_actions(
     observer: Any, start: Any, emulated_arm: Any, dataset: LeRobotDataset
 ) -> None:
     states, measured = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.JOINT_STATES)
@@ -93,7 +93,7 @@ def test_the_arm_repeats_what_was_done(
     assert arrived == pytest.approx(actions[-1], abs=0.03)
 
 
-def test_it_does_not_play_against_an_arm(
+def test_it_refuses_to_play_while_an_arm_node_runs(
     observer: Any, start: Any, emulated_arm: Any, dataset: LeRobotDataset
 ) -> None:
     measured = observer.collect(topics.JOINT_STATES)

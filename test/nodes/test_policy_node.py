@@ -117,7 +117,7 @@ def test_a_request_is_answered_from_the_newest_observation(robot: Robot, start: 
     assert robot.observer.node.count_subscribers("task") == 0
 
 
-def test_chunks_come_without_a_request_for_the_task_that_was_heard_last(robot: Robot, start: Any) -> None:
+def test_chunks_are_published_without_a_request_for_the_newest_task(robot: Robot, start: Any) -> None:
     scripted(start, chunk_rate_hz=10.0)
     tasks = robot.observer.publisher(topics.TASK)
     robot.connect()
@@ -150,9 +150,7 @@ def test_chunks_come_without_a_request_for_the_task_that_was_heard_last(robot: R
     robot.observer.until(lambda: not tasks.get_subscription_count(), "task to be left to the executor")
 
 
-def test_while_the_model_thinks_the_latest_request_waits_for_a_newer_observation(
-    robot: Robot, start: Any
-) -> None:
+def test_during_inference_the_newest_request_waits_for_a_newer_observation(robot: Robot, start: Any) -> None:
     scripted(start, latency_s=0.8)
     robot.connect()
     robot.chunk(1000)  # from now on it has seen something, and begins at once
@@ -170,7 +168,7 @@ def test_while_the_model_thinks_the_latest_request_waits_for_a_newer_observation
     assert latest.observation_stamp_ns > asked_ns + 200_000_000  # callbacks did not wait for the model
 
 
-def test_what_is_incomplete_or_not_now_is_named_and_not_acted_on(robot: Robot, start: Any) -> None:
+def test_an_incomplete_or_untimely_observation_is_reported_and_not_used(robot: Robot, start: Any) -> None:
     program = scripted(start)
     robot.silent.add("wrist")
     robot.connect()
@@ -219,7 +217,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint: Path, tmp_path: P
             load_policy(PolicyConfig(**parameters), RobotSpec.load(ROBOT_FILE), get_logger("test"))
 
 
-def test_statistics_in_other_units_end_the_start_with_one_finding(
+def test_statistics_in_other_units_make_the_node_exit_with_one_finding(
     start: Any, checkpoint: Path, tmp_path: Path
 ) -> None:
     from safetensors.numpy import load_file, save_file
@@ -233,7 +231,7 @@ def test_statistics_in_other_units_end_the_start_with_one_finding(
     assert program.output.count(refusal) == 1 and "Traceback" not in program.output
 
 
-def test_smolvla_answers_until_another_checkpoint_that_fits_takes_over(
+def test_smolvla_answers_until_another_valid_checkpoint_replaces_it(
     robot: Robot, start: Any, checkpoint: Path, other_checkpoint: Path, tmp_path: Path
 ) -> None:
     program = smolvla(start, checkpoint)
@@ -260,14 +258,14 @@ def test_smolvla_answers_until_another_checkpoint_that_fits_takes_over(
     result = robot.set_parameters(checkpoint=str(other_checkpoint))
     assert result.successful, result.reason
     assert robot.chunk(3).policy == "another"
-    assert f"'another' takes over from '{checkpoint.name}'" in program.output
+    assert f"'another' replaces '{checkpoint.name}'" in program.output
     assert robot.set_parameters(cameras=["top"]).successful
     robot.silent.add("wrist")  # is not looked at any more
     robot.observer.spin(0.3)
     robot.chunk(4)
 
 
-def test_no_chunk_begins_from_a_pose_that_the_policy_never_saw(
+def test_no_chunk_is_inferred_from_a_pose_outside_the_training_data(
     robot: Robot, start: Any, checkpoint: Path
 ) -> None:
     program = smolvla(start, checkpoint, units="degrees", max_pose_sigma=5.0)
@@ -313,7 +311,7 @@ def flow_checkpoint(tmp_path: Path) -> Path:
     return folder
 
 
-def test_with_rtc_a_chunk_goes_on_from_what_is_executed_meanwhile(
+def test_with_rtc_a_chunk_continues_the_plan_that_is_being_executed(
     robot: Robot, start: Any, flow_checkpoint: Path
 ) -> None:
     smolvla(start, flow_checkpoint, backbone="test/data/golden/vlm")

@@ -16,14 +16,14 @@ def refuse(*_: Any) -> None:
     raise PermissionError(1, "Operation not permitted")
 
 
-def test_what_is_granted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_granted_priority_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(os, "sched_setscheduler", lambda *arguments: asked.append(arguments))
     assert request_realtime_priority(7) == "real-time priority 7 (SCHED_FIFO)"
     assert asked == [(0, os.SCHED_FIFO, os.sched_param(7))]
 
 
-def test_refused_it_asks_for_niceness(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_refused_it_requests_niceness(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     monkeypatch.setattr(os, "setpriority", lambda *arguments: asked.append(arguments))
@@ -31,7 +31,7 @@ def test_refused_it_asks_for_niceness(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [(os.PRIO_PROCESS, 0, NICENESS)]
 
 
-def test_refused_altogether_it_says_where_the_right_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_both_are_refused_the_message_names_limits_conf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     monkeypatch.setattr(os, "setpriority", refuse)
     assert "limits.conf" in request_realtime_priority(7)

@@ -13,7 +13,7 @@ from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.nodes import topics
 
 
-def test_keys_begin_end_mark_and_discard_episodes(
+def test_keys_start_end_mark_and_discard_episodes(
     observer: Any, start: Any, on_terminal: Any, tmp_path: Path
 ) -> None:
     start(

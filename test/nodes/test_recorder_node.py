@@ -118,7 +118,7 @@ def same(received: list[bytes], sent: list[Any]) -> bool:
     )
 
 
-def test_what_still_waits_in_the_middleware_when_an_episode_begins_is_not_in_it(
+def test_messages_that_arrived_before_an_episode_are_not_in_it(
     studio: Callable[..., Studio],
 ) -> None:
     studio_ = studio(task=TASK)
@@ -131,7 +131,7 @@ def test_what_still_waits_in_the_middleware_when_an_episode_begins_is_not_in_it(
     assert "/joint_states" not in recorded(studio_.output / "episode_000000")
 
 
-def test_every_message_of_an_episode_is_kept_and_none_around_it(studio: Callable[..., Studio]) -> None:
+def test_every_message_of_an_episode_is_recorded_and_none_before_it(studio: Callable[..., Studio]) -> None:
     studio_ = studio(task=TASK)
     studio_.play(5)  # before the episode
     studio_.observer.spin(0.2)
@@ -200,7 +200,7 @@ def test_episodes_are_marked_discarded_and_recorded_again(studio: Callable[..., 
         assert bag.custom_data["outcome"] == "failure" and bag.custom_data["task"] == TASK
 
 
-def test_the_accepted_task_is_in_every_episode_and_its_change_too(studio: Callable[..., Studio]) -> None:
+def test_the_active_task_and_its_changes_are_in_every_episode(studio: Callable[..., Studio]) -> None:
     studio_ = studio()
     accepted = studio_.observer.publisher(topics.ACTIVE_TASK)
     accepted.publish(String(data=TASK))  # long before the episode
@@ -216,7 +216,7 @@ def test_the_accepted_task_is_in_every_episode_and_its_change_too(studio: Callab
             assert list(dict.fromkeys(said)) == tasks  # the latched one may come once more
 
 
-def test_a_gap_is_told_at_the_end_of_its_episode(studio: Callable[..., Studio]) -> None:
+def test_a_gap_is_reported_at_the_end_of_its_episode(studio: Callable[..., Studio]) -> None:
     studio_ = studio(task=TASK, topics=["joint_states"])
     for parts in ((60,), (30, 30)):
         studio_.call("start")
@@ -228,7 +228,7 @@ def test_a_gap_is_told_at_the_end_of_its_episode(studio: Callable[..., Studio]) 
     assert "/joint_states: 60 at" in message and "1 gaps" in message
 
 
-def test_a_killed_recorder_loses_no_finished_episode_and_the_next_one_recovers_the_last(
+def test_after_a_kill_the_next_recorder_recovers_the_last_episode_and_finished_ones_are_complete(
     studio: Callable[..., Studio], start: Callable[..., Any]
 ) -> None:
     studio_ = studio(task=TASK, flush_s=0.1)
@@ -248,7 +248,7 @@ def test_a_killed_recorder_loses_no_finished_episode_and_the_next_one_recovers_t
     assert same(first["/joint_states"], studio_.sent["/joint_states"][:10])
 
 
-def test_a_second_recorder_is_refused_and_the_first_ones_episode_stays_whole(
+def test_a_second_recorder_is_refused_and_the_episode_of_the_first_is_complete(
     studio: Callable[..., Studio], start: Callable[..., Any], tmp_path: Path
 ) -> None:
     foreign = tmp_path / "episodes" / "episode_000000" / "episode_000000.mcap"
@@ -267,7 +267,7 @@ def test_a_second_recorder_is_refused_and_the_first_ones_episode_stays_whole(
     assert foreign.read_text() == "no recording of ours"
 
 
-def test_an_episode_is_finished_when_the_node_is_told_to_end(studio: Callable[..., Studio]) -> None:
+def test_an_episode_is_closed_when_the_node_is_stopped(studio: Callable[..., Studio]) -> None:
     studio_ = studio(task=TASK, topics=["joint_states"])
     studio_.call("start")
     studio_.play(10)
@@ -277,10 +277,8 @@ def test_an_episode_is_finished_when_the_node_is_told_to_end(studio: Callable[..
     assert set(recorded(studio_.output / "episode_000000")) == {"/task", "/joint_states"}
 
 
-def test_nothing_is_begun_on_a_disk_without_room(
-    observer: Any, start: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_no_episode_starts_on_a_full_disk(observer: Any, start: Callable[..., Any], tmp_path: Path) -> None:
     start("nodes.recorder_node", robot=ROBOT_FILE, output=tmp_path, task=TASK, min_free_mb=1e9)
     answer = observer.call(Trigger, "recorder/start", Trigger.Request())
-    assert not answer.success and "min_free_mb=1000000000; make room" in answer.message
+    assert not answer.success and "min_free_mb=1000000000; free some" in answer.message
     assert list(tmp_path.glob("episode*")) == []

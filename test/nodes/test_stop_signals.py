@@ -19,7 +19,7 @@ from .conftest import CALIBRATION, ROBOT
 
 
 @pytest.mark.usefixtures("hangup_is_heard")
-def test_sighup_ends_the_arm_node_and_the_emulated_arm_in_good_order(
+def test_sighup_stops_the_arm_node_and_the_emulated_arm_cleanly(
     start_new_interpreter: Any, emulated_arm: Any
 ) -> None:
     port, emulated = emulated_arm
@@ -46,14 +46,14 @@ def handlers() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hangup_is_heard")
-def test_each_stop_signal_is_noted(handlers: None) -> None:
+def test_each_stop_signal_is_recorded(handlers: None) -> None:
     with recorded_stop_signals() as noted:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(os.getpid(), number)
     assert noted == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-def test_a_program_under_nohup_outlives_its_terminal(handlers: None) -> None:
+def test_under_nohup_sighup_is_ignored(handlers: None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     noted: list[int] = []
     handle_stop_signals(lambda number, _frame: noted.append(number))

@@ -46,7 +46,7 @@ with ThreadPoolExecutor(10) as threads:
 """
 
 
-def test_each_of_fifty_tasks_said_once_is_heard_while_the_recorder_runs(
+def test_each_of_fifty_tasks_published_once_is_received_while_the_recorder_runs(
     observer: Any, start: Any, tmp_path: Path
 ) -> None:
     """Said by processes with Fast DDS's own settings, as those of a person's shell are."""

@@ -101,7 +101,7 @@ def test_the_follower_follows_the_leader_softly(observer: Any, teleop: Any, lead
     assert 1e9 / np.median(np.diff(stamps)) == pytest.approx(50.0, rel=0.05)
 
 
-def test_it_holds_while_the_leader_is_away_and_goes_on_when_it_is_back(
+def test_it_holds_while_the_leader_is_silent_and_continues_afterwards(
     observer: Any, teleop: Any, leader: Any
 ) -> None:
     program, _, led = teleop
@@ -134,7 +134,7 @@ def test_it_holds_while_another_program_commands_the_arm(observer: Any, teleop: 
     observer.until(lambda: abs(measured_rad(led)[0] - before[0]) < 0.01, "the leader to lead again")
 
 
-def test_an_arm_without_torque_is_guided_by_hand_and_holds_again_where_it_was_left(
+def test_an_arm_without_torque_can_be_moved_by_hand_and_then_holds_its_new_pose(
     observer: Any, start: Callable[..., Any], leader: tuple[EmulatedArm, Path]
 ) -> None:
     arm, file = leader
@@ -160,7 +160,7 @@ def test_an_arm_without_torque_is_guided_by_hand_and_holds_again_where_it_was_le
     assert {name: servo.position_ticks for name, servo in arm.servos.items()} == pytest.approx(left, abs=10)
 
 
-def test_without_both_calibrations_it_says_so(start: Callable[..., Any]) -> None:
+def test_without_both_calibrations_it_exits_with_a_message(start: Callable[..., Any]) -> None:
     program = start("nodes.teleop_node", robot=ROBOT_FILE, calibration=FOLLOWER)
     assert program.wait() == 1
     assert "parameter `leader_calibration` is empty" in program.output

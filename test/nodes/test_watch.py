@@ -66,7 +66,7 @@ def test_the_stop_key_works_while_the_terminal_takes_no_output(executor_bench: A
     bench.observer.until(bench.state_is(State.STOPPED), "the stop", AT_ONCE_S)
 
 
-def test_a_stop_that_nobody_hears_is_said_and_repeated(
+def test_a_stop_without_a_response_is_shown_and_repeated(
     observer: Any, executor_bench: Any, terminal: Any
 ) -> None:
     observer.until(shows(terminal, "waiting for executor/state"), "the empty view")

@@ -21,7 +21,7 @@ CALIBRATION = "config/emulated_calibration.json"
 TASK = "pick up the red cube"
 
 
-def test_an_instruction_moves_the_arm_by_fused_chunks(
+def test_the_arm_executes_a_task_by_fused_chunks(
     observer: Any, start: Any, emulated_arm: Any, demo_checkpoint: Path
 ) -> None:
     states, chunks = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.ACTION_CHUNK)

@@ -43,7 +43,7 @@ def test_every_tool_takes_the_robot_its_calibration_and_units(program: str) -> N
     assert calibration is not None and set(calibration) == set(robot.joint_names)
 
 
-def test_a_robot_that_is_not_there_is_named() -> None:
+def test_an_error_names_an_unknown_robot() -> None:
     parser = importlib.import_module("smolvla_ros.tools.check_dataset").parser()
     with pytest.raises(RobotSpecError, match="so102"):
         load_robot(parser.parse_args(["dataset", "--robot", "so102"]))

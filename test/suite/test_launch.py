@@ -53,7 +53,7 @@ def test_a_launch_file_compiles_and_takes_only_options_that_exist(file: Path) ->
     assert set(declared) <= known
 
 
-def test_the_parts_take_every_option_between_them() -> None:
+def test_every_option_is_declared_by_a_launch_file() -> None:
     pytest.importorskip("launch_ros", reason=LAUNCH)
     declared = {name for file in FILES for name in arguments_of(file)}
     assert declared == {entry.name for entry in dataclasses.fields(SuiteOptions)}
@@ -139,7 +139,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable
         one.kill()
 
 
-def test_the_whole_suite_drives_the_arm_and_ends_on_ctrl_c(launch: Callable[..., Launched]) -> None:
+def test_the_whole_suite_moves_the_arm_and_stops_on_ctrl_c(launch: Callable[..., Launched]) -> None:
     suite = launch("so100.launch.py", "sim:=true", "policy:=scripted", "namespace:=left")
     messages = drive("/left", suite)
     positions = [message.position[0] for message in messages["joint_commands"]]
@@ -202,7 +202,7 @@ def moved(heard: dict[str, list[Any]]) -> bool:
     ],
     ids=["no port", "wrong camera", "no checkpoint", "no such port"],
 )
-def test_what_is_wrong_is_said_and_nothing_stays(
+def test_errors_are_reported_and_no_process_is_left(
     launch: Callable[..., Launched], arguments: list[str], words: list[str]
 ) -> None:
     suite = launch("so100.launch.py", *arguments)
@@ -226,7 +226,7 @@ def said(suite: Launched, words: str) -> None:
         ("so100.launch.py", ["sim:=true", "policy:=scripted", "record:=true"], "episodes go to"),
     ],
 )
-def test_the_other_launch_files_start_and_end_on_ctrl_c(
+def test_the_other_launch_files_start_and_stop_on_ctrl_c(
     launch: Callable[..., Launched], tmp_path: Path, file: str, arguments: list[str], words: str
 ) -> None:
     if file != "teleop.launch.py":
@@ -238,7 +238,7 @@ def test_the_other_launch_files_start_and_end_on_ctrl_c(
     assert "Traceback" not in suite.output
 
 
-def test_the_end_of_the_executor_is_the_end_of_all(launch: Callable[..., Launched]) -> None:
+def test_when_the_executor_exits_everything_stops(launch: Callable[..., Launched]) -> None:
     suite = launch("policy.launch.py", "mode:=shadow")
     deadline_s = time.monotonic() + 20.0
     while (pid := pid_of("executor", suite.output)) is None:
@@ -249,7 +249,7 @@ def test_the_end_of_the_executor_is_the_end_of_all(launch: Callable[..., Launche
     assert "executor has ended (exit code -9)" in suite.output
 
 
-def test_a_recorder_that_was_killed_is_started_again_and_one_that_refuses_is_left_out(
+def test_a_killed_recorder_is_restarted_and_a_camera_that_fails_to_configure_is_not(
     launch: Callable[..., Launched], tmp_path: Path
 ) -> None:
     mine = tmp_path / "mine.yaml"
@@ -273,7 +273,7 @@ def test_a_recorder_that_was_killed_is_started_again_and_one_that_refuses_is_lef
     assert suite.output.count("side_camera has ended") == 1
 
 
-def test_the_arm_ends_before_the_rest_when_the_executor_is_lost(launch: Callable[..., Launched]) -> None:
+def test_the_arm_stops_before_the_rest_when_the_executor_has_exited(launch: Callable[..., Launched]) -> None:
     suite = launch("so100.launch.py", "sim:=true", "policy:=scripted", "cameras:=top")
     said(suite, "[arm]: active")
     said(suite, "[executor]: active")
@@ -286,7 +286,7 @@ def test_the_arm_ends_before_the_rest_when_the_executor_is_lost(launch: Callable
     assert arm_ended and arm_ended.start() < others_told, suite.output
 
 
-def test_a_camera_that_was_killed_is_started_again(launch: Callable[..., Launched]) -> None:
+def test_a_killed_camera_is_restarted(launch: Callable[..., Launched]) -> None:
     suite = launch("robot.launch.py", "sim:=true", "cameras:=top")
     deadline_s = time.monotonic() + 30.0
     killed = None

@@ -39,7 +39,7 @@ NEEDED = {
 }  # fmt: skip
 
 
-def test_what_moves_the_arm_is_needed_and_nothing_else() -> None:
+def test_only_programs_that_move_the_arm_are_needed() -> None:
     specs = {spec.label: spec for spec in programs.suite_nodes(EVERYTHING)}
     assert {label for label, spec in specs.items() if spec.needed} == NEEDED & set(specs)
     assert set(specs) - NEEDED == {
@@ -77,7 +77,7 @@ KILLED, REFUSED, ASKED = -9, 1, 0
         ("left_rviz", ASKED, Reaction.CONTINUE),
     ],
 )
-def test_an_end_is_answered_by_what_the_program_is_for(
+def test_the_reaction_to_an_exit_depends_on_the_program(
     label: str, exit_code: int, reaction: Reaction
 ) -> None:
     assert Supervisor().on_exit(SPECS[label], exit_code, ran_s=60.0) is reaction
@@ -87,7 +87,7 @@ def test_an_end_is_answered_by_what_the_program_is_for(
 @pytest.mark.parametrize(
     ("label", "at_last"), [("left_recorder", Reaction.CONTINUE), ("left_policy", Reaction.STOP)]
 )
-def test_one_that_ends_at_once_is_not_started_for_ever(label: str, at_last: Reaction) -> None:
+def test_a_program_that_exits_at_once_is_not_restarted_forever(label: str, at_last: Reaction) -> None:
     supervisor = Supervisor()
     spec = SPECS[label]
     reactions = [supervisor.on_exit(spec, KILLED, ran_s=0.5) for _ in range(MAX_QUICK_EXITS + 1)]
@@ -97,14 +97,14 @@ def test_one_that_ends_at_once_is_not_started_for_ever(label: str, at_last: Reac
     )  # another program
 
 
-def test_one_that_has_run_for_a_while_is_started_again_for_ever() -> None:
+def test_a_program_that_has_run_for_a_while_is_always_restarted() -> None:
     supervisor = Supervisor()
     for _ in range(10 * MAX_QUICK_EXITS):
         assert supervisor.on_exit(SPECS["left_recorder"], KILLED, ran_s=60.0) is Reaction.RESTART
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_the_demos_command_line_says_what_launch_is_told(spec: NodeSpec, tmp_path: Path) -> None:
+def test_the_command_line_of_a_process_agrees_with_launch(spec: NodeSpec, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     line = command_line(spec, ["program"], own)
     given = node_arguments(spec)
@@ -150,7 +150,7 @@ def declared(file: str) -> set[str]:
 
 
 @pytest.mark.parametrize("file", LAUNCH_FILES)
-def test_a_launch_file_declares_what_its_programs_are_made_from(file: str) -> None:
+def test_a_launch_file_declares_all_options_that_its_programs_use(file: str) -> None:
     read: set[str] = set()
 
     class Watched(SuiteOptions):
@@ -175,7 +175,7 @@ def test_launch_arguments_are_the_options_with_their_descriptions() -> None:
     assert "armed" in arguments["mode"]["choices"] and arguments["port"]["choices"] is None
 
 
-def test_a_misspelt_launch_argument_is_said_with_the_nearest_name() -> None:
+def test_a_misspelt_launch_argument_is_reported_with_the_nearest_name() -> None:
     words = ["chekpoint:=x", "port:=/dev/a", "zzz:=1", "sigterm_timeout:=9", "--noninteractive"]
     assert argument_warnings(words, declared("so100"), "so100.launch.py") == [
         "so100.launch.py has no argument 'chekpoint'; it is ignored; did you mean 'checkpoint'?",

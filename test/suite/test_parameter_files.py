@@ -44,7 +44,9 @@ def warnings(folder: Path, text: str) -> list[str]:
         ("/left/arm", "qos_overrides: {/x: {publisher: {depth: 1}}}", []),
     ],
 )
-def test_what_nobody_takes_is_said(section: str, parameters: str, said: list[str], tmp_path: Path) -> None:
+def test_unknown_keys_and_sections_are_reported(
+    section: str, parameters: str, said: list[str], tmp_path: Path
+) -> None:
     lines = warnings(tmp_path, f"{section}: {{ros__parameters: {{{parameters}}}}}")
     assert [line.split("' ", 1)[1] for line in lines] == said
 
@@ -81,6 +83,6 @@ def test_every_parameter_file_is_one_of_these() -> None:
     assert {file.stem for file in (ROOT / "config").glob("*.yaml")} == {*NODE_CONFIGS, "simulation", *robots}
 
 
-def test_a_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_error_names_a_file_that_is_not_yaml(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="mine.yaml"):
         warnings(tmp_path, "a: [")

@@ -42,7 +42,7 @@ def test_a_program_waits_for_the_first_line_of_another(processes: Processes, tmp
     processes.check()
 
 
-def test_all_end_on_request_and_say_how(processes: Processes, tmp_path: Path) -> None:
+def test_all_programs_stop_and_their_exit_status_is_returned(processes: Processes, tmp_path: Path) -> None:
     processes.start(emulated_arm("first", "--calibration", CALIBRATION))
     processes.start(emulated_arm("second", "--calibration", CALIBRATION, after="first"))
     processes._wait_for_first_line("second", lambda: False)
@@ -50,14 +50,14 @@ def test_all_end_on_request_and_say_how(processes: Processes, tmp_path: Path) ->
     processes.check()
 
 
-def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(processes: Processes) -> None:
+def test_an_unexpected_exit_is_reported_with_the_end_of_the_log(processes: Processes) -> None:
     processes.start(emulated_arm("broken", "--calibration", "/no/such.json"))
     processes._running["broken"].process.wait(10.0)
     with pytest.raises(ProcessError, match=r"broken has ended \(exit code 2\)(.|\n)*/no/such.json"):
         processes.check()
 
 
-def test_what_is_not_needed_comes_back_and_what_refuses_stays_away(
+def test_a_killed_spare_program_is_restarted_and_one_that_fails_is_left_out(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RESTART_DELAY_S", 0.0)
@@ -81,7 +81,7 @@ def test_what_is_not_needed_comes_back_and_what_refuses_stays_away(
     assert ended["needed"] == ExitStatus(0)
 
 
-def test_what_holds_the_arm_ends_before_the_others(processes: Processes) -> None:
+def test_the_arm_stops_before_the_others(processes: Processes) -> None:
     for name, holds_arm in (("camera", False), ("arm", True)):
         processes.start(emulated_arm(name, "--calibration", CALIBRATION, holds_arm=holds_arm))
         processes._wait_for_first_line(name, lambda: False)
@@ -98,7 +98,7 @@ def test_what_holds_the_arm_ends_before_the_others(processes: Processes) -> None
     assert seen == [None]  # the camera ran while the arm had not ended
 
 
-def test_nobody_waits_for_a_program_that_has_ended(processes: Processes) -> None:
+def test_waiting_for_a_program_that_has_exited_raises_an_error(processes: Processes) -> None:
     processes.start(NodeSpec("demo", "silent", arguments=("--help",), is_ros=False))
     processes._running["silent"].log.unlink()
     processes._running["silent"].log.touch()
@@ -107,14 +107,14 @@ def test_nobody_waits_for_a_program_that_has_ended(processes: Processes) -> None
         processes.start(emulated_arm("second", after="silent"))
 
 
-def test_one_that_ignores_the_request_is_killed(processes: Processes) -> None:
+def test_a_program_that_does_not_stop_is_killed(processes: Processes) -> None:
     processes.start(emulated_arm("deaf", "--calibration", CALIBRATION))
     processes._wait_for_first_line("deaf", lambda: False)
     os.kill(processes._running["deaf"].process.pid, signal.SIGSTOP)
     assert processes.stop(0.2) == {"deaf": ExitStatus(-signal.SIGKILL, killed=True)}
 
 
-def test_no_program_outlives_its_starter(tmp_path: Path) -> None:
+def test_no_program_outlives_its_parent(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from smolvla_ros.suite.node_spec import NodeSpec\n"
         "from smolvla_ros.suite.processes import Processes\n"
@@ -144,7 +144,7 @@ def is_running(pid: int) -> bool:
     return status.rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def test_last_words_are_the_end_of_the_log(tmp_path: Path) -> None:
+def test_last_lines_are_the_end_of_the_log(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text("\n".join(map(str, range(100))))
     assert last_lines(tmp_path / "a.log", 2) == "  98\n  99"
     (tmp_path / "b.log").write_text("")

@@ -90,7 +90,7 @@ def test_simulated_teleoperation_has_two_buses() -> None:
     assert nodes["arm"].parameters["port"] != nodes["leader_arm"].parameters["port"]
 
 
-def test_rviz_comes_when_asked_for_with_a_config_of_the_urdfs_frames() -> None:
+def test_rviz_is_started_on_request_with_a_config_of_the_urdfs_frames() -> None:
     assert "rviz" not in by_label(SIMULATION)
     rviz = by_label(dataclasses.replace(SIMULATION, rviz=True))["rviz"]
     assert rviz.package == "rviz2"
@@ -111,7 +111,7 @@ def test_suites_of_other_namespaces_and_domains_have_ports_of_their_own(
     assert len(ports) == 4
 
 
-def test_cameras_have_namespaces_and_hear_the_joint_states_of_the_arm() -> None:
+def test_cameras_have_namespaces_and_receive_the_joint_states_of_the_arm() -> None:
     nodes = by_label(dataclasses.replace(SIMULATION, namespace="left"))
     camera = nodes["left_top_camera"]
     assert camera.full_name == "/left/top/camera"
@@ -120,7 +120,7 @@ def test_cameras_have_namespaces_and_hear_the_joint_states_of_the_arm() -> None:
     assert camera.parameters["camera"] == "top" and camera.parameters["source"] == "rendered"
 
 
-def test_the_policy_looks_through_the_cameras_that_are_started_unless_told_otherwise() -> None:
+def test_the_policy_uses_the_started_cameras_unless_others_are_given() -> None:
     assert by_label(HARDWARE)["policy"].parameters["cameras"] == ["top", "wrist"]
     assert by_label(SIMULATION)["policy"].parameters["cameras"] == ["top", "wrist"]
     told = dataclasses.replace(HARDWARE, policy_cameras="wrist")
@@ -129,7 +129,7 @@ def test_the_policy_looks_through_the_cameras_that_are_started_unless_told_other
     assert "cameras" not in by_label(nothing_known)["policy"].parameters
 
 
-def test_without_a_policy_there_is_the_executor_alone() -> None:
+def test_without_a_policy_only_the_executor_is_started() -> None:
     assert [spec.name for spec in programs.policy_nodes(SuiteOptions(sim=True))] == ["executor"]
     assert [spec.name for spec in programs.policy_nodes(SuiteOptions(policy="scripted"))] == [
         "policy",
@@ -137,7 +137,7 @@ def test_without_a_policy_there_is_the_executor_alone() -> None:
     ]
 
 
-def test_what_was_not_given_is_no_parameter() -> None:
+def test_options_that_are_not_given_set_no_parameter() -> None:
     executor = by_label(HARDWARE)["executor"]
     assert set(executor.parameters) == {"robot"}
     assert set(by_label(dataclasses.replace(HARDWARE, mode="shadow"))["executor"].parameters) == {
@@ -170,11 +170,11 @@ def mode(executor: NodeSpec) -> str:
         (" top = rendered , wrist", (CameraOption("top", "rendered"), CameraOption("wrist"))),
     ],
 )
-def test_cameras_are_read_as_typed(text: str, expected: tuple[CameraOption, ...]) -> None:
+def test_cameras_are_parsed(text: str, expected: tuple[CameraOption, ...]) -> None:
     assert parse_cameras(text) == expected
 
 
-def test_a_folder_and_a_file_are_told_apart(tmp_path: Path) -> None:
+def test_a_folder_and_a_video_file_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"")
     folder, video = parse_cameras(f"top={tmp_path},wrist={tmp_path}/a.mp4")
     assert (folder.source, folder.device) == ("folder", str(tmp_path))
@@ -190,7 +190,7 @@ def test_a_folder_and_a_file_are_told_apart(tmp_path: Path) -> None:
         ("top=1,top=2", ["top", "twice"]),
     ],
 )
-def test_cameras_that_cannot_be_read_are_named(text: str, words: list[str]) -> None:
+def test_an_error_names_a_camera_entry_that_is_not_valid(text: str, words: list[str]) -> None:
     with pytest.raises(SuiteError) as caught:
         parse_cameras(text)
     assert all(word in str(caught.value) for word in words)
@@ -208,7 +208,7 @@ def test_cameras_that_cannot_be_read_are_named(text: str, words: list[str]) -> N
         ({"robot": "/no/such.yaml"}, ["robot", "/no/such.yaml"]),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_remedy(change: dict[str, str], words: list[str]) -> None:
+def test_invalid_options_are_refused_with_the_remedy(change: dict[str, str], words: list[str]) -> None:
     with pytest.raises(SuiteError) as caught:
         programs.suite_nodes(dataclasses.replace(HARDWARE, **change))
     assert all(word in str(caught.value) for word in words)
@@ -222,7 +222,7 @@ def test_options_are_read_from_text() -> None:
     assert options.calibration == str(Path.home() / "a.json")
 
 
-def test_a_robot_of_the_package_is_known_by_its_name() -> None:
+def test_a_robot_of_the_package_can_be_given_by_its_name() -> None:
     for name, robot in (("", "so100"), ("so100", "so100"), ("so101", "so101")):
         assert programs.load_robot(SuiteOptions(robot=name)).name == robot
     with pytest.raises(SuiteError, match="so102.yaml"):
@@ -238,7 +238,7 @@ def test_a_robot_of_the_package_is_known_by_its_name() -> None:
         ({"dtype": "int4"}, "dtype"),
     ],
 )
-def test_text_that_is_no_option_is_refused(arguments: dict[str, str], word: str) -> None:
+def test_invalid_values_are_refused(arguments: dict[str, str], word: str) -> None:
     with pytest.raises(SuiteError, match=word):
         SuiteOptions.from_text(arguments)
 
@@ -249,7 +249,7 @@ def test_the_recorder_takes_its_folder_and_task_from_the_arguments() -> None:
     assert {"output": "here", "task": "pick up the red cube"}.items() <= recorder.parameters.items()
 
 
-def test_everything_a_command_line_names_exists(tmp_path: Path) -> None:
+def test_modules_and_files_of_a_command_line_exist(tmp_path: Path) -> None:
     for spec in programs.suite_nodes(SIMULATION):
         if spec.package != PACKAGE:
             continue
@@ -271,7 +271,7 @@ print(node.get_fully_qualified_name(), *(node.get_parameter(name).value for name
 
 
 @pytest.mark.parametrize("key", ["/**", "executor", "/executor", "/**/executor"])
-def test_an_argument_wins_over_the_params_file_and_that_over_the_package(key: str, tmp_path: Path) -> None:
+def test_an_argument_overrides_the_params_file_which_overrides_the_package(key: str, tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="it is ROS that reads the parameters")
     own, mine = tmp_path / "own.yaml", tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump({key: {"ros__parameters": {"mode": "disarmed", "fusion": "replace"}}}))

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmarks still run, and the model of the policy's is as large as the real one; how fast is not asked here."""
+"""The benchmarks run, and the policy benchmark's model has the size of the real one; speed is not tested."""
 
 from __future__ import annotations
 
@@ -28,14 +28,26 @@ def full_size(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("contenders.full_size")
 
 
+def run_bench(program: str, *arguments: str) -> str:
+    """What a benchmark prints."""
+    result = subprocess.run(
+        [sys.executable, str(BENCH / program), *arguments],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
 def rows(table: str) -> dict[str, list[str]]:
-    """First cell to the others, of all rows of all Markdown tables."""
+    """First cell -> other cells, of the rows of all Markdown tables."""
     cells = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in table.splitlines()
         if line.startswith("|")
     ]
-    return {row[0]: row[1:] for row in reversed(cells)}  # of rows with one name the first counts
+    return {row[0]: row[1:] for row in reversed(cells)}  # of rows with the same name the first one counts
 
 
 def test_the_full_size_model_is_as_large_as_the_published_one(full_size: ModuleType) -> None:
@@ -67,61 +79,25 @@ def test_its_other_files_have_the_published_values(full_size: ModuleType, tmp_pa
 def test_the_policy_benchmark_compares_the_types_on_any_checkpoint() -> None:
     options = [
         "--no-lerobot",
-        "--cameras",
-        "2",
-        "--runs",
-        "1",
-        "--warmup",
-        "0",
-        "--dtypes",
-        "float32",
-        "native",
+        *["--cameras", "2", "--runs", "1", "--warmup", "0", "--dtypes", "float32", "native"],
     ]
     options += ["--checkpoint", str(GOLDEN / "era_b"), "--backbone", str(GOLDEN / "vlm"), "--device", "cpu"]
-    result = subprocess.run(
-        [sys.executable, str(BENCH / "policy.py"), *options],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "LeRobot is left out" in result.stdout
-    found = rows(result.stdout)
+    output = run_bench("policy.py", *options)
+    assert "LeRobot is left out" in output
+    found = rows(output)
     *stages, total, fastest, largest, mean = map(float, found["ours float32"])
     assert all(stage > 0 for stage in stages) and sum(stages) < total + 0.5  # ms, rounded
-    assert fastest == total  # of one round
+    assert fastest == total  # with one round
     assert largest == mean == 0
     *_, largest, mean = map(float, found["ours native"])
     assert 0 < mean <= largest < 0.2  # standard deviations; the tolerance of the golden data
 
 
 @pytest.mark.slow
-def test_the_executor_benchmark_compares_fusions_and_lerobots_rule(tmp_path: Path) -> None:
-    options = [
-        "--latencies",
-        "0.3",
-        "--cycles",
-        "1",
-        "--seconds",
-        "8",
-        "--minutes",
-        "0",
-        "--seeds",
-        "1",
-        "--fusions",
-        "replace",
-        "--trace-latencies",
-        "0.4",
-        "--jobs",
-        "1",
-    ]
-    result = subprocess.run(
-        [sys.executable, str(BENCH / "executor.py"), *options, "--out", str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_the_executor_benchmark_compares_fusions_and_lerobots_client(tmp_path: Path) -> None:
+    options = ["--latencies", "0.3", "--cycles", "1", "--seconds", "8", "--minutes", "0", "--seeds", "1"]
+    options += ["--fusions", "replace", "--trace-latencies", "0.4", "--jobs", "1"]
+    run_bench("executor.py", *options, "--out", str(tmp_path))
     assert (tmp_path / "executor.png").stat().st_size > 10_000
     found = json.loads((tmp_path / "executor.json").read_text())
     [loop], [traced] = found["whole_loop"].values(), found["same_chunks"].values()
@@ -133,16 +109,10 @@ def test_the_executor_benchmark_compares_fusions_and_lerobots_rule(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_bus_benchmark_finds_nothing_wrong_on_a_bad_line() -> None:
+def test_the_bus_benchmark_finds_no_wrong_values_with_packet_faults() -> None:
     pytest.importorskip("rclpy", reason="it runs the arm node")
-    result = subprocess.run(
-        [sys.executable, str(BENCH / "bus.py"), "--seconds", "1", "--rate", "50", "--shares", "0.05"],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    found = rows(result.stdout)
+    output = run_bench("bus.py", *["--seconds", "1", "--rate", "50", "--shares", "0.05"])
+    found = rows(output)
     for fault in ("lost", "corrupt", "truncated", "late", "echoed"):
         _, complete, wrong, goals, lost, *_ = map(float, found[f"5 % {fault}"])
         assert complete > 50 and wrong == 0

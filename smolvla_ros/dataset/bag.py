@@ -191,8 +191,11 @@ class BagWriter:
         )
 
 
-def find_bags(paths: Iterable[str | Path]) -> list[Path]:
-    """The bags in `paths`; for a folder that is not a bag, those in it by name. Raises BagError."""
+def find_bags(paths: Iterable[str | Path], outcome: str | None = None) -> list[Path]:
+    """The bags in `paths`; for a folder that is not a bag, those in it by name.
+
+    `outcome`: only those that the recorder marked with this outcome. Raises BagError.
+    """
     bags: list[Path] = []
     for path in map(Path, paths):
         if not path.exists():
@@ -206,7 +209,18 @@ def find_bags(paths: Iterable[str | Path]) -> list[Path]:
                 f"'{path}' is not a bag and contains none: neither {METADATA} nor {' or '.join(STORAGES)} files"
             )
         bags += inside
-    return bags
+    if outcome is None:
+        return bags
+    outcomes = {path: _outcome(path) for path in bags}
+    chosen = [path for path in bags if outcomes[path] == outcome]
+    if not chosen:
+        raise BagError(f"no bag is marked '{outcome}'; the marks are {sorted(set(outcomes.values()))}")
+    return chosen
+
+
+def _outcome(path: Path) -> str:
+    with Bag(path) as bag:
+        return bag.custom_data.get("outcome", "")
 
 
 def _is_bag(folder: Path) -> bool:

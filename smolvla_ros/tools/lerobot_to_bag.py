@@ -1,11 +1,11 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Turns the episodes of a LeRobot dataset (v3.0) into rosbags with this package's topics; needs no ROS.
+"""Convert the episodes of a LeRobot dataset (v3.0) to rosbags with this package's topics; needs no ROS.
 
 lerobot_to_bag my_dataset --output bags --calibration my_arm.json
 ros2 bag play bags/episode_000000
 
-Actions are on /dataset/joint_commands, which no arm obeys. Depth images are left out.
+Actions are on /dataset/joint_commands, to which no arm subscribes. Depth images are left out.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
 
-START_NS = (
-    1_000_000_000 * NANOSECONDS
-)  # datasets do not say when they were recorded; any time but zero will do
+START_NS = 1_000_000_000 * NANOSECONDS  # datasets have no recording time; any time but zero
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lerobot_to_bag",
         description=(__doc__ or "").split("\n\n")[0],
-        epilog="Exit code: 0 done, 1 the dataset is unfit, 2 the command line is wrong.",
+        epilog="Exit code: 0 done, 1 the dataset cannot be used, 2 the command line is wrong.",
     )
     add = parser.add_argument
     add("dataset", type=Path, help="folder of the dataset")
     add("--output", type=Path, required=True, help="folder for the bags, named episode_NNNNNN")
-    add("--episodes", type=int, nargs="+", metavar="N", help="which, from 0; without: all")
+    add("--episodes", type=int, nargs="+", metavar="N", help="episodes, from 0; default: all")
     add_options(parser, *ROBOT)
     return parser
 
@@ -51,7 +49,7 @@ def main() -> None:
             frames = write_bag(dataset, episode, path, robot, calibration, start_ns)
             start_ns += (frames // dataset.fps + 2) * NANOSECONDS
             print(f"{path}: {frames} frames at {dataset.fps} fps")
-        print(f"actions are on {ACTION_TOPIC}: played, they move no arm")
+        print(f"actions are on {ACTION_TOPIC}: playing them moves no arm")
 
 
 if __name__ == "__main__":

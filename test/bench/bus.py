@@ -1,14 +1,14 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The servo bus: its pace with full telemetry, and what a bad line does to it.
+"""Measure the servo bus with full telemetry: its rate, and the effect of packet faults.
 
-Driver: the servos of an emulated arm are put somewhere else before each reading, so that an answer of before would
-show; a new goal goes out with every tenth. Each share of spoilt packets is drawn for each kind of fault. What was
-spoilt is counted on the line and compared with what the driver has counted.
+Driver: the servos of an emulated arm get new positions before each reading, so that an answer of an earlier reading is
+detected; a new goal is sent with every tenth reading. Each share of faulty packets is measured for each kind of fault.
+Faults are counted on the emulated line and compared with the driver's counters.
 
-Node: arm_node on an emulated bus that takes the time of 1 Mbaud, with commands at the rate of the readings. Latency is
-from the moment before a reading to the DDS source timestamp of its message. The arm stands still, so a wrong
-position shows.
+Node: arm_node on an emulated bus with the transmission times of 1 Mbaud, with commands at the rate of the readings.
+Latency is from the start of a reading to the DDS source timestamp of its message. The arm does not move, so any other
+position is wrong.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ READINGS_PER_GOAL = 10
 
 
 def drive(faults: LineFaults, seconds: float) -> list[str]:
-    """Read and command as fast as it goes on a bad line: the cells of a table's row."""
+    """Read and command as fast as possible on a line with faults; returns the cells of a table row."""
     calibration = load_calibration(CALIBRATION)
     units = RobotSpec.load(ROBOT).units(calibration)
     rng = random.Random(0)
@@ -62,13 +62,15 @@ def drive(faults: LineFaults, seconds: float) -> list[str]:
         arm.connect()
         arm.enable_torque()
         servos = list(emulated.servos.values())
-        before = counted(arm)
+        before = missed_answers(arm)
         emulated.faults = faults
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s or readings % READINGS_PER_GOAL:
             if readings % READINGS_PER_GOAL == 0:
-                wanted = [rng.randrange(motor.range_min, motor.range_max) for motor in calibration.values()]
-                rad = [joint.ticks_to_rad(float(tick)) for joint, tick in zip(units, wanted, strict=True)]
+                goal_ticks = [
+                    rng.randrange(motor.range_min, motor.range_max) for motor in calibration.values()
+                ]
+                rad = [joint.ticks_to_rad(float(tick)) for joint, tick in zip(units, goal_ticks, strict=True)]
                 arm.write(np.array(rad))
                 goals += 1
             truth = np.array([rng.randrange(4096) for _ in servos])
@@ -80,11 +82,11 @@ def drive(faults: LineFaults, seconds: float) -> list[str]:
             complete += bool(reading.valid.all())
             readings += 1
             if readings % READINGS_PER_GOAL == 0:
-                emulated.faults = LineFaults()  # the last look at what the servos hold is an undisturbed one
-                lost_goals += [servo.value("Goal_Position") for servo in servos] != wanted
+                emulated.faults = LineFaults()  # the servos' goals are read without faults
+                lost_goals += [servo.value("Goal_Position") for servo in servos] != goal_ticks
                 emulated.faults = faults
-        noticed = counted(arm) - before
-        spoilt = sum(faults.unanswered.values())
+        counted = missed_answers(arm) - before
+        faulty = sum(faults.unanswered.values())
         emulated.faults = LineFaults()
         repeated = int(arm.read().repeated_writes.sum())
         arm.close()
@@ -95,18 +97,18 @@ def drive(faults: LineFaults, seconds: float) -> list[str]:
         f"{goals}",
         f"{lost_goals}",
         f"{repeated}",
-        f"{spoilt}",
-        f"{noticed}",
+        f"{faulty}",
+        f"{counted}",
     ]
 
 
-def counted(arm: So100Arm) -> int:
-    """Answers that the driver has missed so far."""
+def missed_answers(arm: So100Arm) -> int:
+    """Number of answers that the driver has counted as missing so far."""
     return sum(c.retries + c.communication_errors for c in arm.bus.counters.values())
 
 
-class Watch:
-    """Notes joint states, and sends the arm the pose where it stands as a command."""
+class JointStateMonitor:
+    """Records joint states, and commands the arm to stay at its pose."""
 
     def __init__(self, rate_hz: float) -> None:
         rclpy.init()
@@ -117,13 +119,13 @@ class Watch:
         self.partial = 0
         self._joint_names = RobotSpec.load(ROBOT).joint_names
         states, commands = topics.JOINT_STATES, topics.JOINT_COMMANDS
-        self.node.create_subscription(states.type, states.name, self._note, states.subscribe)
+        self.node.create_subscription(states.type, states.name, self._on_joint_state, states.subscribe)
         self._commands = self.node.create_publisher(commands.type, commands.name, commands.publish)
         self.node.create_timer(1 / rate_hz, self._command)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
 
-    def _note(self, message: Any, info: Any) -> None:
+    def _on_joint_state(self, message: Any, info: Any) -> None:
         stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
         self.stamps_ns.append(stamp_ns)
         self.latencies_ms.append((info["source_timestamp"] - stamp_ns) / 1e6)
@@ -142,9 +144,9 @@ class Watch:
         while time.monotonic() < until_s:
             self._executor.spin_once(timeout_sec=0.05)
 
-    def forget(self) -> None:
-        for notes in (self.stamps_ns, self.latencies_ms):
-            notes.clear()
+    def clear(self) -> None:
+        for values in (self.stamps_ns, self.latencies_ms):
+            values.clear()
         del self.positions[1:]
         self.partial = 0
 
@@ -156,7 +158,7 @@ class Watch:
 
 @contextmanager
 def program(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program of the suite, ended by SIGINT."""
+    """Run a program of the suite, and end it by SIGINT."""
     process = subprocess.Popen([sys.executable, "-m", f"smolvla_ros.{module}", *arguments], cwd=ROOT)
     try:
         yield process
@@ -166,19 +168,19 @@ def program(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def check_running(process: subprocess.Popen[bytes]) -> None:
-    """Ends this program when one that it waits for has ended."""
+    """Exit if a program that this one waits for has ended."""
     if process.poll() is not None:
         sys.exit(f"{process.args} has ended (exit code {process.returncode})")
 
 
 def cpu_s(process: subprocess.Popen[bytes]) -> float:
-    """CPU time that a process has used so far."""
+    """CPU time of a process so far, s."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run_node(share: float, rate_hz: float, seconds: float) -> list[str]:
-    """arm_node with this share of packets lost and as many damaged: the cells of a table's row."""
+    """Run arm_node with half of `share` of packets lost, half damaged; returns the cells of a table row."""
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / "so100"
         line = [f"--lost={share / 2}", f"--corrupt={share / 2}", f"--baudrate={BAUDRATE}"]
@@ -191,24 +193,24 @@ def run_node(share: float, rate_hz: float, seconds: float) -> list[str]:
                 check_running(arm)
                 time.sleep(0.05)
             with program("nodes.arm_node", "--ros-args", "--log-level", "fatal", *parameters) as node:
-                watch = Watch(rate_hz)
-                while len(watch.positions) < rate_hz:
+                monitor = JointStateMonitor(rate_hz)
+                while len(monitor.positions) < rate_hz:
                     check_running(node)
-                    watch.spin(0.1)
-                watch.forget()
+                    monitor.spin(0.1)
+                monitor.clear()
                 cpu, wall_s = cpu_s(node), time.monotonic()
-                watch.spin(seconds)
+                monitor.spin(seconds)
                 cpu, wall_s = cpu_s(node) - cpu, time.monotonic() - wall_s
-                watch.close()
-    p50, p99 = np.percentile(watch.latencies_ms, [50, 99])
-    wrong = sum(np.abs(np.array(row) - watch.positions[0]).max() > 1e-9 for row in watch.positions)
+                monitor.close()
+    p50, p99 = np.percentile(monitor.latencies_ms, [50, 99])
+    wrong = sum(np.abs(np.array(row) - monitor.positions[0]).max() > 1e-9 for row in monitor.positions)
     return [
-        f"{len(watch.stamps_ns) / wall_s:.1f}",
+        f"{len(monitor.stamps_ns) / wall_s:.1f}",
         f"{100 * cpu / wall_s:.1f}",
         f"{p50:.2f}",
         f"{p99:.2f}",
-        f"{max(watch.latencies_ms):.1f}",
-        str(watch.partial),
+        f"{max(monitor.latencies_ms):.1f}",
+        str(monitor.partial),
         str(wrong),
     ]
 
@@ -217,10 +219,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=10.0, help="for each row; the requirement is 600")
-    parser.add_argument("--rate", type=float, default=100.0, help="Hz of the node")
     parser.add_argument(
-        "--shares", type=float, nargs="+", default=[0.01, 0.1], help="of packets to spoil, 0 .. 1"
+        "--seconds", type=float, default=10.0, help="duration of each row; the requirement is 600"
+    )
+    parser.add_argument("--rate", type=float, default=100.0, help="rate of the node, Hz")
+    parser.add_argument(
+        "--shares", type=float, nargs="+", default=[0.01, 0.1], help="shares of faulty packets, 0 .. 1"
     )
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=FAULTS, help="rows of the driver")
     options = parser.parse_args()

@@ -1,11 +1,11 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How steadily commands leave the executor and joint states the arm while inference loads every core.
+"""Measure the jitter of commands and joint states while inference loads all cores.
 
-The whole simulated suite runs (emulated servo bus, two rendered cameras, a small SmolVLA), and beside it a process
-that does nothing but infer on all cores, at the niceness that the policy node gives its inference. The baselines run
-in the same minute at the executor's priority: processes that meet the same deadlines and do nothing else, one by
-sleeping, one by sleeping and then spinning. Times are DDS source timestamps, taken when a message is written.
+The whole simulated suite runs (emulated servo bus, two rendered cameras, a small SmolVLA), and a process that runs
+inference on all cores, with the niceness of inference in the policy node. The baselines run at the same time with the
+executor's priority: processes that wait for the same deadlines and do nothing else, one by sleeping, one by sleeping
+and then busy waiting. Times are DDS source timestamps, taken when a message is written.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from smolvla_ros.suite.processes import Processes
 from smolvla_ros.suite.programs import suite_nodes
 from smolvla_ros.suite.ros_domain import reserve_domain_id
 
-SPIN_S = 0.001  # of each period that the spinning baseline does not sleep
-EVERY_ONE = QoSProfile(depth=1000)  # reliable: what is missed here would count as a late command
-SETTLE_S = 10.0  # the processes beside the suite load torch and the checkpoint meanwhile
+SPIN_S = 0.001  # of each period, in which the second baseline waits busily
+EVERY_ONE = QoSProfile(depth=1000)  # reliable: a message lost here would count as a late command
+SETTLE_S = 10.0  # in which the other processes load torch and the checkpoint
 
 
 def bare_loop(rate_hz: float, spin_s: float, priority: int, until_s: float, results: Any) -> None:
-    """Wait for absolute deadlines, for the last `spin_s` without sleeping, and note when each was met."""
+    """Wait for absolute deadlines, the last `spin_s` busily, and put the times reached into `results`."""
     if priority:
         request_realtime_priority(priority)
     times, deadline_s = [], time.monotonic()
@@ -57,7 +57,7 @@ def bare_loop(rate_hz: float, spin_s: float, priority: int, until_s: float, resu
 
 
 def infer_forever(checkpoint: str, niceness: int, until_s: float, results: Any) -> None:
-    """Load all cores with inference; says how many chunks it made."""
+    """Load all cores with inference; puts the number of chunks into `results`."""
     os.nice(niceness)
     from smolvla_ros.policy import SmolVLA
 
@@ -83,16 +83,16 @@ def report(name: str, times_ns: list[int], rate_hz: float, starts_ns: int) -> fl
     return float(p99)
 
 
-class Watch:
-    """Notes when commands and joint states were written, while the suite follows a task."""
+class StampRecorder:
+    """Records when commands and joint states were written, while the suite executes a task."""
 
     def __init__(self) -> None:
         rclpy.init()
         self.node = Node("bench")
-        self.commands = self._note(topics.JOINT_COMMANDS)
-        self.joint_states = self._note(topics.JOINT_STATES)
+        self.commands = self._record(topics.JOINT_COMMANDS)
+        self.joint_states = self._record(topics.JOINT_STATES)
 
-    def _note(self, topic: topics.Topic) -> list[int]:
+    def _record(self, topic: topics.Topic) -> list[int]:
         stamps: list[int] = []
         self.node.create_subscription(
             topic.type, topic.name, lambda _, info: stamps.append(info["source_timestamp"]), EVERY_ONE
@@ -100,7 +100,7 @@ class Watch:
         return stamps
 
     def start_task(self) -> None:
-        """Tell the executor what to do and wait until the arm follows."""
+        """Send the executor a task and wait until it sends commands."""
         task = self.node.create_publisher(topics.TASK.type, topics.TASK.name, topics.TASK.publish)
         while not task.get_subscription_count():
             rclpy.spin_once(self.node, timeout_sec=0.1)
@@ -127,22 +127,22 @@ def measure(
     for spec in suite_nodes(SuiteOptions(sim=True, checkpoint=checkpoint, params_file=str(parameters))):
         if spec.package == PACKAGE:
             processes.start(spec)
-    watch = Watch()
-    watch.start_task()
+    recorder = StampRecorder()
+    recorder.start_task()
     spawn = multiprocessing.get_context("spawn")
     chunks, slept, spun = spawn.Queue(), spawn.Queue(), spawn.Queue()
     until_s = time.monotonic() + SETTLE_S + options.seconds
     starts_ns = time.time_ns() + round(SETTLE_S * 1e9)
-    beside = [
+    others = [
         spawn.Process(target=infer_forever, args=(checkpoint, options.niceness, until_s, chunks)),
         spawn.Process(target=bare_loop, args=(rate_hz, 0.0, options.priority, until_s, slept)),
         spawn.Process(target=bare_loop, args=(rate_hz, SPIN_S, options.priority, until_s, spun)),
     ]
-    for process in beside:
+    for process in others:
         process.start()
-    watch.spin_until(until_s)
+    recorder.spin_until(until_s)
     processes.check()
-    watch.close()
+    recorder.close()
 
     print(
         f"\n{rate_hz:g} Hz for {options.seconds:.0f} s, {os.cpu_count()} cores, {chunks.get()} chunks inferred beside "
@@ -152,13 +152,13 @@ def measure(
     print("|---|---|---|---|---|")
     sleeping = report("bare sleep loop", slept.get(), rate_hz, starts_ns)
     spinning = report("bare sleep-and-spin loop", spun.get(), rate_hz, starts_ns)
-    commands = report("executor_node, commands", watch.commands, rate_hz, starts_ns)
-    report("arm_node, joint states", watch.joint_states, 50.0, starts_ns)
+    commands = report("executor_node, commands", recorder.commands, rate_hz, starts_ns)
+    report("arm_node, joint states", recorder.joint_states, 50.0, starts_ns)
     print(
         f"\np99 of commands / bare sleep loop: {commands / sleeping:.2f} (to be under 1.5), / sleep-and-spin loop: "
         f"{commands / spinning:.2f} (to be under 1 at 100 Hz)"
     )
-    for process in beside:
+    for process in others:
         process.join()
 
 

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How fast bag_to_lerobot is: two cameras of 640x480 at 30 Hz as JPEG, joints and commands at 100 Hz, one bag.
+"""Measure bag_to_lerobot: two cameras of 640x480 at 30 Hz as JPEG, joints and commands at 100 Hz, one bag.
 
-Prints how many times faster than the recording it is, and the memory that its largest process takes; and how long
-LeRobot's own writer takes for the same frames, if it is there (`make lerobot`).
+Prints the speed relative to the recording, the memory of the largest process, and the time of LeRobot's own writer for
+the same frames if it is installed (`make lerobot`).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from smolvla_ros.units import load_calibration
 ROOT = Path(__file__).parents[2]
 CALIBRATION = ROOT / "config" / "emulated_calibration.json"
 FPS, JOINTS_HZ, SIZE = 30, 100, (480, 640)
-NOISE = 4.0  # grey levels: what a webcam's sensor leaves
-DIFFERENT = 60  # images before they repeat, so that making the bag takes little
+NOISE = 4.0  # grey levels, as of a webcam's sensor
+DIFFERENT = 60  # images before they repeat, so that the bag is written quickly
 
 
 def pictures(seed: int, noise: float = NOISE) -> list[bytes]:
-    """JPEGs of a blurred scene in which something moves, with a sensor's noise."""
+    """JPEGs of a blurred scene with a moving object and sensor noise."""
     random = np.random.default_rng(seed)
     scene = cv2.GaussianBlur(random.integers(0, 256, (*SIZE, 3), dtype=np.uint8), (0, 0), 9)
     scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
@@ -49,7 +49,7 @@ def pictures(seed: int, noise: float = NOISE) -> list[bytes]:
 
 
 def record(path: Path, robot: RobotSpec, seconds: float, noise: float = NOISE) -> None:
-    """Write the bag."""
+    """Write a bag of `seconds`."""
     cameras = {"top": pictures(0, noise), "wrist": pictures(1, noise)}
     middle = np.array([joint.middle_rad for joint in robot.joints])
     start = 1_700_000_000 * 10**9
@@ -63,9 +63,9 @@ def record(path: Path, robot: RobotSpec, seconds: float, noise: float = NOISE) -
 
         bag.write("/active_task", bag.message("std_msgs/msg/String", data="Pick up the cube"), start)
         for k in range(int(seconds * FPS)):
-            for camera, made in cameras.items():
+            for camera, jpegs in cameras.items():
                 stamp = start + k * 10**9 // FPS
-                data = np.frombuffer(made[k % DIFFERENT], np.uint8)
+                data = np.frombuffer(jpegs[k % DIFFERENT], np.uint8)
                 image = bag.message(
                     "sensor_msgs/msg/CompressedImage", header=header(stamp), format="jpeg", data=data
                 )
@@ -85,7 +85,7 @@ def record(path: Path, robot: RobotSpec, seconds: float, noise: float = NOISE) -
 
 
 def write_with_lerobot(python: Path, folder: Path, seconds: float) -> float:
-    """How many seconds LeRobot takes for the same frames."""
+    """The seconds that LeRobot takes for the same frames."""
     for seed, camera in enumerate(("top", "wrist")):
         (folder / "pictures" / camera).mkdir(parents=True)
         for k, picture in enumerate(pictures(seed)):
@@ -101,7 +101,7 @@ def write_with_lerobot(python: Path, folder: Path, seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--seconds", type=float, default=20.0, help="of the recording; %(default)s")
+    parser.add_argument("--seconds", type=float, default=20.0, help="duration of the recording; %(default)s")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; %(default)s")
     parser.add_argument("--codec", choices=("h264", "av1"), default="h264")
     options = parser.parse_args()
@@ -124,10 +124,12 @@ def main() -> None:
         )
         python = ROOT / "build" / "lerobot" / "bin" / "python"
         if python.exists():
-            theirs = write_with_lerobot(python, Path(folder), options.seconds)
-            print(f"LeRobot's writer, h264: {theirs:.1f} s, {options.seconds / theirs:.1f} times real time")
+            lerobot_s = write_with_lerobot(python, Path(folder), options.seconds)
+            print(
+                f"LeRobot's writer, h264: {lerobot_s:.1f} s, {options.seconds / lerobot_s:.1f} times real time"
+            )
         else:
-            print("LeRobot is not there to be compared with: make lerobot")
+            print("LeRobot is not installed, so there is no comparison: make lerobot")
 
 
 if __name__ == "__main__":

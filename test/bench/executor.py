@@ -1,13 +1,13 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the executor makes of chunks: how soon a task is done, how smoothly, how truly, and at what cost.
+"""Measure the executor: task time, smoothness, tracking error and CPU cost.
 
-Everything runs in simulated time: the real ChunkExecutor, the servos of the emulated arm, and a policy that errs as a
-trained one does (simulated/task.py). LeRobot's asynchronous client is run by its rule (simulated/controllers.py).
+Everything runs in simulated time: the real ChunkExecutor, the servos of the emulated arm, and a policy with errors like
+a trained one's (simulated/task.py). LeRobot's asynchronous client is reimplemented (simulated/controllers.py).
 
-    whole loop   a pick-and-place cycle, synchronous and asynchronous, fusion by fusion, for every latency
-    same chunks  one trace of chunks for everybody, so that nothing but the executor makes a difference
-    cost         of one fusion and of one control period
+    whole loop   pick-and-place cycles, synchronous and asynchronous, with each fusion, for each latency
+    same chunks  one trace of chunks for all executors, so that only the executor differs
+    cost         CPU time of one fusion and of one control period
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ CONFIG = ExecutorConfig(mode="armed")
 DEFAULT = CONFIG.fusion
 CHUNK_S = (STEPS - 1) / ROBOT.rate_hz
 LEROBOT = "LeRobot"
-SYNC = {"sync": STEPS, "sync, half chunks": STEPS // 2}  # how many actions of a chunk are executed
-LIMIT_S = 400.0  # for a run that gets nowhere
-SETTLED_S = 3.0  # of a trace, after which everybody is under way
+SYNC = {"sync": STEPS, "sync, half chunks": STEPS // 2}  # number of executed actions of a chunk
+LIMIT_S = 400.0  # maximum duration of a run
+SETTLED_S = 3.0  # start of a trace that is left out, until all executors move
 
 Numbers = dict[str, float]
 
@@ -65,7 +65,7 @@ def controller(row: str, rate_hz: float, threshold: float) -> Controller:
 
 
 def run_loop(latency_s: float, row: str, seed: int, cycles: float, limit_s: float = LIMIT_S) -> Numbers:
-    """One run of the whole loop."""
+    """The figures of one run of the whole loop."""
     run = whole_loop(
         ROBOT,
         CALIBRATION,
@@ -88,7 +88,7 @@ def run_loop(latency_s: float, row: str, seed: int, cycles: float, limit_s: floa
 
 
 def run_trace(row: str, rate_hz: float, latency_s: float, seed: int, seconds: float) -> tuple[Numbers, Run]:
-    """One executor on the trace of this latency and seed."""
+    """The figures of one executor on the trace of this latency and seed, and the run."""
     trace = make_trace(ROBOT, seconds, latency_s, seed)
     run = follow_trace(
         ROBOT, CALIBRATION, controller(row, rate_hz, 1.0), rate_hz, latency_s, trace, row == "rtc"
@@ -101,7 +101,7 @@ def traced_numbers(row: str, rate_hz: float, latency_s: float, seed: int, second
 
 
 def mean(runs: Sequence[Numbers]) -> Numbers:
-    """Of several seeds; of what is the largest, the largest."""
+    """The mean over several seeds; for maxima their maximum."""
     return {
         name: (max if name.endswith("_max") else statistics.fmean)(run[name] for run in runs)
         for name in runs[0]
@@ -109,7 +109,7 @@ def mean(runs: Sequence[Numbers]) -> Numbers:
 
 
 def whole_loops(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[float, dict[str, Numbers]]:
-    """Latency and row to numbers."""
+    """Latency -> row -> figures."""
     seeds = range(1, options.seeds + 1)
     rows = (*SYNC, LEROBOT, *options.fusions)
     cases = list(itertools.product(options.latencies, rows, seeds))
@@ -152,7 +152,7 @@ def print_loops(results: dict[float, dict[str, Numbers]], cycles: int) -> None:
 
 
 def traces(options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[float, dict[str, Numbers]]:
-    """Latency and row to numbers; the default fusion once more at 100 Hz."""
+    """Latency -> row -> figures, with an additional row for the default fusion at 100 Hz."""
     seeds = range(1, options.seeds + 1)
     rows = [(row, ROBOT.rate_hz) for row in (LEROBOT, *options.fusions)] + [(DEFAULT, 100.0)]
     cases = list(itertools.product(rows, options.trace_latencies, seeds))
@@ -194,10 +194,7 @@ def print_traces(results: dict[float, dict[str, Numbers]], seconds: float) -> No
 
 
 def costs(fusions: Sequence[str]) -> Numbers:
-    """Microseconds of these fusions and of a control period.
-
-    The fastest of five goes is what the code costs, the rest is the machine.
-    """
+    """Microseconds of these fusions and of a control period: the fastest of five, with least disturbance."""
     step_ns = round(1e9 / ROBOT.rate_hz)
     policy = PickAndPlacePolicy(ROBOT, 1)
     old, new = (
@@ -225,10 +222,10 @@ def costs(fusions: Sequence[str]) -> Numbers:
     return found
 
 
-def draw(
+def save_plot(
     loops: dict[float, dict[str, Numbers]], results: dict[float, dict[str, Numbers]], path: Path
 ) -> None:
-    """Time by latency, seam jerk by fusion, and one joint's commands around some seams."""
+    """Plot the time by latency, the seam jerk by fusion, and one joint's commands around some seams."""
     figure, ((times, jerks), (below, zoom)) = pyplot.subplots(2, 2, figsize=(13, 9), layout="constrained")
     for row in (*SYNC, LEROBOT, DEFAULT):
         minutes = [rows[row]["cycles_per_minute"] for rows in loops.values()]
@@ -273,18 +270,20 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=float,
         nargs="*",
         default=[],
-        help="more of them, as `make bench-policy` measured here",
+        help="additional latencies, as measured by `make bench-policy`",
     )
     parser.add_argument(
-        "--fusions", nargs="+", choices=FUSIONS, default=list(FUSIONS), help="besides the default"
+        "--fusions", nargs="+", choices=FUSIONS, default=list(FUSIONS), help="fusions besides the default"
     )
-    parser.add_argument("--cycles", type=int, default=5, help="of pick and place, each run")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of a trace")
+    parser.add_argument("--cycles", type=int, default=5, help="pick-and-place cycles of each run")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of a trace")
     parser.add_argument("--trace-latencies", type=float, nargs="+", default=[0.2, 0.4], help="seconds")
     parser.add_argument(
-        "--minutes", type=float, default=10.0, help="of the run that must not starve; 0: none"
+        "--minutes", type=float, default=10.0, help="duration of the run that must not starve; 0: no such run"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="each run so often, with other luck")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="repetitions of each run, with other random numbers"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", help="folder for JSON and PNG")
     options = parser.parse_args(argv)
@@ -325,7 +324,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "options": {**vars(options), "out": str(options.out)},
     }
     (options.out / "executor.json").write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
-    draw(loops, followed, options.out / "executor.png")
+    save_plot(loops, followed, options.out / "executor.png")
     print(f"\n{options.out / 'executor.json'}, {options.out / 'executor.png'}")
     return 0
 

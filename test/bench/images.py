@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Images lost between processes: three cameras, 640x480 rgb8 at 30 Hz, raw and compressed.
+"""Count images lost between processes: three cameras, 640x480 rgb8 at 30 Hz, raw and compressed.
 
-Every picture carries its number as a bar code, so what is missing is counted from the pictures themselves. The
-baseline is the same with Fast DDS's own defaults in place of the profiles of config/. CPU is that of the receiver and
-the cameras, in percent of one core.
+Every image contains its number as a bar code, by which missing images are counted. The baseline uses Fast DDS's
+defaults instead of the profiles of config/. CPU is that of the receiver and the cameras, in percent of one core.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ NO_SETTINGS = '<dds xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"
 CAMERAS = ("top", "wrist", "side")
 RATE_HZ = 30.0
 BITS = 8
-BLOCK = 32  # pixels a bit
+BLOCK = 32  # pixels, side of a bit
 
 
-def write_pictures(folder: Path) -> None:
-    """One picture for every number, textured like a scene so that JPEG has something to do."""
+def write_images(folder: Path) -> None:
+    """Write an image for every number, with the texture of a scene so that JPEG has realistic sizes."""
     rng = np.random.default_rng(0)
     scene = cv2.resize(rng.integers(0, 255, (60, 80, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
     for number in range(2**BITS):
@@ -47,26 +46,27 @@ def write_pictures(folder: Path) -> None:
 
 
 def number_of(image: np.ndarray[Any, Any]) -> int:
-    middles = image[BLOCK // 2, BLOCK // 2 : BITS * BLOCK : BLOCK, 0]
-    return int(sum(1 << bit for bit in range(BITS) if middles[bit] > 127))
+    """Read the bar code."""
+    centers = image[BLOCK // 2, BLOCK // 2 : BITS * BLOCK : BLOCK, 0]
+    return int(sum(1 << bit for bit in range(BITS) if centers[bit] > 127))
 
 
 def lost(numbers: list[int]) -> int:
-    """How many numbers are missing between the first and the last."""
+    """How many numbers are missing between the first and the last one."""
     steps = np.diff(numbers) % 2**BITS
-    assert (steps > 0).all(), "a picture came twice or out of order"
+    assert (steps > 0).all(), "an image arrived twice or out of order"
     return int((steps - 1).sum())
 
 
 def measure(transport: str, reliability: str, settings: dict[str, str], seconds: float) -> str:
-    """One row of the table, measured in a process of its own, because Fast DDS reads its profile once."""
+    """Measure one row of the table in a new process, because Fast DDS reads its profile once."""
     environment = {**os.environ, "ROS_DOMAIN_ID": str(reserve_domain_id()), **settings}
     command = [sys.executable, __file__, "--seconds", str(seconds), "--receive", transport, reliability]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def receive(transport: str, reliability: str, seconds: float) -> None:
-    """Start the cameras, count what arrives, print `received lost bytes-per-second cpu-percent`."""
+    """Start the cameras, count their images, print `received lost bytes-per-second cpu-percent`."""
     import rclpy
     from rclpy.node import Node
 
@@ -84,7 +84,7 @@ def receive(transport: str, reliability: str, seconds: float) -> None:
         numbers[camera].append(number_of(frame_from_msg(message, camera).image))
 
     with tempfile.TemporaryDirectory() as folder:
-        write_pictures(Path(folder))
+        write_images(Path(folder))
         rclpy.init()
         node = Node("bench")
         for camera in CAMERAS:
@@ -134,7 +134,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--baseline", type=Path, help="a Fast DDS profile in place of its defaults")
+    parser.add_argument(
+        "--baseline", type=Path, help="a Fast DDS profile to compare with instead of the defaults"
+    )
     parser.add_argument("--receive", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.receive:

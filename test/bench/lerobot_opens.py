@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Does LeRobot 0.4.4 open what bag_to_lerobot makes? Every row and, with torchcodec, every image; new and appended to.
+"""Check that LeRobot 0.4.4 reads the datasets of bag_to_lerobot: all rows and, with torchcodec, all images.
 
-LeRobot comes from `make lerobot`, or another Python is named with LEROBOT_PYTHON. Its images need torchcodec there
-(0.13 beside torch 2.13), which is lent the FFmpeg of that environment's PyAV.
+LeRobot comes from `make lerobot`, or from the Python named by LEROBOT_PYTHON. Images need torchcodec there (0.13 with
+torch 2.13), which uses the FFmpeg of that environment's PyAV.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from smolvla_ros.units import load_calibration
 
 CONTENDER = ROOT / "test" / "bench" / "contenders" / "lerobot_dataset.py"
 FFMPEG = ("avutil", "avcodec", "avformat", "avdevice", "avfilter", "swscale", "swresample")
-SECONDS = (2.0, 3.0, 1.0)  # of the episodes; the last is appended
-MAX_IMAGE_ERROR = 3.0  # grey levels on average; the pictures have no noise here
+SECONDS = (2.0, 3.0, 1.0)  # durations of the episodes; the last one is appended
+MAX_IMAGE_ERROR = 3.0  # mean grey levels; the images have no noise here
 
 
-def lend_ffmpeg(python: Path, folder: Path) -> dict[str, str]:
-    """An environment in which torchcodec finds the FFmpeg that PyAV keeps under other names."""
+def ffmpeg_environment(python: Path, folder: Path) -> dict[str, str]:
+    """Environment variables with which torchcodec finds PyAV's FFmpeg, by links with the usual names in `folder`."""
     paths = [str(folder)]
     show = "import av, pathlib; print(pathlib.Path(av.__file__).parents[1] / 'av.libs')"
     libraries = Path(
@@ -64,7 +64,7 @@ def main() -> int:
             )
             convert(work, append, jobs=2)
         (folder / "ffmpeg").mkdir()
-        environment = lend_ffmpeg(python, folder / "ffmpeg")
+        environment = ffmpeg_environment(python, folder / "ffmpeg")
         environment.pop("PYTHONPATH", None)
         command = [python, CONTENDER, folder / "data", folder / "seen.npz"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def compare(dataset: LeRobotDataset, report: dict, seen: dict) -> int:
-    """Print what is equal; 0 if all is."""
+    """Print which parts are equal; returns 0 if all are."""
     episodes = [dataset.frames(i) for i in range(len(dataset.episodes))]
     checks = {
         "frames": report["frames"] == sum(len(e.state) for e in episodes) == dataset.info["total_frames"],
@@ -104,12 +104,12 @@ def compare(dataset: LeRobotDataset, report: dict, seen: dict) -> int:
             checks[f"images {key}"] = bool((errors < np.minimum(of_others, MAX_IMAGE_ERROR)).all())
             print(
                 f"images {key}: at most {errors.max():.2f} grey levels from the recording, and each is at least "
-                f"{(of_others - errors).min():.2f} closer to its own moment than to the next"
+                f"{(of_others - errors).min():.2f} closer to its own image than to the neighbouring ones"
             )
     else:
-        print("no torchcodec beside LeRobot: images are not compared")
-    for name, fine in checks.items():
-        print(f"{name}: {'equal' if fine else 'DIFFERENT'}")
+        print("LeRobot has no torchcodec: images are not compared")
+    for name, is_equal in checks.items():
+        print(f"{name}: {'equal' if is_equal else 'DIFFERENT'}")
     return 0 if all(checks.values()) else 1
 
 

@@ -1,13 +1,13 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long a chunk takes at full size, stage by stage, beside LeRobot's own SmolVLA on the same machine.
+"""Measure the stages of full-size inference, and compare with LeRobot's own SmolVLA on the same computer.
 
-Every contender is a process that stays alive; they are asked in turn, the same question each round, so that a busy
-machine is busy for all. Ratios compare answers of one round. The actions are compared too, against LeRobot in
-float32: speed that costs accuracy shows what it costs.
+Every contender is a process that keeps running; they take turns with the same question in each round, so that other
+load affects all of them. Ratios compare answers of one round. The actions are compared with those of LeRobot in
+float32, to show what speed costs in accuracy.
 
-LeRobot has its own environment (`make lerobot`) and is timed from outside; its total is the same as ours, from camera
-images to normalised actions. Without it our own float32 takes its place in the comparison of actions.
+LeRobot has its own environment (`make lerobot`) and is timed without changing it; the total of both is from camera
+images to normalised actions. Without LeRobot, actions are compared with our own in float32.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from contenders.worker import STAGES, Question
 
-ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1"}  # before smolvla_ros.policy adds what is good for itself
+ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1"}  # before smolvla_ros.policy sets variables of its own
 
 from contenders import full_size  # noqa: E402
 
@@ -40,14 +40,14 @@ ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
 CONTENDERS = Path(__file__).parent / "contenders"
 LEROBOT = BUILD / "lerobot" / "bin" / "python"
-LEROBOT_DTYPES = ("float32", "native")  # native: the mix of bfloat16 and float32 that LeRobot loads by itself
+LEROBOT_DTYPES = ("float32", "native")  # native: bfloat16 and float32 as LeRobot loads them
 HEIGHT, WIDTH = 480, 640
 TASK = "Pick up the red cube and place it in the box."
 MEGABYTE = 1e6
 
 
 class Contender:
-    """A policy in a process of its own, which ends with `exits`."""
+    """A policy in its own process, which `exits` ends."""
 
     def __init__(
         self, name: str, python: str, program: str, dtype: str, options: argparse.Namespace, exits: ExitStack
@@ -73,7 +73,7 @@ class Contender:
         self.loaded = self._reply()
 
     def ask(self, question: Question, times: int) -> None:
-        """Keep the last of the answers: on a robot, too, the model has just been at work."""
+        """Ask several times and keep the last answer: on a robot, too, caches are warm from the inference before."""
         for _ in range(times):
             pickle.dump(tuple(question), self._process.stdin)
             self._process.stdin.flush()
@@ -84,31 +84,31 @@ class Contender:
         try:
             return pickle.load(self._process.stdout)
         except EOFError:
-            said = self._log.read_text(errors="replace").strip()
-            raise SystemExit(f"{self.name} ended with {self._process.wait()}:\n{said[-3000:]}") from None
+            output = self._log.read_text(errors="replace").strip()
+            raise SystemExit(f"{self.name} ended with {self._process.wait()}:\n{output[-3000:]}") from None
 
     def _close(self) -> None:
         self._process.stdin.close()
         self._process.wait()
 
     def milliseconds(self, stage: str) -> list[float]:
-        """Of every round."""
+        """The duration of a stage in each round."""
         return [1e3 * answer["seconds"].get(stage, 0.0) for answer in self.answers]
 
-    def times_as_fast_as(self, other: Contender) -> float:
-        """The median over the rounds."""
+    def speed_relative_to(self, other: Contender) -> float:
+        """The speed relative to another contender, median over the rounds."""
         pairs = zip(self.answers, other.answers, strict=True)
         return statistics.median(its["seconds"]["total"] / mine["seconds"]["total"] for mine, its in pairs)
 
     def difference(self, other: Contender) -> tuple[float, float]:
-        """Of the normalised actions, over all rounds: largest and mean."""
+        """Largest and mean difference of the normalised actions over all rounds."""
         pairs = zip(self.answers, other.answers, strict=True)
         differences = np.abs([mine["actions"] - its["actions"] for mine, its in pairs])
         return float(differences.max()), float(differences.mean())
 
 
 def questions(config: dict[str, Any], cameras: int, count: int) -> list[Question]:
-    """Made-up observations: smooth images, poses within some degrees of zero."""
+    """Random observations: smooth images, poses within some degrees of zero."""
     names = [key for key, feature in config["input_features"].items() if feature["type"] == "VISUAL"]
     short = [name.removeprefix("observation.images.") for name in names]
     joints = config["input_features"]["observation.state"]["shape"][0]
@@ -130,7 +130,7 @@ def questions(config: dict[str, Any], cameras: int, count: int) -> list[Question
 
 
 def start(options: argparse.Namespace, exits: ExitStack) -> tuple[list[Contender], list[Contender]]:
-    """LeRobot's and ours, loaded one after the other."""
+    """Start LeRobot's contenders and ours, one after the other."""
     installed = LEROBOT_DTYPES if options.lerobot and LEROBOT.exists() else ()
     theirs = [
         Contender(f"LeRobot {dtype}", str(LEROBOT), "lerobot_policy.py", dtype, options, exits)
@@ -154,7 +154,7 @@ def measure(
 
 
 def print_times(
-    cameras: int, contenders: Sequence[Contender], theirs: Sequence[Contender], exact: Contender
+    cameras: int, contenders: Sequence[Contender], theirs: Sequence[Contender], reference: Contender
 ) -> None:
     print(f"\n{cameras} camera{'s' if cameras > 1 else ''}: milliseconds, medians and the fastest round\n")
     ratios = [f"x {other.name}" for other in theirs]
@@ -163,17 +163,17 @@ def print_times(
     for contender in contenders:
         stages = (statistics.median(contender.milliseconds(stage)) for stage in (*STAGES, "total"))
         fastest = min(contender.milliseconds("total"))
-        differences = contender.difference(exact)
+        differences = contender.difference(reference)
         print_row(
             contender.name,
             *(f"{duration:.1f}" for duration in (*stages, fastest)),
-            *(f"{contender.times_as_fast_as(other):.2f}" for other in theirs),
+            *(f"{contender.speed_relative_to(other):.2f}" for other in theirs),
             *(f"{difference:.1e}" for difference in differences),
         )
 
 
 def print_memory(contenders: Sequence[Contender]) -> None:
-    print("\nMemory: the most that each process ever held, mapped files included\n")
+    print("\nMemory: the peak of each process, including mapped files\n")
     print_row("", "load (s)", "weights (MB)", "imports (MB)", "after load (MB)", "at the end (MB)")
     print_row("---", *["--:"] * 5)
     for contender in contenders:
@@ -193,19 +193,24 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 3], metavar="N")
-    parser.add_argument("--runs", type=int, default=7, help="rounds that count")
-    parser.add_argument("--warmup", type=int, default=2, help="rounds before, for each number of cameras")
+    parser.add_argument("--runs", type=int, default=7, help="measured rounds")
     parser.add_argument(
-        "--times", type=int, default=2, help="how often in a row each is asked the same; the last time counts"
+        "--warmup", type=int, default=2, help="rounds before them, for each number of cameras"
+    )
+    parser.add_argument(
+        "--times",
+        type=int,
+        default=2,
+        help="how often each contender gets a question in a row; the last answer counts",
     )
     parser.add_argument("--dtypes", nargs="+", default=dtypes, choices=dtypes)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--no-lerobot", dest="lerobot", action="store_false")
     parser.add_argument(
-        "--checkpoint", type=Path, help="another than the one of full size with random weights"
+        "--checkpoint", type=Path, help="checkpoint; default: a full-size one with random weights"
     )
     parser.add_argument(
-        "--backbone", type=Path, help="its folder of the vision-language model's config and tokenizer"
+        "--backbone", type=Path, help="folder with the config and tokenizer of its vision-language model"
     )
     return parser.parse_args()
 
@@ -218,25 +223,25 @@ def main() -> int:
     with ExitStack() as exits:
         theirs, ours = start(options, exits)
         if not theirs:
-            why = "is not installed (make lerobot)" if options.lerobot else "is left out"
-            print(f"LeRobot {why}: its rows and all ratios are missing.")
+            reason = "is not installed (make lerobot)" if options.lerobot else "is left out"
+            print(f"LeRobot {reason}: its rows and all ratios are missing.")
         in_turn = itertools.zip_longest(theirs, ours)  # theirs, ours, theirs, ours
         contenders = [each for pair in in_turn for each in pair if each is not None]
-        exact = next((each for each in contenders if each.name.endswith("float32")), contenders[0])
-        torches, threads = (
+        reference = next((each for each in contenders if each.name.endswith("float32")), contenders[0])
+        torch_versions, threads = (
             " and ".join(sorted({str(each.loaded[key]) for each in contenders}))
             for key in ("torch", "threads")
         )
         print(
-            f"{options.checkpoint.name} on {options.device}, torch {torches}, {threads} threads a process,",
+            f"{options.checkpoint.name} on {options.device}, torch {torch_versions}, {threads} threads a process,",
             end=" ",
         )
         print(
-            f"{options.runs} rounds. x: times as fast; differences are from {exact.name}, in standard deviations."
+            f"{options.runs} rounds. x: times as fast; differences are from {reference.name}, in standard deviations."
         )
         for cameras in options.cameras:
             measure(contenders, config, cameras, options)
-            print_times(cameras, contenders, theirs, exact)
+            print_times(cameras, contenders, theirs, reference)
         print_memory(contenders)
     return 0
 

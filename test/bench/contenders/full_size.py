@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A SmolVLA of full size with random weights, in the layout that LeRobot 0.4 writes; nothing is downloaded.
+"""Write a full-size SmolVLA with random weights in LeRobot 0.4's layout, without downloading anything.
 
 Sizes, names and types are those of lerobot/smolvla_base: 500 tensors, 450,046,176 parameters, 0.91 GB. They are
-written down here and not taken from network.py, so that a mistake there shows. The files beside the weights are the
-demo checkpoint's, with the real values. What it does is noise; how long it takes is not.
+listed here and not taken from network.py, so that a mistake there is found. The other files are the demo checkpoint's,
+with the real values. Its actions are meaningless; its inference time is realistic.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ TEXT = {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, 
 HEADS = {"num_attention_heads": 15, "num_key_value_heads": 5, "head_dim": 64}
 VISION = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 IMAGE, PATCH, SHUFFLE = 512, 16, 4  # pixels a side; pixels of a patch; patches a side of a token
-LAYERS = 16  # kept of the language model
+LAYERS = 16  # of the language model that are used
 EXPERT, EXPERT_MLP = 720, 2048
-PADDED = 32  # state and actions
+PADDED = 32  # width of padded state and actions
 
-# Ids of SmolVLM2's special tokens. Those before FIRST_ADDED are the ordinary vocabulary.
+# Ids of SmolVLM2's special tokens; smaller ids than FIRST_ADDED are ordinary words.
 FIRST_ADDED = 49152
 ADDED = {
     "<global-img>": 49152,
@@ -50,7 +50,7 @@ class Spec(NamedTuple):
 
 
 def tensor_specs() -> dict[str, Spec]:
-    """Every tensor of model.safetensors, by LeRobot's name for it."""
+    """All tensors of model.safetensors by LeRobot's names."""
     return dict(_tensor_specs())
 
 
@@ -75,7 +75,7 @@ def _tensor_specs() -> Iterator[tuple[str, Spec]]:
         yield from _norm(f"{layer}layer_norm2", eye, bias=True)
     yield from _norm(f"{tower}post_layernorm", eye, bias=True)
 
-    # Images and words are multiplied by sqrt(width) before the first layer: here they come to be of size 1.
+    # Image and word embeddings are multiplied by sqrt(width) before the first layer, which makes their size 1.
     unit = width**-0.5
     patches = SHUFFLE**2 * eye
     connector = f"{vlm}connector.modality_projection.proj.weight"
@@ -88,7 +88,7 @@ def _tensor_specs() -> Iterator[tuple[str, Spec]]:
 
     expert = "model.vlm_with_expert.lm_expert."
     for index in range(LAYERS):
-        yield from _layer(f"{expert}layers.{index}.", EXPERT, EXPERT_MLP, crosses=index % 2 == 1)
+        yield from _layer(f"{expert}layers.{index}.", EXPERT, EXPERT_MLP, is_cross_attention=index % 2 == 1)
     yield from _norm(f"{expert}norm", EXPERT)
 
     for name, shape in (
@@ -101,12 +101,12 @@ def _tensor_specs() -> Iterator[tuple[str, Spec]]:
         yield from _linear(f"model.{name}", shape, dtype=torch.float32)
 
 
-def _layer(name: str, width: int, mlp: int, crosses: bool = False) -> Iterator[tuple[str, Spec]]:
-    """A layer of language model or expert; one that `crosses` makes its keys and values from the prefix's."""
+def _layer(name: str, width: int, mlp: int, is_cross_attention: bool = False) -> Iterator[tuple[str, Spec]]:
+    """A layer of the language model or the expert; cross-attention takes keys and values from those of the prefix."""
     queries, cached = (
         HEADS[count] * HEADS["head_dim"] for count in ("num_attention_heads", "num_key_value_heads")
     )
-    source, dtype = (cached, torch.float32) if crosses else (width, torch.bfloat16)
+    source, dtype = (cached, torch.float32) if is_cross_attention else (width, torch.bfloat16)
     yield from _linear(f"{name}self_attn.q_proj", (queries, width), bias=False)
     yield from _linear(f"{name}self_attn.k_proj", (cached, source), bias=False, dtype=dtype)
     yield from _linear(f"{name}self_attn.v_proj", (cached, source), bias=False, dtype=dtype)
@@ -121,7 +121,7 @@ def _layer(name: str, width: int, mlp: int, crosses: bool = False) -> Iterator[t
 def _linear(
     name: str, shape: tuple[int, ...], bias: bool = True, dtype: torch.dtype = torch.bfloat16
 ) -> Iterator[tuple[str, Spec]]:
-    """Weights that keep the size of what passes through."""
+    """Weights that keep the standard deviation of their input."""
     yield f"{name}.weight", Spec(shape, dtype, math.prod(shape[1:]) ** -0.5)
     if bias:
         yield f"{name}.bias", Spec(shape[:1], dtype, 0.02)
@@ -135,7 +135,7 @@ def _norm(name: str, width: int, bias: bool = False) -> Iterator[tuple[str, Spec
 
 
 def make(folder: Path, seed: int = 0) -> Path:
-    """The checkpoint folder, written unless it is there already."""
+    """The checkpoint folder; it is written if it does not exist."""
     if not folder.is_dir():
         unfinished = folder.with_name(f"{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -146,18 +146,18 @@ def make(folder: Path, seed: int = 0) -> Path:
 
 
 def write_files(folder: Path) -> None:
-    """All but the weights."""
+    """Write all files but the weights."""
     write_files_beside_weights(folder)
     _write_configs(folder)
     _write_tokenizer(folder / "vlm")
 
 
 def _write_weights(path: Path, seed: int) -> None:
-    """A safetensors file, one tensor in memory at a time: the length of the header, the header, the tensors."""
+    """Write a safetensors file with one tensor in memory at a time: length of the header, header, tensors."""
     names = {torch.float32: "F32", torch.bfloat16: "BF16"}
     specs = sorted(
         tensor_specs().items(), key=lambda item: -item[1].dtype.itemsize
-    )  # so that all are aligned
+    )  # float32 first, so that all are aligned
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, spec in specs:
@@ -173,14 +173,14 @@ def _write_weights(path: Path, seed: int) -> None:
 
 
 def _values(name: str, spec: Spec, generator: torch.Generator) -> Tensor:
-    """Flat; norms are around 1, all else around 0."""
+    """Flat random values, around 1 for norms and around 0 for all others."""
     middle = 1.0 if "norm" in name and name.endswith(".weight") else 0.0
     values = torch.empty(math.prod(spec.shape))
     return values.normal_(middle, spec.spread, generator=generator).to(spec.dtype)
 
 
 def _write_configs(folder: Path) -> None:
-    """The two config.json with the values of lerobot/smolvla_base and of SmolVLM2-500M-Video-Instruct."""
+    """Write both config.json with the values of lerobot/smolvla_base and of SmolVLM2-500M-Video-Instruct."""
     config, backbone = config_json(), backbone_json()
     images = {f"observation.images.{name}": {"type": "VISUAL", "shape": [3, 256, 256]} for name in CAMERAS}
     config["input_features"] = {"observation.state": config["input_features"]["observation.state"], **images}
@@ -195,7 +195,7 @@ def _write_configs(folder: Path) -> None:
 
 
 def _write_tokenizer(folder: Path) -> None:
-    """The demo's tokenizer with the ids of SmolVLM2: the words it lacks are there, and never come up."""
+    """Write the demo's tokenizer with SmolVLM2's ids; the missing words are filled with unused ones."""
     path = folder / "tokenizer.json"
     tokenizer = json.loads(path.read_text(encoding="utf-8"))
     special = [dict(token) for token in tokenizer["added_tokens"]]

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Opens a dataset with LeRobot 0.4.4, in LeRobot's own environment, and saves what it gives for every frame.
+"""Read a dataset with LeRobot 0.4.4, in LeRobot's own environment, and save the values of every frame.
 
-torchvision, which LeRobot imports and does not call here, is an empty stand-in. Images need torchcodec, with an FFmpeg
-that it finds; without, they are left out.
+torchvision, which LeRobot imports but does not use here, is replaced by an empty module. Images need torchcodec with
+FFmpeg; without it they are left out.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""LeRobot 0.4.4's own SmolVLA, in LeRobot's own environment (`make lerobot`); timed from outside, not changed.
+"""Time LeRobot 0.4.4's own SmolVLA, in LeRobot's own environment (`make lerobot`), by wrapping its methods.
 
-Three things are put in its way, none of them in the way of the computation:
+Three things are replaced, none of them part of the measured computation:
 
-- torchvision, which LeRobot imports for data sets and other policies and SmolVLA never calls, is an empty stand-in:
-  there is none for every torch.
-- The backbone is built from the local config.json, in the types that from_pretrained gives it; its weights are in
-  the checkpoint anyway. LeRobot would download and load them first, so its load time here flatters it.
-- In float32 transformers 4.57 shifts the patch positions of the vision tower by one, which it does in no other type
-  and version. With dtype float32 they are as in training, as otherwise there would be nothing to compare.
+- torchvision, which LeRobot imports for datasets and other policies but SmolVLA does not use, is an empty module,
+  because it is not available for every torch.
+- The backbone is built from the local config.json, in the types of from_pretrained; its weights are in the checkpoint.
+  LeRobot would download and load them first, so its load time here is too short.
+- In float32, and in no other type, transformers 4.57 shifts the patch positions of the vision tower by one. With dtype
+  float32 the positions are corrected to those of training, so that actions can be compared.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from torch import Tensor
 from worker import Question, Stopwatch, answer, bytes_of
 
 
-class StandIn(ModuleType):
-    """A module that has everything and does nothing."""
+class EmptyModule(ModuleType):
+    """A module with every attribute, each an empty class."""
 
     __path__: list[str] = []
 
@@ -42,10 +42,10 @@ class StandIn(ModuleType):
         return type(name, (), {})
 
 
-torchvision = StandIn("torchvision")
-torchvision.transforms = StandIn("torchvision.transforms")
-torchvision.transforms.v2 = StandIn("torchvision.transforms.v2")
-torchvision.transforms.functional = StandIn("torchvision.transforms.functional")
+torchvision = EmptyModule("torchvision")
+torchvision.transforms = EmptyModule("torchvision.transforms")
+torchvision.transforms.v2 = EmptyModule("torchvision.transforms.v2")
+torchvision.transforms.functional = EmptyModule("torchvision.transforms.functional")
 for module in (
     torchvision,
     torchvision.transforms,
@@ -61,7 +61,7 @@ from lerobot.processor import PolicyProcessorPipeline  # noqa: E402
 
 
 class LocalModel:
-    """In place of transformers' loader of models."""
+    """Replaces transformers' model loader."""
 
     @staticmethod
     def from_pretrained(folder: str, torch_dtype: str, **_: Any) -> Any:
@@ -73,7 +73,7 @@ class LocalModel:
 
 
 class LocalProcessor:
-    """In place of transformers' loader of processors, of which LeRobot uses two ids."""
+    """Replaces transformers' processor loader, of which LeRobot uses two token ids."""
 
     @staticmethod
     def from_pretrained(folder: str) -> Any:
@@ -120,9 +120,9 @@ class LeRobot:
         model.embed_prefix = stopwatch.timed("vision", model.embed_prefix)
         model.denoise_step = stopwatch.timed("denoise", model.denoise_step)
         forward = model.vlm_with_expert.forward
-        reads_prefix = stopwatch.timed("prefix", forward)
+        forward_prefix = stopwatch.timed("prefix", forward)
         model.vlm_with_expert.forward = lambda **inputs: (
-            reads_prefix(**inputs) if inputs["fill_kv_cache"] else forward(**inputs)
+            forward_prefix(**inputs) if inputs["fill_kv_cache"] else forward(**inputs)
         )
 
     def predict(self, question: Question) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -131,7 +131,7 @@ class LeRobot:
         return actions[0].to("cpu", torch.float32).numpy()
 
     def _batch(self, question: Question) -> dict[str, Any]:
-        """From what a robot gives to what the policy takes, as LeRobot's inference does it."""
+        """Convert an observation to the policy's input, as LeRobot's inference does."""
         images = {
             f"observation.images.{name}": torch.from_numpy(image)
             .to(torch.float32)

@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the frames of test/bench/convert.py with LeRobot 0.4.4's own LeRobotDataset; prints the seconds that took.
+"""Write the frames of test/bench/convert.py with LeRobot 0.4.4's own LeRobotDataset; prints the seconds it took.
 
-What a converter on top of LeRobot has to do: decode each JPEG, add_frame, save_episode. Its image writer has four
-threads, its videos are h264 (AV1, its default, takes longer). torchvision is an empty stand-in, it is not called here.
+It does what a converter based on LeRobot has to do: decode each JPEG, add_frame, save_episode, with four threads for
+images and h264 (AV1, the default, takes longer). torchvision, which is not used here, is replaced by an empty module.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def main() -> None:
             "action": np.zeros(6, np.float32),
             "task": "Pick",
         }
-        for key, made in cameras.items():
-            row[key] = np.asarray(Image.open(io.BytesIO(made[k % len(made)])))
+        for key, jpegs in cameras.items():
+            row[key] = np.asarray(Image.open(io.BytesIO(jpegs[k % len(jpegs)])))
         dataset.add_frame(row)
     dataset.save_episode()
     dataset.finalize()

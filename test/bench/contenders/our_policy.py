@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""This package's SmolVLA; the methods of policy and network that make up a chunk are timed from outside."""
+"""Time this package's SmolVLA by wrapping the methods of policy and network that compute a chunk."""
 
 from __future__ import annotations
 
-from smolvla_ros.policy import SmolVLA  # before torch: it says how torch's threads wait
+from smolvla_ros.policy import SmolVLA  # before torch: it sets how torch's threads wait
 
 # isort: split
 import argparse
@@ -30,11 +30,11 @@ class Ours:
         network.context = stopwatch.timed("prefix", network.context)
         sample = stopwatch.timed("denoise", network.sample)
 
-        def kept(*arguments: Any, **named: Any) -> Tensor:
+        def keep_result(*arguments: Any, **named: Any) -> Tensor:
             self.normalized: Tensor = sample(*arguments, **named)
             return self.normalized
 
-        network.sample = kept
+        network.sample = keep_result
 
     def predict(self, question: Question) -> np.ndarray[Any, np.dtype[np.float32]]:
         self.policy.predict_chunk(question.images, question.state, question.task, noise=question.noise)

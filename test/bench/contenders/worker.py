@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One contender in its own process: loads, then answers the bench's questions one at a time, and times its stages.
+"""Run a contender in its own process: load it, answer the questions of the benchmark, and time the stages.
 
-Runs in the environment of either contender, so it needs only torch and NumPy.
+It is used in the environments of both contenders, so it needs only torch and NumPy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STAGES = ("preparation", "vision", "prefix", "denoise")
 
 
 class Question(NamedTuple):
-    """What one chunk is asked of, in plain types: the processes share no package."""
+    """The input of one inference, in plain types because the processes share no package."""
 
     images: dict[str, np.ndarray[Any, np.dtype[np.uint8]]]  # RGB (height, width, 3), by camera
     state: np.ndarray[Any, np.dtype[np.float32]]
@@ -36,14 +36,14 @@ class Question(NamedTuple):
 class Contender(Protocol):
     """A loaded policy."""
 
-    weights_bytes: int  # as they lie in memory
+    weights_bytes: int  # in memory
 
     def predict(self, question: Question) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The normalised actions, (chunk, action_dim)."""
 
 
 class Stopwatch:
-    """How long calls took, added up by stage."""
+    """Adds up the duration of calls by stage."""
 
     def __init__(self, device: str) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -52,7 +52,7 @@ class Stopwatch:
         )
 
     def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, its calls counted to `stage`."""
+        """The function, with the duration of its calls added to `stage`."""
 
         def call(*arguments: Any, **named: Any) -> Any:
             self._synchronize()
@@ -75,7 +75,7 @@ def arguments() -> argparse.Namespace:
 
 
 def answer(load: Callable[[argparse.Namespace, Stopwatch], Contender]) -> None:
-    """Load, say what that took, then answer until the bench closes the pipe. What is printed goes to stderr."""
+    """Load, send time and memory of loading, then answer until the pipe is closed. Prints go to stderr."""
     options = arguments()
     with os.fdopen(os.dup(1), "wb") as replies:
         os.dup2(2, 1)
@@ -110,7 +110,7 @@ def answer(load: Callable[[argparse.Namespace, Stopwatch], Contender]) -> None:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process ever held, mapped files included."""
+    """The peak memory of this process, including mapped files."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated arm's servos without their bus: commands in, positions out, in simulated time."""
+"""Simulate the emulated arm's servos without their bus, in simulated time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from smolvla_ros.units import MotorCalibration
 
 FloatArray = npt.NDArray[np.float64]
 
-SAMPLE_NS = 10_000_000  # how often its positions are noted
-ACCELERATION = 254  # register value that the driver sets, as LeRobot does
+SAMPLE_NS = 10_000_000  # interval of the recorded positions
+ACCELERATION = 254  # value of the register, as the driver and LeRobot set it
 
 
 class SimulatedArm:
-    """Six servos at `start_rad`; `trace` notes where they are every SAMPLE_NS, unrounded."""
+    """Six servos that start at `start_rad`; `trace` has their unrounded positions every SAMPLE_NS."""
 
     def __init__(
         self, robot: RobotSpec, calibration: Mapping[str, MotorCalibration], start_rad: FloatArray
@@ -39,7 +39,7 @@ class SimulatedArm:
         self.trace: list[FloatArray] = []
 
     def go_to(self, positions_rad: FloatArray) -> None:
-        """Send goals; until the next ones the servos keep them."""
+        """Set the servos' goals (joints,) rad."""
         self.goal_rad = positions_rad
         for servo, units, position in zip(self._servos, self._units, positions_rad, strict=True):
             self._write(servo, "Goal_Position", units.rad_to_ticks(float(position)))
@@ -54,7 +54,7 @@ class SimulatedArm:
                 self.trace.append(self._positions_rad())
 
     def joints(self) -> Joints:
-        """As the driver publishes them: whole ticks."""
+        """The joint states as the driver reads them, in whole ticks."""
         ticks = (float(round(servo.position_ticks)) for servo in self._servos)
         positions = [units.ticks_to_rad(tick) for units, tick in zip(self._units, ticks)]
         return Joints(self.now_ns, np.array(positions), np.zeros(len(positions)))

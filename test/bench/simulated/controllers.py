@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What drives the arm: our executor, or the rule of LeRobot's asynchronous client, behind one interface."""
+"""Our executor and LeRobot's asynchronous client with the same interface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Controller(Protocol):
-    """Each control period: `accept` what has come, then `step`, then `request`."""
+    """In each control period: `accept` chunks that arrived, then `step`, then `request`."""
 
     @property
     def starved_periods(self) -> int: ...
@@ -54,10 +54,10 @@ class OurExecutor:
 class LeRobotClient:
     """LeRobot 0.4.4, async_inference, aggregate function weighted_average.
 
-    Actions have numbers, not times. The first action of a chunk has the number of the action that was executed when
-    its observation was made, so it always comes too late. What has been executed is dropped; where queue and chunk
-    have the same number, 0.3 of the queued action and 0.7 of the new one remain; what else was queued is lost. One
-    action a period is sent as it is; when there is none, nothing is sent.
+    Actions have numbers instead of times. The first action of a chunk has the number of the action that was executed
+    when its observation was made, so it always arrives too late. Numbers that were executed are dropped; for a number
+    that is queued, 0.3 of the queued action and 0.7 of the new one are added; the other queued actions are dropped.
+    One action is sent in each period, without limits; if the queue is empty, none is sent.
     """
 
     def __init__(self, robot: RobotSpec, threshold: float) -> None:
@@ -66,12 +66,12 @@ class LeRobotClient:
         self._queue: dict[int, FloatArray] = {}
         self._executed = -1
         self._chunk_steps = 1
-        self._asked: dict[int, int] = {}  # request id -> number of the action executed then
+        self._requested_at: dict[int, int] = {}  # request id -> number of the action executed then
         self._in_flight = False
         self.starved_periods = 0
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> None:
-        first = self._asked[chunk.request_id]
+        first = self._requested_at[chunk.request_id]
         queue, self._queue = self._queue, {}
         for number, action in enumerate(chunk.positions, start=first):
             if number > self._executed:
@@ -91,6 +91,6 @@ class LeRobotClient:
         if self._in_flight or len(self._queue) > self._threshold * self._chunk_steps:
             return None
         self._in_flight = True
-        request_id = len(self._asked) + 1
-        self._asked[request_id] = max(self._executed, 0)
+        request_id = len(self._requested_at) + 1
+        self._requested_at[request_id] = max(self._executed, 0)
         return ChunkRequest(now_ns, request_id, TASK, RequestReason.THRESHOLD)

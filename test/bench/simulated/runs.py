@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs in simulated time: the whole loop until so many cycles are done, and one trace of chunks for everybody."""
+"""Runs in simulated time: the whole loop for a number of cycles, and all executors on the same trace of chunks."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ FloatArray = npt.NDArray[np.float64]
 Calibration = Mapping[str, MotorCalibration]
 
 CAMERA_HZ = 30.0
-CAMERA_OFFSET_NS = 13_000_000  # no camera is in step with the control loop
-LATENCY_SPREAD = 0.1  # latencies vary evenly by as much
-SEAM_S = 0.15  # what happens so long after a chunk came belongs to the seam
-GUIDED_STEPS = 10  # of real-time chunking, after those that are executed meanwhile
+CAMERA_OFFSET_NS = 13_000_000  # cameras are not synchronized with the control loop
+LATENCY_SPREAD = 0.1  # latencies are uniformly distributed within this share
+SEAM_S = 0.15  # time after the arrival of a chunk that counts as its seam
+GUIDED_STEPS = 10  # of real-time chunking, after the steps executed during inference
 
 
 @dataclass
 class Run:
-    """What was commanded every period, where the arm was every SAMPLE_NS, and when chunks came."""
+    """The commands of each period, the arm's positions every SAMPLE_NS, and the arrivals of chunks."""
 
     rate_hz: float
     commands: FloatArray
@@ -44,7 +44,7 @@ class Run:
 
 
 class Inference:
-    """Answers one request at a time, after a latency."""
+    """Makes chunks with random latencies."""
 
     def __init__(self, robot: RobotSpec, latency_s: float, seed: int, rtc: bool) -> None:
         self._robot, self._latency_s, self._rtc = robot, latency_s, rtc
@@ -57,7 +57,7 @@ class Inference:
         return round(self._latency_s * spread * NANOSECONDS)
 
     def continuation(self, request: ChunkRequest, start_ns: int) -> Continuation | None:
-        """As the policy node makes it; the delay is a little more than any that comes."""
+        """As in the policy node; the delay is an upper bound of the latency."""
         if not self._rtc or not len(request.prefix):
             return None
         effect_ns = request.stamp_ns + round(self._latency_s * (1.0 + LATENCY_SPREAD) * NANOSECONDS)
@@ -83,7 +83,10 @@ def whole_loop(
     limit_s: float,
     steps: int = STEPS,
 ) -> Run:
-    """Camera, policy, executor and arm, until `cycles` are done or time is up; of each chunk the first `steps`."""
+    """Run camera, policy, executor and arm until `cycles` are done or `limit_s` is over.
+
+    Of each chunk the first `steps` actions are used.
+    """
     demonstration = Demonstration(robot)
     arm = SimulatedArm(robot, calibration, demonstration.at(np.zeros(1))[0])
     scene, policy = Scene(demonstration), PickAndPlacePolicy(robot, seed)
@@ -111,7 +114,7 @@ def whole_loop(
         commands.append(arm.goal_rad)
         request = controller.request(now_ns) or request
         stamp_ns = observation.stamp_ns
-        # as the policy node: the first request after arming waits for an image from after arming
+        # as in the policy node: the first request after arming waits for an image taken after arming
         if request is not None and (
             request.reason is not RequestReason.START or stamp_ns >= request.stamp_ns
         ):
@@ -133,7 +136,7 @@ def whole_loop(
 
 @dataclass(frozen=True)
 class TracedChunk:
-    """When it is asked for, looked at and ready, and what it says."""
+    """The times of request, observation and arrival, and the positions (steps, joints) rad."""
 
     request_ns: int
     stamp_ns: int
@@ -142,7 +145,7 @@ class TracedChunk:
 
 
 def make_trace(robot: RobotSpec, seconds: float, latency_s: float, seed: int) -> list[TracedChunk]:
-    """Chunks for an arm that is always where it was to be: what they say depends on time alone."""
+    """Chunks for an arm that follows perfectly, so that they depend only on time."""
     policy, inference = PickAndPlacePolicy(robot, seed), Inference(robot, latency_s, seed, rtc=False)
     random = np.random.default_rng([seed, 1])
     trace, request_ns = [], 100_000_000
@@ -163,7 +166,7 @@ def follow_trace(
     trace: list[TracedChunk],
     rtc: bool,
 ) -> Run:
-    """The same chunks at the same times, whoever follows them."""
+    """Run a controller on the chunks of a trace, at the same times for every controller."""
     arm = SimulatedArm(robot, calibration, Demonstration(robot).at(np.zeros(1))[0])
     inference = Inference(robot, latency_s, 0, rtc)
     commands, arrivals, waiting = [], [], list(trace)
@@ -182,14 +185,14 @@ def follow_trace(
             arm.go_to(command)
         commands.append(arm.goal_rad)
         if due is None and waiting and waiting[0].request_ns <= now_ns:
-            asked = waiting.pop(0)
+            traced = waiting.pop(0)
             request = controller.request(now_ns)
-            assert request is not None, "the trace asks when the executor does not"
-            continuation = inference.continuation(request, asked.stamp_ns)
+            assert request is not None, "the executor made no request at the time of the trace's"
+            continuation = inference.continuation(request, traced.stamp_ns)
             positions = (
-                asked.positions if continuation is None else continue_plan(asked.positions, continuation)
+                traced.positions if continuation is None else continue_plan(traced.positions, continuation)
             )
-            due = (asked.arrival_ns, inference.chunk(request.request_id, positions, asked.stamp_ns))
+            due = (traced.arrival_ns, inference.chunk(request.request_id, positions, traced.stamp_ns))
     seconds = arm.now_ns / NANOSECONDS
     starved_s = controller.starved_periods / rate_hz
     return Run(rate_hz, np.array(commands), np.array(arm.trace), arrivals, starved_s, seconds)
@@ -205,14 +208,14 @@ def rms(values: FloatArray) -> float:
 
 
 def smoothness(run: Run, skip_s: float = 0.0) -> dict[str, float]:
-    """Of the commands and of the arm; seam: only what happens within SEAM_S after a chunk came."""
+    """Acceleration and jerk of the commands and of the arm; seam: only within SEAM_S after a chunk arrived."""
     result = {}
     for name, positions, rate_hz in (
         ("command", run.commands, run.rate_hz),
         ("arm", run.arm, NANOSECONDS / SAMPLE_NS),
     ):
         acceleration, jerk = derivatives(positions, rate_hz)
-        at_s = (np.arange(len(jerk)) + 4) / rate_hz  # of the newest of the samples that make a value
+        at_s = (np.arange(len(jerk)) + 4) / rate_hz  # time of the newest sample of each value
         at_seam = np.zeros(len(jerk), bool)
         for arrival_ns in run.arrivals_ns:
             since_s = at_s - arrival_ns / NANOSECONDS
@@ -227,7 +230,7 @@ def smoothness(run: Run, skip_s: float = 0.0) -> dict[str, float]:
 
 
 def tracking(robot: RobotSpec, run: Run, skip_s: float) -> dict[str, float]:
-    """How far the arm is from the demonstration that all chunks mean, rad."""
+    """Distance of the arm from the demonstration, rad."""
     at_s = (np.arange(len(run.arm)) + 1) * SAMPLE_NS / NANOSECONDS
     error = (run.arm - Demonstration(robot).at(at_s))[at_s > skip_s]
     return {"tracking_rms": rms(error), "tracking_max": float(np.abs(error).max())}

@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A pick-and-place cycle: how it is shown, what a camera sees of it, and a policy that has learned it imperfectly.
+"""A pick-and-place cycle: its demonstration, what a camera sees of it, and a policy that imitates it with errors.
 
-The policy answers as a trained one does. Where the path allows two ways round it takes either, anew for each chunk;
-the further ahead it looks the more it errs; its actions tremble. All that is drawn from the seed and the number of the
-chunk, so every executor is given the same luck.
+The errors are like those of a trained policy: of two possible paths each chunk takes a random one, errors grow with the
+step of the chunk, and actions are noisy. They depend only on the seed and the number of the chunk, so they are the same
+for every executor.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ FloatArray = npt.NDArray[np.float64]
 CAMERA = "top"
 TASK = "pick up the red cube"
 STEPS = 50
-# A leader arm is ahead of the follower that it teaches: the lag of the servos and half a period of 30 Hz.
+# By how much a leader arm is ahead of its follower: the lag of the servos and half a period of 30 Hz.
 LEAD_S = 0.055
 
-# Where each stage ends, rad from the joints' middles (pan, lift, elbow, flex, roll, gripper), and how long it takes.
+# Pose at the end of each stage, rad from the joints' middles (pan, lift, elbow, flex, roll, gripper), and its duration.
 HOME = (0.0, 0.0, 0.0, 0.0, 0.0, -0.4)
 STAGES: tuple[tuple[tuple[float, ...], float], ...] = (
     ((0.6, 0.2, -0.2, 0.1, 0.4, 0.4), 1.4),  # above the cube
@@ -39,20 +39,18 @@ STAGES: tuple[tuple[tuple[float, ...], float], ...] = (
     ((-0.6, 0.3, -0.1, 0.2, -0.2, 0.4), 0.4),  # release
     (HOME, 1.5),
 )
-CHECKED = (2, 6)  # stages that begin only where the arm is right: grasp and release
+CHECKED = (2, 6)  # stages that start only within TOLERANCE_RAD of their start pose: grasp and release
 TOLERANCE_RAD = 0.06
-VISIBLE = np.array(
-    [1.0, 1.0, 1.0, 1.0, 1.0, 0.3]
-)  # the gripper tells less of where the arm is than the arm does
+PHASE_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.3])  # of the joints in estimating the phase
 
-WAY_ROUND_RAD = np.array([0.05, 0.04, -0.03, 0.0, 0.05, 0.0])  # either way round, at the middle of a stage
+PATH_OFFSET_RAD = np.array([0.05, 0.04, -0.03, 0.0, 0.05, 0.0])  # plus or minus, at the middle of a stage
 ERROR_RAD = 0.004  # standard deviation of a chunk's error at its first action ...
 ERROR_PER_STEP_RAD = 0.0004  # ... and what every further action adds
-TREMBLE_RAD = 0.001  # standard deviation, action by action
+NOISE_RAD = 0.001  # standard deviation, independent for each action
 
 
 class Demonstration:
-    """The cycle as it was shown: minimum-jerk motions from pose to pose, again and again."""
+    """The demonstrated cycle, repeated: minimum-jerk motions from pose to pose."""
 
     def __init__(self, robot: RobotSpec) -> None:
         middle = np.array([joint.middle_rad for joint in robot.joints])
@@ -64,7 +62,7 @@ class Demonstration:
         return float(self.ends_s[-1])
 
     def stage(self, phase_s: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray]:
-        """Which stage a phase is in, and how much of it is over (0 .. 1)."""
+        """The stage at each phase, and the share of it that is done (0 .. 1)."""
         phase_s = np.mod(phase_s, self.cycle_s)
         stage = np.clip(np.searchsorted(self.ends_s, phase_s, side="right") - 1, 0, len(STAGES) - 1)
         return stage, (phase_s - self.ends_s[stage]) / (self.ends_s[stage + 1] - self.ends_s[stage])
@@ -77,13 +75,13 @@ class Demonstration:
 
 
 class Scene:
-    """How far the arm has come, judged by where it is; a grasp or release out of place is tried again."""
+    """Estimates the progress from the arm's pose; a grasp or release at a wrong pose is repeated."""
 
     def __init__(self, demonstration: Demonstration) -> None:
         self._demonstration = demonstration
         self._ahead_s = np.arange(-0.2, 0.8, 0.01)
         self._observed_ns = 0
-        self.phase_s = 0.0  # goes on over all cycles
+        self.phase_s = 0.0  # increases over all cycles
         self.misses = 0
 
     @property
@@ -91,19 +89,19 @@ class Scene:
         return self.phase_s / self._demonstration.cycle_s
 
     def observe(self, joints: Joints) -> Observation:
-        """Look at the arm; the picture's one pixel holds the phase in milliseconds."""
+        """Update the phase from the pose; the image's only pixel contains the phase in milliseconds."""
         demonstration = self._demonstration
         phases_s = np.maximum(self.phase_s + self._ahead_s, 0.0)
-        away_rad = np.linalg.norm(VISIBLE * (demonstration.at(phases_s) - joints.positions_rad), axis=1)
-        # where the path hardly moves, only time tells the phases apart
+        away_rad = np.linalg.norm(PHASE_WEIGHTS * (demonstration.at(phases_s) - joints.positions_rad), axis=1)
+        # where the path hardly moves, phases differ only in time
         early_s = phases_s - self.phase_s - (joints.stamp_ns - self._observed_ns) / NANOSECONDS
         found_s = float(phases_s[((away_rad / 0.01) ** 2 + (early_s / 0.1) ** 2).argmin()])
         self._observed_ns = joints.stamp_ns
         (before,), _ = demonstration.stage(np.array([self.phase_s]))
         (after,), _ = demonstration.stage(np.array([found_s]))
         if after != before and after in CHECKED and found_s > self.phase_s:
-            place = demonstration.at(np.array([demonstration.ends_s[after]]))[0]
-            if np.abs(place - joints.positions_rad)[:-1].max() > TOLERANCE_RAD:
+            start_rad = demonstration.at(np.array([demonstration.ends_s[after]]))[0]
+            if np.abs(start_rad - joints.positions_rad)[:-1].max() > TOLERANCE_RAD:
                 self.misses += 1
                 start_s = math.floor(found_s / demonstration.cycle_s) * demonstration.cycle_s
                 found_s = start_s + float(demonstration.ends_s[after - 1])
@@ -114,7 +112,7 @@ class Scene:
 
 
 class PickAndPlacePolicy:
-    """Knows the cycle, sees the phase, and errs as described above."""
+    """Imitates the demonstration from the phase in the image, with the errors described above."""
 
     name = "pick_and_place"
     cameras = (CAMERA,)
@@ -134,15 +132,15 @@ class PickAndPlacePolicy:
         return chunk if continuation is None else continue_plan(chunk, continuation)
 
     def chunk(self, phase_s: float) -> FloatArray:
-        """What it wants from a phase on, if the arm is where it should be."""
+        """Positions (STEPS, joints) rad from a phase on, for an arm that follows perfectly."""
         self._count += 1
         random = np.random.default_rng([self._seed, self._count])
         phases_s = phase_s + LEAD_S + self._step_s
-        way = random.choice([-1.0, 1.0]) * WAY_ROUND_RAD
+        path_offset = random.choice([-1.0, 1.0]) * PATH_OFFSET_RAD
         bulge = np.sin(np.pi * self._demonstration.stage(phases_s)[1])[:, None] ** 2
         error = random.normal(size=6) * (ERROR_RAD + ERROR_PER_STEP_RAD * np.arange(STEPS))[:, None]
-        tremble = random.normal(scale=TREMBLE_RAD, size=(STEPS, 6))
-        return np.asarray(self._demonstration.at(phases_s) + bulge * way + error + tremble)
+        noise = random.normal(scale=NOISE_RAD, size=(STEPS, 6))
+        return np.asarray(self._demonstration.at(phases_s) + bulge * path_offset + error + noise)
 
     def check_pose(self, positions_rad: FloatArray, max_sigma: float) -> Finding | None:
         return None
@@ -152,7 +150,7 @@ class PickAndPlacePolicy:
 
 
 def continue_plan(chunk: FloatArray, continuation: Continuation) -> FloatArray:
-    """As real-time chunking would at best: exactly the leftover where it is followed fully, schedule "exp" after."""
+    """Ideal real-time chunking: the old plan for the steps of the delay, then a blend with schedule "exp"."""
     delay = continuation.inference_delay
     end = min(continuation.execution_horizon, len(continuation.positions))
     falling = np.linspace(1.0, 0.0, max(end - delay, 0) + 2)[1:-1]

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What reaches the model is the same from live topics and from their recording, to the bit."""
+"""Live topics and their recording give the model exactly the same inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy", reason="one of the two ways is ROS")
+pytest.importorskip("rclpy", reason="live topics need ROS")
 
 import rclpy
 from rclpy.context import Context
@@ -41,13 +41,13 @@ ROBOT = RobotSpec.load(ROOT / "config" / "so100.yaml")
 CALIBRATION = load_calibration(ROOT / "config" / "emulated_calibration.json")
 CAMERAS = ("top", "wrist")
 TASK = "würfel aufheben"
-SLOP_S = 0.01  # below the period, so that who belongs to whom does not hang on who came first
+SLOP_S = 0.01  # below the period, so that matching does not depend on the order of arrival
 PERIOD_S = 0.04
 TIMEOUT_S = 20.0
 
 
-class KeptInputs:
-    """A ChunkModel that keeps what it is given."""
+class InputRecorder:
+    """A ChunkModel that keeps its inputs."""
 
     name = "kept"
     image_keys = ("camera1", "camera2")
@@ -64,11 +64,11 @@ class KeptInputs:
         pass
 
 
-class KeptPolicy(RobotPolicy):
-    """The policy of a robot, and the inputs of its model by the time of their observation."""
+class RecordingPolicy(RobotPolicy):
+    """A RobotPolicy that keeps the inputs of its model by the stamp of their observation."""
 
     def __init__(self) -> None:
-        self.model = KeptInputs()
+        self.model = InputRecorder()
         super().__init__(self.model, ROBOT, CALIBRATION, CAMERAS)
         self.seen: dict[int, tuple[dict[str, Any], Any, str]] = {}
 
@@ -88,8 +88,10 @@ def context() -> Iterator[Context]:
     rclpy.try_shutdown(context=context)
 
 
-def test_the_policy_node_and_a_replayed_bag_give_the_model_the_same(context: Context, tmp_path: Path) -> None:
-    live = KeptPolicy()
+def test_the_policy_node_and_a_replayed_bag_give_the_model_the_same_inputs(
+    context: Context, tmp_path: Path
+) -> None:
+    live = RecordingPolicy()
     policy_node = PolicyNode(
         context=context,
         parameter_overrides=[
@@ -115,7 +117,7 @@ def test_the_policy_node_and_a_replayed_bag_give_the_model_the_same(context: Con
         policy_node.destroy_node()
         robot_node.destroy_node()
 
-    replayed = KeptPolicy()
+    replayed = RecordingPolicy()
     with Bag(tmp_path / "bag") as bag:
         for observation in observations(bag, CAMERAS, ROBOT.joint_names, 0.0, sync_slop_s=SLOP_S):
             replayed.infer(observation)
@@ -128,14 +130,14 @@ def test_the_policy_node_and_a_replayed_bag_give_the_model_the_same(context: Con
         for key, image in images.items():
             assert image.dtype == other_images[key].dtype and np.array_equal(image, other_images[key])
     first, last = (live.seen[stamp] for stamp in (min(live.seen), max(live.seen)))
-    assert not np.array_equal(first[1], last[1])  # the inputs were not all alike
+    assert not np.array_equal(first[1], last[1])  # the inputs differ from each other
     assert not np.array_equal(first[0]["camera1"], first[0]["camera2"])
 
 
 def publish_and_record(
-    node: Node, executor: SingleThreadedExecutor, policy: KeptPolicy, folder: Path
+    node: Node, executor: SingleThreadedExecutor, policy: RecordingPolicy, folder: Path
 ) -> None:
-    """Play a robot, ask for chunks, and record what comes back from DDS, until the policy has answered six times."""
+    """Publish a robot's topics, request chunks, and record what DDS delivers, until six chunks were inferred."""
     writer = EpisodeWriter(folder, MessageTypes(lambda name: ""))
     entries = [(topics.IMAGE_COMPRESSED, f"{name}/{topics.IMAGE_COMPRESSED.name}") for name in CAMERAS]
     entries += [(topics.JOINT_STATES, topics.JOINT_STATES.name), (topics.TASK, topics.TASK.name)]

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever the fields of a message hold, it becomes values or a typed refusal, and no refusal changes the plan."""
+"""Messages with any field values are converted or raise a typed error, and a rejected one does not change the plan."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def now(after_s: float = 0.0) -> SimpleNamespace:
 
 
 def arrays(size: int) -> Any:
-    """Arrays that fit, and those that do not."""
+    """Arrays of the right size, and others."""
     return st.one_of(
         st.lists(st.floats(-3.0, 3.0), min_size=size, max_size=size),
         st.lists(FLOATS, min_size=size, max_size=size),
@@ -50,7 +50,7 @@ def arrays(size: int) -> Any:
 
 
 def messages(**fields: Any) -> Any:
-    """Messages of these fields: (a usual value, any value); most have few fields that are not usual."""
+    """Messages of these fields: (usual value, any value); in most, few fields have an unusual value."""
     usual = {name: value for name, (value, _) in fields.items()}
     changes = st.lists(st.sampled_from(sorted(fields)), max_size=4, unique=True).flatmap(
         lambda names: st.fixed_dictionaries({name: fields[name][1] for name in names})
@@ -108,7 +108,7 @@ quick = settings(max_examples=100, deadline=None)
 
 @quick
 @given(message=JOINT_STATES)
-def test_joint_states_become_finite_plausible_positions_or_are_refused(message: Any) -> None:
+def test_joint_states_give_finite_plausible_positions_or_raise(message: Any) -> None:
     try:
         joints = joints_from_msg(message, ROBOT.joint_names)
     except WireError:
@@ -118,7 +118,7 @@ def test_joint_states_become_finite_plausible_positions_or_are_refused(message: 
 
 @quick
 @given(message=st.one_of(IMAGES, COMPRESSED))
-def test_images_become_pixels_or_are_refused(message: Any) -> None:
+def test_images_give_pixels_or_raise(message: Any) -> None:
     try:
         frame = frame_from_msg(message, "top")
     except ImageError:
@@ -128,7 +128,7 @@ def test_images_become_pixels_or_are_refused(message: Any) -> None:
 
 @quick
 @given(message=REQUESTS, start_s=st.floats(-1.0, 1.0))
-def test_requests_become_a_plan_of_finite_length_or_are_refused(message: Any, start_s: float) -> None:
+def test_requests_give_a_plan_of_finite_length_or_raise(message: Any, start_s: float) -> None:
     try:
         request = request_from_msg(message)
     except WireError:
@@ -148,7 +148,7 @@ def test_requests_become_a_plan_of_finite_length_or_are_refused(message: Any, st
     poses=st.lists(JOINT_STATES, max_size=3),
     task=st.sampled_from(["pick", "x" * 10_000, ""]),
 )
-def test_chunks_are_followed_within_the_limits_or_refused(
+def test_chunks_are_executed_within_the_limits_or_rejected(
     chunks: list[Any], fusion: str, poses: list[Any], task: str
 ) -> None:
     executor = ChunkExecutor(ExecutorConfig(mode="shadow", fusion=fusion), ROBOT)
@@ -179,7 +179,7 @@ def test_chunks_are_followed_within_the_limits_or_refused(
 
 
 @pytest.mark.parametrize("step_ns", [2**31 * 10**9, 10**12, -1, 0])
-def test_a_chunk_with_an_implausible_step_is_refused_by_name(step_ns: int) -> None:
+def test_a_chunk_with_an_implausible_step_is_rejected_by_name(step_ns: int) -> None:
     chunk = ActionChunk(np.zeros((60, 6)), ROBOT.joint_names, NOW_NS, step_ns, 1, 0, "pick")
     with pytest.raises(ChunkError, match="step_duration") as caught:
         chunk.check(ROBOT.joint_names, NOW_NS, 0)

@@ -62,7 +62,8 @@ def measure(transport: str, reliability: str, settings: dict[str, str], seconds:
     """Measure one row of the table in a new process, because Fast DDS reads its profile once."""
     environment = {**os.environ, "ROS_DOMAIN_ID": str(reserve_domain_id()), **settings}
     command = [sys.executable, __file__, "--seconds", str(seconds), "--receive", transport, reliability]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    result = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return result.stdout.splitlines()[-1]  # Fast DDS may print warnings first
 
 
 def receive(transport: str, reliability: str, seconds: float) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Small recordings of a known motion, which tests spoil in their own ways."""
+"""Short recordings of a known motion, which tests modify."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ ROOT = Path(__file__).parents[2]
 ROBOT = RobotSpec.load(ROOT / "config" / "so100.yaml")
 CALIBRATION = load_calibration(ROOT / "config" / "emulated_calibration.json")
 START_NS = 1_700_000_000_123_456_789
-RAD_PER_S = 0.2  # every joint's speed in a recording, so that a position tells its time
-LAG_NS = 4_000_000  # from a stamp to the arrival
+RAD_PER_S = 0.2  # speed of all joints in a recording, so that a position determines its time
+LAG_NS = 4_000_000  # from the stamp to the arrival
 
 Entry = tuple[str, Any, int]  # topic, message, receive_ns
 Edit = Callable[[BagWriter, list[Entry]], list[Entry]]
 
 
 def positions(seconds: float) -> np.ndarray[Any, Any]:
-    """Where the joints are at this time of a recording."""
+    """Positions (joints,) rad at this time of a recording."""
     return np.array([joint.middle_rad for joint in ROBOT.joints]) + RAD_PER_S * seconds
 
 
@@ -71,7 +71,7 @@ def record(
     edit: Edit | None = None,
     joints_hz: int = 50,
 ) -> Path:
-    """A bag of `seconds`; image k of a camera is grey k, actions run 0.1 s ahead of states."""
+    """A bag of `seconds`; image k of a camera has grey level k, actions are 0.1 s ahead of states."""
     with BagWriter(path) as bag:
         entries: list[Entry] = [
             ("/active_task", bag.message("std_msgs/msg/String", data=task), START_NS - 10**7)
@@ -101,7 +101,7 @@ def conversion(bags: list[Path], output: Path, fps: int = 30, **changes: Any) ->
 
 
 def run(work: Conversion, append: bool = False) -> Any:
-    """All steps in this process."""
+    """Run all steps of a conversion in this process."""
     if work.prepare(append):
         for index in range(len(work.bags)):
             work.align_bag(index)

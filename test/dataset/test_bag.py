@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The storages of `ros2 bag record`: sqlite3 and mcap, plain and in zstd, with and without definitions."""
+"""The storages of `ros2 bag record`: sqlite3 and mcap, with and without zstd, with and without definitions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .conftest import conversion, record, run
 
 
 def copy(source: Path, target: Path, storage: StoragePlugin, compression: CompressionMode) -> Path:
-    """The same messages in another storage."""
+    """Copy a bag to another storage."""
     store = get_typestore(Stores.ROS2_JAZZY)
     writer = Writer(target, version=8, storage_plugin=storage)
     writer.set_compression(compression, CompressionFormat.ZSTD)
@@ -45,7 +45,7 @@ def test_every_storage_gives_the_same_dataset(tmp_path, storage, compression):
     )
 
 
-def test_messages_come_in_the_order_of_their_arrival_and_are_counted_by_topic(tmp_path):
+def test_messages_are_in_order_of_arrival_and_counted_by_topic(tmp_path):
     with BagWriter(tmp_path / "bag", {"outcome": "success"}) as writer:
         for k in range(5):
             writer.write(f"/{'ab'[k % 2]}", writer.message("std_msgs/msg/String", data=str(k)), 100 - 10 * k)
@@ -62,7 +62,7 @@ def test_messages_come_in_the_order_of_their_arrival_and_are_counted_by_topic(tm
     ]
 
 
-def test_a_bag_is_never_written_over(tmp_path):
+def test_a_bag_is_not_overwritten(tmp_path):
     with BagWriter(tmp_path / "bag"):
         pass
     with pytest.raises(BagError, match="exists already"):

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bags become datasets: which sample stands where, in which units, and what survives being killed."""
+"""Conversion of bags to datasets: samples, units, tables, and continuing after an interruption."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .conftest import CALIBRATION, ROBOT, ROOT, START_NS, conversion, positions,
 
 
 def lerobot(rad):
-    """Positions in rad as the float32 that a dataset holds."""
+    """Positions in rad converted to the float32 values of a dataset."""
     units = ROBOT.units(CALIBRATION)
     return np.array([unit.rad_to_lerobot(value) for unit, value in zip(units, rad, strict=True)], np.float32)
 
@@ -60,22 +60,22 @@ def test_no_sample_comes_from_the_future(tmp_path):
     assert len(greys) == 61
 
 
-def test_images_that_come_just_about_at_the_ticks_are_each_shown_once(tmp_path):
-    def tremble(bag, entries):
+def test_images_that_arrive_close_to_the_ticks_are_each_used_once(tmp_path):
+    def add_jitter(bag, entries):
         jitter = np.random.default_rng(0)
         for _, message, _ in entries:
             if hasattr(message, "format"):
                 message.header.stamp.nanosec += int(jitter.uniform(0.0, 4e6))
         return entries
 
-    shaky = record(tmp_path / "bag", cameras={"top": 30.0, "wrist": 30.0}, seconds=3.0, edit=tremble)
+    shaky = record(tmp_path / "bag", cameras={"top": 30.0, "wrist": 30.0}, seconds=3.0, edit=add_jitter)
     with Bag(shaky) as bag:
         episode = align_streams(bag, ROBOT, BagTopics.find(bag, ROBOT), AlignmentSettings(30))
     for ordinals in episode.ordinals.values():
         assert len(ordinals) >= 89 and (np.diff(ordinals) == 1).all()
 
 
-def test_receive_time_counts_arrivals(tmp_path):
+def test_receive_time_aligns_by_arrival(tmp_path):
     def delay_states(bag, entries):
         return [(t, m, at + 200_000_000 if t == "/joint_states" else at) for t, m, at in entries]
 
@@ -84,7 +84,7 @@ def test_receive_time_counts_arrivals(tmp_path):
         run(conversion([bag], tmp_path / clock, alignment=AlignmentSettings(30, clock))).frames(0).state
         for clock in ("header", "receive")
     )
-    # at the same moment of arrival the joints are 0.2 s behind the images, and the episode begins 0.2 s later
+    # by arrival the joints are 0.2 s later than the images, so the episode starts 0.2 s later
     assert len(header) == 61 and len(receive) == 55
     assert np.array_equal(receive[0], header[0])
 
@@ -139,7 +139,7 @@ def test_appending_gives_the_rows_of_converting_at_once(tmp_path):
             assert np.allclose(values[key], dataset.stats[name][key]), (name, key)
 
 
-def test_an_existing_dataset_is_touched_only_when_asked(bag, tmp_path):
+def test_an_existing_dataset_is_changed_only_by_append(bag, tmp_path):
     work = conversion([bag], tmp_path / "data")
     run(work)
     with pytest.raises(DatasetError, match="exists; use --append"):
@@ -154,14 +154,14 @@ def test_a_gripper_needs_a_calibration(bag, tmp_path):
 
 
 @pytest.mark.slow
-def test_there_and_back_gives_the_same_rows(tmp_path):
+def test_converting_to_bags_and_back_gives_the_same_rows(tmp_path):
     bags = [record(tmp_path / f"bag{i}", task=f"Do {i}", seconds=0.7) for i in range(2)]
     first = run(conversion(bags, tmp_path / "first"))
     again = [tmp_path / "again" / str(i) for i in range(2)]
     for i in range(2):
         write_bag(first, i, again[i], ROBOT, CALIBRATION, START_NS)
     second = run(conversion(again, tmp_path / "second"))
-    with Bag(again[0]) as bag:  # what `ros2 bag play` would send; an arm obeys /joint_commands
+    with Bag(again[0]) as bag:  # `ros2 bag play` must not publish /joint_commands, which the arm executes
         cameras = {f"/{name}/image_raw/compressed" for name in ("top", "wrist")}
         assert set(bag.topics) == {"/active_task", "/joint_states", "/dataset/joint_commands", *cameras}
     assert first.tasks == second.tasks
@@ -171,7 +171,7 @@ def test_there_and_back_gives_the_same_rows(tmp_path):
             assert np.array_equal(getattr(one, name), getattr(other, name)), name
 
 
-def test_tables_are_laid_out_as_lerobot_lays_them_out(bag, tmp_path):
+def test_tables_have_lerobots_layout(bag, tmp_path):
     run(conversion([bag], tmp_path / "data"))
     theirs = Path(__file__).parents[1] / "data" / "lerobot" / "video"
     for table in (
@@ -212,7 +212,7 @@ run(conversion([Path(p) for p in sys.argv[4:]], Path(sys.argv[3])))
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """Two short bags, and the tables of the dataset that they become."""
+    """Two short bags, and the tables of the dataset that is converted from them."""
     folder = tmp_path_factory.mktemp("short")
     bags = [record(folder / f"bag{i}", seconds=0.4, task=f"Do {i}") for i in range(2)]
     run(conversion(bags, folder / "whole"))
@@ -220,7 +220,7 @@ def short(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("steps", [1, 2, 4, 7, 10, 12, 15])  # files that get their place before the kill
+@pytest.mark.parametrize("steps", [1, 2, 4, 7, 10, 12, 15])  # files that are renamed before the kill
 def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(short, tmp_path, steps):
     bags, whole = short
     arguments = [str(Path(__file__).parent), str(steps), str(tmp_path / "data"), *map(str, bags)]
@@ -239,7 +239,7 @@ def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(short, tmp_p
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    """Two bags, the dataset that the command makes of them, and how long that takes."""
+    """Two bags, the dataset that the command converts them to, and the time it takes."""
     folder = tmp_path_factory.mktemp("undisturbed")
     for i in range(2):
         record(folder / "bags" / str(i), seconds=1.0, task=f"Do {i}")
@@ -256,7 +256,7 @@ def command_line(bags: Path, output: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_kill_9_of_the_command_and_its_helpers_costs_only_time(undisturbed, tmp_path, kill):
+def test_after_kill_9_of_all_processes_the_same_command_gives_the_same_bytes(undisturbed, tmp_path, kill):
     folder, duration_s = undisturbed
     again = command_line(folder / "bags", tmp_path / "data")
     killed = subprocess.Popen(again, start_new_session=True)
@@ -265,12 +265,12 @@ def test_kill_9_of_the_command_and_its_helpers_costs_only_time(undisturbed, tmp_
     killed.wait()
     done = subprocess.run(again, check=False, capture_output=True, text=True)
     complete = done.returncode == 1 and "exists; use --append" in done.stderr
-    assert done.returncode == 0 or complete, done.stderr  # killed after its last step
+    assert done.returncode == 0 or complete, done.stderr  # it was killed after its last step
     assert parquet_bytes(tmp_path / "data") == parquet_bytes(folder / "data")
     assert not (tmp_path / "data" / WORK_FOLDER).exists()
 
 
-def test_a_conversion_that_was_cut_off_is_not_mixed_with_another(tmp_path):
+def test_an_interrupted_conversion_is_not_mixed_with_another(tmp_path):
     bags = [record(tmp_path / f"bag{i}", seconds=0.4) for i in range(2)]
     work = conversion(bags, tmp_path / "data")
     work.prepare()
@@ -281,14 +281,14 @@ def test_a_conversion_that_was_cut_off_is_not_mixed_with_another(tmp_path):
         conversion(bags[:1], tmp_path / "data").prepare()
 
 
-def test_after_a_refusal_other_options_may_be_given(bag, tmp_path):
+def test_after_an_error_the_options_may_change(bag, tmp_path):
     work = conversion([bag], tmp_path / "data", alignment=AlignmentSettings(30, max_state_age_s=0.001))
     with pytest.raises(EpisodeError, match="has no messages for"):
         run(work)
     assert len(run(conversion([bag], tmp_path / "data")).frames(0).state) == 31
 
 
-def test_only_bags_with_the_outcome_that_is_asked_for(tmp_path):
+def test_bags_are_selected_by_outcome(tmp_path):
     for name, notes in (("a", {"outcome": "failure"}), ("b", {"outcome": "success"}), ("c", {})):
         with BagWriter(tmp_path / "bags" / name, notes):
             pass
@@ -299,7 +299,7 @@ def test_only_bags_with_the_outcome_that_is_asked_for(tmp_path):
 
 
 def tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a tool from the command line, to its good end."""
+    """Run a tool, which must succeed."""
     program = [sys.executable, "-m", f"smolvla_ros.tools.{name}", *map(str, arguments)]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
@@ -307,7 +307,7 @@ def tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_command_line_makes_a_dataset_and_bags_of_it_without_depth_images(tmp_path):
+def test_the_command_lines_convert_to_a_dataset_and_back_without_depth_images(tmp_path):
     record(tmp_path / "bags" / "one", seconds=0.4)
     data, again = tmp_path / "data", tmp_path / "again"
     calibration = ["--calibration", "config/emulated_calibration.json"]

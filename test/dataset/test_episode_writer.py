@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An episode survives its recorder: what was finished is whole, what was cut off is recovered up to its last flush."""
+"""Finished episodes are complete; interrupted ones are recovered up to their last flush."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def said(folder: Path) -> list[str]:
         return [message.decode().data for message in bag.messages(["/said"])]
 
 
-def test_a_finished_episode_is_a_rosbag_with_definitions_notes_and_qos(tmp_path: Path) -> None:
+def test_a_finished_episode_is_a_rosbag_with_definitions_custom_data_and_qos(tmp_path: Path) -> None:
     writer = write(tmp_path / "episode_000000")
     writer.add_topic("/action_chunk", CHUNK)
     writer.finish({"task": "Würfel aufheben"})
@@ -94,14 +94,14 @@ def test_a_finished_episode_is_a_rosbag_with_definitions_notes_and_qos(tmp_path:
     assert unfinished_episodes(tmp_path) == []
 
 
-def test_an_episode_without_messages_leaves_nothing(tmp_path: Path) -> None:
+def test_an_episode_without_messages_is_removed(tmp_path: Path) -> None:
     writer = write(tmp_path / "episode_000000", count=0)
     with pytest.raises(RecordingError, match="no message"):
         writer.finish({})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_cut_anywhere_is_recovered_up_to_a_flush(tmp_path: Path) -> None:
+def test_a_file_truncated_anywhere_is_recovered_up_to_a_flush(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path / "whole", TYPES)
     writer.add_topic("/said", STRING)
     flushed = [writer._storage.bio.tell()]
@@ -132,7 +132,7 @@ def test_a_file_cut_anywhere_is_recovered_up_to_a_flush(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 
-def test_a_recovery_that_is_cut_off_itself_can_be_repeated(tmp_path: Path) -> None:
+def test_an_interrupted_recovery_can_be_repeated(tmp_path: Path) -> None:
     folder = tmp_path / "episode_000000"
     writer = write(folder)
     writer.flush()
@@ -145,7 +145,7 @@ def test_a_recovery_that_is_cut_off_itself_can_be_repeated(tmp_path: Path) -> No
     assert said(folder)[-1] == "würfel 49" and not leftover.exists()
 
 
-def test_an_episode_is_not_recovered_while_its_writer_lives(tmp_path: Path) -> None:
+def test_an_episode_is_not_recovered_while_it_is_written(tmp_path: Path) -> None:
     folder = tmp_path / "episode_000000"
     writer = write(folder)
     writer.flush()
@@ -160,7 +160,7 @@ def test_an_episode_is_not_recovered_while_its_writer_lives(tmp_path: Path) -> N
     assert len(said(folder)) == 50 and unfinished_episodes(tmp_path) == []
 
 
-def test_what_something_else_left_in_the_folder_is_left_alone(tmp_path: Path) -> None:
+def test_other_files_in_the_folder_are_not_changed(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("my_bag/my_bag_0.mcap", "other/other.mcap", "episode_9/notes.txt")]
     files.append(tmp_path / "episode_000007" / "episode_000007.mcap")
     for file in files:
@@ -196,7 +196,7 @@ def test_a_folder_has_one_recorder_at_a_time(tmp_path: Path) -> None:
     OutputLock(tmp_path).release()
 
 
-def test_kill_9_costs_no_finished_episode_and_nothing_that_was_flushed(tmp_path: Path, kill: int) -> None:
+def test_kill_9_loses_neither_finished_episodes_nor_flushed_messages(tmp_path: Path, kill: int) -> None:
     log = tmp_path / "log"
     with log.open("w") as output:
         process = subprocess.Popen([sys.executable, "-c", WRITE, str(tmp_path)], stdout=output, cwd=ROOT)
@@ -218,8 +218,8 @@ def test_kill_9_costs_no_finished_episode_and_nothing_that_was_flushed(tmp_path:
     assert unfinished_episodes(tmp_path) == []
 
 
-def test_a_full_disk_costs_only_what_did_not_fit(tmp_path: Path) -> None:
-    """The limit on a file's size stands in for the end of the disk: writing fails in its midst."""
+def test_a_full_disk_loses_only_messages_that_did_not_fit(tmp_path: Path) -> None:
+    """A limit on the file size replaces the full disk: a write fails midway."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

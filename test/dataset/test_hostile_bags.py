@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bags as they come: each is converted right, or refused with words that name what is wrong."""
+"""Faulty bags are converted correctly, or raise an error that names what is wrong."""
 
 from __future__ import annotations
 
@@ -23,7 +23,22 @@ def shifted(bag, message, topic, by_ns):
     return bag.message(message.__msgtype__, header=header(bag, stamp), format="jpeg", data=message.data)
 
 
-def refuse(path, words, error=EpisodeError, **changes):
+def replacing(name, make):
+    """An edit that reindices the messages of topics with `name` by make(bag, message, receive_ns)."""
+    return lambda bag, entries: [(t, make(bag, m, at) if name in t else m, at) for t, m, at in entries]
+
+
+def without(topic):
+    """An edit that leaves out a topic."""
+    return lambda _, entries: [entry for entry in entries if entry[0] != topic]
+
+
+def rows(bag, output, **changes):
+    """The number of rows of the dataset that a bag becomes."""
+    return len(run(conversion([bag], output, **changes)).frames(0).state)
+
+
+def fails(path, words, error=EpisodeError, **changes):
     with pytest.raises(error, match=words):
         run(conversion([path], path.parent / "data", **changes))
 
@@ -33,15 +48,15 @@ def test_truncated(bag, tmp_path, share):
     [file] = bag.glob("*.mcap")
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
-    refuse(bag, "bag '.*' cannot be read: .* truncated or damaged", BagError)
+    fails(bag, "bag '.*' cannot be read: .* truncated or damaged", BagError)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_flipped_bytes_never_end_in_a_foreign_error(bag, tmp_path, seed):
+def test_flipped_bytes_raise_this_packages_errors(bag, tmp_path, seed):
     [file] = bag.glob("*.mcap")
     content, random = bytearray(file.read_bytes()), np.random.default_rng(seed)
-    for place in random.integers(0, len(content), 40):
-        content[place] ^= int(random.integers(1, 256))
+    for index in random.integers(0, len(content), 40):
+        content[index] ^= int(random.integers(1, 256))
     file.write_bytes(content)
     with pytest.raises((BagError, EpisodeError)):
         run(conversion([bag], tmp_path / "data"))
@@ -49,28 +64,28 @@ def test_flipped_bytes_never_end_in_a_foreign_error(bag, tmp_path, seed):
 
 def test_without_metadata_the_storage_file_is_read(bag, tmp_path):
     (bag / "metadata.yaml").unlink()
-    assert len(run(conversion([bag], tmp_path / "data")).frames(0).state) == 31
+    assert rows(bag, tmp_path / "data") == 31
 
 
 def test_empty(tmp_path):
-    refuse(
+    fails(
         record(tmp_path / "bag", edit=lambda bag, entries: []),
         "no topic for any camera of the robot file.*no topics",
     )
 
 
 def test_no_task(tmp_path):
-    refuse(
-        record(tmp_path / "bag", edit=lambda _, entries: [e for e in entries if e[0] != "/active_task"]),
+    fails(
+        record(tmp_path / "bag", edit=without("/active_task")),
         "has no task: .*use --task TEXT",
     )
 
 
-def test_a_task_that_the_executor_never_announced(tmp_path):
+def test_a_task_that_only_the_user_published(tmp_path):
     def rename(bag, entries):
         bag._writer.add_connection(
             "/active_task", "std_msgs/msg/String", typestore=bag._store
-        )  # and nothing on it
+        )  # without messages
         return [("/task" if t == "/active_task" else t, m, at) for t, m, at in entries]
 
     dataset = run(conversion([record(tmp_path / "bag", edit=rename)], tmp_path / "data"))
@@ -79,14 +94,12 @@ def test_a_task_that_the_executor_never_announced(tmp_path):
 
 @pytest.mark.parametrize("topic, what", [("/joint_states", "the state"), ("/joint_commands", "the action")])
 def test_missing_topic(tmp_path, topic, what):
-    path = record(tmp_path / "bag", edit=lambda _, entries: [e for e in entries if e[0] != topic])
-    refuse(
-        path, f"no topic for {what}, expected {topic[1:]}; it has /active_task .*--{what.split()[1]} TOPIC"
-    )
+    path = record(tmp_path / "bag", edit=without(topic))
+    fails(path, f"no topic for {what}, expected {topic[1:]}; it has /active_task .*--{what.split()[1]} TOPIC")
 
 
-def test_missing_camera_that_was_asked_for(bag):
-    refuse(bag, "no topic for camera 'side', expected side/image_raw/compressed", cameras={"side": None})
+def test_missing_camera_that_was_selected(bag):
+    fails(bag, "no topic for camera 'side', expected side/image_raw/compressed", cameras={"side": None})
 
 
 def test_leader_instead_of_commands(tmp_path):
@@ -98,12 +111,12 @@ def test_leader_instead_of_commands(tmp_path):
     assert (dataset.frames(0).action[:, 0] != dataset.frames(0).state[:, 0]).all()
 
 
-def test_stamps_out_of_order_by_little_are_sorted(tmp_path):
+def test_stamps_slightly_out_of_order_are_sorted(tmp_path):
     def swap(_, entries):
-        """Neighbouring messages of a topic change their places, not their stamps."""
+        """Exchange neighbouring messages of each topic, with their stamps."""
         for topic in {entry[0] for entry in entries}:
-            places = [i for i, entry in enumerate(entries) if entry[0] == topic]
-            for a, b in zip(places[::2], places[1::2], strict=False):
+            indices = [i for i, entry in enumerate(entries) if entry[0] == topic]
+            for a, b in zip(indices[::2], indices[1::2], strict=False):
                 entries[a], entries[b] = (
                     (topic, entries[b][1], entries[a][2]),
                     (topic, entries[a][1], entries[b][2]),
@@ -118,53 +131,31 @@ def test_stamps_out_of_order_by_little_are_sorted(tmp_path):
 
 
 def test_shuffled_stamps(tmp_path):
-    def shuffle(bag, entries):
-        random = np.random.default_rng(0)
-        return [
-            (t, shifted(bag, m, t, int(random.integers(-3, 3) * 1e9)) if t == "/joint_states" else m, at)
-            for t, m, at in entries
-        ]
+    random = np.random.default_rng(0)
 
-    refuse(
-        record(tmp_path / "bag", edit=shuffle),
+    def shuffle(bag, message, _):
+        return shifted(bag, message, "/joint_states", int(random.integers(-3, 3) * 1e9))
+
+    fails(
+        record(tmp_path / "bag", edit=replacing("/joint_states", shuffle)),
         "/joint_states .*a clock jumped or the stamps are in wrong order.*receive",
     )
 
 
 @pytest.mark.parametrize("jump_s", [-5, 5])
 def test_clock_jump(tmp_path, jump_s):
-    def jump(bag, entries):
-        middle = START_NS + 500_000_000
-        return [
-            (
-                t,
-                shifted(bag, m, t, jump_s * NANOSECONDS)
-                if t == "/top/image_raw/compressed" and at > middle
-                else m,
-                at,
-            )
-            for t, m, at in entries
-        ]
+    def jump(bag, message, at):
+        topic = "/top/image_raw/compressed"
+        return message if at <= START_NS + 500_000_000 else shifted(bag, message, topic, jump_s * NANOSECONDS)
 
-    path = record(tmp_path / "bag", edit=jump)
-    refuse(path, "/top/image_raw/compressed .*a clock jumped")
-    assert (
-        len(
-            run(conversion([path], tmp_path / "other", alignment=AlignmentSettings(30, "receive")))
-            .frames(0)
-            .state
-        )
-        == 31
-    )
+    path = record(tmp_path / "bag", edit=replacing("/top/image_raw/compressed", jump))
+    fails(path, "/top/image_raw/compressed .*a clock jumped")
+    assert rows(path, tmp_path / "other", alignment=AlignmentSettings(30, "receive")) == 31
 
 
 def test_empty_header_stamps(tmp_path):
-    def unset(bag, entries):
-        return [
-            (t, joint_state(bag, 0, m.position) if t == "/joint_states" else m, at) for t, m, at in entries
-        ]
-
-    refuse(record(tmp_path / "bag", edit=unset), "/joint_states .*empty header stamps; use --time receive")
+    unset = replacing("/joint_states", lambda bag, message, _: joint_state(bag, 0, message.position))
+    fails(record(tmp_path / "bag", edit=unset), "/joint_states .*empty header stamps; use --time receive")
 
 
 def test_two_cameras_at_different_rates(tmp_path):
@@ -177,18 +168,18 @@ def test_two_cameras_at_different_rates(tmp_path):
         assert max(abs(grey - now) for grey, now in zip(greys, expected, strict=True)) <= 2
 
 
-def test_a_hole_in_a_stream(tmp_path):
-    def hole(_, entries):
+def test_a_gap_in_a_stream(tmp_path):
+    def gap(_, entries):
         begin, end = START_NS + 300_000_000, START_NS + 800_000_000
         return [e for e in entries if e[0] != "/wrist/image_raw/compressed" or not begin < e[2] < end]
 
-    path = record(tmp_path / "bag", edit=hole)
-    refuse(path, "/wrist/image_raw/compressed .* has no messages for 0.50 s, up to 0.77 s into .*--max-age")
+    path = record(tmp_path / "bag", edit=gap)
+    fails(path, "/wrist/image_raw/compressed .* has no messages for 0.50 s, up to 0.77 s into .*--max-age")
     patient = AlignmentSettings(30, max_camera_age_s=1.0)
-    assert len(run(conversion([path], tmp_path / "other", alignment=patient)).frames(0).state) == 31
+    assert rows(path, tmp_path / "other", alignment=patient) == 31
 
 
-def test_streams_that_do_not_meet(tmp_path):
+def test_streams_that_do_not_overlap(tmp_path):
     def early(bag, entries):
         return [
             (t, joint_state(bag, START_NS - 10**10 + i, m.position), START_NS - 10**10 + i)
@@ -197,24 +188,19 @@ def test_streams_that_do_not_meet(tmp_path):
             for i, (t, m, at) in enumerate(entries)
         ]
 
-    refuse(record(tmp_path / "bag", edit=early), "its streams do not overlap, .*/joint_states")
+    fails(record(tmp_path / "bag", edit=early), "its streams do not overlap, .*/joint_states")
 
 
 def test_changing_image_size(tmp_path):
-    def grow(bag, entries):
-        big = START_NS + 500_000_000
-        return [
-            (t, image(bag, at - LAG_NS, 9, (48, 64)) if "top" in t and at > big else m, at)
-            for t, m, at in entries
-        ]
+    def grow(bag, message, at):
+        return image(bag, at - LAG_NS, 9, (48, 64)) if at > START_NS + 500_000_000 else message
 
-    refuse(record(tmp_path / "bag", edit=grow), "/top/.* changes its size at image 15, from 32x24 to 64x48")
+    path = record(tmp_path / "bag", edit=replacing("top", grow))
+    fails(path, "/top/.* changes its size at image 15, from 32x24 to 64x48")
 
 
 def test_bags_of_different_image_sizes(tmp_path):
-    def big(bag, entries):
-        return [(t, image(bag, at - LAG_NS, 9, (48, 64)) if "image" in t else m, at) for t, m, at in entries]
-
+    big = replacing("image", lambda bag, _, at: image(bag, at - LAG_NS, 9, (48, 64)))
     bags = [record(tmp_path / "small"), record(tmp_path / "big", edit=big)]
     with pytest.raises(DatasetError, match="one image size per camera"):
         run(conversion(bags, tmp_path / "data"))
@@ -230,61 +216,38 @@ def test_bags_of_different_cameras(tmp_path):
 
 
 def test_odd_image_size(tmp_path):
-    def odd(bag, entries):
-        return [(t, image(bag, at - LAG_NS, 9, (25, 32)) if "image" in t else m, at) for t, m, at in entries]
-
-    refuse(record(tmp_path / "bag", edit=odd), "32x25 .* must be even", VideoError)
+    odd = replacing("image", lambda bag, _, at: image(bag, at - LAG_NS, 9, (25, 32)))
+    fails(record(tmp_path / "bag", edit=odd), "32x25 .* must be even", VideoError)
 
 
-def test_an_image_that_was_cut_short(tmp_path):
-    def cut(bag, entries):
-        return [
-            (
-                t,
-                bag.message(m.__msgtype__, header=m.header, format="jpeg", data=m.data[:100])
-                if "top" in t
-                else m,
-                at,
-            )
-            for t, m, at in entries
-        ]
+def test_a_truncated_image(tmp_path):
+    def cut(bag, message, _):
+        return bag.message(message.__msgtype__, header=message.header, format="jpeg", data=message.data[:100])
 
-    refuse(record(tmp_path / "bag", edit=cut), "/top/.*, image 0: JPEG image is truncated")
+    fails(record(tmp_path / "bag", edit=replacing("top", cut)), "/top/.*, image 0: JPEG image is truncated")
 
 
 @pytest.mark.parametrize(
     "positions, words", [([0.0] * 5, "6 names and 5 values"), ([np.nan] + [0.0] * 5, "not finite")]
 )
-def test_joint_states_that_are_none(tmp_path, positions, words):
-    def spoil(bag, entries):
-        return [
-            (t, joint_state(bag, at, positions) if t == "/joint_states" else m, at) for t, m, at in entries
-        ]
-
-    refuse(record(tmp_path / "bag", edit=spoil), f"/joint_states .*message 0: .*{words}")
+def test_invalid_joint_states(tmp_path, positions, words):
+    invalid = replacing("/joint_states", lambda bag, _, at: joint_state(bag, at, positions))
+    fails(record(tmp_path / "bag", edit=invalid), f"/joint_states .*message 0: .*{words}")
 
 
 def test_a_topic_of_another_type(tmp_path):
-    def text(bag, entries):
-        return [
-            (t, bag.message("std_msgs/msg/String", data="?") if t == "/joint_states" else m, at)
-            for t, m, at in entries
-        ]
-
+    text = replacing("/joint_states", lambda bag, *_: bag.message("std_msgs/msg/String", data="?"))
     path = record(tmp_path / "bag", edit=text)
-    refuse(path, "/joint_states .*is a std_msgs/msg/String without a header")
-    refuse(
-        path,
-        "/joint_states .*is a std_msgs/msg/String, not a JointState",
-        alignment=AlignmentSettings(30, "receive"),
-    )
+    fails(path, "/joint_states .*is a std_msgs/msg/String without a header")
+    by_arrival = AlignmentSettings(30, "receive")
+    fails(path, "/joint_states .*is a std_msgs/msg/String, not a JointState", alignment=by_arrival)
 
 
-def test_unknown_message_types_beside_ours_do_no_harm(tmp_path):
+def test_unknown_message_types_are_ignored(tmp_path):
     path = tmp_path / "bag"
     definition = "float64 x\nacme_msgs/Odd[] odd\n" + "=" * 80 + "\nMSG: acme_msgs/Odd\nuint8[3] y\n"
 
-    def strange(bag, entries):
+    def add_unknown(bag, entries):
         writer = bag._writer
         connection = writer.add_connection(
             "/strange", "acme_msgs/msg/Strange", msgdef=definition, rihs01="RIHS01_0"
@@ -292,8 +255,8 @@ def test_unknown_message_types_beside_ours_do_no_harm(tmp_path):
         writer.write(connection, START_NS, b"\x00\x01\x00\x00nonsense")
         return entries
 
-    record(path, edit=strange)
-    assert len(run(conversion([path], tmp_path / "data")).frames(0).state) == 31
+    record(path, edit=add_unknown)
+    assert rows(path, tmp_path / "data") == 31
     with (
         Bag(path) as bag,
         pytest.raises(BagError, match="/strange: message 0 is not a acme_msgs/msg/Strange"),
@@ -303,15 +266,11 @@ def test_unknown_message_types_beside_ours_do_no_harm(tmp_path):
 
 @pytest.mark.slow
 def test_a_hundred_thousand_messages(tmp_path):
-    dataset = run(
-        conversion(
-            [record(tmp_path / "bag", cameras={"top": 10.0}, joints_hz=50_000)], tmp_path / "data", fps=10
-        )
-    )
-    assert len(dataset.frames(0).state) == 11
+    bag = record(tmp_path / "bag", cameras={"top": 10.0}, joints_hz=50_000)
+    assert rows(bag, tmp_path / "data", fps=10) == 11
 
 
-def test_a_namespace_is_found_and_two_are_asked_about(tmp_path):
+def test_one_namespace_is_found_and_two_are_ambiguous(tmp_path):
     def name(_, entries):
         return [(f"/left{t}", m, at) for t, m, at in entries]
 
@@ -319,7 +278,7 @@ def test_a_namespace_is_found_and_two_are_asked_about(tmp_path):
         return [(f"/{side}{t}", m, at) for t, m, at in entries for side in ("left", "right")]
 
     path = record(tmp_path / "bag", edit=name)
-    assert len(run(conversion([path], tmp_path / "data")).frames(0).state) == 31
+    assert rows(path, tmp_path / "data") == 31
     work = conversion([record(tmp_path / "two", edit=both)], tmp_path / "other")
     with pytest.raises(BagError, match="is ambiguous: /left/.*, /right/.*; give the full topic name"):
         run(work)
@@ -346,7 +305,7 @@ def test_raw_images_and_a_task_from_the_command_line(tmp_path):
     assert abs(next(dataset.images(0, "camera1")).mean() - 77) < 3
 
 
-def test_find_bags_opens_folders_up(tmp_path):
+def test_find_bags_searches_folders(tmp_path):
     for name in ("b", "a"):
         with BagWriter(tmp_path / "day" / name):
             pass
@@ -365,6 +324,4 @@ def test_joints_of_the_robot_file_are_required(tmp_path):
                 message.name[0] = "waist"
         return entries
 
-    refuse(
-        record(tmp_path / "bag", edit=rename), f"joint states lack {ROBOT.joint_names[0]}; they have waist"
-    )
+    fails(record(tmp_path / "bag", edit=rename), f"joint states lack {ROBOT.joint_names[0]}; they have waist")

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets that LeRobot 0.4.4 wrote (test/data/lerobot): what was given to its writer comes out here."""
+"""Datasets written by LeRobot 0.4.4 (test/data/lerobot) are read with the values given to its writer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_images_are_those_given_to_lerobot(name, error):
     assert differences.mean() <= error
 
 
-def test_older_versions_are_refused_with_the_converter_named(tmp_path):
+def test_older_versions_raise_an_error_that_names_the_converter(tmp_path):
     shutil.copytree(DATA / "pictures", tmp_path / "old")
     path = tmp_path / "old" / "meta" / "info.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "codebase_version": "v2.1"}))
@@ -47,7 +47,7 @@ def test_older_versions_are_refused_with_the_converter_named(tmp_path):
         LeRobotDataset.load(tmp_path / "old")
 
 
-def test_a_folder_without_dataset_is_refused(tmp_path):
+def test_a_folder_without_dataset_raises_an_error(tmp_path):
     with pytest.raises(DatasetError, match="is this a LeRobot dataset"):
         LeRobotDataset.load(tmp_path)
 
@@ -60,7 +60,7 @@ def test_a_damaged_video_is_named(tmp_path):
         list(LeRobotDataset.load(tmp_path / "cut").images(0, "front"))
 
 
-def test_depth_images_are_known_and_not_read_as_pictures(tmp_path):
+def test_depth_images_are_listed_and_not_read_as_rgb(tmp_path):
     shutil.copytree(DATA / "pictures", tmp_path / "depth")
     path = tmp_path / "depth" / "meta" / "info.json"
     info = json.loads(path.read_text())

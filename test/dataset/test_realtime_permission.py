@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Encoding makes nobody real-time: not its caller, not the encoder's threads, not the processes started afterwards.
+"""Encoding gives real-time priority neither to its caller, nor to the encoder's threads, nor to later processes.
 
-libsvtav1 tries to where it is run by root, so these tests prove something for root only, as in CI and in containers.
+libsvtav1 sets it only when run by root, so these tests are significant only for root, as in CI and in containers.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def is_in_session(pid: str, session: int) -> bool:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may set a thread's scheduling in any case")
-def test_the_permission_is_refused_for_the_block_and_given_back() -> None:
+def test_the_permission_is_removed_for_the_block_and_restored() -> None:
     before = (getrlimit(RLIMIT_RTPRIO), effective_capabilities())
     with without_realtime_permission(), pytest.raises(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

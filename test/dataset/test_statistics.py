@@ -31,11 +31,17 @@ def test_values_of_an_episode_have_lerobots_statistics():
         for key in ("min", "max", "mean", "std", "count"):
             assert np.allclose(ours[key], theirs[feature][key], rtol=1e-5), key
         width = np.array(ours["max"]) - np.array(ours["min"])
-        for key in ("q01", "q10", "q50", "q90", "q99"):  # LeRobot reads them off a histogram, ours are exact
+        for key in (
+            "q01",
+            "q10",
+            "q50",
+            "q90",
+            "q99",
+        ):  # LeRobot computes them from a histogram, ours are exact
             assert (np.abs(np.array(ours[key]) - theirs[feature][key]) < 0.1 * width).all(), key
 
 
-def test_combining_parts_equals_the_whole():
+def test_combined_statistics_equal_those_of_all_rows():
     rows = RANDOM.normal(size=(100, 4))
     parts = combined_statistics([value_statistics(rows[:30]), value_statistics(rows[30:])])
     whole = value_statistics(rows)
@@ -43,7 +49,7 @@ def test_combining_parts_equals_the_whole():
         assert np.allclose(parts[key], whole[key])
 
 
-def test_counting_pixels_gives_their_statistics():
+def test_image_statistics_are_those_of_the_pixels():
     images = RANDOM.integers(0, 256, (5, 12, 16, 3), dtype=np.uint8)
     tally = ImageHistogram()
     for image in images:
@@ -61,6 +67,6 @@ def test_counting_pixels_gives_their_statistics():
 
 
 @pytest.mark.parametrize("count, samples", [(1, 1), (50, 50), (100, 100), (1000, 177)])
-def test_as_many_images_are_looked_at_as_lerobot_takes(count, samples):
+def test_as_many_images_are_sampled_as_by_lerobot(count, samples):
     chosen = sampled_image_indices(count)
     assert len(chosen) == samples and min(chosen) == 0 and max(chosen) == count - 1

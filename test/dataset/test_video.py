@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Videos whose frame k is at exactly k / fps, also behind another one."""
+"""Frame k of a video is at exactly k / fps, also after concatenation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def greys(first: int, count: int):
 
 @pytest.mark.parametrize("codec", ["h264", "av1"])
 @pytest.mark.parametrize("fps", [7, 30])
-def test_joined_videos_keep_every_frame_at_its_time(tmp_path, codec, fps):
+def test_concatenated_videos_keep_the_time_of_every_frame(tmp_path, codec, fps):
     encode_video(tmp_path / "a.mp4", greys(10, 11), fps, codec)
     encode_video(tmp_path / "b.mp4", greys(100, 6), fps, codec)
     concatenate_videos(tmp_path / "c.mp4", [(tmp_path / "a.mp4", 11), (tmp_path / "b.mp4", 6)], fps)
@@ -34,12 +34,12 @@ def test_joined_videos_keep_every_frame_at_its_time(tmp_path, codec, fps):
     assert max(abs(grey - 100 - 3 * k) for k, grey in enumerate(second)) <= 2
 
 
-def test_a_video_without_frames_is_refused(tmp_path):
+def test_a_video_without_frames_raises_an_error(tmp_path):
     with pytest.raises(VideoError, match="no frames"):
         encode_video(tmp_path / "none.mp4", [], 30, "h264")
 
 
-def test_more_frames_than_there_are_cannot_be_read(tmp_path):
+def test_reading_more_frames_than_exist_raises_an_error(tmp_path):
     encode_video(tmp_path / "a.mp4", greys(10, 4), 30, "h264")
     with pytest.raises(VideoError, match="ends after 2 of 3 frames"):
         list(decode_video(tmp_path / "a.mp4", 2 / 30, 3, 30))

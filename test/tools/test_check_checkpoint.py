@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""check_checkpoint says whether a checkpoint fits the robot: one clear finding for each thing that is wrong."""
+"""check_checkpoint has one finding for each thing by which a checkpoint does not fit the robot."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GOLDEN = ROOT / "test" / "data" / "golden"
 CALIBRATION = ROOT / "config" / "emulated_calibration.json"
 BEFORE = "policy_preprocessor_step_5_normalizer_processor.safetensors"
 AFTER = "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
-# The golden statistics are of LeRobot's older calibration; these are of the present one, in degrees.
+# The golden statistics are of LeRobot's older calibration; these are of the current one, in degrees.
 STATISTICS = {
     "mean": (-5, -40, 30, 50, 0, 15),
     "std": (28, 45, 40, 25, 60, 18),
@@ -45,7 +45,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """main() with these arguments: exit code, and what it printed."""
+    """Exit code and output of main() with these arguments."""
 
     def run(*arguments: object) -> Result:
         code = main([*map(str, arguments), "--calibration", str(CALIBRATION)])
@@ -93,7 +93,7 @@ def test_a_checkpoint_that_fits(run: Run, fitting: Path) -> None:
     assert "\033" not in output  # not a terminal
 
 
-# What the issue of every wrong start is.
+# Damaged and unsuitable checkpoints
 
 
 def too_few_cameras(folder: Path) -> None:
@@ -150,7 +150,7 @@ def config_cut_short(folder: Path) -> None:
         (config_cut_short, "checkpoint", "config.json is not valid JSON"),
     ],
 )
-def test_one_clear_finding_for_what_is_broken(
+def test_one_finding_for_each_problem(
     run: Run, fitting: Path, damage: Callable[[Path], None], name: str, message: str
 ) -> None:
     damage(fitting)
@@ -159,7 +159,7 @@ def test_one_clear_finding_for_what_is_broken(
     assert message in " ".join(output.split()) and "Traceback" not in output
 
 
-# The golden checkpoints. Their statistics look like smolvla_base's, of LeRobot's older calibration.
+# The golden checkpoints; their statistics are like smolvla_base's, of LeRobot's older calibration.
 
 
 def older(folder: Path) -> None:
@@ -231,7 +231,7 @@ def test_missing_statistics_come_from_options(run: Run, fitting: Path) -> None:
     assert (code, findings(output)) == (0, [["warning", "units"]])
 
 
-def test_the_demos_checkpoint_trips_nothing(run: Run, demo_checkpoint: Path) -> None:
+def test_the_demos_checkpoint_has_no_findings(run: Run, demo_checkpoint: Path) -> None:
     middle = [f"{name}={rad}" for name, rad in MIDDLE.items()]
     code, output = run(demo_checkpoint, "--units", "degrees", "--joint-states", *middle)
     assert (code, findings(output)) == (0, [])
@@ -240,7 +240,7 @@ def test_the_demos_checkpoint_trips_nothing(run: Run, demo_checkpoint: Path) -> 
 # Cameras, topics, pose
 
 
-def test_cameras_of_another_convention_get_the_lines_to_write(run: Run, fitting: Path) -> None:
+def test_other_camera_names_get_lines_to_copy(run: Run, fitting: Path) -> None:
     text = (fitting / "config.json").read_text()
     text = text.replace("images.camera1", "images.laptop").replace("images.camera2", "images.phone")
     (fitting / "config.json").write_text(text)

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`check_dataset` reads bags and datasets, says what it found, and writes one page that needs nothing else."""
+"""`check_dataset` prints findings of bags and datasets, and saves a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def record(path: Path, frozen: bool = False, task: str = "Pick up the cube") -> 
     return path
 
 
-def test_a_sound_bag_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_good_bag_has_no_findings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(record(tmp_path / "bag"))]) == 0
     shown = capsys.readouterr().out
     assert "0 errors, 0 warnings" in shown
@@ -69,7 +69,9 @@ def test_a_sound_bag_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert re.search(r"state lags action +100 ms", shown)
 
 
-def test_defects_are_shown_and_are_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_findings_are_printed_and_errors_set_the_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     record(tmp_path / "bags" / "one")
     record(tmp_path / "bags" / "two", frozen=True, task="Move")
     assert main([str(tmp_path / "bags")]) == 1
@@ -78,7 +80,7 @@ def test_defects_are_shown_and_are_the_exit_code(tmp_path: Path, capsys: pytest.
     assert "1 errors, 1 warnings" in shown
 
 
-def test_the_page_holds_its_plots_and_every_defect(tmp_path: Path) -> None:
+def test_the_page_contains_its_plots_and_all_findings(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     main([str(record(tmp_path / "bag", frozen=True, task="<b>Move</b>")), "--html", str(page)])
     text = page.read_text()
@@ -88,7 +90,7 @@ def test_the_page_holds_its_plots_and_every_defect(tmp_path: Path) -> None:
     assert not re.search(r"(src|href)=\"?http", text)
 
 
-def test_what_is_no_recording_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_paths_without_recording_raise_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "nowhere")]) == 1
     assert "nowhere" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 1

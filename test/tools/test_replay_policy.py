@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A policy on a bag: its chunks against what was recorded for the same moments."""
+"""A policy on a bag: its chunks compared with the commands recorded for the same times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy", reason="a bag goes through the policy node's own lines")
+pytest.importorskip("rclpy", reason="a bag is read with the policy node's code")
 
 from smolvla_ros.dataset.replay import RecordedCommands, ReplayedChunk, comparison_lines
 from smolvla_ros.robot import RobotSpec
@@ -21,13 +21,13 @@ from .test_check_dataset import record
 ROBOT = RobotSpec.load("config/so100.yaml")
 
 
-def test_what_was_commanded_is_held_until_the_next_command_and_unknown_outside() -> None:
+def test_a_command_holds_until_the_next_one_and_is_nan_outside_the_recording() -> None:
     commands = RecordedCommands(np.array([100, 200, 300]), np.array([[1.0], [2.0], [3.0]]))
     found = commands.at(np.array([99, 100, 199, 200, 300, 301]))[:, 0]
     np.testing.assert_array_equal(found, [np.nan, 1.0, 1.0, 2.0, 3.0, np.nan])
 
 
-def test_errors_are_told_joint_by_joint() -> None:
+def test_errors_are_listed_for_each_joint() -> None:
     recorded = np.zeros((4, 6))
     recorded[3] = np.nan  # the recording ends before the chunk
     predicted = np.zeros((4, 6))
@@ -38,7 +38,7 @@ def test_errors_are_told_joint_by_joint() -> None:
     assert lines[-1] == "1 chunks, 3 actions compared; inference p50 0.250 s, p95 0.250 s"
 
 
-def test_a_policy_answers_from_a_bag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_policy_is_replayed_from_a_bag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag, plot = record(tmp_path / "bag"), tmp_path / "plot.png"
     assert main([str(bag), "scripted", "--cameras", "top", "--every", "0.5", "--plot", str(plot)]) == 0
     shown = capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_a_policy_answers_from_a_bag(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_a_bag_lacks_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_topics_that_a_bag_lacks_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = record(tmp_path / "bag")
     assert main([str(bag), "scripted", "--cameras", "wrist"]) == 1
     assert "has no wrist/image_raw/compressed" in capsys.readouterr().err

@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A chunk of actions anchored in time, and the request for one.
+"""A chunk of actions with times, and the request for one.
 
-Action k of a chunk is due at `observation_stamp_ns + k * step_duration_ns`: at the moment the policy looked plus the
-steps it was trained with. Anchoring by clock and not by index is what lets the executor drop what came too late
-and fuse chunks of different ages without counting anybody's ticks.
+Action k of a chunk is due at `observation_stamp_ns + k * step_duration_ns`: the time of the observation plus k steps of
+the training data. With times in place of indices the executor can drop late actions and fuse chunks of different ages.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-MAX_POSITION_RAD = 1000.0  # no joint turns so often; servo ticks and numbers gone wild are above it
-MAX_TEXT = 200  # characters of a message's own text that an error repeats
+MAX_POSITION_RAD = 1000.0  # larger values are servo ticks or damaged
+MAX_TEXT = 200  # characters of received text that an error message repeats
 MAX_STEP_NS = (
     10_000_000_000  # from one action to the next; longer ones would overflow the times of a trajectory
 )
-MAX_ACTIONS = 10_000  # a longer chunk would keep the control loop waiting
-MAX_LEAD_NS = 60_000_000_000  # from an observation to the plan that its chunk continues
+MAX_ACTIONS = 10_000  # a longer chunk would delay the control loop
+MAX_LEAD_NS = 60_000_000_000  # from an observation to the start of the plan
 
 
 class ChunkError(ValueError):
-    """A chunk that must not be executed; `reason` is a short name to count it under."""
+    """A chunk is rejected; `reason` is a short name, for counting."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -35,7 +34,7 @@ class ChunkError(ValueError):
 
 
 class RequestError(ValueError):
-    """A chunk request that cannot be answered as it is; the message names what contradicts what."""
+    """A chunk request cannot be answered; the message names the contradiction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class ActionChunk:
     task: str
     policy: str = ""
     inference_duration_s: float = 0.0
-    expires_ns: int = 0  # 0: when its last action is past
+    expires_ns: int = 0  # 0: with its last action
 
     @property
     def times_ns(self) -> npt.NDArray[np.int64]:
@@ -61,18 +60,18 @@ class ActionChunk:
 
     @property
     def end_ns(self) -> int:
-        """When its last action is due."""
+        """When the last action is due."""
         return self.observation_stamp_ns + (len(self.positions) - 1) * self.step_duration_ns
 
     @property
     def duration_ns(self) -> int:
-        """From its first action to its last."""
+        """From the first action to the last one."""
         return self.end_ns - self.observation_stamp_ns
 
     def check(self, joint_names: tuple[str, ...], now_ns: int, max_ahead_ns: int, held_ns: int = 0) -> None:
-        """Raise ChunkError unless every action is fit to be executed by a robot with these joints now.
+        """Raise ChunkError unless the chunk can be executed by a robot with these joints now.
 
-        held_ns: how long the robot has stood still since the observation; its actions wait for so long.
+        held_ns: how long the robot was held since the observation; actions are delayed by it.
         """
         if self.joint_names != joint_names:
             raise ChunkError(
@@ -123,10 +122,10 @@ class ActionChunk:
 
 
 class RequestReason(enum.IntEnum):
-    """Why a chunk is asked for; the values are those of ChunkRequest.msg.
+    """Why a chunk is requested; the values are those of ChunkRequest.msg.
 
-    START is answered from an observation that is as new as the request: the executor refuses what was observed before
-    the arm was armed.
+    START must be answered with an observation as new as the request: the executor rejects observations from before the
+    arm was armed.
     """
 
     THRESHOLD = 0
@@ -137,7 +136,7 @@ class RequestReason(enum.IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class ChunkRequest:
-    """A wish for the next chunk, with what is still to be executed of the present plan (for real-time chunking)."""
+    """A request for the next chunk, with the remaining plan (for real-time chunking)."""
 
     stamp_ns: int
     request_id: int
@@ -150,12 +149,11 @@ class ChunkRequest:
     expected_delay_s: float = 0.0
 
     def prefix_on_grid(self, start_ns: int, step_duration_ns: int) -> FloatArray:
-        """`prefix` on the grid of another chunk: (rows, joints) rad, row k for `start_ns + k * step_duration_ns`.
+        """`prefix` at the times of another chunk: (rows, joints) rad, row k for `start_ns + k * step_duration_ns`.
 
-        The plan has the same `step_duration_ns`. Between its rows it is read as it is executed, linearly. Rows for
-        moments before it, of an observation older than the request, hold its first row: they are past when the chunk
-        comes, and only lead up to what counts. After its end nothing is made up: there the rows end. Raises
-        RequestError when the plan starts more than MAX_LEAD_NS later.
+        The plan has the same `step_duration_ns` and is interpolated linearly. Rows before its start (the observation is
+        older than the request) repeat its first row; they are past when the chunk arrives. Rows end with the plan.
+        Raises RequestError if the plan starts more than MAX_LEAD_NS later.
         """
         if not len(self.prefix):
             return self.prefix

@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pixels between ROS and everyone else: message bytes to RGB arrays, and JPEG or PNG both ways.
+"""Images: message bytes to RGB arrays, JPEG and PNG encoding and decoding.
 
-Inside, an image is RGB uint8 of shape (height, width, 3). Takes the fields of a message, not the message, so
-that live topics, bags and tests share it. Neither resizes nor corrects the lens, and refuses depth and 16-bit
-images rather than guess what their numbers mean. On live topics `nodes/image_conversion.py` reads further encodings.
+Inside the package, an image is RGB uint8 of shape (height, width, 3). Functions take the fields of a message. No lens
+correction; depth and 16-bit images raise ImageError. On live topics `nodes/image_conversion.py` reads more encodings.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
 class ImageError(ValueError):
-    """An image cannot be read or written; the message names what it is, what was expected, and the remedy."""
+    """An image cannot be read or written; the message has the format, what was expected, and the remedy."""
 
 
 def to_rgb(data: Any, height: int, width: int, encoding: str, step: int) -> ImageArray:
-    """The pixels of a sensor_msgs/Image as its own RGB array (height, width, 3).
+    """The pixels of a sensor_msgs/Image as a new RGB array (height, width, 3).
 
-    `data` is anything with a buffer of bytes (bytes, array.array, numpy), `step` the bytes a row, padding
-    included. The supported encodings have one byte a channel, so is_bigendian does not matter. Raises
+    `data` supports the buffer protocol (bytes, array.array, numpy), `step` is the number of bytes per row,
+    with padding. The supported encodings have one byte per channel, so is_bigendian does not matter. Raises
     ImageError.
     """
     if encoding not in ENCODINGS:
@@ -56,7 +55,7 @@ def pixel_bytes(
 ) -> ImageArray:
     """The bytes of a sensor_msgs/Image without the padding of its rows: (height, width, bytes_per_pixel), contiguous.
 
-    Shares the memory of `data` where there is no padding. Raises ImageError where height, width, step and data
+    Shares the memory of `data` where there is no padding. Raises ImageError if height, width, step and data
     contradict each other.
     """
     if height < 1 or width < 1:
@@ -66,7 +65,7 @@ def pixel_bytes(
             f"step is {step} bytes, a row of {width} pixels in {encoding} needs at least {width * bytes_per_pixel}"
         )
     flat = np.frombuffer(data, dtype=np.uint8)
-    needed = (height - 1) * step + width * bytes_per_pixel  # the last row may come without its padding
+    needed = (height - 1) * step + width * bytes_per_pixel  # the last row may have no padding
     if flat.size < needed:
         raise ImageError(
             f"image data is truncated: {flat.size} bytes, "
@@ -97,7 +96,7 @@ def encode_jpeg(rgb: ImageArray, quality: int = 90) -> bytes:
 
 
 def encode_png(rgb: ImageArray, compression: int = 3) -> bytes:
-    """PNG of an RGB image, without loss; `compression` 0 (quick) .. 9 (small). Raises ImageError."""
+    """PNG of an RGB image, lossless; `compression` 0 (fast) .. 9 (small). Raises ImageError."""
     if not 0 <= compression <= 9:
         raise ImageError(f"PNG compression must be 0 .. 9, got {compression}")
     return _encode(".png", rgb, [cv2.IMWRITE_PNG_COMPRESSION, compression])
@@ -106,14 +105,12 @@ def encode_png(rgb: ImageArray, compression: int = 3) -> bytes:
 def decode_compressed(data: Any) -> ImageArray:
     """The RGB image (height, width, 3) in the bytes of a JPEG or PNG, as in sensor_msgs/CompressedImage.
 
-    Grey becomes RGB, transparency is dropped. Raises ImageError, also for a file that was cut short: OpenCV
-    would fill the missing part of a JPEG with grey and say nothing.
+    Grey becomes RGB, transparency is dropped. Raises ImageError, also for a truncated file: OpenCV would
+    silently fill the missing part of a JPEG with grey.
     """
     content = bytes(data)
     _check_complete(content)
-    flags = (
-        cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    )  # a camera's pixels, whatever EXIF says about them
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # pixels as stored, without EXIF rotation
     try:
         bgr = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
     except cv2.error as error:

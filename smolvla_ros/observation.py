@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy sees at one moment: a frame from every camera, the joints, and the task.
+"""An observation: a frame from every camera, the joints, and the task.
 
-The same values come from live topics and from recorded bags. Lining the streams up is done before an Observation
-exists; it checks only that its parts belong together.
+Used for live topics and recorded bags alike. Streams are synchronized before an Observation is made; it only checks
+that the stamps of its parts are close.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy.typing as npt
 from smolvla_ros.robot import Joints, RobotSpec
 
 NANOSECONDS = 1_000_000_000
-MAX_AHEAD_S = 0.05  # how far stamps may lie in the future: clocks of two machines differ
+MAX_AHEAD_S = 0.05  # how far stamps may be in the future: clocks of two machines differ
 
 
 class ObservationError(ValueError):
-    """The parts of an observation do not belong together; the message says which, by how much, and what to do."""
+    """The parts of an observation are not synchronous or too old; the message has names, times and the remedy."""
 
 
 class ObservedTooEarlyError(ObservationError):
-    """The newest observation is from before the arm was armed; the next one will not be."""
+    """The newest observation is from before the arm was armed; wait for the next one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,9 @@ class Observation:
     def check_times(
         self, now_ns: int, max_age_s: float, max_skew_s: float, max_ahead_s: float = MAX_AHEAD_S
     ) -> None:
-        """Raise ObservationError when a part is too old, from the future, or far from the others.
+        """Raise ObservationError if a part is too old, too far in the future, or too far from the others.
 
-        `max_ahead_s` forgives the clocks of two machines; the policy must never act on a moment that has not been.
+        `max_ahead_s` allows for the clocks of two machines.
         """
         stamps = {f"camera '{name}'": frame.stamp_ns for name, frame in self.frames.items()}
         stamps["joint states"] = self.joints.stamp_ns
@@ -79,7 +79,7 @@ class Observation:
 def synchronization_problem(
     newest_ns: Mapping[str, int | None], now_ns: int, max_age_s: float, max_skew_s: float
 ) -> str:
-    """Why streams do not come together, in words, from the stamp of each one's newest message (None: none came)."""
+    """Why streams cannot be synchronized, from the stamp of the newest message of each (None: no message yet)."""
     silent = [name for name, stamp_ns in newest_ns.items() if stamp_ns is None]
     if silent:
         return f"nothing has arrived from {', '.join(silent)}; does its node run, and is the name right?"
@@ -95,7 +95,7 @@ def synchronization_problem(
             "is its node still running, and do the clocks agree?"
         )
     skew_s = (stamps[newest] - stamps[oldest]) / NANOSECONDS
-    return f"{oldest} is stamped {skew_s:.3f} s before {newest}; they go together within {max_skew_s} s"
+    return f"{oldest} is stamped {skew_s:.3f} s before {newest}; at most {max_skew_s} s are allowed"
 
 
 def _ahead(what: str, ahead_s: float) -> str:

@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the robot is: joints, limits, cameras and the rate its policy was trained at.
+"""The robot file: joints, limits, cameras and the rate of the policy's training data.
 
-One YAML file (`config/so100.yaml`) says it once for every node and tool. Position and speed limits come from the URDF
-that the file names, so that they too are written once. Everything is checked here, when it is read: a mistyped key
-or a joint that the URDF lacks stops the start, it never becomes a silent default.
+One YAML file (`config/so100.yaml`) for all nodes and tools. Position and speed limits come from the URDF that it names.
+Unknown keys and joints that are not in the URDF raise RobotSpecError.
 """
 
 from __future__ import annotations
@@ -39,15 +38,15 @@ class JointSpec:
     servo_id: int
     direction: int  # +1 or -1: sign of LeRobot's positive direction on the URDF axis
     middle_rad: float  # URDF angle at the middle of the joint's calibrated range, LeRobot's zero
-    unit: Unit  # in which unit LeRobot datasets and checkpoints hold this joint
+    unit: Unit  # unit of this joint in LeRobot datasets and checkpoints
     lower_rad: float
     upper_rad: float
     max_speed_rad_s: float
-    max_acceleration_rad_s2: float = math.inf  # URDF has none; the executor's own limit counts beside it
+    max_acceleration_rad_s2: float = math.inf  # not in the URDF; the executor's own limit applies too
 
     @property
     def is_gripper(self) -> bool:
-        """Whether it is a gripper: one that holds something stays behind its command, and nothing is wrong."""
+        """Whether it is a gripper, which may stay behind its command while it holds an object."""
         return self.unit == "range_0_100"
 
     def units(self, calibration: MotorCalibration | None = None) -> JointUnits:
@@ -63,7 +62,7 @@ class JointSpec:
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """One camera: its namespace on ROS and the key under which the checkpoint knows it."""
+    """One camera: its ROS namespace and its key in the checkpoint."""
 
     name: str  # also the namespace: <name>/image_raw
     image_key: str  # the checkpoint's short name, after "observation.images."
@@ -75,7 +74,7 @@ class CameraSpec:
 
 @dataclass(frozen=True)
 class RobotSpec:
-    """A robot as its policy sees it. Arrays everywhere follow the order of `joints`."""
+    """A robot. Arrays everywhere are in the order of `joints`."""
 
     name: str
     joints: tuple[JointSpec, ...]
@@ -172,7 +171,7 @@ class RobotSpec:
 
 @dataclass(frozen=True, eq=False)
 class Joints:
-    """Where the joints are: arrays of shape (joints,) in the order of `RobotSpec.joints`."""
+    """Joint states: arrays of shape (joints,) in the order of `RobotSpec.joints`."""
 
     stamp_ns: int  # when they were read
     positions_rad: FloatArray
@@ -232,7 +231,7 @@ def _camera(table: _Table) -> CameraSpec:
 
 
 class _Table:
-    """A YAML mapping read key by key; what was not asked for by `finish` is a mistake of its writer."""
+    """A YAML mapping read key by key; `finish` raises RobotSpecError for keys that were not read."""
 
     def __init__(self, data: Any, where: str) -> None:
         if not isinstance(data, dict):
@@ -297,7 +296,7 @@ class _Table:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the known one most like it, or nothing."""
+    """The end of a message about an unknown name, with the most similar known one, or an empty string."""
     match = difflib.get_close_matches(name, sorted(known), n=1)
     return f"; did you mean '{match[0]}'?" if match else ""
 
@@ -305,7 +304,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def _check_unique(what: str, path: Path, values: list[str]) -> None:
     for value in values:
         if values.count(value) > 1:
-            raise RobotSpecError(f"{path.name}: {what} '{value}' stands {values.count(value)} times")
+            raise RobotSpecError(f"{path.name}: {what} '{value}' is defined {values.count(value)} times")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 
 class SettingError(ValueError):
-    """A setting outside its range or choices; the message names it, its value and what is allowed."""
+    """A setting is outside its range or choices; the message names it, its value and what is allowed."""
 
 
 def setting(

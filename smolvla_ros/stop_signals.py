@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a program of the suite is asked to end: SIGINT, SIGTERM or SIGHUP, in any thread and more than once.
+"""Stop signals of the programs: SIGINT, SIGTERM and SIGHUP, in any thread and repeatedly.
 
-SIGHUP comes when the terminal is closed or the connection to it is lost. `nohup` ignores it, and so do we then.
+SIGHUP comes when the terminal is closed or its connection is lost. With `nohup` it stays ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def handle_stop_signals(handler: Callable[[int, FrameType | None], object]) -> None:
-    """Have `handler` called for each stop signal from now on."""
+    """Call `handler` for each stop signal from now on."""
     for number in STOP_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
@@ -24,17 +24,17 @@ def handle_stop_signals(handler: Callable[[int, FrameType | None], object]) -> N
 
 @contextmanager
 def recorded_stop_signals() -> Iterator[list[int]]:
-    """The stop signals that have come, to be looked at now and then; from the end on they are ignored.
+    """A list of received stop signals, for polling; after the context they are ignored.
 
-    Noted, not waited for: a handler that sets an Event can find the Event's lock held by its own thread, for ever, and
-    a blocked signal goes to a thread of the numeric libraries, where it ends the process.
+    Polled, because a handler that sets an Event can deadlock on the Event's lock in its own thread, and a blocked
+    signal is delivered to a thread of the numeric libraries, where it ends the process.
     """
     noted: list[int] = []
     handle_stop_signals(lambda received, _frame: noted.append(received))
     try:
         yield noted
     finally:
-        # ros2 launch repeats the Ctrl-C of the terminal. The interpreter's own end restores the default action of a
-        # signal, so a second one there would end the process with a failure that is none.
+        # ros2 launch repeats the Ctrl-C of the terminal. At its exit the interpreter restores the default action of a
+        # signal, so a second one would end the process with an error code.
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)

@@ -1,12 +1,12 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A joint position as servo ticks, URDF radians or LeRobot units, and LeRobot's calibration file.
+"""Conversion of joint positions between servo ticks, radians and LeRobot units; LeRobot's calibration file.
 
-Ticks are what the servo reports (4096 a turn), radians what ROS and the URDF mean, LeRobot units what
-datasets and checkpoints hold. All conversions are here, so that the robot and the policy cannot disagree.
+Servos report ticks (4096 per turn), ROS and the URDF use radians, datasets and checkpoints LeRobot units. All
+conversions are in this file.
 
-A calibration's `homing_offset` lives in the servo's EEPROM: the servo subtracts it before it reports a
-position. It is therefore never subtracted here; doing it again is the classic mistake with these files.
+A calibration's `homing_offset` is in the servo's EEPROM: the servo subtracts it before it reports a position. It must
+not be subtracted again here.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ TICKS_PER_TURN = 4096  # STS3215 magnetic encoder, 12 bit
 MAX_TICK = TICKS_PER_TURN - 1
 MAX_HOMING_OFFSET = 2047  # sign-magnitude register with sign bit 11
 RAD_PER_TICK = 2.0 * math.pi / TICKS_PER_TURN
-# LeRobot counts 360 degrees as 4095 ticks, though a turn has 4096.
+# In LeRobot 360 degrees are 4095 ticks, though a turn has 4096.
 DEGREES_PER_RAD = TICKS_PER_TURN / MAX_TICK * 180.0 / math.pi
-# The calibration that LeRobot replaced in June 2025 (pull request 777) had another zero pose, with shoulder_lift going
-# the other way. LeRobot's guide to it: shoulder_lift = 90 - old, elbow_flex = old - 90, the other joints are alike.
+# The calibration that LeRobot replaced in June 2025 (pull request 777) had another zero pose and an inverted
+# shoulder_lift. LeRobot's guide: shoulder_lift = 90 - old, elbow_flex = old - 90, the other joints are equal.
 OLD_CALIBRATION = {"shoulder_lift": (-1.0, 90.0), "elbow_flex": (1.0, 90.0)}  # old = sign * degrees + offset
 
 _Value = TypeVar("_Value", float, npt.NDArray[Any])
@@ -53,13 +53,13 @@ class MotorCalibration:
 
     id: int
     drive_mode: int  # 1 inverts the two range units in LeRobot; LeRobot ignores it for degrees
-    homing_offset: int  # in the servo's EEPROM, already part of what it reports
+    homing_offset: int  # in the servo's EEPROM; reported positions include it
     range_min: int
     range_max: int
 
     @property
     def mid_tick(self) -> float:
-        """The middle of the calibrated range, LeRobot's zero of degrees."""
+        """The middle of the calibrated range, LeRobot's zero in degrees."""
         return (self.range_min + self.range_max) / 2
 
 
@@ -67,10 +67,10 @@ class MotorCalibration:
 class JointUnits:
     """Converts positions of one joint. Methods take a float or an array and return the same shape.
 
-    `middle_rad` is the URDF angle where the joint stands in the middle of its calibrated range, `direction`
-    (+1 or -1) the sign of growing ticks on the URDF axis. `degrees_old_calibration` is what policies and datasets from
-    before June 2025 hold, by the joint's name (OLD_CALIBRATION). Degrees convert to and from radians without a
-    calibration; everything else raises CalibrationError when there is none.
+    `middle_rad` is the URDF angle at the middle of the calibrated range, `direction` (+1 or -1) the sign of growing
+    ticks on the URDF axis. `degrees_old_calibration` is the unit of policies and datasets from before June 2025, by the
+    joint's name (OLD_CALIBRATION). Degrees convert to and from radians without a calibration; other conversions then
+    raise CalibrationError.
     """
 
     name: str
@@ -102,7 +102,7 @@ class JointUnits:
         return _whole(self.name, np.rint(self._continuous_ticks(rad)))
 
     def ticks_to_lerobot(self, ticks: _Value) -> _Value:
-        """What LeRobot reports for a servo position: degrees unclamped, range units clamped."""
+        """LeRobot's value for a servo position: degrees unclamped, range units clamped."""
         calibration = self._calibrated()
         low, high = calibration.range_min, calibration.range_max
         if self._in_degrees:
@@ -119,7 +119,7 @@ class JointUnits:
     @overload
     def lerobot_to_ticks(self, value: npt.NDArray[Any]) -> npt.NDArray[np.int64]: ...
     def lerobot_to_ticks(self, value: Any) -> int | npt.NDArray[np.int64]:
-        """The servo position LeRobot would command: truncated toward zero. ValueError unless finite."""
+        """The servo position that LeRobot would command: truncated toward zero. ValueError unless finite."""
         self._calibrated()
         return _whole(self.name, np.trunc(self._lerobot_to_continuous_ticks(value)))
 
@@ -187,7 +187,7 @@ def load_calibration(path: str | Path, joint_names: Iterable[str] = ()) -> dict[
             f"calibration file '{path}' cannot be read: {error.strerror}. LeRobot keeps them in "
             "~/.cache/huggingface/lerobot/calibration/robots/<robot name>/<id>.json"
         ) from error
-    except ValueError as error:  # not JSON, or not even text
+    except ValueError as error:  # not JSON, or not text
         raise CalibrationError(f"calibration file '{path}' is not valid JSON: {error}") from error
     if not isinstance(data, dict) or not data:
         raise CalibrationError(

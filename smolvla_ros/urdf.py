@@ -1,11 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a robot description says: links, joints, limits and primitive shapes.
+"""Reads a URDF: links, joints, limits and primitive shapes.
 
-Limits (robot.py) and the simulated cameras (simulation/) read the same file that robot_state_publisher and MoveIt
-read, so nothing is written twice. Only plain URDF: xacro is expanded before. Meshes, inertias and
-transmissions are left to those who need them, and <mimic> is not followed: such a joint is listed like any
-other.
+The source of limits (robot.py) and of the simulated cameras (simulation/). Only plain URDF: expand xacro first. Meshes,
+inertias and transmissions are ignored, and <mimic> is not applied: such a joint is treated like any other.
 """
 
 from __future__ import annotations
@@ -102,7 +100,7 @@ class Urdf:
 
     @property
     def root(self) -> str:
-        """The one link that is nobody's child."""
+        """The link without a parent."""
         children = {joint.child for joint in self.joints.values()}
         return next(name for name in self.links if name not in children)
 
@@ -183,13 +181,13 @@ def _joint(element: ET.Element, source: str) -> UrdfJoint:
 def _axis(joint: ET.Element, joint_type: str, where: str) -> Vector:
     element = joint.find("axis")
     if element is None:
-        return (1.0, 0.0, 0.0)  # what URDF lays down
+        return (1.0, 0.0, 0.0)  # the default in URDF
     x, y, z = _vector(element, "xyz", (1.0, 0.0, 0.0), f"{where}: <axis>")
     length = math.sqrt(x * x + y * y + z * z)
     if length > 0.0:
         return (x / length, y / length, z / length)
     if joint_type in ("fixed", "floating"):
-        return (1.0, 0.0, 0.0)  # without meaning there, and exporters write zeros
+        return (1.0, 0.0, 0.0)  # not used there, and exporters write zeros
     raise UrdfError(f"{where}: <axis xyz> must not be zero")
 
 
@@ -211,7 +209,7 @@ def _shape(geometry: ET.Element | None, where: str) -> Shape | None:
 
 
 def _materials(robot: ET.Element, source: str) -> dict[str, Colour]:
-    """Colours by name; one defined inside a visual counts for the whole file, as in URDF."""
+    """Colours by name; those defined inside a visual are global, as in URDF."""
     colours = {}
     for element in robot.iter("material"):
         name, colour = element.get("name"), element.find("color")
@@ -303,7 +301,7 @@ def _check_unique(what: str, names: Iterable[str], source: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise UrdfError(f"{source}: {what} '{name}' stands more than once")
+            raise UrdfError(f"{source}: {what} '{name}' is defined more than once")
         seen.add(name)
 
 
@@ -318,7 +316,7 @@ def _check_tree(urdf: Urdf, source: str) -> None:
                 raise UrdfError(f"{source}: joint '{joint.name}': {role} link '{link}' is not defined")
         if joint.child in parent_of:
             raise UrdfError(
-                f"{source}: link '{joint.child}' hangs on two joints, the second is '{joint.name}'; "
+                f"{source}: link '{joint.child}' is the child of two joints, the second is '{joint.name}'; "
                 "a URDF is a tree"
             )
         parent_of[joint.child] = joint.parent

@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Anything shaped like a ROS message -> the values that travel inside the package.
+"""Converts ROS messages to the values used inside the package.
 
-Fields are read by name and nothing of ROS is imported, so live rclpy messages and messages read from a bag without ROS
-go through the very same lines. The way back, values to messages, needs the message classes and lives in
-`nodes/messages.py`.
+Fields are read by name and nothing of ROS is imported, so the same functions convert rclpy messages and messages read
+from a bag without ROS. The reverse direction needs the message classes: `nodes/messages.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from smolvla_ros.robot import Joints
 
 
 class WireError(ValueError):
-    """A message whose fields contradict each other or this robot; the message names both."""
+    """Fields of a message contradict each other or this robot; the message names both."""
 
 
 def nanoseconds(time_or_duration: Any) -> int:
@@ -53,11 +52,11 @@ def frame_from_msg(msg: Any, camera: str) -> Frame:
 
 
 def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
-    """sensor_msgs JointState -> Joints in the order of `joint_names`; further joints are left out.
+    """sensor_msgs JointState -> Joints in the order of `joint_names`; other joints are left out.
 
-    Velocities and efforts that the message leaves out become zeros; so do those that are NaN, which is what
-    ros2_control's joint_state_broadcaster publishes for interfaces that a joint does not have. Raises WireError on a
-    missing joint, arrays of different lengths, positions that are no angles in radians, infinite velocities or efforts.
+    Missing velocities and efforts become zeros, and so do NaN, which ros2_control's joint_state_broadcaster publishes
+    for interfaces that a joint does not have. Raises WireError on a missing joint, arrays of different lengths,
+    positions that are no angles in radians, infinite velocities or efforts.
     """
     index = {str(name): i for i, name in enumerate(msg.name)}
     missing = [name for name in joint_names if name not in index]
@@ -103,7 +102,7 @@ def _joint_array(
 
 
 def chunk_from_msg(msg: Any) -> ActionChunk:
-    """smolvla_ros ActionChunk -> ActionChunk; raises ChunkError when the positions are not whole rows."""
+    """smolvla_ros ActionChunk -> ActionChunk; raises ChunkError if the positions are not whole rows."""
     joint_names = tuple(str(name) for name in msg.joint_names)
     positions = np.array(msg.positions, np.float64)
     if not joint_names or positions.size == 0 or positions.size % len(joint_names):

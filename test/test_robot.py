@@ -66,8 +66,8 @@ def test_cameras_are_selected_in_the_robot_files_order() -> None:
             "unit: degrees, max_acceleration_rad_s2: 0",
             "max_acceleration_rad_s2: must be above 0, got 0.0",
         ),
-        ("servo_id: 2", "servo_id: 1", "servo_id '1' stands 2 times"),
-        ("name: wrist,", "name: top,", "camera 'top' stands 2 times"),
+        ("servo_id: 2", "servo_id: 1", "servo_id '1' is defined 2 times"),
+        ("name: wrist,", "name: top,", "camera 'top' is defined 2 times"),
         ("so100.urdf", "nowhere.urdf", "nowhere.urdf"),
     ],
 )

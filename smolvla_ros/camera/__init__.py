@@ -1,3 +1,3 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where frames come from: a USB camera, a video file, a folder of pictures; all with the same two methods."""
+"""Sources of frames with the same interface: a USB camera, a video file, a folder of images."""

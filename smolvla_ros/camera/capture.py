@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A source that is read in a thread of its own, which can be stopped whatever it waits for."""
+"""Reads a source in a thread that can be stopped at any time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smolvla_ros.observation import Frame
 class Capture:
     """Reads `source` until it ends or `stop` is called; calls `use(frame)` or `fail(error)` for every read.
 
-    Both are called in the reading thread, and the next read waits for them: no frame is skipped here.
+    Both are called in the reading thread before the next read, so no frame is skipped.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Capture:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the source, which ends a read that waits, and join the thread: after this neither is called."""
+        """Close the source, which ends a blocked read, and join the thread; no callback is called after that."""
         self._stopping.set()
         self._source.close()
         self._thread.join()

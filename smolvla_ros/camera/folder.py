@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of pictures that behaves like a camera: in the order of their names, at a given rate, in a loop.
+"""A camera source from a folder of images: in the order of their names, at a given rate, in a loop.
 
-For showing a policy exactly the pictures one chose, or a single one for ever.
+For testing a policy with chosen images, or with a single constant one.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class ImageFolder:
-    """The JPEG and PNG pictures of a folder, all of one size; stamped by `clock_ns` when they are due.
+    """The JPEG and PNG images of a folder, all of one size; stamped by `clock_ns` when they are due.
 
-    frame_2 comes before frame_10: digits count as numbers.
+    Sorted with digits as numbers: frame_2 before frame_10.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class ImageFolder:
         self._loop = loop
         self._paths = self._list()
         self._next = 0
-        self._size: tuple[int, int] | None = None  # (width, height) of the first picture
+        self._size: tuple[int, int] | None = None  # (width, height) of the first image
         self._closed = threading.Event()
         self._pacer = Pacer(rate_hz, sleep_s=self._closed.wait)
 
     def read(self) -> Frame | None:
-        """The next picture when it is due; None after `close`, and after the last one without a loop."""
+        """The next image when it is due; None after `close`, and after the last one without a loop."""
         if self._next >= len(self._paths) and not self._loop:
             return None
         if not self._closed.is_set():
@@ -72,7 +72,7 @@ class ImageFolder:
         return Frame(self.name, stamp_ns, image)
 
     def close(self) -> None:
-        """End the show."""
+        """Stop; `read` then returns None."""
         self._closed.set()
 
     def _list(self) -> list[Path]:

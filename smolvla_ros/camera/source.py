@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every source of frames can do, and the two things that they share: pace and patience.
+"""The interface of a source of frames, fixed-rate waiting, and reopening after failures.
 
-A source blocks until its next frame, so it belongs in a thread of its own. Publishing, camera calibration and
-diagnostics belong to the camera node.
+A source blocks until its next frame, so it needs a thread of its own. Publishing, camera calibration and diagnostics
+are in the camera node.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from smolvla_ros.observation import NANOSECONDS, Frame
 
 
 class CameraError(RuntimeError):
-    """A source cannot deliver; the message names camera and device, what is wrong, and the remedy."""
+    """A source cannot deliver frames; the message names camera and device, what is wrong, and the remedy."""
 
 
 class CameraSource(Protocol):
-    """A source of frames; `Frame.stamp_ns` is when one was taken, on the clock the source was given."""
+    """A source of frames; `Frame.stamp_ns` is its acquisition time, on the source's clock."""
 
     def read(self) -> Frame | None:
-        """The next frame, waiting for it; None at the end or after `close`. Raises CameraError."""
+        """Wait for the next frame; None at the end or after `close`. Raises CameraError."""
 
     def close(self) -> None:
-        """Let go of the device or file, and end a read that waits. May be called from another thread, and twice."""
+        """Release the device or file, and end a blocked read. May be called from another thread, and repeatedly."""
 
 
 def size_notice(frame: Frame, width: int, height: int) -> str | None:
-    """A sentence about a frame of another size than the robot file states, width x height; else None."""
+    """A message if a frame has another size than the robot file's width x height; else None."""
     given_height, given_width = frame.image.shape[:2]
     if (given_width, given_height) == (width, height):
         return None
@@ -42,9 +42,9 @@ def size_notice(frame: Frame, width: int, height: int) -> str | None:
 
 
 class Pacer:
-    """Wakes at a fixed rate without drifting, however long the work between two waits takes.
+    """Waits at a fixed rate without drift.
 
-    Who comes late by a whole period or more skips what was missed instead of catching up in a burst.
+    After a delay of a whole period or more, the missed periods are skipped.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Pacer:
         self._periods = 0
 
     def wait(self) -> None:
-        """Return at the next multiple of the period since the first call; at once when that has passed."""
+        """Return at the next multiple of the period since the first call; at once if that has passed."""
         now = self._now_ns()
         if self._start_ns is None:
             self._start_ns = now
@@ -75,11 +75,10 @@ class Pacer:
 
 
 class ReopeningSource:
-    """A source that comes back: opens `open_source` at the first read, and again after it failed.
+    """A source that is reopened after failures; `open_source` is called at the first read and after each failure.
 
-    Every failure is raised, so that it is seen; the read after it waits (0.5 s, doubling up to 5 s) and tries
-    again. A frame ends the waiting. `close` ends it too, from any thread. `opened` is a source to begin with, where
-    the caller has opened it already.
+    Every failure is raised; the next read waits (0.5 s, doubling up to 5 s) and tries again. A frame resets the waiting
+    time. `close` ends the waiting, from any thread. `opened`: a first source that is open already.
     """
 
     FIRST_WAIT_S = 0.5
@@ -108,7 +107,7 @@ class ReopeningSource:
         except CameraError:
             self._drop()
             if self._closed.is_set():
-                return None  # the device was taken away by our own close
+                return None  # caused by `close`
             self._wait_s = min(max(2.0 * self._wait_s, self._first_wait_s), self.LONGEST_WAIT_S)
             raise
         if self._closed.is_set():
@@ -118,7 +117,7 @@ class ReopeningSource:
         return frame
 
     def close(self) -> None:
-        """Stop; a read that waits returns None."""
+        """Stop; a blocked read returns None."""
         self._closed.set()
         source = self._source
         if source is not None:

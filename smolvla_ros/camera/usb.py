@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A USB camera through V4L2.
 
-Asks for MJPG, without which two cameras do not fit on one USB 2 bus, and for few buffers, so that a frame is
-new and not one that waited; buffers.BufferQueue drops those that waited. Coming back after the plug was pulled is
-the work of source.ReopeningSource.
+Requests MJPG, without which two cameras do not fit on one USB 2 bus, and few buffers, so that frames are new;
+buffers.BufferQueue drops old ones. source.ReopeningSource reopens it after it was unplugged.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from smolvla_ros.image import bgr_to_rgb
 from smolvla_ros.observation import Frame
 
 PIXEL_FORMAT = "MJPG"
-BUFFERS = 2  # with one, the driver has none to fill while we decode, and every second frame is lost
-FRAME_TIMEOUT_S = 2  # OpenCV waits 10 s for a camera that fell silent
+BUFFERS = 2  # with one, the driver has none to fill during decoding, and every second frame is lost
+FRAME_TIMEOUT_S = 2  # OpenCV's default is 10 s
 
 
 @dataclass(frozen=True)
 class CaptureFormat:
-    """What a camera was asked for, or what it gave."""
+    """A requested or granted format."""
 
     width: int
     height: int
@@ -43,9 +42,8 @@ class CaptureFormat:
 class UsbCamera:
     """Frames of a V4L2 camera, stamped with the time at which the driver got them, on `clock_ns`.
 
-    `device` is an index, /dev/videoN, or better the lasting name in /dev/v4l/by-id: indices change with every
-    plug. Opening takes a first frame, so that a camera that cannot stream is found out at once. Raises
-    CameraError.
+    `device` is an index, /dev/videoN, or better the persistent name in /dev/v4l/by-id. The constructor takes a
+    first frame, to detect a camera that cannot stream. Raises CameraError.
     """
 
     def __init__(
@@ -60,7 +58,7 @@ class UsbCamera:
     ) -> None:
         self.name = name
         self.device = f"/dev/video{device}" if isinstance(device, int) else device
-        self.asked = CaptureFormat(width, height, rate_hz)
+        self.requested = CaptureFormat(width, height, rate_hz)
         self._clock_ns = clock_ns
         self._lock = threading.Lock()
         self._closed = False
@@ -68,9 +66,9 @@ class UsbCamera:
             node = check_device(self.device)
         except CameraError as error:
             raise CameraError(f"camera '{name}': {error}") from error
-        # OpenCV has no call for it, and reads the variable when it first waits for a frame.
+        # OpenCV has no function for it; it reads the variable when it first waits for a frame.
         os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(FRAME_TIMEOUT_S))
-        self._queue = BufferQueue(self._grab, 2 * BUFFERS)  # a driver may take more than it was asked for
+        self._queue = BufferQueue(self._grab, 2 * BUFFERS)  # a driver may use more than requested
         self._capture = cv2.VideoCapture(node, cv2.CAP_V4L2)
         try:
             self.granted = self._configure(node)
@@ -80,11 +78,11 @@ class UsbCamera:
 
     @property
     def notice(self) -> str | None:
-        """What to tell the user about the format that was granted; None when it is the one asked for."""
-        return format_notice(self.name, self.asked, self.granted)
+        """A message if the granted format differs from the requested one; else None."""
+        return format_notice(self.name, self.requested, self.granted)
 
     def read(self) -> Frame | None:
-        """The next frame; None after `close`. Raises CameraError when the camera is gone."""
+        """The next frame; None after `close`. Raises CameraError if the camera is lost."""
         with self._lock:
             if self._closed:
                 return None
@@ -101,32 +99,32 @@ class UsbCamera:
         return Frame(self.name, stamp_ns, bgr_to_rgb(bgr))
 
     def close(self) -> None:
-        """Give the device back; waits for a read in progress."""
+        """Release the device; waits for a read in progress."""
         self._closed = True
         with self._lock:
             self._capture.release()
 
     def _age_ns(self) -> int | None:
-        """Grab the next frame that is fit for use and tell its age; None when none came. Raises CameraError."""
+        """Grab the next usable frame; returns its age, None if none came. Raises CameraError."""
         try:
             return self._queue.take()
         except StaleBuffersError as error:
             raise CameraError(f"camera '{self.name}': {self.device} {error}; plug it in again") from error
 
     def _grab(self) -> float | None:
-        """Wait for the next buffer; the driver's stamp in ms, None when none came."""
+        """Wait for the next buffer; returns the driver's stamp in ms, None if none came."""
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) if self._capture.grab() else None
 
     def _configure(self, node: str) -> CaptureFormat:
-        """Ask for the format and see that frames come; raises CameraError."""
-        capture, asked = self._capture, self.asked
+        """Request the format and check that frames come; raises CameraError."""
+        capture, requested = self._capture, self.requested
         if not capture.isOpened():
             raise CameraError(f"camera '{self.name}': {self.device} does not open{_in_use(node)}")
         # The pixel format first: sizes and rates depend on it.
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*PIXEL_FORMAT))
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, asked.width)
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, asked.height)
-        capture.set(cv2.CAP_PROP_FPS, asked.rate_hz)
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, requested.width)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, requested.height)
+        capture.set(cv2.CAP_PROP_FPS, requested.rate_hz)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, BUFFERS)
         granted = CaptureFormat(
             width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
@@ -134,9 +132,9 @@ class UsbCamera:
             rate_hz=float(capture.get(cv2.CAP_PROP_FPS)),
             pixel_format=fourcc_text(int(capture.get(cv2.CAP_PROP_FOURCC))),
         )
-        if (granted.width, granted.height) != (asked.width, asked.height):
+        if (granted.width, granted.height) != (requested.width, requested.height):
             raise CameraError(
-                f"camera '{self.name}': asked {self.device} for {asked}, it gives {granted}; set width and "
+                f"camera '{self.name}': asked {self.device} for {requested}, it gives {granted}; set width and "
                 f"height to what it has: v4l2-ctl --device {self.device} --list-formats-ext"
             )
         if self._age_ns() is None:
@@ -148,13 +146,13 @@ class UsbCamera:
         return granted
 
 
-def format_notice(name: str, asked: CaptureFormat, granted: CaptureFormat) -> str | None:
-    """A sentence about a rate or pixel format other than the one asked for, else None."""
-    said = f"camera '{name}': asked for {asked}, got {granted}; "
-    if granted.pixel_format != asked.pixel_format:
-        return said + f"without {PIXEL_FORMAT} a USB 2 bus carries one camera only"
-    if abs(granted.rate_hz - asked.rate_hz) > 0.01 * asked.rate_hz:
-        return said + "the policy expects the rate of its training data"
+def format_notice(name: str, requested: CaptureFormat, granted: CaptureFormat) -> str | None:
+    """A message about another rate or pixel format than requested, else None."""
+    message = f"camera '{name}': asked for {requested}, got {granted}; "
+    if granted.pixel_format != requested.pixel_format:
+        return message + f"without {PIXEL_FORMAT} a USB 2 bus carries one camera only"
+    if abs(granted.rate_hz - requested.rate_hz) > 0.01 * requested.rate_hz:
+        return message + "the policy expects the rate of its training data"
     return None
 
 

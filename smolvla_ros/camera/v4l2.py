@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Why a video device does not open, found out before or after OpenCV, which only says that it did not.
+"""Finds the reason why a video device does not open; OpenCV reports none.
 
-Looks at the device, its permissions, what the kernel says it is, and who holds it. Changes nothing.
+Reads the device, its permissions, its capabilities, and the processes that use it. Changes nothing.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ CAP_DEVICE_CAPS = 0x80000000
 
 
 def video_devices() -> list[str]:
-    """Names under which cameras can be opened here: the lasting ones first, then /dev/videoN."""
+    """Paths of video devices: the persistent ones first, then /dev/videoN."""
     return sorted(glob.glob("/dev/v4l/by-id/*")) + sorted(glob.glob("/dev/video*"))
 
 
 def check_device(device: str) -> str:
-    """The device node behind a path or link, if it is a camera that we may open. Raises CameraError."""
+    """The device node of a path or link; raises CameraError if it is not a camera or may not be opened."""
     if not os.path.exists(device):
         raise CameraError(f"{device} does not exist; {_present()}")
     node = os.path.realpath(device)
@@ -48,7 +48,7 @@ def check_device(device: str) -> str:
 
 
 def processes_using(path: str) -> list[str]:
-    """Programs that hold a device or file open, as 'name (pid)'; only those whose files we may see."""
+    """Processes that have a device or file open, as 'name (pid)', as far as /proc may be read."""
     node = os.path.realpath(path)
     users = []
     for link in glob.glob("/proc/[0-9]*/fd/*"):
@@ -59,7 +59,7 @@ def processes_using(path: str) -> list[str]:
             with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
                 user = f"{comm.read().strip()} ({pid})"
         except OSError:
-            continue  # ended meanwhile, or belongs to someone else
+            continue  # it has ended, or belongs to another user
         if user not in users:
             users.append(user)
     return users

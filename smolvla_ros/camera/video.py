@@ -1,9 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A video file that behaves like a camera: paced in real time, in a loop.
+"""A camera source from a video file: in real time, in a loop.
 
-For trying a policy on a recorded scene. Every frame is shown; a reader that is too slow sees the film slowed
-down.
+For testing a policy on a recorded scene. No frame is skipped: with a slow reader the video is slowed down.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from smolvla_ros.camera.source import CameraError, Pacer
 from smolvla_ros.image import bgr_to_rgb
 from smolvla_ros.observation import Frame
 
-HIGHEST_FILE_RATE_HZ = 1000.0  # containers without a rate claim their time base, such as 90000
+HIGHEST_FILE_RATE_HZ = 1000.0  # containers without a rate report their time base, such as 90000
 
 
 class VideoFile:
@@ -46,7 +45,7 @@ class VideoFile:
         self._pacer = Pacer(self.rate_hz, sleep_s=self._closed.wait)
 
     def read(self) -> Frame | None:
-        """The next frame when it is due; None after `close`, and at the end of a film that does not loop."""
+        """The next frame when it is due; None after `close`, and at the end without `loop`."""
         if not self._closed.is_set():
             self._pacer.wait()
         with self._lock:

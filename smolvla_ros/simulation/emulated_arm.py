@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An emulated SO-100 on a pseudo-terminal: six servos that answer real packets on a port like the real one's.
+"""An emulated SO-100 on a pseudo-terminal: six servos that answer the packets of the real protocol.
 
-The driver, the node and Feetech's own SDK talk to it unchanged. It fails on request: packets on the line
+The driver, the node and Feetech's SDK work with it unchanged. Faults can be injected: packets on the line
 (`line_faults.py`), the servos (public fields of `servo.py`), the plug and the power (methods of
 EmulatedArm). Not modelled: the Return_Delay_Time of the servos.
 
@@ -36,9 +36,9 @@ from smolvla_ros.simulation.servo_files import EepromFile, make_link, remove_lin
 from smolvla_ros.stop_signals import recorded_stop_signals
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 
-ADVANCE_S = 0.02  # how often a moving arm is advanced when nobody asks
-STALE_REQUEST_S = 0.05  # a packet that stops in its middle is forgotten after this
-POLL_S = 0.05  # how often the program looks whether it is asked to end
+ADVANCE_S = 0.02  # how often a moving arm is advanced without requests
+STALE_REQUEST_S = 0.05  # an incomplete packet is dropped after this
+POLL_S = 0.05  # how often the program checks for stop signals
 # Linux: a pseudo-terminal keeps the baud rate it was opened with, as the last word of struct termios2.
 TCGETS2, TERMIOS2_BYTES = 0x802C542A, 44
 
@@ -46,10 +46,10 @@ TCGETS2, TERMIOS2_BYTES = 0x802C542A, 44
 class EmulatedArm:
     """Servos with the calibration in their EEPROM, answering on `port` from construction until `close`.
 
-    `start_ticks` gives start positions by joint, as the servo reports them (default: middle of the range).
-    `link` is a symbolic link to the port, as udev makes them, and stays the same over `unplug` and `plug_in`.
-    `memory` is a file in which EEPROM outlasts the process. `baudrate` is the pace of the bytes, 0: they take no
-    time. `clock_ns` drives the motion; telemetry noise follows from `seed`. One thread of its own.
+    `start_ticks` gives start positions by joint, as the servo reports them (default: middle of the range). `link` is a
+    symbolic link to the port, as udev creates, the same before and after `unplug`. `memory`: a file that keeps the
+    EEPROM. `baudrate`: transmission rate; 0: no delay. `clock_ns` drives the motion; `seed` is that of the telemetry
+    noise. Runs one thread.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class EmulatedArm:
         return str(self._link) if self._link else self._port
 
     def plug_in(self) -> None:
-        """Put the plug in again after `unplug`: another port, the same link."""
+        """Connect again after `unplug`: another port, the same link."""
         if self._thread is not None:
             return
         self._master, self._slave = os.openpty()
@@ -108,7 +108,7 @@ class EmulatedArm:
         self._thread.start()
 
     def unplug(self) -> None:
-        """Pull the plug of the port: who has it open loses it. The servos keep their power."""
+        """Disconnect the port, also for programs that have it open. The servos keep their power."""
         if self._thread is None:
             return
         os.write(self._wake_write, b"x")
@@ -118,7 +118,7 @@ class EmulatedArm:
         self._close_descriptors()
 
     def close(self) -> None:
-        """End it."""
+        """Stop the thread and close the port."""
         self.unplug()
 
     def __enter__(self) -> EmulatedArm:
@@ -130,25 +130,25 @@ class EmulatedArm:
         self.close()
 
     def wait_until_quiet(self, quiet_s: float = 0.3, timeout_s: float = 3.0) -> None:
-        """Wait until nobody asks any more: a driver that ends by the same Ctrl-C still has to let go of the arm."""
+        """Wait until requests end: a driver that gets the same Ctrl-C still has to switch off the torque."""
         deadline_s = time.monotonic() + timeout_s
         while (now_s := time.monotonic()) < deadline_s and now_s - self._heard_s < quiet_s:
             time.sleep(0.02)
 
     def power_cycle(self, *names: str) -> None:
-        """Take the power away from the named servos, or all, and give it back, as in a brown-out; the port stays."""
+        """Power the named servos, or all, off and on, as in a brown-out; the port stays open."""
         with self._lock:
             self._advance()
             for name in names or self.servos:
                 self.servos[name].power_cycle()
 
     def inject(self, data: bytes) -> None:
-        """Put bytes on the line that nobody asked for, as noise or a late answer would."""
+        """Send bytes without a request, as noise or a late answer would."""
         os.write(self._master, data)
 
     def _run(self) -> None:
         heard = bytearray()
-        outgoing: list[tuple[float, bytes]] = []  # when to send what, soonest first
+        outgoing: list[tuple[float, bytes]] = []  # (time, bytes) to send, soonest first
         while True:
             moving = not all(servo.at_rest for servo in self.servos.values())
             wait_s = ADVANCE_S if moving else None
@@ -173,11 +173,11 @@ class EmulatedArm:
                     if self._memory is not None:
                         self._memory.save_changes()
             while outgoing and outgoing[0][0] <= time.monotonic():
-                with suppress(BlockingIOError):  # nobody reads, and a bus does not wait
+                with suppress(BlockingIOError):  # without a reader the bytes are lost, as on a bus
                     os.write(self._master, outgoing.pop(0)[1])
 
     def _answer(self, request: packets.Packet, now_s: float) -> list[tuple[float, bytes]]:
-        """What is sent back for a request, and when. What arrives together is one piece: a bus has no gaps."""
+        """(time, bytes) to send for a request; bytes without extra delay are merged, as a bus has no gaps."""
         raw = packets.encode(request.id, request.code, request.parameters)
         pieces = [(0.0, raw)] if self.faults.echo() else []
         if self.faults.request(answering_ids(request)):
@@ -199,7 +199,7 @@ class EmulatedArm:
             servo.advance(duration_s)
 
     def _execute(self, request: packets.Packet) -> list[bytes]:
-        """A servo hears nothing at another baud rate than its own."""
+        """Answers of the servos that have the port's baud rate."""
         settings = fcntl.ioctl(self._slave, TCGETS2, bytes(TERMIOS2_BYTES))
         baudrate = int.from_bytes(settings[-4:], sys.byteorder)
         setting = BAUD_RATES.index(baudrate) if baudrate in BAUD_RATES else None
@@ -207,12 +207,12 @@ class EmulatedArm:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve an emulated arm until SIGINT or SIGTERM; 0 then, 2 if it cannot start."""
+    """Run an emulated arm until SIGINT or SIGTERM; returns 0, or 2 if it cannot start."""
     parser = argparse.ArgumentParser(description="An emulated SO-100 on a pseudo-terminal.")
-    parser.add_argument("--calibration", required=True, help="LeRobot calibration file the servos hold")
+    parser.add_argument("--calibration", required=True, help="LeRobot calibration file in the servos")
     parser.add_argument("--link", type=Path, help="symbolic link to the port, made at start, removed at exit")
-    parser.add_argument("--memory", type=Path, help="file in which the servos' EEPROM outlasts this program")
-    parser.add_argument("--baudrate", type=int, default=0, help="pace of the bytes; 0: they take no time")
+    parser.add_argument("--memory", type=Path, help="file that keeps the servos' EEPROM")
+    parser.add_argument("--baudrate", type=int, default=0, help="transmission rate; 0: no delay")
     parser.add_argument("--seed", type=int, default=0, help="of the telemetry noise and the faults")
     for entry in fields(LineFaults):
         if "description" in entry.metadata:
@@ -228,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: argparse.Namespace, stopping: list[int]) -> int:
-    """The arm until a signal is noted; exit code."""
+    """Run until a stop signal; returns the exit code."""
     try:
         remove_stale_link(arguments.link)
         names = [entry.name for entry in fields(LineFaults) if hasattr(arguments, entry.name)]

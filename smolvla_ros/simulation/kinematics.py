@@ -1,9 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the links are, given the joints: forward kinematics of a URDF.
+"""Forward kinematics of a URDF.
 
-Separate from drawing so that tools and tests can ask for a pose without a picture. Positions are taken as
-they are: limits belong to execution/ and arm/. No inverse kinematics, no velocities.
+Joint limits are not applied. No inverse kinematics, no velocities.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class KinematicsError(ValueError):
-    """The joints given do not fit the robot; the message names them."""
+    """The given joints do not match the robot; the message names them."""
 
 
 def rotation_from_rpy(rpy: Vector) -> FloatArray:
@@ -44,7 +43,7 @@ def transform(xyz: Vector, rpy: Vector) -> FloatArray:
 
 
 class Kinematics:
-    """Forward kinematics of one robot; everything that does not depend on the joints is worked out once."""
+    """Forward kinematics of one robot; what does not depend on the joints is computed once."""
 
     def __init__(self, urdf: Urdf) -> None:
         joints = _parents_first(urdf)
@@ -69,8 +68,8 @@ class Kinematics:
     def link_poses(self, positions: Mapping[str, float]) -> dict[str, FloatArray]:
         """Pose (4, 4) of every link in the frame of the root link, which is `root`.
 
-        `positions` holds every movable joint [rad or m]; further names are ignored, as a bus may carry other
-        joints. Raises KinematicsError when a joint is missing or not finite.
+        `positions` holds every movable joint [rad or m]; further names are
+        ignored. Raises KinematicsError when a joint is missing or not finite.
         """
         q = np.zeros(len(self._chain))
         q[self._movable_rows] = self._values(positions)

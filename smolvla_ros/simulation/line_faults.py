@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong on the emulated line: packets get lost, late, damaged, cut short or echoed, by chance.
+"""Random faults of the emulated bus: packets are lost, late, damaged, truncated or echoed.
 
-A request that is lost or damaged is heard by no servo; an answer that is lost, late, damaged or cut short
-concerns one. Damage is to one byte, which the protocol's checksum always shows; of damage to several it
-misses one in 256, and no driver can help that.
+A lost or damaged request reaches no servo. Damage is to one byte, which the checksum always detects; with several
+damaged bytes it misses one in 256, which no driver can detect.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from smolvla_ros.settings import check_settings, setting
 
 @dataclass
 class LineFaults:
-    """Shares of packets, 0 .. 1, that something happens to; which ones follows from `seed`. May be changed any time."""
+    """Shares of packets, 0 .. 1, with each fault; `seed` decides which ones. May be changed at any time."""
 
     lost: float = setting(0.0, "requests and answers that do not arrive", minimum=0.0, maximum=1.0)
     corrupt: float = setting(0.0, "requests and answers with a damaged byte", minimum=0.0, maximum=1.0)
@@ -28,7 +27,7 @@ class LineFaults:
     echoed: float = setting(0.0, "requests that come back before the answer", minimum=0.0, maximum=1.0)
     late_s: float = setting(0.06, "how late a late answer is", minimum=0.0, maximum=10.0)
     seed: int = 0
-    counts: Counter[str] = field(default_factory=Counter, repr=False)  # what has happened so far
+    counts: Counter[str] = field(default_factory=Counter, repr=False)  # faults so far
     unanswered: Counter[int] = field(default_factory=Counter, repr=False)  # answers that failed, by servo id
 
     def __post_init__(self) -> None:
@@ -36,18 +35,18 @@ class LineFaults:
         self._random = random.Random(self.seed)
 
     def request(self, ids: Iterable[int]) -> bool:
-        """Whether the servos hear a request that those of `ids` would answer."""
+        """Whether a request, which the servos `ids` would answer, arrives."""
         if not self._happens("lost", "lost request") and not self._happens("corrupt", "corrupt request"):
             return True
         self.unanswered.update(ids)
         return False
 
     def echo(self) -> bool:
-        """Whether the request comes back."""
+        """Whether the request is echoed."""
         return self._happens("echoed", "echo")
 
     def answer(self, packet: bytes) -> tuple[float, bytes]:
-        """How many seconds late a status packet arrives, and what is left of it."""
+        """The delay of a status packet in s, and the bytes that arrive."""
         late_s, arrived = self._disturb(packet)
         if late_s or arrived != packet:
             self.unanswered[packet[2]] += 1

@@ -1,9 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An ideal pinhole camera: from points in the robot's root frame to polygons in a picture.
+"""An ideal pinhole camera: projects points in the robot's root frame to polygons in an image.
 
-Everything that is drawn goes through here, so what passes behind the lens is cut off in one place. No lens
-distortion.
+Parts behind the camera are clipped here. No lens distortion.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 PixelArray = npt.NDArray[np.int32]
 
-NEAR_M = 0.01  # nothing closer to a lens is painted
+NEAR_M = 0.01  # nearer parts are clipped
 SUBPIXEL_BITS = 4  # polygons are in 1/16 pixel, the `shift` of OpenCV's drawing functions
 
 
@@ -32,7 +31,7 @@ class SceneCamera:
     frame_id: str
     width: int = 640
     height: int = 480
-    horizontal_fov_rad: float = 1.2  # 69 degrees, a usual webcam
+    horizontal_fov_rad: float = 1.2  # 69 degrees, a typical webcam
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -47,7 +46,7 @@ class SceneCamera:
 
     @property
     def camera_matrix(self) -> FloatArray:
-        """Intrinsics K (3, 3) in pixels, as in camera_info: square pixels, the axis through the middle."""
+        """Intrinsics K (3, 3) in pixels, as in camera_info: square pixels, the optical axis at the centre."""
         focal = 0.5 * self.width / math.tan(0.5 * self.horizontal_fov_rad)
         middle_x, middle_y = 0.5 * (self.width - 1), 0.5 * (self.height - 1)
         return np.array([[focal, 0.0, middle_x], [0.0, focal, middle_y], [0.0, 0.0, 1.0]])
@@ -71,13 +70,13 @@ class View:
         return moved
 
     def to_pixels(self, points: FloatArray) -> FloatArray:
-        """Pixels (n, 2) of points in the optical frame; without meaning for those nearer than NEAR_M."""
+        """Pixels (n, 2) of points in the optical frame; undefined for points nearer than NEAR_M."""
         depth = np.maximum(points[:, 2:], NEAR_M)
         pixels: FloatArray = points[:, :2] / depth * self.matrix[0, 0] + self.matrix[:2, 2]
         return pixels
 
     def outline(self, polygon: FloatArray) -> PixelArray | None:
-        """A convex polygon (n, 3) of the optical frame, cut at NEAR_M, for OpenCV; None if none is left."""
+        """A convex polygon (n, 3) of the optical frame, clipped at NEAR_M, for OpenCV; None if nothing is left."""
         kept = clip_to_near(polygon)
         return subpixels(self.to_pixels(kept)) if len(kept) >= 3 else None
 

@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A picture of the arm on a table with coloured blocks, as one of its cameras would see it.
+"""Renders images of the arm on a table with coloured blocks, as its cameras would see it.
 
-For trying the whole suite without a robot: the pictures follow the joints, in real time on a fraction of a
-core. Flat shading, hard shadows on the table, no physics: blocks stay where they are. A checkpoint trained on
-real pictures is not expected to act well on these.
+For running the suite without a robot: images follow the joints, in real time on a fraction of a core. Flat shading,
+hard shadows on the table, no physics. A checkpoint trained on real images is not expected to work well on these.
 """
 
 from __future__ import annotations
@@ -40,15 +39,17 @@ BLOCKS = (
     Block((0.29, 0.03, 0.0125), 0.025, (44, 150, 66), yaw_rad=-0.5),
     Block((0.20, 0.12, 0.0125), 0.025, (38, 82, 190), yaw_rad=0.1),
 )
-LIGHT = np.array([0.3, -0.4, 0.85]) / np.linalg.norm([0.3, -0.4, 0.85])  # towards the lamp, in the root frame
-SHADOW = 0.62  # brightness of the table where the lamp does not reach
+LIGHT = np.array([0.3, -0.4, 0.85]) / np.linalg.norm(
+    [0.3, -0.4, 0.85]
+)  # direction to the lamp, in the root frame
+SHADOW = 0.62  # brightness of the table in shadow
 
 
 class Scene:
     """An arm on a table with blocks; one object serves any number of cameras, from one thread.
 
     `noise` is the standard deviation of the sensor noise in grey levels, 0 for none. The same seed and the
-    same calls give the same pictures.
+    same calls give the same images.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Scene:
         self._backgrounds: dict[SceneCamera, tuple[FloatArray, ImageArray]] = {}
 
     def render(self, positions: Mapping[str, float], camera: SceneCamera) -> ImageArray:
-        """A picture (height, width, 3) RGB uint8 with the joints at `positions` [rad].
+        """An image (height, width, 3) RGB uint8 with the joints at `positions` [rad].
 
         Raises KinematicsError when a joint is missing, SceneError when the URDF lacks the camera's frame.
         """
@@ -77,7 +78,7 @@ class Scene:
         return self._noise.add_to(image)
 
     def _background(self, view: View) -> ImageArray:
-        """The bare table; kept for as long as the camera stands still."""
+        """The table alone; cached while the camera does not move."""
         kept = self._backgrounds.get(view.camera)
         if kept is None or not np.array_equal(kept[0], view.pose):
             kept = (view.pose, self._table.draw(view))
@@ -85,7 +86,7 @@ class Scene:
         return kept[1].copy()
 
     def _darken_shadows(self, image: ImageArray, view: View, solids: PosedSolids) -> None:
-        """Every face that looks at the lamp throws its shadow on the table."""
+        """Every face towards the lamp casts a shadow on the table."""
         ground = solids.vertices - LIGHT * (solids.vertices[:, 2:] / LIGHT[2])
         faces = _FacesInView(self._solids, view, ground)
         mask = np.zeros(image.shape[:2], np.uint8)
@@ -96,10 +97,10 @@ class Scene:
         cv2.copyTo(cv2.convertScaleAbs(image, alpha=SHADOW), mask, image)
 
     def _paint_solids(self, image: ImageArray, view: View, solids: PosedSolids) -> None:
-        """Far solids first; of a convex one the faces that look at the camera never hide one another."""
+        """Far solids first; visible faces of one convex solid do not hide each other."""
         faces = _FacesInView(self._solids, view, solids.vertices)
         lamp = np.maximum(solids.normals @ LIGHT, 0.0)
-        # light from all around, from above, from the lamp
+        # ambient light, light from above, light of the lamp
         brightness = 0.56 + 0.12 * solids.normals[:, 2] + 0.34 * lamp
         colours = np.clip(self._solids.face_rgb * brightness[:, None], 0, 255).tolist()
         facing: list[list[int]] = [[] for _ in range(self._solids.count)]
@@ -115,7 +116,7 @@ class Scene:
 
 
 class _FacesInView:
-    """All faces as polygons of one picture; `vertices` (n, 3) are those of the solids or of their shadows."""
+    """All faces as polygons of one image; `vertices` (n, 3) are those of the solids or of their shadows."""
 
     def __init__(self, solids: Solids, view: View, vertices: FloatArray) -> None:
         self._solids = solids
@@ -139,7 +140,7 @@ class _FacesInView:
         return polygon
 
     def overlap(self) -> BoolArray:
-        """(solids, solids): whether their bounding rectangles share a pixel; the diagonal: who is in view."""
+        """(solids, solids): whether their bounding rectangles share a pixel; the diagonal: which are in view."""
         first = self._solids.first_vertex
         low = np.minimum.reduceat(self._pixels, first, axis=0)
         high = np.maximum.reduceat(self._pixels, first, axis=0)
@@ -154,7 +155,7 @@ class _FacesInView:
         )
 
     def _bounds_of_cut(self, solid: int) -> tuple[FloatArray, FloatArray]:
-        """The bounding rectangle of that part of a solid which is before the camera."""
+        """The bounding rectangle of the part of a solid that is in front of the camera."""
         faces = np.flatnonzero(self._solids.face_solid == solid).tolist()
         kept = np.concatenate([clip_to_near(self._points[self._solids.faces[face]]) for face in faces])
         pixels = self._view.to_pixels(kept)
@@ -162,7 +163,7 @@ class _FacesInView:
 
 
 class _SensorNoise:
-    """Sensor noise, cut from a prepared sheet at a random place: drawn anew it would cost the most."""
+    """Sensor noise, taken from a precomputed array at a random offset, for speed."""
 
     MARGIN = 64
 

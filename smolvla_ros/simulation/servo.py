@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One emulated STS3215: its memory as the bus sees it, and a shaft that moves as the registers ask.
+"""One emulated STS3215: its control table, and a shaft that moves by the registers.
 
-The memory knows what lasts without power. The shaft is a first-order lag with limited speed and acceleration.
-Gravity and end stops are there for the asking; without them it stays where it is when torque goes off. Time is
-an argument.
+EEPROM is kept without power. The shaft is a first-order lag with limited speed and acceleration. Gravity and end stops
+are optional; without them the shaft stays in place when torque goes off. Time is an argument.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from smolvla_ros.units import TICKS_PER_TURN, MotorCalibration
 
 MAX_SPEED_TICKS_S = 4.0 / (2 * math.pi) * TICKS_PER_TURN  # about 4 rad/s: an STS3215 at 7.4 V without load
 ACCELERATION_UNIT = 100.0  # ticks/s^2
-LAG_S = 0.04  # how far the shaft trails a moving goal
+LAG_S = 0.04  # delay of the shaft behind a moving goal
 STEP_S = 0.002
 FALL_TICKS_S = 1500.0  # gearbox and gravity, torque off
 DRIVE_PER_TICK = 1e-3  # drive for each tick of error and unit of P_Coefficient
@@ -71,7 +70,7 @@ _READ_ONLY = frozenset(at for r in REGISTERS.values() if r.read_only for at in r
 
 
 def _approach_speed(distance: float, braking: float) -> float:
-    """The speed at which the goal is neared: constant `braking` from afar, an exponential end."""
+    """The approach speed at this distance from the goal: constant `braking`, then exponential."""
     exponential = braking * LAG_S**2  # within this distance the exponential brakes less than `braking`
     if distance < exponential:
         return distance / LAG_S
@@ -79,17 +78,17 @@ def _approach_speed(distance: float, braking: float) -> float:
 
 
 class EmulatedServo:
-    """A servo set up as `motor` says, its shaft at `position_ticks` as the servo reports it.
+    """A servo with the calibration `motor`, its shaft at `position_ticks` as the servo reports it.
 
-    What is public and no register can be set at any time: to let it fail, to load it, to heat it.
+    Public attributes may be changed at any time: faults, load, temperature, supply.
     """
 
     def __init__(self, motor: MotorCalibration, position_ticks: float, seed: int = 0) -> None:
-        self.silent = False  # hears nothing and says nothing, as with its cable pulled
-        self.corrupt_replies = 0  # how many of its next status packets arrive with a wrong checksum
-        self.fault_bits = 0  # ServoFault bits it reports beside those it has reason to
-        self.gravity = 0.0  # share of full drive that pulls at the shaft, towards growing ticks
-        self.stops = (-math.inf, math.inf)  # ticks between which the shaft can turn
+        self.silent = False  # neither receives nor sends, as without its cable
+        self.corrupt_replies = 0  # number of next status packets with a wrong checksum
+        self.fault_bits = 0  # additional ServoFault bits in its status
+        self.gravity = 0.0  # load as a share of full drive, towards growing ticks
+        self.stops = (-math.inf, math.inf)  # end stops, ticks
         self.supply_v = SUPPLY_V
         self.room_c = ROOM_C
         self.position_ticks = float(position_ticks)
@@ -98,7 +97,7 @@ class EmulatedServo:
         self._drive = 0.0  # share of the motor's full drive, -1 .. 1
         self._noise = random.Random(1000 * seed + motor.id)
         self._memory = bytearray(TABLE_SIZE)
-        self._values: dict[str, int] = {}  # of registers, decoded since memory changed last
+        self._values: dict[str, int] = {}  # cache of decoded registers
         self._pending: tuple[int, bytes] | None = None
         self._protection = Protection(self.value)
         settings = _FACTORY_SETTINGS | {
@@ -113,7 +112,7 @@ class EmulatedServo:
         self.power_cycle()
 
     def power_cycle(self) -> None:
-        """Power off and on: what was written to EEPROM under Lock is gone, torque is off."""
+        """Power off and on: EEPROM writes under Lock are lost, torque is off."""
         offset = self.value("Homing_Offset")
         for address in range(TABLE_SIZE):
             self._memory[address] = self._lasting[address] if address in _LASTING else 0
@@ -125,7 +124,7 @@ class EmulatedServo:
         self._shift(offset)
 
     def value(self, name: str) -> int:
-        """The value of a register that is not telemetry (which changes without notice)."""
+        """The value of a register other than telemetry."""
         if name not in self._values:
             entry = register(name)
             self._values[name] = entry.decode(bytes(self._memory[entry.address : entry.end]))
@@ -133,7 +132,7 @@ class EmulatedServo:
 
     @property
     def lasting(self) -> bytes:
-        """The memory as it will be after the power was off."""
+        """The memory after the next power-off."""
         return self._lasting
 
     @lasting.setter
@@ -153,14 +152,14 @@ class EmulatedServo:
         return self.velocity_ticks_s == 0.0 and aim in (None, self.position_ticks)
 
     def read(self, address: int, length: int) -> bytes:
-        """A block of the control table; addresses behind its end read as zero."""
+        """A block of the control table; addresses after its end read as zero."""
         end = address + length
         if address < _TELEMETRY_START + _TELEMETRY.size and end > _TELEMETRY_START:
             self._update_telemetry()
         return bytes(self._memory[address:end]).ljust(length, b"\0")
 
     def write(self, address: int, data: bytes) -> None:
-        """Write a block; bytes of read-only registers are ignored, EEPROM lasts only while Lock is 0."""
+        """Write a block; bytes of read-only registers are ignored; EEPROM is kept only if Lock is 0."""
         offset = self.value("Homing_Offset")
         lasting = bytearray(self._lasting)
         for at, byte in enumerate(data, start=address):
@@ -180,13 +179,13 @@ class EmulatedServo:
         self._pending = (address, data)
 
     def act(self) -> None:
-        """Do the write that was kept, if any."""
+        """Do the write of `prepare`, if any."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             self.write(*pending)
 
     def advance(self, duration_s: float) -> None:
-        """Let time pass."""
+        """Simulate this duration."""
         if not self.at_rest:
             aim = self._aim_ticks()
             most_ticks_s = MAX_SPEED_TICKS_S if self._holds else FALL_TICKS_S
@@ -223,12 +222,12 @@ class EmulatedServo:
 
     @property
     def _holds(self) -> bool:
-        """Torque is on and enough to bear the load."""
+        """Whether torque is on and sufficient for the load."""
         most = self._protection.max_drive()
         return bool(self.value("Torque_Enable")) and most > 0 and most >= abs(self.gravity)
 
     def _aim_ticks(self) -> float | None:
-        """Where the shaft is bound for; None if it stays where it is."""
+        """Where the shaft moves to; None if it stays."""
         if self._holds:
             return min(max(self._sagging_ticks(), self.stops[0]), self.stops[1])
         if not self.gravity:
@@ -237,12 +236,12 @@ class EmulatedServo:
         return end if math.isfinite(end) else None
 
     def _sagging_ticks(self) -> float:
-        """Where the shaft would stand if nothing stopped it: a proportional controller gives way to the load."""
+        """The goal plus the deviation of a proportional controller under load, without end stops."""
         gain = max(1, self.value("P_Coefficient")) * DRIVE_PER_TICK
         return self._goal_ticks() + self.gravity / gain
 
     def _standing_drive(self) -> float:
-        """Against gravity, and against a stop that keeps the shaft from its goal."""
+        """Drive at rest, against gravity or an end stop."""
         if not self._holds:
             return 0.0
         gain = max(1, self.value("P_Coefficient")) * DRIVE_PER_TICK
@@ -258,12 +257,12 @@ class EmulatedServo:
         return goal if low == high == 0 else max(float(low), min(float(high), goal))
 
     def _limit(self, name: str, unit: float, most: float) -> float:
-        """A limit register in ticks, where 0 stands for as much as the servo can."""
+        """A limit register in ticks; 0 stands for `most`."""
         value = abs(self.value(name)) * unit
         return min(value, most) if value else most
 
     def _shift(self, old_offset: int) -> None:
-        """The shaft has not moved, but a new Homing_Offset changes what the servo calls its position."""
+        """Correct the reported position after a change of Homing_Offset; the shaft has not moved."""
         change = self.value("Homing_Offset") - old_offset
         if change:
             self.position_ticks = (self.position_ticks - change) % TICKS_PER_TURN

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the emulated servos on one line answer to an instruction. No port, no time."""
+"""Instructions to the emulated servos on one bus, and their answers. No port, no time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smolvla_ros.simulation.servo import EmulatedServo
 
 
 def execute(servos: Iterable[EmulatedServo], request: packets.Packet) -> list[bytes]:
-    """Carry out one instruction; the status packets that answer it, in the order in which they come."""
+    """Execute one instruction; returns the status packets in order."""
     connected = [servo for servo in servos if not servo.silent]
     parameters = request.parameters
     if request.code == packets.SYNC_READ and len(parameters) >= 2:
@@ -29,7 +29,7 @@ def execute(servos: Iterable[EmulatedServo], request: packets.Packet) -> list[by
 
 
 def answering_ids(request: packets.Packet) -> tuple[int, ...]:
-    """The servos that would answer a request if they heard it."""
+    """Ids of the servos that answer a request."""
     if request.code == packets.SYNC_READ:
         return tuple(request.parameters[2:])
     return () if request.id == packets.BROADCAST_ID else (request.id,)
@@ -41,7 +41,7 @@ def _addressed(servos: Iterable[EmulatedServo], servo_id: int) -> list[EmulatedS
 
 
 def _instruct(servo: EmulatedServo, instruction: int, parameters: bytes) -> bytes:
-    """Carry out an instruction to one servo; its status packet, if it gives one."""
+    """Execute an instruction to one servo; returns its status packet, or b""."""
     if instruction == packets.PING:
         return _status(servo)
     if instruction == packets.READ and len(parameters) == 2:

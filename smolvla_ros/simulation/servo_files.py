@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an emulated arm leaves on the disk: the link to its port, and the EEPROM of its servos."""
+"""Files of an emulated arm: the link to its port, and the EEPROM of its servos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smolvla_ros.simulation.servo import EmulatedServo
 
 
 def make_link(path: Path | None, port: str) -> None:
-    """Point `path` at the port, replacing an older link but nothing else."""
+    """Link `path` to the port; an existing link is replaced, another file raises FileExistsError."""
     if path is None:
         return
     if path.exists() and not path.is_symlink():
@@ -25,19 +25,19 @@ def make_link(path: Path | None, port: str) -> None:
 
 
 def remove_stale_link(path: Path | None) -> None:
-    """Remove a link that a killed arm has left: its port is gone, or by now another program's terminal."""
+    """Remove the link of a killed arm: its port no longer exists, or belongs to another program."""
     if path is not None and path.is_symlink():
         path.unlink()
 
 
 def remove_link(path: Path | None, port: str) -> None:
-    """Remove the link unless another arm has taken it over."""
+    """Remove the link unless it points to the port of another arm."""
     if path is not None and path.is_symlink() and os.readlink(path) == port:
         path.unlink()
 
 
 class EepromFile:
-    """The lasting memory of servos in a JSON file, by name in hexadecimal; servos that it knows start with it."""
+    """The EEPROM of servos in a JSON file, by name in hexadecimal; it is loaded at construction."""
 
     def __init__(self, path: Path, servos: Mapping[str, EmulatedServo]) -> None:
         self._path = path
@@ -52,7 +52,7 @@ class EepromFile:
             servos[name].lasting = memory
 
     def save_changes(self) -> None:
-        """Write the file if a servo has something new to remember."""
+        """Write the file if the EEPROM of a servo has changed."""
         memory = {name: servo.lasting.hex() for name, servo in self._servos.items()}
         if memory != self._saved:
             self._path.write_text(json.dumps(memory, indent=4) + "\n")

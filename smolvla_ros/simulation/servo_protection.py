@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How an emulated STS3215 protects itself: it reports overload, heat and a bad supply, and lets go where it must."""
+"""Protection of an emulated STS3215: overload, heat and supply faults, and the drive that remains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from smolvla_ros.arm.registers import ServoFault
 
 
 class Protection:
-    """Watches one servo; `setting` gives the value of one of its registers."""
+    """Protection of one servo; `setting` returns the value of one of its registers."""
 
     def __init__(self, setting: Callable[[str], int]) -> None:
         self.bits = 0  # ServoFault bits
@@ -18,12 +18,12 @@ class Protection:
         self._overloaded_s = 0.0
 
     def reset(self) -> None:
-        """Torque or power went off and on: the latch opens."""
+        """Torque or power went off and on: resets the overload latch."""
         self.bits &= ~ServoFault.OVERLOAD
         self._overloaded_s = 0.0
 
     def advance(self, duration_s: float, drive: float, temperature_c: float, supply_v: float) -> None:
-        """Let time pass at this drive (share of full drive), temperature and supply."""
+        """Simulate this duration at this drive (share of full drive), temperature and supply."""
         too_much = abs(drive) * 100 > self._setting("Overload_Torque")
         self._overloaded_s = self._overloaded_s + duration_s if too_much else 0.0
         if self._overloaded_s > self._setting("Protection_Time") * 0.01:
@@ -36,7 +36,7 @@ class Protection:
         self._report(ServoFault.OVERHEAT, temperature_c > self._setting("Max_Temperature_Limit"))
 
     def max_drive(self) -> float:
-        """The largest share of full drive that is left: little after an overload, none when too hot."""
+        """The largest share of full drive: reduced after an overload, 0 when too hot."""
         if self.bits & ServoFault.OVERHEAT & self._setting("Unloading_Condition"):
             return 0.0
         if self.bits & ServoFault.OVERLOAD:

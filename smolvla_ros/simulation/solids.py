@@ -1,9 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The convex bodies of a scene: a robot's primitive shapes and the blocks on the table, as flat-faced solids.
+"""The convex solids of a scene: a robot's primitive shapes and the blocks, as polyhedra.
 
-Kept as a few long arrays, so that a whole scene is moved with one matrix product per link. Knows nothing of
-cameras.
+Stored in a few long arrays, so that the scene is moved with one matrix product per link.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from smolvla_ros.urdf import Box, Cylinder, Shape, Sphere, Urdf, Vector
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-CYLINDER_SIDES = 14  # as few as still look round at 640x480
+CYLINDER_SIDES = 14  # enough to look round at 640x480
 SPHERE_BANDS = 6
 _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 _SIDES = (
@@ -36,7 +35,7 @@ _SIDES = (
 
 @dataclass(frozen=True)
 class Block:
-    """A cube lying on something, turned about the vertical."""
+    """A cube, rotated about the vertical axis."""
 
     position_xyz: Vector  # of its centre, in the root frame of the robot, metres
     size_m: float
@@ -65,7 +64,7 @@ class PosedSolids:
 
 
 class Solids:
-    """The bodies of a scene, in link frames, and where they are for given link poses."""
+    """The solids of a scene, in link frames."""
 
     def __init__(self, urdf: Urdf, blocks: Sequence[Block]) -> None:
         parts: list[tuple[str, FloatArray, Shape, tuple[float, ...]]] = [
@@ -112,7 +111,7 @@ class Solids:
 
 
 def polyhedron(shape: Shape) -> Polyhedron:
-    """A flat-faced body of the shape, centred like it."""
+    """A polyhedron of the shape, with the same centre."""
     if isinstance(shape, Box):
         return Polyhedron(_CORNERS * np.array(shape.size), _SIDES)
     if isinstance(shape, Cylinder):

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table under the arm: a textured rectangle at z = 0 of the robot's root frame, as a camera sees it.
 
-A grid line every 5 cm gives eye and network something to hold on to. Solids and their shadows are painted by
-render.py.
+Grid lines every 5 cm. render.py draws solids and their shadows.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ ImageArray = npt.NDArray[np.uint8]
 
 TABLE_X_M = (-0.75, 0.85)
 TABLE_Y_M = (-0.7, 0.7)
-PIXEL_M = 0.002  # a texture that fits the cache is drawn twice as fast
+PIXEL_M = 0.002  # a texture that fits into the cache is drawn twice as fast
 GRID_M = 0.05
 TABLE_RGB = (188, 176, 158)
 WALL_RGB = (146, 154, 160)
-SINGULAR = 1e-12  # determinant of a view along the table, which shows nothing of it
+SINGULAR = 1e-12  # determinant of a view along the table plane
 
 
 class Table:
-    """The table's texture and its picture; `seed` decides the grain."""
+    """The table's texture; `seed` is that of its noise."""
 
     def __init__(self, seed: int) -> None:
         self._texture = _texture(np.random.default_rng(seed))
@@ -39,10 +38,10 @@ class Table:
         )
 
     def draw(self, view: View) -> ImageArray:
-        """A picture (height, width, 3) RGB of the bare table."""
+        """An image (height, width, 3) RGB of the table alone."""
         size = (view.camera.width, view.camera.height)
         image: ImageArray = np.empty((size[1], size[0], 3), np.uint8)
-        # much quicker than assigning a colour with numpy
+        # much faster than assigning a colour with numpy
         cv2.rectangle(image, (0, 0), size, WALL_RGB, cv2.FILLED)
         outline = view.outline(view.to_camera(self._corners))
         texture_to_pixels = view.matrix @ view.world_to_camera[:3, [0, 1, 3]] @ self._metres

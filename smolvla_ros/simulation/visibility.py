@@ -1,10 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What hides what: the order in which convex solids are painted.
+"""The order in which convex solids are painted (painter's algorithm).
 
-Painting from far to near needs no depth buffer, is quick, and keeps smooth edges. Sorting by distance alone
-would paint a long box over a small one that lies on it, so pairs of solids are compared by a plane between
-them.
+Painting from far to near needs no depth buffer and allows antialiased edges. Sorting by distance alone would paint a
+long box over a small one that lies on it, so pairs of solids are compared by a separating plane.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 FAR_M = 1e3  # beyond any scene
-PAINTED = np.iinfo(np.int64).max // 2  # never the smallest again
+PAINTED = np.iinfo(np.int64).max // 2  # never the minimum again
 
 
 def painting_order(solids: PosedSolids, eye: FloatArray, overlap: BoolArray) -> list[int]:
     """Indices of the solids, the most distant first, so that each may be painted over those before.
 
-    `eye` is the camera's position (3,), `overlap` (solids, solids) says which pairs share any part of the
-    picture. Where solids pass through each other or lean on one another in a ring no order is right, and the
-    smallest intersections are given up first.
+    `eye` is the camera's position (3,), `overlap` (solids, solids) is true for pairs whose images overlap.
+    If solids intersect or occlude each other cyclically, no order is correct; the smallest intersections are ignored
+    first.
     """
     distance = np.linalg.norm(solids.box_centres - eye, axis=1)
     far_first = np.argsort(-distance)
@@ -35,7 +34,7 @@ def painting_order(solids: PosedSolids, eye: FloatArray, overlap: BoolArray) -> 
     waiting = must_wait.sum(axis=0)
     order: list[int] = []
     for _ in range(len(far_first)):
-        # 0 for a solid with nothing left below it; argmin takes the first of equals, the farthest
+        # 0 for a solid without unpainted ones below it; argmin takes the first of equals, the farthest
         chosen = int(waiting.argmin())
         order.append(int(far_first[chosen]))
         waiting -= must_wait[chosen]
@@ -44,10 +43,10 @@ def painting_order(solids: PosedSolids, eye: FloatArray, overlap: BoolArray) -> 
 
 
 def _lead(solids: PosedSolids, eye: FloatArray) -> FloatArray:
-    """(below, above): by how many metres the second solid is the one nearer to the eye; negative for farther.
+    """(below, above): by how many metres the second solid is in front of the first; negative for behind.
 
-    A face plane of A with B wholly outside separates the two; the one on the eye's side of it cannot be
-    hidden by the other. Of all face planes of both, the one with the widest gap (or the smallest
+    A face plane of A with B completely outside separates the two; the solid on the eye's side of it cannot be hidden by
+    the other. Of all face planes of both, the one with the widest gap (or the smallest
     intersection) decides.
     """
     axes, half = solids.box_axes, solids.box_half_sizes
@@ -60,7 +59,7 @@ def _lead(solids: PosedSolids, eye: FloatArray) -> FloatArray:
     gaps = np.concatenate([to_centre, -to_centre], axis=1) - np.tile(half[:, :, None] + reach, (1, 2, 1))
     to_eye = axes @ eye - own
     faces_eye = (np.concatenate([to_eye, -to_eye], axis=1) > np.tile(half, (1, 2)))[:, :, None]
-    # the second is beyond a face that looks at the eye; beyond one that looks away
+    # the second is beyond a face towards the eye; beyond one away from it
     beyond = np.where(faces_eye, gaps, -FAR_M).max(axis=1)
     behind = np.where(faces_eye, -FAR_M, gaps).max(axis=1)
     nearer = np.maximum(beyond, behind.T)

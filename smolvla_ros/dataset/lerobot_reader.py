@@ -34,6 +34,7 @@ from smolvla_ros.dataset.lerobot_format import (
     VERSION,
 )
 from smolvla_ros.dataset.video import decode_video
+from smolvla_ros.feature_statistics import Values
 from smolvla_ros.image import bgr_to_rgb
 
 DEPTH_FLAGS, DEPTH_SUFFIX = ("is_depth_map", "video.is_depth_map"), "_depth"  # of LeRobot 0.6 and of 0.4
@@ -115,7 +116,7 @@ class LeRobotDataset:
         stats = _json(root / STATS) if (root / STATS).exists() else {}
         return cls(root, info, _tasks(root / TASKS), tuple(episodes), stats)
 
-    def statistics(self, feature: str) -> dict[str, npt.NDArray[np.float32]]:
+    def statistics(self, feature: str) -> Values:
         """The statistics of a feature in `stats` but its count: name -> values in the feature's shape."""
         return {
             name: np.asarray(values, np.float32)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Statistics = dict[str, Any]  # name -> nested lists of numbers, as in stats.json
+StatisticsJson = dict[str, Any]  # name -> nested lists of numbers, as in stats.json
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 MIN_SAMPLES, MAX_SAMPLES, SAMPLES_POWER = 100, 10_000, 0.75  # as many images of an episode as LeRobot samples
 MAX_SIDE = 150  # larger images are subsampled to about this many pixels a side
 
 
-def value_statistics(values: npt.NDArray[Any]) -> Statistics:
+def value_statistics(values: npt.NDArray[Any]) -> StatisticsJson:
     """Statistics over the rows of (n,) or (n, width), one value for each column."""
     rows = values.reshape(len(values), -1)
     wide = rows.astype(np.float64)
@@ -52,7 +52,7 @@ class ImageHistogram:
             self._counts[channel] += np.bincount(small[..., channel].ravel(), minlength=256)
         self._images += 1
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> StatisticsJson:
         """The statistics of each channel: shape (3, 1, 1), in 0 .. 1."""
         values = np.arange(256) / 255.0
         total = self._counts[0].sum()
@@ -74,7 +74,7 @@ class ImageHistogram:
         return {**nested, "count": [self._images]}
 
 
-def combined_statistics(parts: Sequence[Statistics]) -> Statistics:
+def combined_statistics(parts: Sequence[StatisticsJson]) -> StatisticsJson:
     """Combine the statistics of several sets of samples.
 
     Quantiles are approximate: their mean weighted by the number of samples, as in LeRobot. The others are exact.

@@ -53,8 +53,9 @@ def joint_state(bag: BagWriter, stamp_ns: int, values: Any) -> Any:
     )
 
 
-def image(bag: BagWriter, stamp_ns: int, grey: int, size: tuple[int, int] = (24, 32)) -> Any:
-    pixels = np.full((*size, 3), grey, np.uint8)
+def image(bag: BagWriter, stamp_ns: int, grey: Any, size: tuple[int, int] = (24, 32)) -> Any:
+    """A compressed image of one grey level, or of given pixels (height, width, 3)."""
+    pixels = np.zeros((*size, 3), np.uint8) + np.uint8(grey)
     return bag.message(
         "sensor_msgs/msg/CompressedImage",
         header=header(bag, stamp_ns),

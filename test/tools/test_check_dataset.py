@@ -13,51 +13,33 @@ import numpy as np
 import pytest
 
 from smolvla_ros.dataset.bag import BagWriter
-from smolvla_ros.image import encode_jpeg
-from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.check_dataset import main
 
-ROOT = Path(__file__).parents[2]
-ROBOT = RobotSpec.load(ROOT / "config" / "so100.yaml")
+from ..dataset.conftest import ROBOT, image, joint_state
+
 START_NS = 1_700_000_000_000_000_000
 SECONDS = 4
+MIDDLE_RAD = np.array([joint.middle_rad for joint in ROBOT.joints])
 
 
 def record(path: Path, frozen: bool = False, task: str = "Pick up the cube") -> Path:
-    """A bag of a camera at 30 Hz, and of joints and commands at 50, which are 100 ms ahead."""
-    middle = np.array([joint.middle_rad for joint in ROBOT.joints])
+    """A bag of a camera at 30 Hz, and of joints and commands at 50 Hz, which are 100 ms ahead."""
     rng = np.random.default_rng(0)
+
+    def poses(seconds: float) -> Any:
+        return MIDDLE_RAD + 0.4 * np.sin(seconds * (2 + np.arange(6) / 5))
+
     with BagWriter(path) as bag:
-
-        def header(stamp_ns: int) -> Any:
-            sec, nanosec = divmod(stamp_ns, 10**9)
-            stamp = bag.message("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
-            return bag.message("std_msgs/msg/Header", stamp=stamp, frame_id="")
-
-        def joints(stamp_ns: int, seconds: float) -> Any:
-            swing = 0.4 * np.sin(seconds * (2 + np.arange(6) / 5))
-            none = np.zeros(0)
-            names = list(ROBOT.joint_names)
-            return bag.message(
-                "sensor_msgs/msg/JointState",
-                header=header(stamp_ns), name=names, position=middle + swing, velocity=none, effort=none,
-            )  # fmt: skip
-
         bag.write("/task", bag.message("std_msgs/msg/String", data=task), START_NS)
         for k in range(50 * SECONDS):
             stamp_ns = START_NS + k * 20_000_000
-            bag.write("/joint_states", joints(stamp_ns, k / 50), stamp_ns)
-            bag.write("/joint_commands", joints(stamp_ns, k / 50 + 0.1), stamp_ns)
-        jpeg = b""
+            bag.write("/joint_states", joint_state(bag, stamp_ns, poses(k / 50)), stamp_ns)
+            bag.write("/joint_commands", joint_state(bag, stamp_ns, poses(k / 50 + 0.1)), stamp_ns)
         for k in range(30 * SECONDS):
             stamp_ns = START_NS + k * 33_333_333
             if not (frozen and 30 <= k < 90):
-                jpeg = encode_jpeg(rng.integers(0, 255, (24, 32, 3), np.uint8))
-            data = np.frombuffer(jpeg, np.uint8)
-            image = bag.message(
-                "sensor_msgs/msg/CompressedImage", header=header(stamp_ns), format="jpeg", data=data
-            )
-            bag.write("/top/image_raw/compressed", image, stamp_ns)
+                pixels = rng.integers(0, 255, (24, 32, 3), np.uint8)
+            bag.write("/top/image_raw/compressed", image(bag, stamp_ns, pixels), stamp_ns)
     return path
 
 

@@ -112,6 +112,7 @@ class AlignedEpisode:
 class _Stream:
     """The samples of one topic in order of arrival: their times, and positions or texts."""
 
+    bag: Bag
     name: str
     topic: str
     max_age_s: float
@@ -120,22 +121,21 @@ class _Stream:
     values: array[float] = field(default_factory=lambda: array("d"))
     texts: list[str] = field(default_factory=list)
 
-    def sorted(self, bag: Bag, clock: Clock) -> tuple[Times, Times]:
+    def error(self, text: str) -> EpisodeError:
+        return EpisodeError(f"bag '{self.bag.path}': {self.topic} ({self.name}){text}")
+
+    def sorted(self, clock: Clock) -> tuple[Times, Times]:
         """Stamps in ascending order and their ordinals; raises EpisodeError if they are not of one clock."""
         if not self.stamps:
-            raise EpisodeError(
-                f"bag '{bag.path}': {self.topic} ({self.name}) has no messages; was its node running?"
-            )
+            raise self.error(" has no messages; was its node running?")
         stamps, arrivals = np.array(self.stamps), np.array(self.arrivals)
         if clock == "header" and (stamps <= 0).any():
-            raise EpisodeError(
-                f"bag '{bag.path}': {self.topic} ({self.name}) has empty header stamps; use --time receive"
-            )
+            raise self.error(" has empty header stamps; use --time receive")
         lags = arrivals - stamps
         change_s = float(lags.max() - lags.min()) / NANOSECONDS
         if change_s > MAX_CLOCK_CHANGE_S:
-            raise EpisodeError(
-                f"bag '{bag.path}': {self.topic} ({self.name}): header stamps and times of arrival drift "
+            raise self.error(
+                f": header stamps and times of arrival drift "
                 f"{change_s:.2f} s apart, so a clock jumped or the stamps are in wrong order; use --time receive if "
                 "the times of arrival are right"
             )
@@ -155,27 +155,25 @@ def align_streams(
             f"bag '{bag.path}' has no task: neither active_task nor task was recorded; use --task TEXT"
         )
     cameras = {
-        name: _Stream(f"camera '{name}'", topic, alignment.max_camera_age_s)
+        name: _Stream(bag, f"camera '{name}'", topic, alignment.max_camera_age_s)
         for name, topic in sources.cameras.items()
     }
-    state = _Stream("state", sources.state, alignment.max_state_age_s)
-    action = _Stream("action", sources.action, alignment.max_action_age_s)
-    tasks = _Stream("task", sources.task or "", np.inf)
+    state = _Stream(bag, "state", sources.state, alignment.max_state_age_s)
+    action = _Stream(bag, "action", sources.action, alignment.max_action_age_s)
+    tasks = _Stream(bag, "task", sources.task or "", np.inf)
     streams = [*cameras.values(), state, action, *([tasks] if task is None else [])]
     for recorded in bag.messages({stream.topic for stream in streams}):
         message = recorded.decode()
         for stream in streams:
             if stream.topic == recorded.topic:
                 stamped = alignment.clock == "header" and stream is not tasks
-                stream.stamps.append(_stamp(bag, stream, message) if stamped else recorded.receive_ns)
+                stream.stamps.append(_stamp(stream, message) if stamped else recorded.receive_ns)
                 stream.arrivals.append(recorded.receive_ns)
                 if stream is tasks:
                     stream.texts.append(str(message.data))
                 elif stream is state or stream is action:
-                    stream.values.extend(
-                        _positions(bag, recorded.ordinal, stream, message, robot.joint_names)
-                    )
-    times = {id(stream): stream.sorted(bag, alignment.clock) for stream in streams}
+                    stream.values.extend(_positions(recorded.ordinal, stream, message, robot.joint_names))
+    times = {id(stream): stream.sorted(alignment.clock) for stream in streams}
     start = max(int(stamps[0]) for stamps, _ in times.values())
     end = min(int(times[id(stream)][0][-1]) for stream in streams if stream is not tasks)
     if end < start:
@@ -186,7 +184,7 @@ def align_streams(
         )
     images = [times[id(stream)][0] for stream in cameras.values()]
     ticks = _choose_ticks(start, end, alignment.fps, images)
-    chosen = {id(stream): _newest_ordinals(bag, stream, *times[id(stream)], ticks) for stream in streams}
+    chosen = {id(stream): _newest_ordinals(stream, *times[id(stream)], ticks) for stream in streams}
     width = len(robot.joints)
     return AlignedEpisode(
         stamps_ns=ticks,
@@ -248,41 +246,34 @@ def _choose_ticks(start: int, end: int, fps: int, images: list[Times]) -> Times:
     return min((ticks(first) for first in firsts if first <= end), key=cost)
 
 
-def _newest_ordinals(bag: Bag, stream: _Stream, stamps: Times, ordinals: Times, ticks: Times) -> Times:
+def _newest_ordinals(stream: _Stream, stamps: Times, ordinals: Times, ticks: Times) -> Times:
     newest = np.searchsorted(stamps, ticks, side="right") - 1
     ages_s = (ticks - stamps[newest]) / NANOSECONDS
     worst = int(np.argmax(ages_s))
     if ages_s[worst] > stream.max_age_s:
-        raise EpisodeError(
-            f"bag '{bag.path}': {stream.topic} ({stream.name}) has no messages for {ages_s[worst]:.2f} s, up to "
+        raise stream.error(
+            f" has no messages for {ages_s[worst]:.2f} s, up to "
             f"{(ticks[worst] - ticks[0]) / NANOSECONDS:.2f} s into the episode; at most {stream.max_age_s} s are "
             "allowed. Cut the bag there, or allow more with --max-age"
         )
     return np.asarray(ordinals[newest])
 
 
-def _stamp(bag: Bag, stream: _Stream, message: Any) -> int:
+def _stamp(stream: _Stream, message: Any) -> int:
     if not hasattr(message, "header"):
-        raise EpisodeError(
-            f"bag '{bag.path}': {stream.topic} ({stream.name}) is a {message.__msgtype__} without a header; "
-            "use --time receive, or another topic"
+        raise stream.error(
+            f" is a {message.__msgtype__} without a header; use --time receive, or another topic"
         )
     return header_stamp_ns(message)
 
 
-def _positions(
-    bag: Bag, ordinal: int, stream: _Stream, message: Any, joint_names: tuple[str, ...]
-) -> Positions:
+def _positions(ordinal: int, stream: _Stream, message: Any, joint_names: tuple[str, ...]) -> Positions:
     try:
         return joints_from_msg(message, joint_names).positions_rad
     except AttributeError as error:
-        raise EpisodeError(
-            f"bag '{bag.path}': {stream.topic} ({stream.name}) is a {message.__msgtype__}, not a JointState"
-        ) from error
+        raise stream.error(f" is a {message.__msgtype__}, not a JointState") from error
     except WireError as error:
-        raise EpisodeError(
-            f"bag '{bag.path}': {stream.topic} ({stream.name}), message {ordinal}: {error}"
-        ) from error
+        raise stream.error(f", message {ordinal}: {error}") from error
 
 
 def _required(bag: Bag, what: str, name: str, option: str) -> str:

@@ -51,9 +51,7 @@ def write_bag(
         for k in range(len(state)):
             stamp_ns = start_ns + k * NANOSECONDS // dataset.fps
             stamp = bag.message(
-                "builtin_interfaces/msg/Time",
-                sec=stamp_ns // NANOSECONDS,
-                nanosec=stamp_ns % NANOSECONDS,
+                "builtin_interfaces/msg/Time", sec=stamp_ns // NANOSECONDS, nanosec=stamp_ns % NANOSECONDS
             )
             header = bag.message("std_msgs/msg/Header", stamp=stamp, frame_id="")
             if frames.tasks[k] != task:

@@ -57,27 +57,19 @@ def dataset_features(
 
 def tasks_table(tasks: Sequence[str]) -> pyarrow.Table:
     """meta/tasks.parquet: a pandas frame whose unnamed index are the tasks, made without pandas from its metadata."""
-    index = {"name": None, "field_name": TASK_COLUMN, "pandas_type": "unicode", "numpy_type": "object"}
+
+    def column(
+        name: str | None, field: str | None, pandas: str, numpy: str, metadata: Any = None
+    ) -> dict[str, Any]:
+        types = {"pandas_type": pandas, "numpy_type": numpy}
+        return {"name": name, "field_name": field, **types, "metadata": metadata}
+
     metadata = {
         "index_columns": [TASK_COLUMN],
-        "column_indexes": [
-            {
-                "name": None,
-                "field_name": None,
-                "pandas_type": "unicode",
-                "numpy_type": "object",
-                "metadata": {"encoding": "UTF-8"},
-            }
-        ],
+        "column_indexes": [column(None, None, "unicode", "object", {"encoding": "UTF-8"})],
         "columns": [
-            {
-                "name": "task_index",
-                "field_name": "task_index",
-                "pandas_type": "int64",
-                "numpy_type": "int64",
-                "metadata": None,
-            },
-            {**index, "metadata": None},
+            column("task_index", "task_index", "int64", "int64"),
+            column(None, TASK_COLUMN, "unicode", "object"),
         ],
         "attributes": {},
         "creator": {"library": "pyarrow", "version": pyarrow.__version__},

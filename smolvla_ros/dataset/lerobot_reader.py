@@ -23,16 +23,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from smolvla_ros.dataset.errors import DatasetError
-from smolvla_ros.dataset.lerobot_format import (
-    ACTION,
-    IMAGES,
-    INFO,
-    STATE,
-    STATS,
-    TASK_COLUMN,
-    TASKS,
-    VERSION,
-)
+from smolvla_ros.dataset.lerobot_format import ACTION, IMAGES, INFO, STATE, STATS, TASK_COLUMN, TASKS, VERSION
 from smolvla_ros.dataset.video import decode_video
 from smolvla_ros.feature_statistics import Values
 from smolvla_ros.image import bgr_to_rgb
@@ -160,9 +151,7 @@ class LeRobotDataset:
         if self.features.get(name, {}).get("dtype") == "video":
             where = f"videos/{name}/"
             path = self.root / self.info["video_path"].format(
-                video_key=name,
-                chunk_index=row[f"{where}chunk_index"],
-                file_index=row[f"{where}file_index"],
+                video_key=name, chunk_index=row[f"{where}chunk_index"], file_index=row[f"{where}file_index"]
             )
             yield from decode_video(path, row[f"{where}from_timestamp"], count, self.fps)
             return

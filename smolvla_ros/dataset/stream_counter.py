@@ -42,10 +42,7 @@ class StreamReport:
         faults = [
             text
             for count, text in (
-                (
-                    self.gaps,
-                    f"{self.gaps} gaps ({self.missing} missing, longest {self.longest_gap_s:.2f} s)",
-                ),
+                (self.gaps, f"{self.gaps} gaps ({self.missing} missing, longest {self.longest_gap_s:.2f} s)"),
                 (self.lost, f"{self.lost} lost in transport"),
                 (self.dropped, f"{self.dropped} dropped, the disk is too slow"),
             )

@@ -92,11 +92,7 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
         bags=tuple(find_bags(arguments.bags, arguments.outcome)),
         output=arguments.output,
         robot=robot,
-        alignment=AlignmentSettings(
-            int(rate_hz),
-            arguments.time,
-            **dict(map(_max_age, arguments.max_age)),
-        ),
+        alignment=AlignmentSettings(int(rate_hz), arguments.time, **dict(map(_max_age, arguments.max_age))),
         calibration=calibration,
         action_calibration=load_calibration(leader, robot.joint_names) if leader else None,
         cameras=cameras,

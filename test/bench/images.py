@@ -90,10 +90,7 @@ def receive(transport: str, reliability: str, seconds: float) -> None:
         node = Node("bench")
         for camera in CAMERAS:
             node.create_subscription(
-                topic.type,
-                f"/{camera}/{topic.name}",
-                lambda message, name=camera: keep(message, name),
-                qos,
+                topic.type, f"/{camera}/{topic.name}", lambda message, name=camera: keep(message, name), qos
             )
         cameras = [start_camera(camera, folder) for camera in CAMERAS]
         while not all(len(seen) > RATE_HZ for seen in numbers.values()):  # all matched and running

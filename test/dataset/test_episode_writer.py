@@ -84,10 +84,7 @@ def test_a_finished_episode_is_a_rosbag_with_definitions_custom_data_and_qos(tmp
     assert said(tmp_path / "episode_000000") == [f"würfel {index}" for index in range(50)]
     with Bag(tmp_path / "episode_000000") as bag:
         assert bag.custom_data == {"task": "Würfel aufheben", "outcome": "success"}
-        assert bag.topics == {
-            "/said": "std_msgs/msg/String",
-            "/action_chunk": "smolvla_ros/msg/ActionChunk",
-        }
+        assert bag.topics == {"/said": "std_msgs/msg/String", "/action_chunk": "smolvla_ros/msg/ActionChunk"}
     metadata = (tmp_path / "episode_000000" / "metadata.yaml").read_text()
     assert "reliability: reliable" in metadata and "storage_identifier: mcap" in metadata
     assert b"float64[] positions" in (tmp_path / "episode_000000" / "episode_000000.mcap").read_bytes()

@@ -75,10 +75,7 @@ def test_empty(tmp_path):
 
 
 def test_no_task(tmp_path):
-    fails(
-        record(tmp_path / "bag", edit=without("/active_task")),
-        "has no task: .*use --task TEXT",
-    )
+    fails(record(tmp_path / "bag", edit=without("/active_task")), "has no task: .*use --task TEXT")
 
 
 def test_a_task_that_only_the_user_published(tmp_path):

@@ -18,9 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 
 MAX_POSITION_RAD = 1000.0  # larger values are servo ticks or damaged
 MAX_TEXT = 200  # characters of received text that an error message repeats
-MAX_STEP_NS = (
-    10_000_000_000  # from one action to the next; longer ones would overflow the times of a trajectory
-)
+# from one action to the next; longer ones would overflow the times of a trajectory
+MAX_STEP_NS = 10_000_000_000
 MAX_ACTIONS = 10_000  # a longer chunk would delay the control loop
 MAX_LEAD_NS = 60_000_000_000  # from an observation to the start of the plan
 

@@ -83,9 +83,8 @@ class JointCommand:
 
     commander: str  # full name of the node
     goals: Joints
-    sequence: int | None = (
-        None  # counts the messages of one publisher; None if the middleware does not report it
-    )
+    # counts the messages of one publisher; None if the middleware does not report it
+    sequence: int | None = None
 
     @property
     def shown_commander(self) -> str:

@@ -43,9 +43,8 @@ class BufferQueue:
         self._buffers = buffers
         self._monotonic_ns = monotonic_ns
         self._opened_ns = self._grabbed_ns = monotonic_ns()
-        self._is_monotonic: bool | None = (
-            None  # whether stamps are on the monotonic clock; None before the first frame
-        )
+        # whether stamps are on the monotonic clock; None before the first frame
+        self._is_monotonic: bool | None = None
         self._unknown_to_drop = 0
 
     def take(self) -> int | None:

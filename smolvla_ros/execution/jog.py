@@ -40,9 +40,8 @@ class Jog:
             self._target_rad[self.joint] = np.clip(target_rad, joint.lower_rad, joint.upper_rad)
         elif key == " ":
             last_rad = self._shaper.last_rad
-            self._target_rad = (
-                None if last_rad is None else last_rad.copy()
-            )  # a copy: keys change it in place
+            # a copy: keys change it in place
+            self._target_rad = None if last_rad is None else last_rad.copy()
 
     def command(self, now_ns: int, reason_to_hold: str = "") -> tuple[FloatArray | None, str]:
         """The command (joints,) rad of this control period or None, and a note about it for the user."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which joint commands the arm obeys: stamps, one commander at a time, begin where the arm stands, limited speed."""
+"""Which joint commands are accepted: stamps, one commander at a time, start at the measured pose, limited speed."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_command_without_a_stamp_is_refused() -> None:
 
 
 @pytest.mark.parametrize("goal", [1e308, -1e308, MAX_GOAL_RAD + 0.01, 90.0])
-def test_what_is_no_angle_of_a_joint_is_refused_also_from_whom_is_obeyed(goal: float) -> None:
+def test_values_that_are_no_angle_are_rejected_from_the_commander_too(goal: float) -> None:
     bench = Bench()
     bench.send([0.0, 0.0])
     assert "lift" in str(bench.refusal([0.0, goal]))
@@ -118,7 +118,7 @@ def test_it_takes_over_after_the_first_is_silent_and_it_has_paused() -> None:
     assert bench.admission.commander == "/teleop"
 
 
-def test_two_programs_of_one_name_are_told_apart_by_their_counts() -> None:
+def test_two_programs_of_one_name_are_distinguished_by_their_sequence() -> None:
     bench = Bench()
     bench.send([0.0, 0.0], sequence=70)
     assert "two programs command the arm as '/executor'" in str(bench.refusal([0.05, 0.0], sequence=3))
@@ -127,7 +127,7 @@ def test_two_programs_of_one_name_are_told_apart_by_their_counts() -> None:
     bench.send([0.05, 0.0], sequence=1)  # started anew
 
 
-def test_a_commander_begins_where_the_arm_stands_or_not_at_all() -> None:
+def test_a_commander_must_start_at_the_measured_pose() -> None:
     bench = Bench()
     bench.stands = bench.goals = np.array([0.0, 0.5])
     error = bench.refusal([0.0, 0.35])
@@ -146,7 +146,7 @@ def test_a_joint_that_sags_or_grips_may_go_on_from_the_goal_that_it_holds() -> N
 
 
 @pytest.mark.parametrize("why", ["torque was off", "the servo bus was gone"])
-def test_after_an_interruption_a_stream_of_commands_is_not_taken_up_in_its_middle(why: str) -> None:
+def test_after_an_interruption_a_continued_stream_is_rejected(why: str) -> None:
     bench = Bench()
     bench.send([0.0, 0.0])
     bench.admission.interrupt(why, bench.now_s)
@@ -159,7 +159,7 @@ def test_after_an_interruption_a_stream_of_commands_is_not_taken_up_in_its_middl
     bench.send([0.0, 0.0])
 
 
-def test_commands_sent_while_the_arm_cannot_obey_end_the_turn_of_their_commander() -> None:
+def test_commands_while_the_arm_cannot_move_release_their_commander() -> None:
     bench = Bench()
     bench.send([0.0, 0.0])
     bench.obstacle = "torque is off"

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The bus against a scripted wire: the bytes it sends, what it makes of good, late and broken answers."""
+"""The bus on a scripted port: the bytes it sends, and good, late and damaged answers."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_damaged_answer_is_named(wire: Wire, bus: FeetechBus) -> None:
         bus.read(1, "Present_Position")
 
 
-def test_retry_heals_one_lost_answer_and_is_counted(wire: Wire, bus: FeetechBus) -> None:
+def test_one_lost_answer_is_requested_again_and_counted(wire: Wire, bus: FeetechBus) -> None:
     bus.retries = 1
     wire.expect(SILENCE, ACKNOWLEDGED)
     assert bus.ping(1) == 0
@@ -223,7 +223,7 @@ def test_echo_of_a_ping_is_not_taken_for_a_servo_with_a_bad_supply(wire: Wire, b
         bus.ping(1)
 
 
-def test_servo_given_up_gets_one_try_until_it_answers(wire: Wire, bus: FeetechBus) -> None:
+def test_servo_that_failed_gets_no_retries_until_it_answers(wire: Wire, bus: FeetechBus) -> None:
     bus.retries = 2
     with pytest.raises(NoAnswerError):
         bus.read(1, "ID")

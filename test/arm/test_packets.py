@@ -54,7 +54,7 @@ def test_wrong_checksum_is_reported_and_the_next_packet_survives() -> None:
     assert damaged == [1]
 
 
-def test_damaged_length_cannot_swallow_the_next_packet() -> None:
+def test_damaged_length_does_not_hide_the_next_packet() -> None:
     broken = bytearray(POSITION_1304)
     broken[3] = 0x80
     found, damaged, _ = packets.decode(bytes(broken) + POSITION_1304, parameter_bytes=2)
@@ -62,7 +62,7 @@ def test_damaged_length_cannot_swallow_the_next_packet() -> None:
     assert damaged == [1]
 
 
-def test_two_packets_grown_together_do_not_pass_for_one() -> None:
+def test_two_merged_packets_are_not_taken_for_one() -> None:
     body = bytes((1, 6, 0, 7, 0xFF, 0xFF, 2))  # a packet of servo 1, cut short, and the header of the next
     torn = b"\xff\xff" + body + bytes((packets.checksum(body),))
     assert packets.decode(torn, parameter_bytes=4)[0] == []

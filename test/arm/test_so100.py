@@ -118,13 +118,13 @@ def test_goal_without_torque_is_refused(armed: So100Arm) -> None:
         armed.write(np.zeros(6))
 
 
-def test_release_switches_all_torque_off(emulated: EmulatedArm, armed: So100Arm) -> None:
+def test_disable_torque_switches_all_servos_off(emulated: EmulatedArm, armed: So100Arm) -> None:
     armed.disable_torque()
     assert all(servo.value("Torque_Enable") == 0 for servo in emulated.servos.values())
     assert not armed.torque_enabled
 
 
-def test_release_names_the_servo_that_did_not_confirm_and_switches_off_the_others(
+def test_disable_torque_names_the_servo_that_did_not_confirm_and_switches_off_the_others(
     emulated: EmulatedArm, armed: So100Arm
 ) -> None:
     emulated.servos["shoulder_lift"].silent = True
@@ -187,7 +187,9 @@ def test_torque_stays_off_while_a_joint_stands_outside_its_range(
         arm.close()
 
 
-def test_half_armed_arm_is_released_again(emulated: EmulatedArm, arm: So100Arm, monkeypatch: Any) -> None:
+def test_torque_goes_off_again_if_one_servo_does_not_switch_it_on(
+    emulated: EmulatedArm, arm: So100Arm, monkeypatch: Any
+) -> None:
     arm.connect()
     servo = emulated.servos["wrist_roll"]
     write = servo.write
@@ -244,7 +246,7 @@ def test_goal_that_a_servo_missed_is_written_again(emulated: EmulatedArm, armed:
     assert reading.repeated_writes.tolist() == [0, 0, 1, 0, 0, 0]
 
 
-def test_servo_that_never_takes_its_goal_is_told_of(emulated: EmulatedArm, armed: So100Arm) -> None:
+def test_servo_that_never_takes_its_goal_is_reported(emulated: EmulatedArm, armed: So100Arm) -> None:
     armed.write(np.array([0.3, 1.8, 0.4, 0.0, 0.0, 0.9]))
     emulated.servos["elbow_flex"].write = lambda *_: None  # type: ignore[method-assign]
     armed.write(np.array([0.3, 1.8, 0.2, 0.0, 0.0, 0.9]))

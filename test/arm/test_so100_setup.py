@@ -34,7 +34,7 @@ def test_first_connect_sets_the_servos_up_as_lerobot_does(emulated: EmulatedArm,
     assert [elbow.value(name) for name in limits] == [1000, 1000, 500, 80]
 
 
-def test_positions_that_run_on_past_a_turn_are_switched_off_and_told(
+def test_multi_turn_positions_are_switched_off_and_reported(
     emulated: EmulatedArm, arm: So100Arm, requests: list[Any]
 ) -> None:
     arm.connect()

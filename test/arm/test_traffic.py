@@ -109,7 +109,7 @@ def test_reading_is_one_sync_read_of_addresses_40_to_70(tap: Tap, arm: So100Arm)
     assert answers[0].split()[5 + 16 : 5 + 18] == ["F8", "07"]
 
 
-def test_torque_on_tells_the_present_position_first(tap: Tap, arm: So100Arm) -> None:
+def test_torque_on_writes_the_present_position_first(tap: Tap, arm: So100Arm) -> None:
     arm.enable_torque()
     # SYNC WRITE 83 to address 2A, 2 bytes each
     goals = split(tap.sent)[1].split()
@@ -126,7 +126,7 @@ def test_torque_on_tells_the_present_position_first(tap: Tap, arm: So100Arm) -> 
     ]
 
 
-def test_goals_are_one_sync_write_that_nobody_answers(tap: Tap, arm: So100Arm) -> None:
+def test_goals_are_one_sync_write_without_answers(tap: Tap, arm: So100Arm) -> None:
     arm.enable_torque()
     arm.read()
     tap.sent.clear()
@@ -142,7 +142,7 @@ def test_goals_are_one_sync_write_that_nobody_answers(tap: Tap, arm: So100Arm) -
     assert answers == ["FF FF 01 03 00 01 FA"]
 
 
-def test_torque_off_is_told_to_all_and_confirmed(tap: Tap, arm: So100Arm) -> None:
+def test_torque_off_is_written_to_all_and_confirmed(tap: Tap, arm: So100Arm) -> None:
     arm.disable_torque()
     assert split(tap.sent) == [
         "FF FF FE 10 83 28 01 01 00 02 00 03 00 04 00 05 00 06 00 30",

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The age of a USB camera's frames, and which of them waited too long: against a model of a V4L2 driver's queue."""
+"""The age of a USB camera's frames, and which are dropped, with a model of a V4L2 driver's queue."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_the_driver_kept_between_opening_and_the_first_read_is_dropped(stam
 
 
 @pytest.mark.parametrize("stamp", ["none", "since the epoch", "of the camera"])
-def test_stamps_of_another_clock_tell_nothing_and_no_frame_is_dropped_without_a_stall(stamp: str) -> None:
+def test_with_stamps_of_another_clock_no_frame_is_dropped_without_a_stall(stamp: str) -> None:
     driver = Driver(stamp)
     queue = queue_of(driver)
     taken = []
@@ -133,7 +133,7 @@ def test_a_camera_that_sends_only_old_frames_is_an_error_not_an_endless_search()
     assert driver.now_ns - start_ns <= (MAX_BUFFERS + 1) * PERIOD
 
 
-def test_nothing_came_is_told_at_once() -> None:
+def test_no_frame_is_reported_at_once() -> None:
     driver = Driver()
     driver.silent = True
     assert queue_of(driver).take() is None

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A source read in a thread of its own: no frame is skipped, and it stops whatever it waits for."""
+"""A source read in a thread: no frame is skipped, and it can be stopped at any time."""
 
 from __future__ import annotations
 

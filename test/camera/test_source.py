@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pace without drift, and a source that comes back after it failed."""
+"""Fixed-rate waiting without drift, and reopening of a source that failed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_wakes_stay_on_the_grid_however_long_the_work_takes() -> None:
     assert np.abs(late_ns).max() <= 1
 
 
-def test_who_comes_late_skips_what_was_missed() -> None:
+def test_missed_periods_are_skipped() -> None:
     time_ = Time()
     pacer = Pacer(10.0, time_.read, time_.sleep)
     pacer.wait()
@@ -92,7 +92,7 @@ def test_a_source_that_fails_is_closed_reported_and_opened_again() -> None:
     assert [entry.closed for entry in opened] == [True, True]
 
 
-def test_waiting_grows_while_the_source_stays_away_and_starts_anew_after_a_frame() -> None:
+def test_waiting_grows_with_each_failure_and_is_reset_by_a_frame() -> None:
     attempts: list[float] = []
     present = False
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be known of a USB camera without one: why it does not open, what it gave."""
+"""USB cameras, as far as testable without one: why a device does not open, the granted format."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_device_without_permission_says_which_group_to_join() -> None:
 
 
 @linux_only
-def test_who_holds_a_device_is_found(tmp_path: Path) -> None:
+def test_processes_using_a_device_are_found(tmp_path: Path) -> None:
     path = tmp_path / "device"
     path.write_bytes(b"")
     assert processes_using(str(path)) == []
@@ -65,7 +65,7 @@ def test_who_holds_a_device_is_found(tmp_path: Path) -> None:
     assert len(users) == 1 and users[0].endswith(f"({os.getpid()})")
 
 
-def test_another_rate_or_pixel_format_is_said_and_the_same_is_not() -> None:
+def test_only_another_rate_or_pixel_format_gives_a_notice() -> None:
     assert format_notice("top", ASKED, CaptureFormat(640, 480, 30.0)) is None
     slower = format_notice("top", ASKED, CaptureFormat(640, 480, 25.0))
     assert slower and "asked for 640x480 MJPG at 30 Hz, got 640x480 MJPG at 25 Hz" in slower

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Films and folders of pictures that behave like a camera: order, loop, pace, and what is refused."""
+"""Videos and image folders as cameras: order, loop, rate, and rejected files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_closed_film_gives_nothing_more(tmp_path: Path) -> None:
     assert source.read() is None
 
 
-def test_what_is_not_a_film_is_refused(tmp_path: Path) -> None:
+def test_files_that_are_no_videos_are_rejected(tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no film", encoding="utf-8")
     for path, message in [
@@ -88,7 +88,7 @@ def test_what_is_not_a_film_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("loop", [True, False])
-def test_a_film_whose_frames_do_not_decode_is_refused(tmp_path: Path, loop: bool) -> None:
+def test_a_video_whose_frames_do_not_decode_is_rejected(tmp_path: Path, loop: bool) -> None:
     whole = bytearray(film(tmp_path / "a.avi").read_bytes())
     frame = whole.index(b"00dc")
     while frame >= 0 and frame < whole.index(b"idx1"):

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped robot, chunks for it, and an executor whose time the test decides."""
+"""The robot of the package, chunks for it, and an executor on a clock of the test."""
 
 from __future__ import annotations
 

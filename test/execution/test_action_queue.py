@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the queue gives out, it gives out once, in order, and when it is due."""
+"""The queue returns each action once, in order, and when it is due."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_empty_queue_gives_nothing() -> None:
     assert queue.chunk_ids(SECOND) == ()
 
 
-def test_actions_are_read_between_when_control_is_faster(make_chunk: Any) -> None:
+def test_actions_are_interpolated_when_control_is_faster(make_chunk: Any) -> None:
     queue = ActionQueue(replace)
     queue.merge(make_chunk(1.0, [0.0, 1.0, 2.0]), SECOND)
     values = [taken(queue, now_s) for now_s in (1.0, 1.025, 1.05, 1.1, 1.175, 1.2)]
@@ -56,7 +56,7 @@ def test_actions_are_read_between_when_control_is_faster(make_chunk: Any) -> Non
     assert taken(queue, 1.21) is None
 
 
-def test_what_came_too_late_is_skipped(make_chunk: Any) -> None:
+def test_late_actions_are_skipped(make_chunk: Any) -> None:
     queue = moving(make_chunk, replace)
     queue.merge(make_chunk(1.0, [0.0, 1.0, 2.0, 3.0]), round(1.15 * SECOND))
     assert taken(queue, 1.1) is None
@@ -84,7 +84,7 @@ def test_a_chunk_waits_as_long_as_the_arm_stood_still(make_chunk: Any) -> None:
     assert queue.held_ns(SECOND, 2 * SECOND) == round(0.3 * SECOND)
 
 
-def test_what_was_held_before_the_policy_looked_does_not_count(make_chunk: Any) -> None:
+def test_holding_before_the_observation_does_not_delay_a_chunk(make_chunk: Any) -> None:
     queue = moving(make_chunk, replace)
     queue.hold(round(0.6 * SECOND))
     queue.merge(make_chunk(0.9, np.arange(10.0)), round(0.9 * SECOND))
@@ -93,7 +93,7 @@ def test_what_was_held_before_the_policy_looked_does_not_count(make_chunk: Any) 
     assert queue.held_ns(SECOND, 2 * SECOND) == 0
 
 
-def test_when_it_expires_does_not_wait(make_chunk: Any) -> None:
+def test_the_expiry_is_not_delayed_by_holding(make_chunk: Any) -> None:
     queue = ActionQueue(replace)
     queue.merge(make_chunk(1.0, np.arange(4.0), expires_ns=1_450_000_000), round(1.3 * SECOND))
     assert taken(queue, 1.45) == pytest.approx(1.5)
@@ -120,7 +120,7 @@ def test_a_chunk_does_not_bring_back_what_was_taken(make_chunk: Any, fusion: Fus
     assert taken(queue, 1.1) is None
 
 
-def test_a_chunk_of_nothing_but_the_past_is_refused(make_chunk: Any) -> None:
+def test_a_chunk_that_has_ended_is_rejected(make_chunk: Any) -> None:
     queue = ActionQueue(replace)
     queue.merge(make_chunk(1.0, [0.0, 1.0, 2.0]), SECOND)
     taken(queue, 1.19)
@@ -150,7 +150,7 @@ def test_the_remainder_has_the_steps_of_the_newest_chunk(make_chunk: Any) -> Non
     assert rest.end_ns <= round(1.65 * SECOND)
 
 
-def test_length_counts_actions_still_to_come(make_chunk: Any) -> None:
+def test_length_counts_remaining_actions(make_chunk: Any) -> None:
     queue = ActionQueue(replace)
     queue.merge(make_chunk(1.0, np.arange(10.0)), SECOND)
     assert queue.length(SECOND) == 9
@@ -158,7 +158,7 @@ def test_length_counts_actions_still_to_come(make_chunk: Any) -> None:
     assert queue.length(3 * SECOND) == 0
 
 
-def test_the_plan_names_the_chunks_it_is_made_of(make_chunk: Any) -> None:
+def test_the_plan_lists_its_chunks(make_chunk: Any) -> None:
     for fusion, ids in ((replace, (2,)), (linear_blend, (1, 2))):
         queue = moving(make_chunk, fusion)
         queue.merge(make_chunk(1.0, np.arange(10.0), chunk_id=1), SECOND)
@@ -178,7 +178,7 @@ def test_a_cleared_plan_stays_executed(make_chunk: Any) -> None:
     assert taken(queue, 1.6) == 1.0
 
 
-def test_a_bridge_joins_one_chunk_and_leaves_nothing_of_the_old_plan_behind(make_chunk: Any) -> None:
+def test_the_next_chunk_is_fused_differently_once_and_the_old_plan_is_dropped(make_chunk: Any) -> None:
     queue = moving(make_chunk, temporal_ensemble)
     queue.merge(make_chunk(1.0, np.zeros(10), chunk_id=1), SECOND)
     queue.join_next_chunk_with(replace)
@@ -203,7 +203,7 @@ def test_an_ensemble_has_all_chunks_that_are_not_over(make_chunk: Any) -> None:
     assert taken(queue, 1.4) == pytest.approx(2.0)
 
 
-def test_a_storm_of_chunks_is_remembered_in_part(make_chunk: Any) -> None:
+def test_the_number_of_kept_chunks_is_bounded(make_chunk: Any) -> None:
     queue = moving(make_chunk, temporal_ensemble)
     for index in range(200):
         queue.merge(make_chunk(1.0 + index / 1000.0, np.zeros(60), chunk_id=index), round(1.2 * SECOND))

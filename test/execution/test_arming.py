@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every state meets every event."""
+"""Every event in every state."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_each_event_leads_where_the_table_says(state: ArmingState, event: Arming
     assert outcome.message
 
 
-def test_only_being_armed_leads_to_armed() -> None:
+def test_only_the_arm_event_leads_to_armed() -> None:
     to_armed = {(s, e) for (s, e), after in CELLS.items() if after == "ARMED" and s is not ArmingState.ARMED}
     assert to_armed == {
         (ArmingState.DISARMED, ArmingEvent.ARM),

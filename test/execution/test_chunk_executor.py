@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The executor follows chunks, in every doubt keeps the arm where it is, and says why."""
+"""The executor follows chunks, and holds the arm with a reason on any problem."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from smolvla_ros.chunk import ActionChunk, ChunkError, RequestReason
+from smolvla_ros.chunk import ActionChunk, RequestReason
 from smolvla_ros.execution.arming import ArmingState
-from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.fusion import FUSIONS
-from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.robot import Joints
 
 SECOND = 1_000_000_000
 PERIOD_S = 1.0 / 30.0
@@ -63,7 +60,7 @@ def test_it_starts_from_the_measured_pose_and_softly(bench: Any) -> None:
     assert steps.max() == pytest.approx(0.05)
 
 
-def test_chunks_that_agree_are_followed_through_all_their_seams(bench: Any) -> None:
+def test_chunks_that_agree_are_followed_without_error(bench: Any) -> None:
     bench.run(0.1)
     start_ns = bench.now_ns
     for _ in range(20):
@@ -167,7 +164,7 @@ def test_it_goes_on_softly_by_itself_when_joint_states_are_back(bench: Any) -> N
     assert bench.pan()[held] - bench.pan()[held - 1] == pytest.approx(0.1 * 0.05)
 
 
-def test_an_arm_that_was_moved_while_nobody_saw_it_is_not_driven_back(bench: Any) -> None:
+def test_an_arm_moved_while_joint_states_were_missing_is_not_driven_back(bench: Any) -> None:
     bench.move()
     bench.joint_states_come = False
     bench.run(0.5)
@@ -180,7 +177,7 @@ def test_an_arm_that_was_moved_while_nobody_saw_it_is_not_driven_back(bench: Any
     assert len(bench.commands) == held
 
 
-def test_a_gripper_that_holds_something_is_no_arm_that_was_moved(bench: Any) -> None:
+def test_a_gripper_behind_its_command_does_not_count_as_a_moved_arm(bench: Any) -> None:
     bench.move()
     bench.joint_states_come = False
     bench.run(0.5)
@@ -242,7 +239,7 @@ def test_a_fast_motion_ends_by_braking_when_joint_states_stop(bench: Any) -> Non
     assert np.abs(np.diff(steps)).max() <= 10.0 * PERIOD_S**2 + 1e-9
 
 
-def test_it_asks_nobody_while_joint_states_are_stale(bench: Any) -> None:
+def test_no_request_is_sent_while_joint_states_are_stale(bench: Any) -> None:
     bench.run(0.1)
     bench.accept()
     assert len(bench.requests) == 1
@@ -271,7 +268,7 @@ def test_waiting_for_the_first_chunk_is_no_starvation(bench: Any) -> None:
     assert bench.executor.status(bench.now_ns).starved_periods == 0
 
 
-def test_without_a_task_it_holds_and_asks_nobody(make_bench: Any) -> None:
+def test_without_a_task_it_holds_and_sends_no_request(make_bench: Any) -> None:
     bench = make_bench(task="")
     bench.run(0.5)
     assert bench.state is ArmingState.HOLDING and "no task" in bench.reason
@@ -305,49 +302,3 @@ def test_after_a_jump_of_the_clock_it_starts_over_in_the_new_time(bench: Any) ->
     bench.run(0.5)
     assert bench.state is ArmingState.ARMED
     assert np.abs(np.diff(bench.pan())).max() <= 0.05 + 1e-12
-
-
-EVENTS = st.one_of(
-    st.tuples(st.just("run"), st.floats(0.03, 0.5)),
-    st.tuples(
-        st.just("chunk"), st.floats(-0.04, 2.2), st.integers(0, 2**32 - 1), st.sampled_from([1, 50, 1e307])
-    ),
-    st.tuples(st.just("joint states"), st.booleans()),
-    st.tuples(st.just("task"), st.sampled_from(["pick", "wave", ""])),
-    st.tuples(st.just("clock"), st.floats(-0.2, 2.0)),
-    st.tuples(st.just("fusion"), st.sampled_from(sorted(FUSIONS))),
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(events=st.lists(EVENTS, max_size=40))
-def test_no_chunk_and_no_trouble_brings_a_command_out_of_its_limits(
-    robot: RobotSpec, make_bench: Any, events: list[tuple[Any, ...]]
-) -> None:
-    bench = make_bench()
-    bench.run(0.1)
-    for what, *details in events:
-        if what == "run":
-            bench.run(details[0])
-        elif what == "chunk":
-            age_s, seed, scale = details
-            positions = np.random.default_rng(seed).normal(scale=scale, size=(61, 6))
-            try:
-                bench.accept(positions=positions, age_s=age_s, task=bench.executor.status(0).task)
-            except ChunkError:
-                continue
-        elif what == "joint states":
-            bench.joint_states_come = details[0]
-        elif what == "task":
-            bench.executor.set_task(details[0], bench.now_ns)
-        elif what == "clock":
-            bench.now_ns += round(details[0] * SECOND)
-        else:
-            bench.reconfigure(fusion=details[0])
-    bench.run(0.1)
-    assert bench.state in (ArmingState.ARMED, ArmingState.HOLDING)
-    positions = np.array([bench.middle, *(command.positions_rad for command in bench.commands)])
-    assert (positions >= robot.lower_rad).all() and (positions <= robot.upper_rad).all()
-    assert np.abs(np.diff(positions, axis=0)).max() <= 0.05 + 1e-12
-    most = ExecutorConfig().max_acceleration_rad_s2 * PERIOD_S**2
-    assert np.abs(np.diff(positions, 2, axis=0, prepend=positions[:1])).max() <= most + 1e-9

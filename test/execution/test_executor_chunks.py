@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which chunks the executor takes, and how it asks for them."""
+"""Which chunks the executor accepts, and its requests."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_refused_answer_is_asked_for_again_at_once(bench: Any) -> None:
     assert len(bench.requests) == 2
 
 
-def test_a_chunk_that_could_not_even_be_read_is_counted_too(bench: Any) -> None:
+def test_an_unreadable_chunk_is_counted_too(bench: Any) -> None:
     bench.run(0.1)
     bench.executor.reject("wrong_width", bench.requests[-1].request_id, bench.now_ns)
     bench.run()
@@ -205,7 +205,7 @@ def test_the_old_plan_may_go_on_until_the_new_tasks_chunk_comes(make_bench: Any,
     assert bench.pan()[-1] == pytest.approx(goal[0], abs=1e-6)
 
 
-def test_the_old_plan_is_not_executed_to_no_end(make_bench: Any) -> None:
+def test_the_old_plan_ends_without_a_chunk_of_the_new_task(make_bench: Any) -> None:
     bench = make_bench(on_task_change="finish")
     bench.move()
     bench.executor.set_task("wave", bench.now_ns)

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the arm may move is asked for, granted and told."""
+"""Arming, shadow, stop and fault of the executor, and its status."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_shadow_plans_as_if_armed_and_sends_nothing(make_bench: Any) -> None:
 
 
 @pytest.mark.parametrize("moves", [True, False])
-def test_it_sends_nothing_more_to_an_arm_that_does_not_obey(make_bench: Any, moves: bool) -> None:
+def test_it_stops_sending_to_an_arm_that_rejects_commands(make_bench: Any, moves: bool) -> None:
     bench = make_bench(mode="armed")
     if moves:
         bench.run(0.1)
@@ -141,7 +141,7 @@ def test_leaving_shadow_does_not_disarm_an_armed_arm(bench: Any) -> None:
     assert bench.state is ArmingState.ARMED
 
 
-def test_a_position_that_is_no_number_is_a_fault(make_bench: Any) -> None:
+def test_a_position_that_is_not_finite_is_a_fault(make_bench: Any) -> None:
     bench = make_bench(mode="shadow")
     bench.pose[3] = math.nan
     bench.run(0.1)

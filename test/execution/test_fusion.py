@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every fusion promises, and what each one is."""
+"""Properties of all fusions, and values of each."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_an_offset_is_never_larger_than_at_the_seam(inputs: FusionInput) -> None
 
 
 @given(inputs=fusion_inputs(covering_now=True))
-def test_smooth_goes_no_further_from_both_plans_than_it_says(inputs: FusionInput) -> None:
+def test_smooth_keeps_its_stated_bound_to_both_plans(inputs: FusionInput) -> None:
     fused, end = smooth(inputs), np.array([min(inputs.old.end_ns, inputs.fade_end_ns)])
     old, new = inputs.old.sample(fused.times_ns)[0], inputs.new.sample(fused.times_ns)[0]
     both = fused.times_ns <= end[0]
@@ -203,7 +203,7 @@ def test_an_ensemble_without_decay_depends_on_no_order(inputs: FusionInput) -> N
         np.testing.assert_allclose(mean.states, means[0].states, rtol=1e-9, atol=1e-9)
 
 
-def test_an_ensemble_weighs_by_age_among_those_that_speak() -> None:
+def test_an_ensemble_weighs_by_age_among_the_chunks_that_cover_a_moment() -> None:
     first, second, third = line(0, 10, 1.0, 1.0), line(0, 10, *[2.0] * 4), line(0, 10, *[4.0] * 6)
     fused = temporal_ensemble(
         FusionInput(first, (first, second, third), 0, FusionSettings(ensemble_decay=np.log(2.0)))
@@ -247,7 +247,7 @@ def test_linear_blend_moves_its_weight_evenly_from_old_to_new() -> None:
 
 
 @pytest.mark.parametrize("fuse", CONTINUOUS.values(), ids=CONTINUOUS.keys())
-def test_there_is_no_hole_before_a_chunk_that_begins_later(fuse: Fusion) -> None:
+def test_there_is_no_gap_before_a_chunk_that_starts_later(fuse: Fusion) -> None:
     values = fused(fuse, line(0, 100, 1.0, 1.0), line(60, 10, 0.0, 0.0, 0.0), 50)
     assert values[50] == 1.0 and min(values) == 50
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the latencies so far say of the next one."""
+"""Percentiles of the latencies, and a bound for the next one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_what_the_next_one_exceeds_is_a_latency_seen_before_if_there_are_enough(
     assert window.upper_bound_s(0.01) == 99
 
 
-def test_what_is_rarer_than_all_seen_so_far_lies_beyond_them() -> None:
+def test_a_rarer_latency_than_all_measured_is_larger() -> None:
     window = window_of(range(1, 100))
     assert 99 < window.upper_bound_s(0.005) < window.upper_bound_s(0.001) < 200
     assert window_of([0.3] * 7).upper_bound_s(0.001) == pytest.approx(0.3)
@@ -45,7 +45,7 @@ def test_what_is_rarer_than_all_seen_so_far_lies_beyond_them() -> None:
 
 
 @pytest.mark.parametrize("probability", [0.3, 0.1, 0.02, 0.005])
-def test_it_is_exceeded_about_as_often_as_said(probability: float) -> None:
+def test_the_bound_is_exceeded_with_about_the_given_probability(probability: float) -> None:
     latencies_s = 0.2 + np.random.default_rng(1).exponential(0.1, 40_000)
     window, exceeded = LatencyWindow(), 0
     for latency_s in latencies_s:

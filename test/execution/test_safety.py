@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""No command is unsafe, whatever is asked for."""
+"""Commands stay within all limits for any target."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_from_outside_its_limits_a_joint_only_moves_inward(
     np.testing.assert_allclose(positions, last - 0.05)
 
 
-def test_what_is_clamped_says_by_what(robot: RobotSpec, limiter: SafetyLimiter) -> None:
+def test_each_limited_joint_has_its_cause(robot: RobotSpec, limiter: SafetyLimiter) -> None:
     last = middle(robot)
     target = last.copy()
     target[0] += 0.06
@@ -109,7 +109,7 @@ def test_what_is_clamped_says_by_what(robot: RobotSpec, limiter: SafetyLimiter) 
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_a_position_that_is_no_number_is_named(
+def test_a_position_that_is_not_finite_raises_with_the_joint(
     robot: RobotSpec, limiter: SafetyLimiter, number: float
 ) -> None:
     bad = middle(robot)
@@ -191,7 +191,7 @@ def test_without_a_target_it_brakes_at_the_full_acceleration(
     share=st.floats(0.0, 1.0),
     brake_for=st.integers(0, 12),
 )
-def test_no_plan_and_no_end_of_it_exceeds_position_speed_or_acceleration(
+def test_position_speed_and_acceleration_stay_within_limits_for_any_plan(
     robot: RobotSpec,
     smooth_limiter: SafetyLimiter,
     seed: int,

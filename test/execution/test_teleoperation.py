@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The follower's pose is the leader's by both calibrations, and it gets there softly or not at all."""
+"""The follower's pose is the leader's by both calibrations, with soft start and holding."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A motion is read between its knots without a jump of position, velocity or acceleration, and nowhere else."""
+"""A trajectory is interpolated with continuous position, velocity and acceleration."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_even_steps_overshoot_by_an_eighth_of_the_range_at_most(positions: list[
 
 
 @given(motion=motions(), share=st.floats(0.0, 1.0))
-def test_a_knot_more_changes_nothing(motion: Trajectory, share: float) -> None:
+def test_inserting_a_knot_does_not_change_the_motion(motion: Trajectory, share: float) -> None:
     cut_ns = round(share * motion.end_ns)
     at_ns = np.arange(cut_ns, motion.end_ns + 1, 333_333)
     np.testing.assert_allclose(motion.since(cut_ns).sample(at_ns)[0], motion.sample(at_ns)[0], atol=1e-9)
@@ -83,7 +83,7 @@ def test_a_knot_more_changes_nothing(motion: Trajectory, share: float) -> None:
 
 
 @pytest.mark.parametrize("now_ns", [9, 41])
-def test_there_is_nothing_outside(now_ns: int) -> None:
+def test_there_are_no_positions_outside(now_ns: int) -> None:
     assert RAMP.at(now_ns) is None
 
 
@@ -128,7 +128,7 @@ def test_outside_it_rests_at_the_nearest_end() -> None:
     ("times_ns", "shape"),
     [([], (0, 1)), ([1, 2], (3, 1)), ([1, 2], (2,)), ([1, 1], (2, 1)), ([2, 1], (2, 1)), ([1, 3, 3], (3, 1))],
 )
-def test_knots_that_make_no_motion_are_refused(times_ns: list[int], shape: tuple[int, ...]) -> None:
+def test_invalid_knots_are_rejected(times_ns: list[int], shape: tuple[int, ...]) -> None:
     with pytest.raises(TrajectoryError):
         Trajectory.through(np.array(times_ns, np.int64), np.zeros(shape))
 
@@ -138,7 +138,7 @@ def test_states_are_positions_velocities_and_accelerations() -> None:
         Trajectory(np.array([1, 2]), np.zeros((2, 2, 1)))
 
 
-def test_knots_a_nanosecond_apart_make_no_wild_accelerations() -> None:
+def test_knots_a_nanosecond_apart_keep_accelerations_bounded() -> None:
     wave = trajectory(*((33_333_333 * index, np.sin(index / 10.0)) for index in range(20)))
     cut_ns = 100_000_000
     for shift_ns in (1, 2, 3):

@@ -161,7 +161,7 @@ def test_an_adapter_without_its_tensors_is_refused(adapter: Path) -> None:
     refuse(adapter, f"has no {WEIGHTS} but adapter_model.bin: pickle files can run code")
 
 
-def test_weights_beside_an_adapter_leave_it_open_which_counts(adapter: Path) -> None:
+def test_weights_and_an_adapter_in_one_folder_are_rejected(adapter: Path) -> None:
     shutil.copy(GOLDEN / "era_b" / "model.safetensors", adapter)
     refuse(adapter, "holds both model.safetensors and an adapter; take away")
 

@@ -84,14 +84,14 @@ def test_time_embedding_is_that_of_the_reference(tensors: Mapping[str, torch.Ten
     torch.testing.assert_close(embedded, expected, atol=1e-6, rtol=0)
 
 
-def test_a_query_that_may_look_at_nothing_gets_no_nan() -> None:
+def test_a_query_without_keys_gets_no_nan() -> None:
     x = torch.randn(1, 2, 4, 8)
     assert torch.isfinite(
         attend(x, *attention_layout(x, x), attention_bias(torch.zeros(1, 2, 2, dtype=torch.bool)))
     ).all()
 
 
-def test_actions_do_not_see_later_actions(policy: SmolVLA) -> None:
+def test_actions_do_not_attend_to_later_actions(policy: SmolVLA) -> None:
     network = policy.network
     with torch.inference_mode():
         prefix = network.embed_prefix(

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Several pieces of work at a time: same results in the same order, and torch's threads as before."""
+"""Parallel computations: same results in the same order, and torch's number of threads is restored."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""No step and no setting of LeRobot's processor pipelines is passed over: it is applied, without effect, or refused."""
+"""Every step and setting of LeRobot's processor pipelines is applied, without effect, or rejected."""
 
 from __future__ import annotations
 

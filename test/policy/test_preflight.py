@@ -1,88 +1,37 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong between a checkpoint and a robot is found before anything moves: once, and with the remedy."""
+"""Preflight finds each mismatch of checkpoint and robot once, and names the remedy."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 import yaml
 
-from smolvla_ros.finding import Finding
 from smolvla_ros.policy.preflight.preflight import (
-    Expectations,
     FeatureStatistics,
-    Report,
-    RobotSetup,
-    preflight,
 )
-from smolvla_ros.robot import RobotSpec
-from smolvla_ros.units import UNIT_TEXT, Unit, load_calibration
+from smolvla_ros.units import UNIT_TEXT, Unit
 
-CONFIG = Path(__file__).parents[2] / "config"
-ROBOT = RobotSpec.load(CONFIG / "so100.yaml")
-CALIBRATION = load_calibration(CONFIG / "emulated_calibration.json")
-MIDDLE = np.array([joint.middle_rad for joint in ROBOT.joints])
-
-# A pick-and-place data set in LeRobot's degrees, joint by joint.
-DEGREES = {
-    "mean": [-5, -40, 30, 50, 0, 15],
-    "std": [28, 45, 40, 25, 60, 18],
-    "min": [-70, -101, -60, -20, -150, 0],
-    "max": [65, 40, 95, 95, 140, 62],
-}
-IN_RANGE = {
-    "mean": [-5, -40, 30, 50, 0, 15],
-    "std": [28, 45, 40, 25, 30, 18],
-    "min": [-70, -100, -60, -20, -80, 0],
-    "max": [65, 40, 100, 95, 75, 62],
-}
-QUIET = {"mean": [0, 0, 0, 0, 0, 50], "std": [30, 20, 20, 20, 30, 25]}  # fits degrees and -100..100
-RADIANS = {name: [*(v / 57.3 for v in values[:5]), values[5]] for name, values in DEGREES.items()}
-# smolvla_base: std as in its files, means between -27 and 120 as reported
-OLD = {"mean": [-3, 112, 95, 55, -27, 14], "std": [26.4, 52.4, 49.9, 37.0, 59.4, 19.0]}
-
-
-def statistics(values: Mapping[str, Sequence[float]], mode: str = "MEAN_STD") -> FeatureStatistics:
-    return FeatureStatistics(
-        {name: np.array(v, np.float32) for name, v in values.items()}, "stats.json", mode
-    )
-
-
-def expectations(data: Mapping[str, Sequence[float]] = DEGREES, **changes: Any) -> Expectations:
-    values: dict[str, Any] = {
-        "name": "pick@020000",
-        "image_keys": ("camera1", "camera2"),
-        "image_size": 512,
-        "state_dim": 6,
-        "action_dim": 6,
-        "chunk_size": 50,
-        "state": statistics(data),
-        "action": statistics(data),
-        "tokenizer": "vlm",
-    }
-    return Expectations(**{**values, **changes})
-
-
-def check(expected: Expectations, **changes: Any) -> Report:
-    return preflight(expected, RobotSetup(**{"robot": ROBOT, "calibration": CALIBRATION, **changes}))
-
-
-def only(report: Report) -> Finding:
-    [finding] = report.findings
-    return finding
-
-
-def in_units(unit: Any) -> RobotSpec:
-    return replace(
-        ROBOT, joints=tuple(j if j.name == "gripper" else replace(j, unit=unit) for j in ROBOT.joints)
-    )
+from .preflight_cases import (
+    CALIBRATION,
+    DEGREES,
+    IN_RANGE,
+    MIDDLE,
+    NARROW,
+    OLD,
+    QUIET,
+    RADIANS,
+    ROBOT,
+    check,
+    expectations,
+    in_units,
+    only,
+    pose,
+    statistics,
+)
 
 
 def test_what_fits_has_no_findings_and_says_what_was_compared() -> None:
@@ -230,7 +179,7 @@ def test_statistics_that_only_one_unit_explains_need_no_confirmation(data: dict[
     assert unit != "degrees" or report.findings == ()
 
 
-def test_a_doubt_that_mean_and_std_leave_is_said_with_what_they_come_nearer_to() -> None:
+def test_a_doubtful_unit_is_a_warning_with_the_nearer_unit() -> None:
     data = {"mean": [-17, 98, 81, 50, -2, 24], "std": [26, 25, 36, 47, 86, 20]}
     finding = only(check(expectations(data)))
     assert (finding.severity, finding.check) == ("warning", "units")
@@ -301,66 +250,6 @@ def test_a_gripper_in_other_units_is_refused() -> None:
     assert finding.severity == "error" and "gripper of state is -110..5, possible 0..100" in finding.message
 
 
-def test_one_glitch_in_the_data_is_no_unit() -> None:
+def test_one_outlier_in_the_data_does_not_change_the_unit() -> None:
     glitch = {**DEGREES, "min": [-175, *DEGREES["min"][1:]], "q01": DEGREES["min"], "q99": DEGREES["max"]}
     assert check(expectations(glitch)).findings == ()
-
-
-# Pose
-
-
-def pose(**degrees_from_middle: float) -> Any:
-    directions = {joint.name: joint.direction for joint in ROBOT.joints}
-    turned = [directions[j.name] * math.radians(degrees_from_middle.get(j.name, 0.0)) for j in ROBOT.joints]
-    return MIDDLE + turned
-
-
-NARROW = {"mean": [0, -60, 40, 50, 0, 15], "std": [8, 5, 6, 5, 60, 18]}
-
-
-def test_a_pose_far_from_the_data_is_refused_and_named() -> None:
-    finding = only(
-        check(expectations(NARROW), units="degrees", positions_rad=pose(elbow_flex=40, wrist_flex=50))
-    )
-    assert (finding.severity, finding.check) == ("error", "pose")
-    assert "this pose is 12 sigma from anything the policy saw" in finding.message
-    assert "shoulder_lift at 0.0 (degrees) is 12 sigma from -60.0 +- 5.0" in finding.message
-    assert "units or calibration?" in finding.remedy
-
-
-def test_a_pose_somewhat_off_is_a_warning_and_the_bound_can_be_moved() -> None:
-    off = pose(shoulder_lift=-60 + 25, elbow_flex=40, wrist_flex=50)
-    assert only(check(expectations(NARROW), units="degrees", positions_rad=off)).severity == "warning"
-    refused = check(expectations(NARROW), units="degrees", positions_rad=off, max_pose_sigma=4.5)
-    assert only(refused).severity == "error"
-    assert check(expectations(NARROW), units="degrees", positions_rad=off, max_pose_sigma=0.0).findings == ()
-
-
-def test_a_joint_that_hardly_moved_forgives_a_few_degrees() -> None:
-    stiff = {**QUIET, "std": [0.1, *QUIET["std"][1:]]}
-    assert check(expectations(stiff), units="degrees", positions_rad=pose(shoulder_pan=15)).findings == ()
-    assert (
-        only(check(expectations(stiff), units="degrees", positions_rad=pose(shoulder_pan=40))).severity
-        == "error"
-    )
-
-
-def test_where_the_data_have_been_is_never_far() -> None:
-    seen = {**QUIET, "std": [5.0, *QUIET["std"][1:]], "min": [-90] * 5 + [0], "max": [95] * 6}
-    assert check(expectations(seen), units="degrees", positions_rad=pose(shoulder_pan=-85)).findings == ()
-
-
-def test_an_arm_at_rest_beside_its_workspace_may_start() -> None:
-    folded = pose(shoulder_lift=-100, elbow_flex=90, wrist_flex=70)
-    report = check(expectations({name: DEGREES[name] for name in ("mean", "std")}), positions_rad=folded)
-    assert not [finding for finding in report.findings if finding.check == "pose"]
-
-
-def test_joint_states_in_degrees_are_recognised() -> None:
-    finding = only(check(expectations(), positions_rad=[-5.0, -40.0, 30.0, 50.0, 0.0, 15.0]))
-    assert finding.severity == "error" and "are these degrees?" in finding.message
-
-
-def test_without_calibration_the_gripper_is_left_out_of_the_pose() -> None:
-    report = check(expectations(), calibration=None, positions_rad=MIDDLE)
-    assert report.findings == () and report.facts["pose"][-1] == "not compared: gripper"

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Before and after the network: images, tokens and normalisation."""
+"""Pre- and postprocessing: images, tokens and normalisation."""
 
 from __future__ import annotations
 

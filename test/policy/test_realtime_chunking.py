@@ -92,16 +92,14 @@ def test_weights_are_those_of_the_reference(case: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(("start", "end"), [(0, 1), (0, 8), (4, 10), (9, 9), (30, 12), (2, 20)])
-def test_what_is_executed_anyway_is_followed_fully_and_what_comes_late_not_at_all(
-    schedule: str, start: int, end: int
-) -> None:
+def test_weights_are_1_up_to_the_delay_and_0_from_the_horizon_on(schedule: str, start: int, end: int) -> None:
     weights = prefix_weights(schedule, start, end, 20)
     assert weights.dtype == torch.float32 and weights.shape == (20,)
     assert (weights[: min(start, end)] == 1).all() and (weights[end:] == 0).all()
     assert (weights.diff() <= 0).all() and (weights >= 0).all()
 
 
-def test_the_pull_is_bounded_at_both_ends_of_the_flow() -> None:
+def test_the_guidance_strength_is_bounded_at_both_ends_of_the_flow() -> None:
     strengths = guidance_strengths([1.0, 0.9, 0.5, 0.1, 0.0], 10.0)
     assert strengths.tolist() == pytest.approx([10.0, 9.1111, 2.0, 9.1111, 10.0], abs=1e-3)
     assert guidance_strengths([1.0, 0.5], 1.5).tolist() == [1.5, 1.5]
@@ -111,7 +109,7 @@ def towards(previous: torch.Tensor, **settings: Any) -> Guidance:
     return Guidance.towards(previous, GuidanceSettings(**settings), 50, 32, TIMES)
 
 
-def test_a_flow_that_stands_still_is_pulled_onto_the_previous_plan_where_it_is_followed() -> None:
+def test_a_constant_flow_is_corrected_to_the_previous_plan_by_the_weights() -> None:
     previous = torch.full((20, 6), 0.7)
     guidance = towards(previous, inference_delay=4, execution_horizon=10)
     x = torch.zeros(1, 50, 32)
@@ -142,7 +140,7 @@ def test_a_previous_plan_longer_than_a_chunk_is_cut_and_a_short_one_ends_the_hor
         ({"max_weight": -1.0}, "max_guidance_weight is -1.0"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_rejected(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         GuidanceSettings(**settings)
 
@@ -157,14 +155,14 @@ def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], messag
     ],
     ids=["no previous", "an empty one", "no weight", "zeros from the start"],
 )
-def test_without_anything_to_follow_the_chunk_is_the_plain_one(
+def test_without_a_previous_plan_the_chunk_is_not_guided(
     nothing: dict[str, Any], policy: SmolVLA, observation: dict[str, Any]
 ) -> None:
     plain = policy.predict_chunk(**observation, seed=1)
     assert np.array_equal(policy.predict_chunk(**observation, seed=1, **nothing), plain)
 
 
-def test_a_guided_chunk_sets_in_on_the_previous_plan(policy: SmolVLA, observation: dict[str, Any]) -> None:
+def test_a_guided_chunk_continues_the_previous_plan(policy: SmolVLA, observation: dict[str, Any]) -> None:
     std = policy.processors.action.second.numpy()
     before = policy.predict_chunk(**observation, seed=1)
     plain = policy.predict_chunk(**observation, seed=2)
@@ -189,7 +187,7 @@ def test_a_previous_plan_of_another_robot_is_refused(
         policy.predict_chunk(**observation, prefix=prefix)
 
 
-def test_the_checkpoint_may_bring_its_own_settings(load: Load) -> None:
+def test_the_checkpoints_own_settings_are_used(load: Load) -> None:
     own = {"execution_horizon": 7, "prefix_attention_schedule": "LINEAR", "max_guidance_weight": 3.0}
     assert load(config={"rtc_config": own}).config.guidance == GuidanceSettings(0, 7, "linear", 3.0)
 

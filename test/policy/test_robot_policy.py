@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint on a robot speaks the checkpoint's names and units on one side, cameras and radians on the other."""
+"""A checkpoint on a robot: conversion of names and units."""
 
 from __future__ import annotations
 

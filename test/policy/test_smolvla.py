@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The door of the policy: what it says of itself, what it refuses, and that it repeats itself."""
+"""The public class SmolVLA: attributes, rejected inputs, reproducibility."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smolvla_ros.policy.policy import PolicyError
 Load = Callable[..., SmolVLA]
 
 
-def test_it_says_what_it_expects(policy: SmolVLA) -> None:
+def test_attributes_describe_the_inputs(policy: SmolVLA) -> None:
     assert policy.name == "era_b"
     assert policy.image_keys == ("camera1", "camera2")
     assert (policy.state_dim, policy.action_dim, policy.chunk_size) == (6, 6, 50)

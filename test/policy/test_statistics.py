@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where statistics come from, in which order, and what is refused instead of guessed."""
+"""Where statistics are found, their precedence, and what is rejected."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_state_and_action_are_looked_for_separately(make_checkpoint: Callable[..
     assert (processors.state_statistics.source, processors.action_statistics.source) == (STATE_FILE, WEIGHTS)
 
 
-def test_statistics_that_were_never_set_are_passed_over(era_a: Path) -> None:
+def test_unset_statistics_are_ignored(era_a: Path) -> None:
     unset = {key: torch.full((6,), torch.inf) for key in golden_buffers() if key.startswith("unnormalize")}
     alter(era_a / WEIGHTS, lambda tensors: tensors.update(unset))
     assert load(era_a).action_statistics.source == WEIGHTS  # those of normalize_targets
@@ -81,7 +81,7 @@ def test_statistics_that_were_never_set_are_passed_over(era_a: Path) -> None:
     assert load(era_a, stats=STATS_JSON).state_statistics.source == "stats.json"
 
 
-def test_what_unnormalised_the_outputs_counts_before_the_targets(era_a: Path) -> None:
+def test_statistics_of_unnormalize_outputs_precede_those_of_normalize_targets(era_a: Path) -> None:
     targets = {"normalize_targets.buffer_action.mean": torch.zeros(6)}
     alter(era_a / WEIGHTS, lambda tensors: tensors.update(targets))
     assert load(era_a).action_statistics.values["mean"].all()
@@ -97,7 +97,7 @@ def test_a_step_without_a_state_file_has_no_statistics(make_checkpoint: Callable
     assert load(folder, stats=STATS_JSON).action_statistics.source == "stats.json"
 
 
-def test_counts_in_whole_numbers_do_no_harm(make_checkpoint: Callable[..., Path]) -> None:
+def test_integer_counts_are_ignored(make_checkpoint: Callable[..., Path]) -> None:
     folder = make_checkpoint()
     count = {"observation.state.count": torch.tensor([400])}
     alter(folder / STATE_FILE, lambda tensors: tensors.update(count))
@@ -135,7 +135,7 @@ def test_one_of_several_datasets_must_be_chosen(make_checkpoint: Callable[..., P
 
 
 @pytest.mark.parametrize("dataset", ["so100", "my_own.data-set_v2"])
-def test_the_only_dataset_is_taken_and_said(
+def test_the_only_dataset_is_used_and_logged(
     dataset: str, make_checkpoint: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     buffers = {key.replace("buffer", f"{dataset}_buffer"): value for key, value in golden_buffers().items()}
@@ -259,7 +259,7 @@ def test_identity_leaves_the_frames_per_second_known() -> None:
 # Values
 
 
-def test_lerobot_03_divides_by_the_range_and_a_little(era_a: Path) -> None:
+def test_lerobot_03_divides_by_the_range_plus_eps(era_a: Path) -> None:
     """Its formula, (x - min) / (max - min + 1e-8) * 2 - 1, where LeRobot 0.4 replaces a range of 0."""
     config = json.loads((era_a / "config.json").read_text())
     config["normalization_mapping"] = {"VISUAL": "IDENTITY", "STATE": "MIN_MAX", "ACTION": "MIN_MAX"}

@@ -1,5 +1,5 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated arm as in the tests of its driver."""
+"""Fixtures of the driver's tests: an emulated arm on a clock."""
 
 from ..arm.conftest import calibration, clock, emulated  # noqa: F401

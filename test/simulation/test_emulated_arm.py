@@ -237,7 +237,7 @@ def test_hard_work_draws_current_sags_the_supply_and_warms(calibration: dict[str
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_process_serves_its_link_and_ends_politely(tmp_path: Path, number: int) -> None:
+def test_process_creates_its_link_and_exits_cleanly(tmp_path: Path, number: int) -> None:
     link = tmp_path / "so100"
     link.symlink_to("/dev/pts/left-behind-by-a-crash")
     with _process("--calibration", str(CALIBRATION), "--link", str(link)) as process:
@@ -251,7 +251,7 @@ def test_process_serves_its_link_and_ends_politely(tmp_path: Path, number: int) 
     assert not os.path.lexists(link)
 
 
-def test_process_ends_politely_whichever_of_its_threads_a_signal_reaches(tmp_path: Path) -> None:
+def test_process_exits_cleanly_whichever_thread_gets_the_signal(tmp_path: Path) -> None:
     link = tmp_path / "so100"
     with _process("--calibration", str(CALIBRATION), "--link", str(link)) as process:
         assert process.stdout is not None

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures: what is where, what hides what, and that a camera moves with its link."""
+"""Rendered images: positions, occlusion, and cameras that move with their link."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_shadow_falls_on_the_table_away_from_the_lamp() -> None:
     np.testing.assert_array_equal(image[bright], lit[bright])
 
 
-def test_order_of_beams_that_lean_on_one_another_in_a_ring_is_still_an_order() -> None:
+def test_cyclically_occluding_beams_are_each_painted_once() -> None:
     tilt = 0.2
     visuals = "".join(
         f'<visual><origin xyz="{0.2 * np.cos(a)} {0.2 * np.sin(a)} 0.5" rpy="0 {tilt} {a + np.pi / 2}"/>'

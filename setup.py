@@ -1,9 +1,9 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The Python part alone, for pip where there is no ROS; nodes/ needs the messages that CMakeLists.txt builds.
+"""Installs the Python part by pip, without ROS; nodes/ needs the messages that CMakeLists.txt builds.
 
 Version and description come from package.xml, the programs from executables.txt, the extras from wheels/python.txt:
-each is written once.
+each is written only there.
 """
 
 from pathlib import Path
@@ -20,14 +20,14 @@ name = package.findtext("name")
 
 
 def shared(folder: str) -> tuple[str, list[str]]:
-    """The files of a folder, to be found where a ROS installation has them too."""
+    """The files of a folder, for the same place as in a ROS installation."""
     return f"share/{name}/{folder}", [
         str(p.relative_to(root)) for p in (root / folder).iterdir() if p.is_file()
     ]
 
 
 def extras() -> dict[str, list[str]]:
-    """The sections of wheels/python.txt that have a name, and torch."""
+    """The named sections of wheels/python.txt, and torch."""
     found: dict[str, list[str]] = {"policy": ["torch"]}
     section = ""
     for line in (root / "wheels/python.txt").read_text().splitlines():

@@ -1,7 +1,7 @@
-# Lets this package be built against ROS 2 that was installed from Python wheels into a virtual environment, with no
-# variable to set. With any other ROS 2 both functions do nothing.
+# Builds this package with ROS 2 from Python wheels in a virtual environment, without any variables to set. With any other
+# ROS 2 both functions do nothing.
 
-# Where the Python in use is a virtual environment holding the wheels: find ROS there, and install there unless told otherwise.
+# If Python is a virtual environment with the wheels: find ROS there, and by default install there.
 macro(ros_wheels_use_virtual_environment)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
   execute_process(
@@ -9,7 +9,7 @@ macro(ros_wheels_use_virtual_environment)
     OUTPUT_VARIABLE _ros_wheels_prefix OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   if(_ros_wheels_prefix AND EXISTS "${_ros_wheels_prefix}/share/ament_cmake")
     list(PREPEND CMAKE_PREFIX_PATH "${_ros_wheels_prefix}")
-    # ament looks for the resources of other packages in the environment, while configuring only
+    # ament finds the resources of other packages by this variable, only while configuring
     if(NOT ":$ENV{AMENT_PREFIX_PATH}:" MATCHES ":${_ros_wheels_prefix}:")
       set(ENV{AMENT_PREFIX_PATH} "${_ros_wheels_prefix}:$ENV{AMENT_PREFIX_PATH}")
     endif()
@@ -19,9 +19,9 @@ macro(ros_wheels_use_virtual_environment)
   endif()
 endmacro()
 
-# The targets that a message wheel exports name the Python and NumPy include directories of the machine that built it, and
-# CMake refuses an imported target whose directories do not exist. rosidl_generator_py finds this machine's own,
-# so they can go. To be called after rosidl_generate_interfaces, which imports further message packages.
+# The exported targets of a message wheel contain the Python and NumPy include directories of the machine that built it, and
+# CMake refuses imported targets whose directories do not exist. rosidl_generator_py finds those of this machine, so the
+# others can be removed. Call this after rosidl_generate_interfaces, which imports further message packages.
 function(ros_wheels_drop_missing_includes)
   get_property(_targets DIRECTORY PROPERTY IMPORTED_TARGETS)
   foreach(_target IN LISTS _targets)

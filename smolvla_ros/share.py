@@ -10,7 +10,7 @@ PACKAGE = "smolvla_ros"
 
 
 class InstallationError(FileNotFoundError):
-    """The package is installed without its files; the message says where they were expected."""
+    """The files of the package are missing; the message says where they were expected."""
 
 
 def share_folder() -> Path:
@@ -23,5 +23,5 @@ def share_folder() -> Path:
 
 
 def find_robot_file(robot: str) -> Path:
-    """A robot file by its path, or one of the package by its name, such as so101; so100 for an empty name."""
+    """The path of a robot file, or of one of the package given by its name, such as so101; so100 for an empty name."""
     return Path(robot) if Path(robot).suffix else share_folder() / "config" / f"{robot or 'so100'}.yaml"

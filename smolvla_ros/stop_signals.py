@@ -29,10 +29,10 @@ def recorded_stop_signals() -> Iterator[list[int]]:
     Polled, because a handler that sets an Event can deadlock on the Event's lock in its own thread, and a blocked
     signal is delivered to a thread of the numeric libraries, where it ends the process.
     """
-    noted: list[int] = []
-    handle_stop_signals(lambda received, _frame: noted.append(received))
+    received: list[int] = []
+    handle_stop_signals(lambda number, _frame: received.append(number))
     try:
-        yield noted
+        yield received
     finally:
         # ros2 launch repeats the Ctrl-C of the terminal. At its exit the interpreter restores the default action of a
         # signal, so a second one would end the process with an error code.

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long a test may take, which tests need neither ROS nor torch, and how often a random moment is tried."""
+"""Time limits of tests, the selection of --fast, and the number of repetitions of tests with random kills."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[1]
 PROGRAMS = dict(
     line.split() for line in (ROOT / "executables.txt").read_text().splitlines() if not line.startswith("#")
 )  # of the package: name -> module
-MADE = ROOT / "build" / "test"  # what tests make once and then only read
+MADE = ROOT / "build" / "test"  # files that tests create once and then only read
 WATCHDOG = pytest.StashKey[watchdog.Watchdog]()
 NOT_FAST_MODULES = ("rclpy", "torch", "transformers")
 NOT_FAST_FOLDERS = ("nodes", "policy")  # their conftest.py imports these
 
-# How long one example of a property takes says something of the machine, not of the code.
+# The duration of one example depends on the machine.
 settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
 
@@ -98,14 +98,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`kill` counts the random moments at which a test kills something."""
+    """`kill`: the number of a repetition in which a test kills a process at a random time."""
     if "kill" in metafunc.fixturenames:
         metafunc.parametrize("kill", range(metafunc.config.getoption("kills")))
 
 
 @pytest.fixture(scope="session")
 def demo_checkpoint() -> Path:
-    """The folder of the demo's checkpoint, made once for all tests and workers. Tests must not change it."""
+    """The folder of the demo's checkpoint, created once for all tests and workers. Tests must not change it."""
     pytest.importorskip("torch", reason="SmolVLA needs torch")
     from smolvla_ros.demo.plan import ensure_demo_checkpoint
 
@@ -117,15 +117,15 @@ def demo_checkpoint() -> Path:
 
 
 @pytest.fixture
-def hangup_is_heard() -> Iterator[None]:
-    """SIGHUP has its default action here and in the programs that the test starts; under nohup it is ignored."""
+def sighup_has_default_action() -> Iterator[None]:
+    """In this process and the programs it starts SIGHUP has its default action, under nohup too."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(autouse=True)
-def no_realtime_left_behind() -> Iterator[None]:
-    """A test that made this process real-time would have all later ones starve what they start."""
+def check_scheduling() -> Iterator[None]:
+    """Check that no test leaves this process with real-time priority, under which later tests would fail."""
     yield
     assert os.sched_getscheduler(0) == os.SCHED_OTHER

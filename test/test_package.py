@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The package as installed: messages beside modules, programs that have a main, a version written once."""
+"""The installed package: messages beside modules, programs with a main(), one version."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from xml.etree import ElementTree
 import pytest
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
+from .conftest import PROGRAMS
+
 ROOT = Path(__file__).parents[1]
-PROGRAMS = dict(
-    line.split() for line in (ROOT / "executables.txt").read_text().splitlines() if not line.startswith("#")
-)
 
 
 def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-APART = {"torch"}  # its index is chosen (Makefile, docs/getting_started.md)
+APART = {"torch"}  # installed separately, from a chosen index (Makefile, docs/getting_started.md)
 FROM_ROS = {"numpy", "opencv-python-headless"}  # or from ros-jazzy.txt
 SETUP = (
     "import json, runpy, setuptools\n"
@@ -24,7 +24,7 @@ SETUP = (
 
 
 def listed(file: str) -> dict[str, str]:
-    """Name, as PyPI normalises it -> version."""
+    """Name, normalised as by PyPI -> version."""
     lines = (
         line.partition("#")[0].partition(";")[0].strip() for line in (ROOT / file).read_text().splitlines()
     )
@@ -36,7 +36,7 @@ def normalized(name: str) -> str:
 
 
 def imported() -> set[str]:
-    """The first parts of all that the package imports, nested imports too."""
+    """The top-level names of all imports of the package, nested imports included."""
     found: set[str] = set()
     for path in (ROOT / "smolvla_ros").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

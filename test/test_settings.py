@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A setting outside its bounds is refused by name, with or without ROS."""
+"""Settings are checked against their bounds and choices, without ROS."""
 
 from __future__ import annotations
 

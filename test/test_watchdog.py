@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A test or a command that hangs is ended in time, with its processes, and the stacks are printed."""
+"""A test or a command that hangs is killed in time, with its processes, and their stacks are printed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ HANGING = """
 import ctypes, signal, subprocess, sys
 
 def wait_in_compiled_code():
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGINT})  # what a limit inside pytest would use
-    libc = ctypes.PyDLL(None)  # which keeps the interpreter lock
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGINT})  # as limits inside pytest use
+    libc = ctypes.PyDLL(None)  # which does not release the interpreter lock
     while True:
         libc.pause()
 """
@@ -44,7 +44,7 @@ def test_passes_too():
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with three tests, the second of which hangs, and this project's time limit."""
+    """A folder with three tests, the second of which hangs, and the time limit of this project."""
     (tmp_path / "test").mkdir()
     for name in ("conftest.py", "watchdog.py"):
         shutil.copy(TEST / name, tmp_path / "test" / name)

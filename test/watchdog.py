@@ -1,12 +1,12 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ends tests that run for too long, after printing the stacks of all of their processes.
+"""Kills tests that run for too long, after printing the stacks of all of their processes.
 
-A process of its own, because a limit inside pytest does not act while its main thread waits in compiled code or gets no
-processor. Used in two ways:
+It is a separate process, because a limit inside pytest has no effect while the main thread waits in compiled code or
+gets no CPU time. Used in two ways:
 
     python test/watchdog.py SECONDS COMMAND [ARGUMENT...]    runs the command; past the limit it ends with exit code 124
-    start_for_tests()                                        beside pytest (conftest.py); each test has a limit
+    start_for_tests()                                        for pytest (conftest.py); each test has a limit
 
 Python prints the stacks of all threads at SIGABRT where its faulthandler is enabled: pytest enables its own, and
 PYTHONFAULTHANDLER enables that of the programs which tests start.
@@ -25,18 +25,18 @@ import time
 from pathlib import Path
 
 RUN = "SMOLVLA_TEST_RUN"  # environment variable: the ids of the runs that a process belongs to, /outer/inner
-DUMP_S = 3.0  # so long processes have to print their stacks
+DUMP_S = 3.0  # time that processes have to print their stacks
 LIMIT_REACHED = 124  # the exit code of timeout(1)
 
 
 class Watchdog:
-    """The process beside pytest. Its limits begin with `begin` and end with `end`."""
+    """The watchdog process of pytest; a limit applies from `begin` to `end`."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
     def begin(self, name: str, limit_s: float) -> None:
-        """The test `name` begins, and is ended together with this process unless `end` is called in time."""
+        """The test `name` begins; it is killed together with this process unless `end` is called in time."""
         self._tell(f"{limit_s} {name}\n")
 
     def end(self) -> None:
@@ -64,7 +64,7 @@ def start_for_tests() -> Watchdog:
 def watch_tests(run: str, root: int) -> int:
     """Read what `Watchdog` writes; returns when the tests have ended or when a limit was reached."""
     name, limit_s, deadline_s = "", 0.0, math.inf
-    lines = sys.stdin.buffer.raw  # type: ignore[attr-defined]  # what a buffer holds is invisible to select
+    lines = sys.stdin.buffer.raw  # type: ignore[attr-defined]  # select does not see data in a buffer
     while True:
         left_s = None if deadline_s == math.inf else max(0.0, deadline_s - time.monotonic())
         if not select.select([lines], [], [], left_s)[0]:
@@ -150,7 +150,7 @@ def command_line(pid: int) -> str:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

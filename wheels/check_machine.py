@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Can this Python and this machine build the package? Says all that is missing at once, with the remedy.
+"""Checks whether this Python and this machine can build the package; lists everything that is missing, with the remedy.
 
-Written so that any Python 3 can run it and say that it is too old.
+Any Python 3 can run it, so that it can report a version that is too old.
 """
 
 import os

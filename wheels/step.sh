@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # step.sh LABEL COMMAND [ARGUMENT...]
 # One line of progress for a long command: its label, then its duration and by how much .venv and build grew.
-# What the command says goes to build/setup.log, and is shown only if it fails.
+# The output of the command is written to build/setup.log, and shown only if it fails.
 set -m # the command becomes a process group, so that Ctrl-C ends it with all its children
 label=$1
 shift
@@ -14,7 +14,7 @@ printf '%-64s' "$label"
 SECONDS=0
 { echo "--- $label: $*"; "$@"; } >>"$log" 2>&1 &
 trap 'kill -- -$! 2>/dev/null; echo; exit 130' INT TERM
-while [ -t 1 ] && kill -0 $! 2>/dev/null; do # a person watches: count the seconds
+while [ -t 1 ] && kill -0 $! 2>/dev/null; do # on a terminal: show the seconds
   printf '\r%-64s %4d s ' "$label" $SECONDS
   sleep 0.2
 done

@@ -96,7 +96,7 @@ def test_the_demo_moves_the_arm_until_ctrl_c_and_saves_figures_and_images(tmp_pa
 
 
 @pytest.mark.node
-@pytest.mark.usefixtures("hangup_is_heard")
+@pytest.mark.usefixtures("sighup_has_default_action")
 def test_a_closed_terminal_ends_the_demo_and_its_programs(tmp_path: Path) -> None:
     process = demo(tmp_path, "--cameras", "top=rendered")
     assert process.stdout is not None

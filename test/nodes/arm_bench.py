@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The arm node on emulated servos that live in the process of the test, where they can be made to fail."""
+"""The arm node with emulated servos in the process of the test, which can make them fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.wire import header_stamp_ns, joints_from_msg, nanoseconds
 
-from .conftest import EVERY_ONE, is_whole, measured_rad
+from .conftest import EVERY_ONE, is_complete, measured_rad
 
 ROBOT_FILE = "config/so100.yaml"
 CALIBRATION = "config/emulated_calibration.json"
@@ -27,10 +27,10 @@ CONTROL_PERIOD_S = 1 / 30  # of the executor
 
 
 class ArmBench:
-    """The arm node, heard and commanded by the test's node under the name /observer."""
+    """The arm node, observed and commanded by the node of the test, /observer."""
 
     def __init__(self, observer: Any, start: Any, arm: EmulatedArm, parameters: dict[str, Any]) -> None:
-        self.observer, self.servos_of = observer, arm
+        self.observer, self.emulated_arm = observer, arm
         self.robot = RobotSpec.load(ROBOT_FILE)
         self.states = observer.collect(topics.JOINT_STATES, qos=EVERY_ONE)
         self.diagnostics = observer.collect(topics.DIAGNOSTICS)
@@ -40,7 +40,7 @@ class ArmBench:
         values = {"robot": ROBOT_FILE, "port": arm.port, "calibration": CALIBRATION, **parameters}
         self.program = start("nodes.arm_node", **values)
         observer.until(
-            lambda: any(map(is_whole, self.states)) and self._commands.get_subscription_count(), "the arm"
+            lambda: any(map(is_complete, self.states)) and self._commands.get_subscription_count(), "the arm"
         )
 
     def pose(self) -> Any:
@@ -62,62 +62,62 @@ class ArmBench:
         self._commands.publish(message)
         self._commanded_s = time.monotonic()
 
-    def begin(self) -> None:
-        """Pause, then command the pose where it stands until the arm obeys."""
+    def start_turn(self) -> None:
+        """Pause, then command the measured pose until the arm obeys."""
         self.pause()
         before = self.obeyed()
         self.observer.until(lambda: self.command(self.pose()) or self.obeyed() > before, "the arm to obey")
 
     def pause(self) -> None:
-        """Be silent until it may begin anew."""
+        """Send no command for the time after which a turn may start."""
         self.observer.until(lambda: time.monotonic() - self._commanded_s > PAUSE_S + 0.1, "a pause")
 
     def obeyed(self, commander: str = "/observer") -> int:
-        """How often this commander's turn has begun."""
+        """How many turns of this commander have started."""
         return self.program.output.count(f"obeying '{commander}'")
 
-    def refused(self, goal: Any, text: str, **options: Any) -> None:
-        """Command it again and again until the log says why it is refused."""
+    def wait_for_refusal(self, goal: Any, text: str, **options: Any) -> None:
+        """Repeat a command until the log contains this refusal."""
         said = self.program.output.count(text)
         self.observer.until(
             lambda: self.command(goal, **options) or self.program.output.count(text) > said, f"'{text}'"
         )
 
-    def lead_to(self, goal: Any) -> None:
-        """Command it again and again, as an executor does, until it is there."""
+    def approach(self, goal: Any) -> None:
+        """Repeat a command until the arm is at the goal."""
 
-        def there() -> bool:
+        def is_there() -> bool:
             self.command(goal)
-            return is_whole(self.states[-1]) and bool(np.abs(self.pose() - goal).max() < 0.03)
+            return is_complete(self.states[-1]) and bool(np.abs(self.pose() - goal).max() < 0.03)
 
-        self.observer.until(there, "the arm to arrive")
+        self.observer.until(is_there, "the arm to arrive")
 
     def move_to(self, goal: Any) -> None:
-        """Begin where it stands, and lead it to the goal."""
-        self.begin()
-        self.lead_to(goal)
+        """Start a turn at the measured pose, and move to the goal."""
+        self.start_turn()
+        self.approach(goal)
 
     def torque(self, on: bool) -> None:
-        """Set the parameter, and wait for the servos."""
+        """Set the parameter, and wait until the servos have this torque."""
         request = SetParameters.Request(parameters=[Parameter("torque", value=on).to_parameter_msg()])
         assert self.observer.call(SetParameters, "arm/set_parameters", request).results[0].successful
         self.observer.until(lambda: self.torques() == [int(on)] * 6, f"torque {on}")
 
-    def by_hand(self, ticks: int) -> None:
-        """Move every joint without torque by so many ticks."""
-        for servo in self.servos_of.servos.values():
+    def move_by_hand(self, ticks: int) -> None:
+        """Move every joint by this many ticks, as a hand does without torque."""
+        for servo in self.emulated_arm.servos.values():
             servo.position_ticks += ticks
 
     def largest_step_rad(self, first: int = 0) -> float:
-        """The furthest that a servo has moved in a control period of the executor, from `states[first]` to now."""
+        """The largest movement of a servo in one control period of the executor, from `states[first]` on."""
         now_ns = self.observer.now_ns()
         self.observer.until(
             lambda: nanoseconds(self.states[-1].header.stamp) > now_ns + 2 * CONTROL_PERIOD_S * 1e9,
             "joint states of two control periods from now on",
         )
-        whole = [state for state in self.states[first:] if is_whole(state)]
-        positions = [joints_from_msg(state, self.robot.joint_names).positions_rad for state in whole]
-        stamps_ns = np.array([header_stamp_ns(state) for state in whole])
+        complete = [state for state in self.states[first:] if is_complete(state)]
+        positions = [joints_from_msg(state, self.robot.joint_names).positions_rad for state in complete]
+        stamps_ns = np.array([header_stamp_ns(state) for state in complete])
         stamps_s = (stamps_ns - stamps_ns[0]) * 1e-9
         periods_s = np.arange(0.0, stamps_s[-1], CONTROL_PERIOD_S)
         steps = [np.diff(np.interp(periods_s, stamps_s, joint)) for joint in np.transpose(positions)]
@@ -126,13 +126,13 @@ class ArmBench:
     def status(self) -> Any:
         return self.diagnostics[-1].status[0] if self.diagnostics else None
 
-    def says(self, level: bytes, text: str) -> Callable[[], bool]:
+    def diagnoses(self, level: bytes, text: str) -> Callable[[], bool]:
         return lambda: bool(
             self.diagnostics and self.status().level == level and text in self.status().message
         )
 
     def servo(self, name: str) -> Any:
-        return self.servos_of.servos[name]
+        return self.emulated_arm.servos[name]
 
     def torques(self) -> list[int]:
-        return [servo.value("Torque_Enable") for servo in self.servos_of.servos.values()]
+        return [servo.value("Torque_Enable") for servo in self.emulated_arm.servos.values()]

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A test in place of arm and policy, around a real executor node."""
+"""A real executor node, with the test in place of arm and policy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COUNTS = ("commands", "requests", "timeouts", "chunks_accepted", "starved_period
 
 
 class ExecutorBench:
-    """The executor node with a test in place of arm and policy: an arm that is at once where it was told to be."""
+    """The executor node, with the test in place of the policy and of an arm that reaches each command at once."""
 
     TASK = "pick up the red cube"
     STEP_NS = 33_333_333
@@ -44,9 +44,9 @@ class ExecutorBench:
         self.middle = np.array([joint.middle_rad for joint in self.robot.joints])
         self.pose = self.middle  # until there is a command
         self.fed_ns = 0  # stamp of the newest joint states
-        self.counted = msg.ExecutorState()  # what the node had counted when the test began
+        self.counted = msg.ExecutorState()  # the counts of the node when the test began
         self._output_start = 0
-        self._behave()
+        self._reset_arm()
         self.sim_ns = 1_000_000_000_000 if started_with.get("use_sim_time") else None
         self.commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
         self.requests = observer.collect(topics.CHUNK_REQUEST)
@@ -58,15 +58,15 @@ class ExecutorBench:
         self._tasks = observer.publisher(topics.TASK)
         observer.node.create_timer(FEED_S, self._feed)
 
-    def _behave(self) -> None:
-        self.follows = True  # the arm its commands
-        self.silent = False  # the arm
+    def _reset_arm(self) -> None:
+        self.follows = True  # whether the arm follows its commands
+        self.silent = False  # whether the arm publishes no joint states
         self.lag_s = 0.0  # of the joint states' stamps
 
     def _on_state(self, state: Any) -> None:
-        """Keep a state, its counts without those of the tests before."""
+        """Keep a state, without the counts of the tests before."""
         if any(getattr(state, name) < getattr(self.counted, name) for name in COUNTS):
-            self.counted = msg.ExecutorState()  # the node was configured anew
+            self.counted = msg.ExecutorState()  # the node was configured again
         counted = dict(zip(self.counted.rejected_reasons, self.counted.rejected_counts, strict=True))
         reasons = zip(state.rejected_reasons, state.rejected_counts, strict=True)
         left = {reason: count - counted.get(reason, 0) for reason, count in reasons}
@@ -80,9 +80,9 @@ class ExecutorBench:
             setattr(state, name, getattr(state, name) - getattr(self.counted, name))
         self.states.append(state)
 
-    def renew(self, armed: bool = True, **parameters: Any) -> None:
-        """As if the node had just been started with these live parameters: nothing heard, counted or agreed to."""
-        self._behave()
+    def reset(self, armed: bool = True, **parameters: Any) -> None:
+        """Bring the node to the state after a start with these live parameters, without messages or counts."""
+        self._reset_arm()
         live = {
             field.name: getattr(ExecutorConfig(), field.name)
             for field in dataclasses.fields(ExecutorConfig)
@@ -92,7 +92,7 @@ class ExecutorBench:
         self.set_parameters(**(live | started | parameters))
         for verb in ("stop", "reset"):
             assert self.observer.call(Trigger, f"executor/{verb}", Trigger.Request()).success
-        self.say("")
+        self.set_task("")
         self.counted = msg.ExecutorState()
         self.states.clear()
         self.observer.until(lambda: self.states, "the executor's counts")
@@ -109,7 +109,7 @@ class ExecutorBench:
 
     @property
     def output(self) -> str:
-        """What the node has said since the test began."""
+        """The output of the node since the test began."""
         return self.program.output[self._output_start :]
 
     def set_parameters(self, **parameters: Any) -> None:
@@ -140,12 +140,12 @@ class ExecutorBench:
         joints = Joints(self.fed_ns, self.pose, np.zeros(6), np.zeros(6))
         self._joint_states.publish(joint_state_msg(self.robot.joint_names, joints))
 
-    def say(self, task: str = TASK) -> None:
+    def set_task(self, task: str = TASK) -> None:
         self._tasks.publish(String(data=task))
         self.observer.until(lambda: self.states[-1].task == task, "the task to be taken")
 
     def chunk(self, positions: Any = None, *, task: str = TASK, age_s: float = 0.0, **fields: Any) -> Any:
-        """A message with two seconds of motion; by default shoulder_pan goes on by 0.4 rad."""
+        """A message with two seconds of motion; by default shoulder_pan moves by 0.4 rad."""
         if positions is None:
             positions = self.pose + np.linspace(0.0, 0.4, 60)[:, None] * np.eye(6)[0]
         values = {
@@ -165,9 +165,9 @@ class ExecutorBench:
     def publish(self, chunk: Any) -> None:
         self._chunks.publish(chunk)
 
-    def move(self) -> None:
-        """Give it the task and a chunk; it is under way when this returns."""
-        self.say()
+    def start_motion(self) -> None:
+        """Send the task and a chunk, and wait until the arm moves."""
+        self.set_task()
         self.observer.until(lambda: self.requests, "a chunk request")
         self.send(request_id=self.requests[-1].request_id)
         start = self.pose[0]
@@ -191,11 +191,11 @@ class ExecutorBench:
         assert self.observer.call(ChangeState, "executor/change_state", request).success
 
     def bring_to(self, state: str) -> None:
-        """From disarmed to a state of the executor, or to a node that is inactive."""
+        """From disarmed to another state of the executor, or to an inactive node."""
         if state in ("holding", "armed", "fault"):
             assert self.arm().success
         if state in ("armed", "fault"):
-            self.move()
+            self.start_motion()
         if state == "fault":
             self.follows = False
             self.pose = self.pose - 0.5

@@ -1,10 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Programs of the suite as processes forked from one that has imported their modules.
+"""Programs of the suite as forks of a process that has imported their modules.
 
-Importing is more than half of what starting a program costs, and the node tests start two hundred of them. Each is a
-process of its own all the same, with its own DDS participant. How a program starts and ends with an interpreter of its
-own is tested where the fixture `start_new_interpreter` is used, and in test_executables.py.
+Imports take more than half of the start of a program, and the node tests start two hundred programs. Each still is a
+process of its own, with its own DDS participant. Start and exit in a new interpreter are tested where the fixture
+`start_new_interpreter` is used, and in test_executables.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-# Not torch: a node that ends searches all of its objects for garbage, and torch's are many.
+# Not torch: at its end a node runs the garbage collector, which takes long with the objects of torch.
 multiprocessing.set_forkserver_preload(
     [
         *(
@@ -26,7 +26,7 @@ multiprocessing.set_forkserver_preload(
         "smolvla_ros.simulation.emulated_arm",
     ]
 )
-# What the new process does; a string, because it cannot import from tests.
+# The program of the new process; a string, because it cannot import from tests.
 RUN = """
 import importlib, os, sys
 os.environ.clear()
@@ -41,7 +41,7 @@ sys.exit(importlib.import_module(module).main())
 
 
 class Forked:
-    """A running program, as subprocess.Popen has it."""
+    """A running program, with the interface of subprocess.Popen."""
 
     def __init__(self, module: str, arguments: list[str], log: Path, folder: Path) -> None:
         log.touch()

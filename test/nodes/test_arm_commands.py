@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which `joint_commands` the arm node obeys, and that nothing else moves a servo."""
+"""The arm node obeys only admitted `joint_commands`, and nothing else moves a servo."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def test_invalid_commands_are_refused_with_a_reason_and_move_nothing(
     node = arm_bench()
     goal = node.pose() + 0.05 * PAN
     names = list(node.robot.joint_names)
-    node.refused(goal, "is it a recording, or do the clocks differ?", age_s=AGE_OF_2001_S)
-    node.refused(goal, "in the future, more than max_ahead_s=0.05", age_s=-0.5)
-    node.refused(goal, "sends no time in header.stamp", stamp_ns=0)
-    node.refused(goal + math.nan * PAN, "is not finite")
-    node.refused(1e308 * np.ones(6), "are these radians?")
-    node.refused(goal, "lack gripper", names=[*names[:5], "claw"])
-    node.refused(goal + 0.3 * PAN, "rad from where shoulder_pan stands")
-    node.begin()
-    node.refused(90.0 * np.ones(6), "which is no angle of a joint")  # nor from whom is obeyed
+    node.wait_for_refusal(goal, "is it a recording, or do the clocks differ?", age_s=AGE_OF_2001_S)
+    node.wait_for_refusal(goal, "in the future, more than max_ahead_s=0.05", age_s=-0.5)
+    node.wait_for_refusal(goal, "sends no time in header.stamp", stamp_ns=0)
+    node.wait_for_refusal(goal + math.nan * PAN, "is not finite")
+    node.wait_for_refusal(1e308 * np.ones(6), "are these radians?")
+    node.wait_for_refusal(goal, "lack gripper", names=[*names[:5], "claw"])
+    node.wait_for_refusal(goal + 0.3 * PAN, "rad from where shoulder_pan stands")
+    node.start_turn()
+    node.wait_for_refusal(90.0 * np.ones(6), "which is no angle of a joint")  # nor from the current commander
     assert node.largest_step_rad() < STILL_RAD
     assert node.program.running and "Traceback" not in node.program.output
 
@@ -49,16 +49,16 @@ def test_a_second_commander_is_informed_about_the_first_and_moves_nothing(
 ) -> None:
     node = arm_bench()
     pose = node.pose()
-    node.begin()
+    node.start_turn()
 
     def both(goal: Any, commander: str, text: str) -> None:
-        """The first one goes on while another one tries."""
+        """The first commander continues while another one tries."""
         node.observer.until(
             lambda: node.command(goal, commander) or node.command(pose) or text in node.program.output, text
         )
 
     both(pose + 0.4 * PAN, "/teleop", "'/teleop' is not obeyed: '/observer' commands the arm; stop it first")
-    node.observer.until(lambda: node.refusals, "the other to be told")
+    node.observer.until(lambda: node.refusals, "the other to be informed")
     other = node.observer.publisher(topics.JOINT_COMMANDS)
     node.observer.until(lambda: node.observer.node.count_publishers(other.topic_name) == 2, "two publishers")
     both(pose, "", "it names no commander in header.frame_id, and may come from /observer, /observer")
@@ -75,7 +75,7 @@ def test_goals_move_no_faster_than_the_limit_however_many_commands_come(
 ) -> None:
     node = arm_bench(max_speed_rad_s=0.5)
     start = node.pose()
-    node.begin()
+    node.start_turn()
 
     def five_at_once() -> bool:
         for _ in range(5):
@@ -97,14 +97,14 @@ def test_torque_that_is_switched_on_again_moves_nothing_until_the_executor_is_ar
     observer.until(lambda: node.obeyed("/executor") == 1, "the executor to be obeyed")
 
     node.torque(False)
-    node.by_hand(200)  # 0.3 rad, less than the executor takes for a fault by itself
+    node.move_by_hand(200)  # 0.3 rad, less than the executor takes for a fault by itself
     observer.until(lambda: states and states[-1].state == msg.ExecutorState.FAULT, "the executor's fault")
     assert states[-1].reason == "the arm does not obey: torque is off; reset and arm again"
     node.torque(True)
     on, left = len(node.states), node.pose()
     assert observer.call(Trigger, "executor/reset", Trigger.Request()).success
     seen = len(commands)
-    node.observer.spin(PAUSE_S)  # the arm has to stand still all the while
+    node.observer.spin(PAUSE_S)  # the arm must not move during this time
     assert observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
     observer.until(lambda: node.obeyed("/executor") == 2, "the executor to be obeyed again")
     observer.until(lambda: len(commands) > seen + 10, "commands")

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is warned of and what is an error on /diagnostics, by the thresholds of the arm's parameters."""
+"""Warnings and errors on /diagnostics by the thresholds of the arm's parameters."""
 
 from __future__ import annotations
 

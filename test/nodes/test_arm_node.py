@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The arm node on a real servo protocol: reads at its rate, obeys commands, holds when it ends."""
+"""The arm node on the real servo protocol: reads at its rate, obeys commands, holds when it stops."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import header_stamp_ns
 
-from .conftest import is_whole, measured_rad
+from .conftest import is_complete, measured_rad
 
 ROBOT_FILE = "config/so100.yaml"
 CALIBRATION = "config/emulated_calibration.json"
@@ -35,7 +35,7 @@ def test_joint_states_come_at_fifty_hertz_in_radians(observer: Any, start: Any, 
     robot = RobotSpec.load(ROBOT_FILE)
     states = observer.collect(topics.JOINT_STATES)
     start_arm(start, emulated_arm[0])
-    observer.until(lambda: any(map(is_whole, states)), "joint states")
+    observer.until(lambda: any(map(is_complete, states)), "joint states")
     observer.spin(2.0)
     stamps = [header_stamp_ns(message) for message in states]
     assert stamps == sorted(set(stamps))
@@ -50,7 +50,7 @@ def test_a_command_moves_the_arm_to_its_goal(observer: Any, start: Any, emulated
     commands = observer.publisher(topics.JOINT_COMMANDS)
     start_arm(start, emulated_arm[0])
     observer.until(
-        lambda: any(map(is_whole, states)) and servos and commands.get_subscription_count(), "the arm"
+        lambda: any(map(is_complete, states)) and servos and commands.get_subscription_count(), "the arm"
     )
     goal = measured_rad(states) + 0.09 * np.eye(6)[0]
 
@@ -71,12 +71,12 @@ def test_a_disconnected_bus_is_reported_and_the_node_continues(
     states, diagnostics = observer.collect(topics.JOINT_STATES), observer.collect(topics.DIAGNOSTICS)
     program = start_arm(start, port)
     observer.until(lambda: states, "joint states")
-    Path(port).unlink()  # as udev does; else the node would open whatever gets this pseudo-terminal next
+    Path(port).unlink()  # as udev does; otherwise the node would open the next pseudo-terminal of this name
     bus.stop(signal.SIGKILL)
     observer.until(
         lambda: diagnostics and diagnostics[-1].status[0].level == b"\x02", "an error on /diagnostics"
     )
-    observer.spin(0.2)  # take in what was published before
+    observer.spin(0.2)  # receive what was published before
     seen = len(states)
     observer.spin(0.5)
     assert len(states) == seen and program.running

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The arm node while things go wrong: plug, power, heat, dead servos, bad packets, and commands that cease."""
+"""The arm node with an unplugged cable, power loss, heat, dead servos, bad packets, and without commands."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def test_unplugged_for_five_seconds_it_reconnects_and_holds(
     before = node.pose() + shift(pan=0.3)
     node.move_to(before)
     arm.unplug()
-    node.observer.until(node.says(ERROR, "so100"), "an error on /diagnostics")
+    node.observer.until(node.diagnoses(ERROR, "so100"), "an error on /diagnostics")
     seen = len(node.states)
     node.observer.spin(5.0)
-    assert len(node.states) == seen  # nothing is published that was not measured
+    assert len(node.states) == seen  # only measured values are published
     arm.plug_in()
     node.observer.until(lambda: len(node.states) > seen + 20, "joint states again")
     assert node.torques() == [1] * 6
     assert np.abs(node.pose() - before).max() < 0.03
     node.move_to(before + shift(roll=0.3))
-    node.observer.until(node.says(OK, "holding, no commands"), "health")
+    node.observer.until(node.diagnoses(OK, "holding, no commands"), "health")
     assert {pair.key: pair.value for pair in node.status().values}["reconnects"] == "1"
     assert node.program.running
 
@@ -54,10 +54,10 @@ def test_on_a_bad_line_joint_states_are_correct_and_commands_are_executed(
     arm.faults = LineFaults(lost=0.03, corrupt=0.03, truncated=0.02, late=0.02, echoed=0.05, seed=3)
     first = len(node.states)
     turn = 0
-    node.begin()
+    node.start_turn()
     while sum(arm.faults.counts.values()) < 60:
         turn += 1
-        node.lead_to(start + shift(pan=0.3 * (turn % 2)))
+        node.approach(start + shift(pan=0.3 * (turn % 2)))
     pan = [dict(zip(message.name, message.position, strict=True)) for message in node.states[first:]]
     still = [joints[name] for joints in pan for name in ("elbow_flex", "wrist_flex") if name in joints]
     assert {round(value, 4) for value in still} <= {round(start[2], 4), round(start[3], 4)}
@@ -70,7 +70,7 @@ def test_a_dead_servo_is_left_out_and_the_others_continue(arm_bench: Callable[..
     node.servo("wrist_flex").silent = True
     node.observer.until(lambda: "wrist_flex" not in node.states[-1].name, "a message without it")
     assert list(node.states[-1].name) == [n for n in node.robot.joint_names if n != "wrist_flex"]
-    node.observer.until(node.says(WARN, "wrist_flex (servo 4): no answer"), "a warning")
+    node.observer.until(node.diagnoses(WARN, "wrist_flex (servo 4): no answer"), "a warning")
     node.servo("wrist_flex").silent = False
     node.observer.until(lambda: "wrist_flex" in node.states[-1].name, "the whole arm")
 
@@ -80,9 +80,9 @@ def test_a_servo_that_lost_power_holds_its_pose_again(
 ) -> None:
     node = arm_bench()
     before = node.pose()
-    node.begin()
+    node.start_turn()
     arm.power_cycle("elbow_flex")
-    node.refused(before, "not obeyed: elbow_flex had lost torque. It has to pause")
+    node.wait_for_refusal(before, "not obeyed: elbow_flex had lost torque. It has to pause")
     for _ in range(10):
         node.command(before + shift(pan=0.3))
         node.observer.spin(0.02)
@@ -95,7 +95,7 @@ def test_a_servo_that_lost_power_holds_its_pose_again(
 def test_overload_is_explained(arm_bench: Callable[..., ArmBench]) -> None:
     node = arm_bench()
     node.servo("shoulder_lift").fault_bits = 32
-    node.observer.until(node.says(ERROR, "shoulder_lift: overload: it pushed for too long"), "an error")
+    node.observer.until(node.diagnoses(ERROR, "shoulder_lift: overload: it pushed for too long"), "an error")
 
 
 def test_a_hot_servo_gets_less_torque_and_a_hotter_one_stops_the_arm(
@@ -105,12 +105,12 @@ def test_a_hot_servo_gets_less_torque_and_a_hotter_one_stops_the_arm(
     elbow = node.servo("elbow_flex")
     elbow.room_c = elbow.temperature_c = 60.0
     node.observer.until(lambda: elbow.value("Torque_Limit") == 700, "less torque")
-    node.observer.until(node.says(WARN, "elbow_flex: temperature 60 degC"), "a warning")
+    node.observer.until(node.diagnoses(WARN, "elbow_flex: temperature 60 degC"), "a warning")
     node.move_to(node.pose() + shift(pan=0.2))
     elbow.room_c = elbow.temperature_c = 67.0
-    node.observer.until(node.says(ERROR, "elbow_flex: temperature 67 degC"), "an error")
+    node.observer.until(node.diagnoses(ERROR, "elbow_flex: temperature 67 degC"), "an error")
     before = node.pose()
-    node.refused(before + shift(pan=0.3), "'/observer' is not obeyed: elbow_flex reached 65 degC")
+    node.wait_for_refusal(before + shift(pan=0.3), "'/observer' is not obeyed: elbow_flex reached 65 degC")
     assert np.abs(node.pose() - before).max() < 0.02 and node.torques() == [1] * 6
     elbow.room_c = elbow.temperature_c = 40.0
     node.observer.until(lambda: elbow.value("Torque_Limit") == 1000, "all the torque")
@@ -120,9 +120,9 @@ def test_a_hot_servo_gets_less_torque_and_a_hotter_one_stops_the_arm(
 def test_without_commands_the_arm_holds(arm_bench: Callable[..., ArmBench]) -> None:
     node = arm_bench(command_timeout_s=0.2, max_step_rad=6.0)
     roll = node.servo("wrist_roll")
-    roll.write(46, (200).to_bytes(2, "little"))  # Goal_Velocity: 0.3 rad/s, so that it is on its way for long
+    roll.write(46, (200).to_bytes(2, "little"))  # Goal_Velocity: 0.3 rad/s, so that the movement takes long
     start = node.pose()
-    node.begin()
+    node.start_turn()
     node.observer.until(
         lambda: node.command(start + shift(roll=1.5)) or abs(node.pose()[4] - start[4]) > 0.1, "it to go"
     )
@@ -130,13 +130,13 @@ def test_without_commands_the_arm_holds(arm_bench: Callable[..., ArmBench]) -> N
     node.observer.until(lambda: roll.velocity_ticks_s == 0.0, "it to stand")
     assert 0.0 < abs(node.pose()[4] - start[4]) < 1.0
     assert node.torques() == [1] * 6
-    node.observer.until(node.says(OK, "holding, no commands"), "health")
+    node.observer.until(node.diagnoses(OK, "holding, no commands"), "health")
 
 
 def test_a_distant_goal_is_limited_to_one_step(arm_bench: Callable[..., ArmBench]) -> None:
     node = arm_bench(max_step_rad=0.1)
     start = node.pose()
-    node.begin()
+    node.start_turn()
     node.command(start + shift(roll=1.0))
     node.observer.until(lambda: "joint command clamped at wrist_roll" in node.program.output, "a word")
     node.observer.until(lambda: "holding: no command" in node.program.output, "the watchdog")
@@ -146,7 +146,7 @@ def test_a_distant_goal_is_limited_to_one_step(arm_bench: Callable[..., ArmBench
 def test_torque_is_switched_by_a_parameter(arm_bench: Callable[..., ArmBench]) -> None:
     node = arm_bench()
     node.torque(False)
-    node.observer.until(node.says(OK, "reading, torque is off"), "health")
+    node.observer.until(node.diagnoses(OK, "reading, torque is off"), "health")
     node.torque(True)
     node.move_to(node.pose() + shift(pan=0.2))
 
@@ -164,6 +164,6 @@ def test_on_deactivate_is_obeyed(
     assert node.program.stop(signal.SIGINT) == 0
     assert node.torques() == [torque] * 6
     units = node.robot.units(load_calibration(CALIBRATION))
-    servos = node.servos_of.servos.values()
+    servos = node.emulated_arm.servos.values()
     stands = np.array([u.ticks_to_rad(s.position_ticks) for u, s in zip(units, servos, strict=True)])
     assert np.abs(stands - (rest if mode == "rest_pose" else before)).max() < 0.15

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The camera node publishes what its source sees, and says in one line why it cannot."""
+"""The camera node publishes the images of its source, and logs in one line why it cannot."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ ROBOT_FILE = "config/so100.yaml"
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder of three plain pictures: red, green, blue."""
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    """A folder of three images: red, green, blue."""
+    folder = tmp_path / "images"
     folder.mkdir()
     for index in range(3):
         picture = np.zeros((48, 64, 3), np.uint8)
@@ -36,11 +36,11 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_raw_compressed_and_info_share_stamp_and_picture(observer: Any, start: Any, pictures: Path) -> None:
+def test_raw_compressed_and_info_share_stamp_and_picture(observer: Any, start: Any, images: Path) -> None:
     raw, compressed, infos = (
         observer.collect(topic) for topic in (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
     )
-    start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="folder", device=pictures, rate_hz=20.0)
+    start("nodes.camera_node", robot=ROBOT_FILE, camera="top", source="folder", device=images, rate_hz=20.0)
     observer.until(lambda: len(raw) >= 10 and len(compressed) >= 6 and infos, "images")
 
     sharp = {header_stamp_ns(message): frame_from_msg(message, "top").image for message in raw}
@@ -67,12 +67,12 @@ def change(observer: Any, transition: int) -> bool:
 
 
 def test_a_deactivated_camera_publishes_nothing_until_it_is_activated(
-    observer: Any, start: Any, pictures: Path
+    observer: Any, start: Any, images: Path
 ) -> None:
     diagnostics = observer.collect(topics.DIAGNOSTICS)
     raw = observer.collect(topics.IMAGE_RAW)
     program = start(
-        "nodes.camera_node", robot=ROBOT_FILE, camera="top", source="folder", device=pictures, rate_hz=20.0
+        "nodes.camera_node", robot=ROBOT_FILE, camera="top", source="folder", device=images, rate_hz=20.0
     )
     observer.until(lambda: raw, "images")
     assert change(observer, Transition.TRANSITION_DEACTIVATE)
@@ -83,8 +83,8 @@ def test_a_deactivated_camera_publishes_nothing_until_it_is_activated(
     observer.until(lambda: nanoseconds(raw[-1].header.stamp) > silent_until_ns, "images again")
     assert not [m for m in raw if silent_from_ns <= header_stamp_ns(m) <= silent_until_ns]
     observer.until(lambda: diagnostics[-1].status[0].message == "publishing", "a healthy camera")
-    assert observer.node.count_publishers("image_raw/compressed") == 1  # though nobody subscribes to it
-    # The pictures are smaller than the robot file says, which is said once.
+    assert observer.node.count_publishers("image_raw/compressed") == 1  # though it has no subscriber
+    # The images are smaller than the robot file says, which is logged once.
     assert program.output.count("frames are 64x48, the robot file says 640x480") == 1
 
 

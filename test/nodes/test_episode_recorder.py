@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that writes an episode: what a slow, full or broken disk costs, and that it is said."""
+"""The thread that writes an episode: a slow, full or broken disk loses messages, which is reported."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ ELSEWHERE = (
     "demo",
     "demo_checkpoint",
     "so100_setup_motors",
-)  # tests of their own start these in the same way
-AT_ONCE = 4  # jobs; they wait most of the time
+)  # started in the same way by their own tests
+AT_ONCE = 4  # jobs at a time; they wait most of the time
 WITHIN_S = 100.0  # for each step of a job
 
 
 class Bench:
-    """Starts installed programs and keeps their names. Used by many threads, each with names of its own."""
+    """Starts installed programs and keeps their names; used by several threads."""
 
     def __init__(self, folder: Path, checkpoint: Path) -> None:
         self.folder = folder
@@ -40,11 +40,13 @@ class Bench:
     def start(self, name: str, *arguments: object) -> Program:
         """A program in the background."""
         log = self.folder / f"{len(self._left)}-{name}-{threading.get_ident()}.log"
-        self._left.append(program := Program.anew(self._command(name, *arguments), log, self.folder))
+        self._left.append(
+            program := Program.new_interpreter(self._command(name, *arguments), log, self.folder)
+        )
         return program
 
     def finish(self, name: str, *arguments: object) -> str:
-        """A program until its end, which is a good one; what it said."""
+        """Run a program until it exits with code 0; returns its output."""
         program = self.start(name, *arguments)
         assert program.wait(WITHIN_S) == 0, program.output
         return program.output
@@ -55,7 +57,7 @@ class Bench:
         return terminal
 
     def node(self, name: str, **parameters: object) -> None:
-        """A node until it is active, ended by SIGINT."""
+        """Run a node until it is active, then stop it by SIGINT."""
         arguments = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
         program = self.start(
             f"{name}_node", "--ros-args", "-r", f"__ns:=/{name}", "-p", f"robot:={ROBOT}", *arguments
@@ -81,7 +83,7 @@ def until(happened: Callable[[], Any], program: Program) -> None:
 
 
 def arm(bench: Bench) -> None:
-    """The emulated arm, the calibration out of its servos, and the node that drives it."""
+    """The emulated arm, the calibration read from its servos, and the arm node."""
     link, copy = bench.folder / "arm", bench.folder / "copy.json"
     emulated = bench.start("emulated_arm", "--calibration", CALIBRATION, "--link", link)
     until(link.exists, emulated)
@@ -92,7 +94,7 @@ def arm(bench: Bench) -> None:
 
 
 def dataset(bench: Bench) -> None:
-    """A bag becomes a dataset and a bag again; both are played, checked, and shown to a policy."""
+    """A bag is converted to a dataset and back; the dataset is checked and played, the bag replayed to a policy."""
     bag, dataset, bags = record(bench.folder / "bag"), bench.folder / "dataset", bench.folder / "bags"
     calibration = ("--calibration", CALIBRATION)
     bench.finish("bag_to_lerobot", bag, "--output", dataset, *calibration, "--jobs", 2)
@@ -109,7 +111,7 @@ def checkpoint(bench: Bench) -> None:
 
 
 def keys(name: str, shown: str) -> Callable[[Bench], None]:
-    """A program with keys: it shows something, and ends on q."""
+    """A program that shows a text, and exits on key q."""
 
     def job(bench: Bench) -> None:
         terminal = bench.terminal(name, "--ros-args", "-r", f"__ns:=/{name}")
@@ -148,7 +150,7 @@ Jobs = tuple[Bench, dict[str, Future[None]]]
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory, demo_checkpoint: Path) -> Iterator[Jobs]:
-    """All jobs, side by side."""
+    """All jobs, running in parallel."""
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(AT_ONCE) as pool:
         patch.setenv("AMENT_PREFIX_PATH", get_package_prefix("smolvla_ros"))
         patch.delenv("PYTHONPATH", raising=False)
@@ -160,7 +162,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory, demo_checkpoint: Path) -> Ite
             bench.close()
 
 
-@pytest.mark.parametrize("name", list(reversed(JOBS)))  # the quick ones first
+@pytest.mark.parametrize("name", list(reversed(JOBS)))  # the shortest first
 def test_a_program_does_a_small_job(jobs: Jobs, name: str) -> None:
     jobs[1][name].result()
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What was asked for, observed or agreed to before the last arming never moves the arm: real nodes, emulated servos."""
+"""No request or observation from before the last arming moves the arm: real nodes, emulated servos."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.wire import joints_from_msg
 
-from .conftest import CALIBRATION, EVERY_ONE, ROBOT, SO100, is_whole
+from .conftest import CALIBRATION, EVERY_ONE, ROBOT, SO100, is_complete
 from .executor_bench import ExecutorBench
 
 PERIOD_S = 1.0 / 30.0  # of the executor's commands, as config/executor.yaml has it
@@ -36,17 +36,19 @@ class RealArm(ExecutorBench):
 
     def measured(self) -> np.ndarray:
         """Joint positions so far: (states, joints) rad."""
-        whole = [joints_from_msg(state, SO100.joint_names) for state in self.joint_states if is_whole(state)]
+        whole = [
+            joints_from_msg(state, SO100.joint_names) for state in self.joint_states if is_complete(state)
+        ]
         return np.array([joints.positions_rad for joints in whole])
 
     def largest_step_rad(self, since: int) -> float:
-        """The most that a servo moved within one control period, from joint state number `since` on."""
+        """The largest movement of a servo within one control period, from joint state number `since` on."""
         rows = self.measured()[since:]
         stride = max(1, round(PERIOD_S * RATE_HZ))
         return float(np.abs(rows[stride:] - rows[:-stride]).max())
 
     def move_pan_by_other_means(self, by_rad: float) -> None:
-        """Commands of another program, while the executor sends none."""
+        """Move by commands of another node, while the executor sends none."""
         start = self.measured()[-1]
         goal = start + by_rad * np.eye(6)[0]
         for share in np.linspace(0.0, 1.0, 25):
@@ -88,7 +90,7 @@ def test_arming_is_refused_while_inactive_and_activation_starts_over(bench: Real
 
 def test_no_chunk_requested_before_a_stop_moves_the_arm_that_is_armed_again(bench: RealArm) -> None:
     assert bench.arm().success
-    bench.say()
+    bench.set_task()
     bench.observer.until(lambda: bench.requests, "a chunk request")
     goal = bench.measured()[-1] + 0.6 * np.eye(6)[0]
     late = bench.chunk(np.tile(goal, (60, 1)), request_id=bench.requests[0].request_id)

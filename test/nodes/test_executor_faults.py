@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever goes wrong around the executor node: no jump, the state says what it is, and it goes on by itself."""
+"""Faults around the executor node: commands never jump, the state tells the fault, and the node recovers by itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def running(shared_executor: Any) -> Bench:
 
 
 def assert_no_jump(bench: Bench, since: int = 0) -> None:
-    """All commands from number `since` on are one motion within the limits."""
+    """All commands from number `since` on are within the limits of step and acceleration."""
     commands = np.array([command.position for command in bench.commands[since:]])
     steps = np.diff(commands, axis=0)
     assert np.abs(steps).max() <= MAX_STEP_RAD + 1e-9
@@ -44,8 +44,8 @@ def assert_no_jump(bench: Bench, since: int = 0) -> None:
     assert (commands >= bench.robot.lower_rad).all() and (commands <= bench.robot.upper_rad).all()
 
 
-def goes_on(bench: Bench) -> None:
-    """A good chunk is followed, by a node that was not started again."""
+def check_recovery(bench: Bench) -> None:
+    """The node executes a valid chunk, and was not restarted."""
     start = bench.pan()[-1]
     bench.send(age_s=0.0)
     bench.observer.until(lambda: bench.pan()[-1] > start + 0.1, "motion again")
@@ -57,18 +57,18 @@ def goes_on(bench: Bench) -> None:
 
 
 @pytest.fixture
-def pictures(running: Bench) -> Iterator[Any]:
-    """Cameras for the policy node: a timer, which may be cancelled and reset."""
+def cameras(running: Bench) -> Iterator[Any]:
+    """Cameras for the policy node: a timer, which can be cancelled and reset."""
     observer = running.observer
     publishers = {
         name: observer.publisher(topics.IMAGE_COMPRESSED, f"{name}/image_raw/compressed")
         for name in ("top", "wrist")
     }
-    picture = np.full((48, 64, 3), 90, np.uint8)
+    image = np.full((48, 64, 3), 90, np.uint8)
 
     def feed() -> None:
         for name, publisher in publishers.items():
-            publisher.publish(compressed_image_msg(Frame(name, observer.now_ns(), picture), "", 90))
+            publisher.publish(compressed_image_msg(Frame(name, observer.now_ns(), image), "", 90))
 
     timer = observer.node.create_timer(0.03, feed)
     yield timer
@@ -84,11 +84,11 @@ def start_policy(start: Any, **parameters: Any) -> Any:
 
 
 def test_a_policy_that_is_killed_and_restarted_continues(
-    make_bench: Callable[..., Bench], start: Any, pictures: Any
+    make_bench: Callable[..., Bench], start: Any, cameras: Any
 ) -> None:
     bench = make_bench(request_timeout_s=60.0)
     policy = start_policy(start)
-    bench.say()
+    bench.set_task()
     bench.observer.until(lambda: bench.states[-1].chunks_accepted >= 2, "two chunks")
     policy.kill()
     bench.observer.until(
@@ -106,28 +106,28 @@ def test_a_policy_that_is_killed_and_restarted_continues(
     assert_no_jump(bench)
 
 
-def test_without_new_images_it_holds_until_they_return(bench: Bench, start: Any, pictures: Any) -> None:
+def test_without_new_images_it_holds_until_they_return(bench: Bench, start: Any, cameras: Any) -> None:
     start_policy(start)
-    bench.say()
+    bench.set_task()
     bench.observer.until(lambda: bench.states[-1].chunks_accepted >= 2, "two chunks")
-    pictures.cancel()
+    cameras.cancel()
     bench.observer.until(bench.state_is(State.HOLDING), "holding when the plan is used up", 4.0)
     accepted = bench.states[-1].chunks_accepted
     bench.observer.spin(0.3)
     assert bench.states[-1].chunks_accepted == accepted
-    pictures.reset()
+    cameras.reset()
     bench.observer.until(bench.state_is(State.ARMED), "motion again", 2.0)
     assert_no_jump(bench)
 
 
 def test_with_two_policies_one_answer_to_each_request_is_accepted(
-    bench: Bench, start: Any, pictures: Any
+    bench: Bench, start: Any, cameras: Any
 ) -> None:
     diagnostics = bench.observer.collect(topics.DIAGNOSTICS)
     for latency_s in (0.05, 0.15):
         start_policy(start, latency_s=latency_s)
     bench.observer.until(lambda: bench.observer.node.count_publishers("action_chunk") == 3, "both policies")
-    bench.say()
+    bench.set_task()
     bench.observer.until(lambda: bench.rejected().get("duplicate", 0) >= 2, "refused second answers")
     assert bench.states[-1].state == State.ARMED
     assert bench.states[-1].chunks_accepted <= bench.states[-1].requests
@@ -140,7 +140,7 @@ def test_with_two_policies_one_answer_to_each_request_is_accepted(
 
 
 def test_a_thousand_chunks_per_second_delay_no_command(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     chunk, accepted, sent = bench.chunk(), bench.states[-1].chunks_accepted, len(bench.commands)
     began_s = time.monotonic()
     for number in range(1000):
@@ -155,7 +155,7 @@ def test_a_thousand_chunks_per_second_delay_no_command(bench: Bench) -> None:
     assert np.median(np.diff(stamps)) == pytest.approx(1.0 / RATE_HZ, rel=0.1)
     bench.observer.until(lambda: bench.states[-1].chunks_accepted > accepted, "chunks of the storm")
     assert_no_jump(bench)
-    goes_on(bench)
+    check_recovery(bench)
 
 
 def nan_chunk(bench: Bench) -> Any:
@@ -173,17 +173,17 @@ BAD_CHUNKS: dict[str, Callable[[Bench], Any]] = {
 
 @pytest.mark.parametrize("reason", BAD_CHUNKS)
 def test_a_bad_chunk_does_not_change_the_motion(bench: Bench, reason: str) -> None:
-    bench.move()
+    bench.start_motion()
     for _ in range(3):
         bench.publish(BAD_CHUNKS[reason](bench))
     bench.observer.until(lambda: bench.rejected().get(reason) == 3, f"the refusals as {reason}")
     assert bench.states[-1].state == State.ARMED
-    goes_on(bench)
+    check_recovery(bench)
     assert_no_jump(bench)
 
 
 def test_old_and_duplicate_chunks_are_refused(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     newer, older = bench.chunk(age_s=0.0), bench.chunk(age_s=0.5)
     older.positions[:] = type(older.positions)("d", 60 * list(bench.middle))
     for chunk in (newer, older, newer):
@@ -198,8 +198,8 @@ def test_old_and_duplicate_chunks_are_refused(bench: Bench) -> None:
 @pytest.mark.parametrize("on_task_change", ["flush", "finish", "blend"])
 def test_a_change_of_the_task_during_a_chunk_is_smooth(make_bench: Any, on_task_change: str) -> None:
     bench = make_bench(on_task_change=on_task_change)
-    bench.move()
-    bench.say("wave")
+    bench.start_motion()
+    bench.set_task("wave")
     bench.publish(bench.chunk(age_s=0.0))  # still for the old task
     bench.observer.until(lambda: bench.rejected().get("wrong_task") == 1, "its refusal")
     bench.observer.until(lambda: bench.requests[-1].task == "wave", "a request for the new task")
@@ -216,7 +216,7 @@ def test_a_change_of_the_task_during_a_chunk_is_smooth(make_bench: Any, on_task_
 
 def test_an_arm_that_does_not_move_is_a_fault_until_it_is_reset(make_bench: Any) -> None:
     bench = make_bench(max_following_error_rad=0.1, following_error_s=0.2)
-    bench.move()
+    bench.start_motion()
     bench.follows = False
     bench.observer.until(bench.state_is(State.FAULT), "the fault", 2.0)
     assert "shoulder_pan is" in bench.states[-1].reason and "from its command" in bench.states[-1].reason
@@ -233,23 +233,23 @@ def test_an_arm_that_does_not_move_is_a_fault_until_it_is_reset(make_bench: Any)
     bench.observer.until(lambda: len(bench.commands) > sent, "commands")
     np.testing.assert_allclose(bench.commands[sent].position, bench.pose)  # from where the arm is
     bench.follows = True
-    goes_on(bench)
+    check_recovery(bench)
     assert_no_jump(bench, sent)
 
 
 def test_joint_states_with_old_stamps_make_it_hold(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     bench.lag_s = 1.0
     bench.observer.until(bench.state_is(State.HOLDING), "holding", 2.0)
     assert "joint states are 1.0" in bench.states[-1].reason
     bench.lag_s = 0.0
-    goes_on(bench)
+    check_recovery(bench)
     assert_no_jump(bench)
 
 
 def test_irregular_joint_states_suffice(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(stale_after_s=0.5)
-    bench.move()
+    bench.start_motion()
     seen = len(bench.states)
     for _ in range(8):
         bench.silent = True
@@ -260,5 +260,5 @@ def test_irregular_joint_states_suffice(make_bench: Callable[..., Bench]) -> Non
     bench.silent = True
     bench.observer.until(bench.state_is(State.HOLDING), "holding without any", 2.0)
     bench.silent = False
-    goes_on(bench)
+    check_recovery(bench)
     assert_no_jump(bench)

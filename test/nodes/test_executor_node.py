@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The executor node moves the arm by chunks and stands still in every doubt."""
+"""The executor node executes chunks, and holds whenever its inputs are missing or invalid."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def running(shared_executor: Any) -> Bench:
 
 
 def test_a_chunk_for_the_task_is_requested_and_executed(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     assert bench.requests[0].task == TASK
     assert bench.requests[0].reason == msg.ChunkRequest.START
     assert bench.states[-1].state == msg.ExecutorState.ARMED
@@ -44,7 +44,7 @@ def test_a_chunk_for_the_task_is_requested_and_executed(bench: Bench) -> None:
 
 
 def test_the_next_chunk_is_requested_before_the_queue_is_empty(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     bench.observer.until(lambda: len(bench.requests) > 1, "the second request")
     assert bench.requests[1].reason == msg.ChunkRequest.THRESHOLD
     assert bench.requests[1].queue_duration.sec + bench.requests[1].queue_duration.nanosec * 1e-9 > 0.5
@@ -52,7 +52,7 @@ def test_the_next_chunk_is_requested_before_the_queue_is_empty(bench: Bench) -> 
 
 
 def test_it_holds_within_one_period_when_joint_states_stop(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     bench.silent = True
     stale_ns = bench.fed_ns + STALE_AFTER_NS
     bench.observer.until(
@@ -71,7 +71,7 @@ def test_it_holds_within_one_period_when_joint_states_stop(bench: Bench) -> None
 
 
 def test_it_holds_when_chunks_stop_and_continues_when_they_return(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     bench.observer.until(lambda: bench.states[-1].starved_periods > 0, "the last action to be used up", 4.0)
     assert bench.states[-1].state == msg.ExecutorState.HOLDING
     held = len(bench.commands)
@@ -101,7 +101,7 @@ BAD_CHUNKS: dict[str, Callable[[Bench], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("reason", BAD_CHUNKS)
 def test_a_bad_chunk_is_refused_with_its_reason(bench: Bench, reason: str) -> None:
-    bench.say()
+    bench.set_task()
     bench.observer.until(lambda: bench.requests, "a chunk request")
     bench.send(**BAD_CHUNKS[reason](bench))
     bench.observer.until(lambda: bench.rejected().get(reason) == 1, f"the refusal as {reason}")
@@ -110,7 +110,7 @@ def test_a_bad_chunk_is_refused_with_its_reason(bench: Bench, reason: str) -> No
 
 
 def test_a_duplicate_chunk_is_refused_and_the_motion_continues(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     stamp_ns = bench.observer.now_ns() - 100_000_000
     bench.send(observation_stamp_ns=stamp_ns)
     bench.send(observation_stamp_ns=stamp_ns)
@@ -119,7 +119,7 @@ def test_a_duplicate_chunk_is_refused_and_the_motion_continues(bench: Bench) -> 
 
 
 def test_an_impossible_target_is_reached_in_steps_and_inside_the_limits(bench: Bench) -> None:
-    bench.say()
+    bench.set_task()
     bench.observer.until(lambda: bench.requests, "a chunk request")
     bench.send(np.tile(bench.pose + 100.0, (60, 1)))
     bench.observer.until(lambda: bench.pan() and bench.pan()[-1] > 0.5, "the arm to move")
@@ -130,9 +130,9 @@ def test_an_impossible_target_is_reached_in_steps_and_inside_the_limits(bench: B
 
 
 def test_a_new_task_stops_the_old_motion_at_once(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     latched = bench.observer.collect(topics.ACTIVE_TASK)
-    bench.say("wave")
+    bench.set_task("wave")
     commanded = bench.pan()[-1]
     bench.observer.until(lambda: bench.requests[-1].task == "wave", "a request for the new task")
     assert bench.requests[-1].reason == msg.ChunkRequest.TASK_CHANGE
@@ -142,7 +142,7 @@ def test_a_new_task_stops_the_old_motion_at_once(bench: Bench) -> None:
 
 
 def test_stop_latches_until_reset(bench: Bench) -> None:
-    bench.move()
+    bench.start_motion()
     assert bench.observer.call(Trigger, "executor/stop", Trigger.Request()).success
     bench.observer.until(bench.state_is(msg.ExecutorState.STOPPED), "the stop")
     sent = len(bench.commands)
@@ -190,7 +190,7 @@ def test_fusion_changes_while_running_and_unknown_values_are_refused(bench: Benc
 
 def test_while_disarmed_it_requests_and_sends_nothing(make_bench: Any) -> None:
     bench = make_bench(armed=False)
-    bench.say()
+    bench.set_task()
     bench.observer.spin(0.5)
     assert bench.states[-1].state == msg.ExecutorState.DISARMED
     assert not bench.commands and not bench.requests
@@ -200,7 +200,7 @@ def test_shadow_plans_shows_the_plan_and_sends_nothing(make_bench: Any) -> None:
     bench = make_bench(armed=False)
     bench.bring_to("shadow")
     plans = bench.observer.collect(topics.EXECUTOR_PLAN)
-    bench.say()
+    bench.set_task()
     bench.observer.until(lambda: bench.requests, "a chunk request")
     bench.send()
     bench.observer.until(lambda: bench.states[-1].queue_length > 0 and plans, "a plan")
@@ -226,7 +226,7 @@ def test_by_default_there_are_no_topics_for_ros2_control(bench: Bench) -> None:
 
 def test_diagnostics_agree_with_the_state(bench: Bench) -> None:
     diagnostics = bench.observer.collect(topics.DIAGNOSTICS)
-    bench.move()
+    bench.start_motion()
     diagnostics.clear()
     bench.observer.until(lambda: diagnostics, "diagnostics")
     status = diagnostics[-1].status[0]

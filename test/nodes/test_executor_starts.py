@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What needs an executor node of its own: how it starts, how it ends, another clock, further outputs."""
+"""Tests that need an executor node of their own: start, exit, another clock, further outputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_commands_are_published_for_ros2_control_if_configured(executor_bench: A
     )
     trajectories = bench.observer.collect(topics.JOINT_TRAJECTORY)
     arrays = bench.observer.collect(topics.POSITION_COMMANDS)
-    bench.move()
+    bench.start_motion()
     bench.observer.spin(0.1)
     newest = trajectories[-1]
     assert tuple(newest.joint_names) == bench.robot.joint_names and len(newest.points) == 1
@@ -55,12 +55,12 @@ def test_the_result_of_the_request_for_real_time_priority_is_logged_and_the_node
 ) -> None:
     bench = executor_bench(mode="armed", realtime_priority=20)
     assert "real-time priority 20" in bench.program.output
-    bench.move()
+    bench.start_motion()
 
 
 def test_after_a_jump_of_the_clock_it_continues_in_the_new_time(executor_bench: Any) -> None:
     bench = executor_bench(mode="armed", use_sim_time=True, **SLOW)
-    bench.move()
+    bench.start_motion()
     for jump_s in (-100.0, 100.0):
         bench.sim_ns += round(jump_s * 1e9)
         jumped = len(bench.commands)

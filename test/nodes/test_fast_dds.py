@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A killed process makes no node unreachable, and everybody on this machine reaches the nodes.
+"""A killed process makes no node unreachable, and all processes on this machine can reach the nodes.
 
-That no program of the suite uses shared memory is checked wherever a test starts one: `start` in conftest.py.
+The fixture `start` in conftest.py checks that no program of the suite uses shared memory.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def test_the_profiles_are_valid_for_this_fast_dds(profile: dict[str, str]) -> No
 def test_nodes_are_reachable_after_publishers_were_killed_while_writing(
     executor_bench: Callable[..., Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """An executor, and the observer of this test; each writer is killed in the midst of 2000 messages a second."""
+    """An executor, and the observer of this test; each writer is killed while it sends 2000 messages a second."""
     from rclpy.serialization import serialize_message
 
     bench = executor_bench(mode="armed")
@@ -94,7 +94,7 @@ def test_nodes_are_reachable_after_publishers_were_killed_while_writing(
     for reason, positions in refused.items():
         chunks[reason].write_bytes(serialize_message(bench.chunk(positions, task=reason)))
     for number in range(request.config.getoption("kills")):
-        reason = list(refused)[number % 2]  # so that what arrives is told from what the last one wrote
+        reason = list(refused)[number % 2]  # to distinguish its messages from those of the last one
         before = bench.rejected().get(reason, 0)
         heard.clear()
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(chunks[reason])])

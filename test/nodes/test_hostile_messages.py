@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Extreme, random and malformed messages on every subscription of every node: all refuse them and go on working."""
+"""Extreme, random and malformed messages on every subscription of every node: all refuse them and keep working."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def changed(message: Any, chance: random.Random) -> Any:
 
 
 def worst(message: Any) -> Any:
-    """A valid message with what has once ended a node."""
+    """A valid message with a value that once crashed a node."""
     if hasattr(message, "step_duration"):
         message.step_duration.sec = 2**31 - 1
     elif getattr(message, "position", None):
@@ -120,7 +120,7 @@ def hostile(name: str, kind: Any, number: int, now_ns: int, chance: random.Rando
 
 
 def valid(name: str, message_type: Any, now_ns: int) -> Any:
-    """A message that the nodes would take, or None where any string or state is one."""
+    """A message that the nodes accept; of other types an empty one."""
     pose = np.array([joint.middle_rad for joint in SO100.joints])
     frame = Frame("top", now_ns, np.full((48, 64, 3), 90, np.uint8))
     plan = np.tile(pose, (50, 1))
@@ -147,7 +147,7 @@ def valid(name: str, message_type: Any, now_ns: int) -> Any:
 
 
 def subscriptions(observer: Observer, node: str) -> dict[str, Any]:
-    """The topics that a node listens to, by their full name, with their message classes."""
+    """The full names of the topics that a node subscribes to, with their message classes."""
     space, _, name = f"/{node}".rpartition("/")
     found = observer.node.get_subscriber_names_and_types_by_node(name, space or "/")
     return {topic: topics.message_class(types[0]) for topic, types in found}
@@ -193,7 +193,7 @@ def test_no_message_stops_a_node_or_its_function(observer: Observer, everything:
                 publisher.publish(data[: chance.randrange(4, max(5, len(data)))])
             else:
                 publisher.publish(message)
-            if name == "/task":  # chunks for another one would be refused unread
+            if name == "/task":  # chunks for another task would be refused early
                 publisher.publish(String(data=TASK))
         observer.spin(0.02)
     for publisher in publishers.values():
@@ -205,7 +205,7 @@ def test_no_message_stops_a_node_or_its_function(observer: Observer, everything:
 
 
 def still_work(observer: Observer) -> None:
-    """Every node does what it is there for, with good messages."""
+    """Every node works with valid messages."""
     states, joints = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.JOINT_STATES)
     pictures = observer.collect(topics.IMAGE_COMPRESSED)
     observer.until(lambda: pictures and len(joints) > 2, "the camera and the arm to publish")

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Images as other people's camera drivers publish them become RGB, or are refused by name; none does any harm."""
+"""Images of other camera drivers are converted to RGB, or refused with their encoding; none causes another error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def message(encoding: str, pixels: Pixels, padding: int = 0) -> Image:
 
 
 def bayer(order: str) -> Pixels:
-    """FLAT behind a filter: the named colours of the 2x2 tile, row by row."""
+    """FLAT as a Bayer mosaic; order: the colours of the 2x2 tile, row by row."""
     mosaic = np.empty((HEIGHT, WIDTH), np.uint8)
     for index, colour in enumerate(order):
         mosaic[index // 2 :: 2, index % 2 :: 2] = FLAT[0, 0, "rgb".index(colour)]
@@ -57,7 +57,7 @@ def yuv(order: str) -> tuple[Pixels, Pixels]:
 
 
 GREY = RGB[..., 0]
-CASES: dict[str, tuple[Pixels, Pixels]] = {  # encoding: (pixels as published, what is to be seen)
+CASES: dict[str, tuple[Pixels, Pixels]] = {  # encoding: (published pixels, expected RGB)
     "rgb8": (RGB, RGB),
     "bgr8": (RGB[..., ::-1], RGB),
     "rgba8": (np.concatenate([RGB, ALPHA], axis=2), RGB),

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`jog` on a terminal of its own: keys move one joint of a real arm node, softly, and nothing else."""
+"""`jog` on a pseudo-terminal: keys move one joint of a real arm node, in small steps, and nothing else."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_keys_move_the_chosen_joint_and_nothing_else(
     assert "3 elbow_flex" in line(terminal)
     terminal.press("1++++++++++")
     observer.until(lambda: measured_rad(states)[0] - before[0] > 0.05, "the pan to move")
-    terminal.press(" +")  # stop here, and from here one step on: both in one read
+    terminal.press(" +")  # stop, and one step from there: both in one read
     observer.until(lambda: "at the target" in line(terminal), "it to stop")
     assert measured_rad(states)[0] - before[0] < 9 * STEPS_RAD[1]
     steps = np.abs(np.diff([list(command.position) for command in commands], axis=0))

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every node is a lifecycle node with described parameters, and can be taken up and down more than once."""
+"""Every node is a lifecycle node with described parameters, and can be activated and cleaned up repeatedly."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NODES: dict[str, Make] = {
 
 @pytest.fixture(params=NODES)
 def node(request: Any, observer: Any, start_new_interpreter: Any, emulated_arm: Any, tmp_path: Path) -> str:
-    """The name of a node that waits, unconfigured."""
+    """The name of a node that is unconfigured."""
     name: str = request.param
     folder = tmp_path / "data"
     folder.mkdir()

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the package expects of message_filters, be it ROS's own or the stand-in in wheels/."""
+"""The behaviour that the package expects of message_filters: that of ROS, or the replacement in wheels/."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def stamped(time_ms: float) -> JointState:
 
 
 class Sets(list):
-    """The sets a synchronizer put together, as stamps in ms."""
+    """The sets of a synchronizer, as stamps in ms."""
 
     def __init__(self, streams: int = 2, queue_size: int = 10, slop: float = 0.02) -> None:
         self.inputs = [SimpleFilter() for _ in range(streams)]

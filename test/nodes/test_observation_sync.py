@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Messages stamped in the future or before time zero do not keep those of now from being put together."""
+"""Messages with stamps in the future or before 0 do not prevent the synchronization of current ones."""
 
 from __future__ import annotations
 

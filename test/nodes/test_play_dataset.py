@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`play_dataset`: an episode of a LeRobot dataset drives the nodes, and the arm repeats what was done in it."""
+"""`play_dataset` publishes an episode of a LeRobot dataset, and the arm repeats its actions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The policy node answers requests from what the robot sees now, and from nothing else."""
+"""The policy node answers requests only from current observations."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from smolvla_ros.wire import chunk_from_msg, header_stamp_ns
 
 ROBOT_FILE = "config/so100.yaml"
 CAMERAS = ("top", "wrist")
-LOADED_S = 30.0  # for a checkpoint; a service call that is repeated would load it twice
+LOADED_S = 30.0  # to load a checkpoint; a repeated service call would load it twice
 
 
 class Robot:
-    """Cameras, arm and executor in one: feeds the policy node and asks it for chunks."""
+    """Cameras, arm and executor: feeds the policy node and requests chunks."""
 
     def __init__(self, observer: Any) -> None:
         self.observer = observer
         self.spec = RobotSpec.load(ROBOT_FILE)
         self.pose = np.array([joint.middle_rad for joint in self.spec.joints])
         self.chunks = observer.collect(topics.ACTION_CHUNK)
-        self.lag_s = dict.fromkeys((*CAMERAS, "joints"), 0.0)  # how old each stream says it is
+        self.lag_s = dict.fromkeys((*CAMERAS, "joints"), 0.0)  # age of the stamps of each stream
         self.silent: set[str] = set()
         self._images = {
             name: observer.publisher(topics.IMAGE_COMPRESSED, f"{name}/image_raw/compressed")
@@ -68,23 +68,23 @@ class Robot:
         joints = Joints(stamps["joints"], self.pose, np.zeros(6), np.zeros(6))
         self._joint_states.publish(joint_state_msg(self.spec.joint_names, joints))
 
-    def ask(self, request_id: int = 1, task: str = "pick up the red cube", **plan: Any) -> int:
-        """Publish a request and return when it was made."""
+    def request(self, request_id: int = 1, task: str = "pick up the red cube", **plan: Any) -> int:
+        """Publish a request; returns its time."""
         now_ns = self.observer.now_ns()
         request = ChunkRequest(now_ns, request_id, task, RequestReason.START, **plan)
         self._requests.publish(chunk_request_msg(request))
         return int(now_ns)
 
     def chunk(self, request_id: int, **plan: Any) -> ActionChunk:
-        """Ask, and return the answer."""
-        self.ask(request_id, **plan)
+        """Publish a request and return the chunk that answers it."""
+        self.request(request_id, **plan)
         self.observer.until(
             lambda: self.chunks and self.chunks[-1].request_id == request_id, "a chunk", timeout_s=30.0
         )
         return chunk_from_msg(self.chunks[-1])
 
     def set_parameters(self, **values: Any) -> Any:
-        """Set parameters of the policy node in one go; the result says whether they were accepted."""
+        """Set parameters of the policy node in one call; the result tells whether they were accepted."""
         request = SetParametersAtomically.Request()
         request.parameters = [
             Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
@@ -106,14 +106,14 @@ def test_a_request_is_answered_from_the_newest_observation(robot: Robot, start: 
     scripted(start)
     robot.connect()
     robot.observer.spin(0.3)
-    asked_ns = robot.ask(request_id=7)
+    asked_ns = robot.request(request_id=7)
     robot.observer.until(lambda: robot.chunks, "a chunk")
     chunk = chunk_from_msg(robot.chunks[0])
     assert chunk.request_id == 7 and chunk.task == "pick up the red cube"
     assert chunk.joint_names == robot.spec.joint_names and chunk.positions.shape == (50, 6)
     assert abs(chunk.observation_stamp_ns - asked_ns) < 200_000_000
     assert chunk.step_duration_ns == round(1e9 / 30)
-    # Whoever waits for one listener of `task` waits for the executor.
+    # The executor alone subscribes to `task`.
     assert robot.observer.node.count_subscribers("task") == 0
 
 
@@ -122,10 +122,10 @@ def test_chunks_are_published_without_a_request_for_the_newest_task(robot: Robot
     tasks = robot.observer.publisher(topics.TASK)
     robot.connect()
     robot.observer.until(tasks.get_subscription_count, "a listener of tasks")
-    robot.chunk(1)  # from now on it has seen something
+    robot.chunk(1)  # from now on it has messages
     robot.chunks.clear()
     robot.observer.spin(0.3)
-    assert not robot.chunks  # for want of a task
+    assert not robot.chunks  # there is no task
     tasks.publish(String(data="wipe the table"))
     robot.observer.until(lambda: len(robot.chunks) >= 6, "chunks without a request")
     chunks = [chunk_from_msg(message) for message in robot.chunks]
@@ -133,7 +133,7 @@ def test_chunks_are_published_without_a_request_for_the_newest_task(robot: Robot
     sent_s = [header_stamp_ns(message) / 1e9 for message in robot.chunks]
     assert (sent_s[-1] - sent_s[0]) / (len(sent_s) - 1) > 0.07
     assert min(np.diff([chunk.observation_stamp_ns for chunk in chunks])) > 0
-    robot.ask(7, "pick up the red cube")
+    robot.request(7, "pick up the red cube")
     robot.observer.until(
         lambda: any(chunk.request_id == 7 for chunk in robot.chunks), "the answer to a request"
     )
@@ -153,11 +153,11 @@ def test_chunks_are_published_without_a_request_for_the_newest_task(robot: Robot
 def test_during_inference_the_newest_request_waits_for_a_newer_observation(robot: Robot, start: Any) -> None:
     scripted(start, latency_s=0.8)
     robot.connect()
-    robot.chunk(1000)  # from now on it has seen something, and begins at once
+    robot.chunk(1000)  # from now on it has messages, and starts at once
     robot.chunks.clear()
     tasks = {1: "wipe the table", 2: "wipe the floor", 3: "pick up the red cube"}
     for request_id, task in tasks.items():
-        asked_ns = robot.ask(request_id, task)
+        asked_ns = robot.request(request_id, task)
         robot.observer.spin(0.1)
     robot.observer.until(
         lambda: robot.chunks and robot.chunks[-1].request_id == 3, "the answer to the last request"
@@ -172,7 +172,7 @@ def test_an_incomplete_or_untimely_observation_is_reported_and_not_used(robot: R
     program = scripted(start)
     robot.silent.add("wrist")
     robot.connect()
-    robot.ask()
+    robot.request()
     robot.observer.until(lambda: "nothing has arrived from wrist;" in program.output, "a complaint")
     robot.silent.clear()
     robot.lag_s.update(dict.fromkeys(robot.lag_s, -2.0))
@@ -191,7 +191,7 @@ def checkpoint(demo_checkpoint: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def other_checkpoint(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
-    """Another name, the same policy."""
+    """The same policy under another name."""
     return Path(shutil.copytree(checkpoint, tmp_path_factory.mktemp("swap") / "another"))
 
 
@@ -260,7 +260,7 @@ def test_smolvla_answers_until_another_valid_checkpoint_replaces_it(
     assert robot.chunk(3).policy == "another"
     assert f"'another' replaces '{checkpoint.name}'" in program.output
     assert robot.set_parameters(cameras=["top"]).successful
-    robot.silent.add("wrist")  # is not looked at any more
+    robot.silent.add("wrist")  # not used any more
     robot.observer.spin(0.3)
     robot.chunk(4)
 
@@ -271,14 +271,14 @@ def test_no_chunk_is_inferred_from_a_pose_outside_the_training_data(
     program = smolvla(start, checkpoint, units="degrees", max_pose_sigma=5.0)
     robot.pose[robot.spec.joint_names.index("shoulder_lift")] = 0.0  # 103 degrees from the middle
     robot.connect()
-    robot.ask()
+    robot.request()
     message = "this pose is 5 sigma from anything the policy saw: shoulder_lift at -103"
     robot.observer.until(lambda: message in program.output, f"the log to say '{message}'")
     robot.observer.spin(0.3)
     assert not robot.chunks
     robot.pose[:] = [joint.middle_rad for joint in robot.spec.joints]
     robot.observer.until(lambda: robot.chunks, "a chunk once the arm stands where the data are", 30.0)
-    robot.pose[1] = 0.0  # once begun, the policy may lead anywhere
+    robot.pose[1] = 0.0  # after the first chunk any pose is allowed
     robot.observer.spin(0.3)
     robot.chunk(2)
     assert "could as well be" not in program.output  # the units are confirmed
@@ -290,12 +290,12 @@ def test_a_request_made_while_a_checkpoint_loads_is_answered_by_it(
     program = scripted(start, calibration="config/emulated_calibration.json", latency_s=1.0)
     robot.connect()
     robot.observer.spin(0.3)
-    robot.ask(1)
-    robot.observer.spin(0.3)  # the scripted policy thinks by now, and will not have its say
+    robot.request(1)
+    robot.observer.spin(0.3)  # the scripted policy infers now; its chunk is dropped
     assert robot.set_parameters(policy="smolvla", checkpoint=str(checkpoint)).successful
     robot.observer.until(lambda: robot.chunks, "a chunk", 30.0)
     assert [(chunk.request_id, chunk.policy) for chunk in robot.chunks] == [(1, checkpoint.name)]
-    assert "cannot infer" not in program.output  # for what went by unseen meanwhile
+    assert "cannot infer" not in program.output  # because of messages that are old after loading
 
 
 @pytest.fixture

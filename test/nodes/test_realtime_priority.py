@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Real-time priority is asked for; where it is refused, that is said and nothing else happens."""
+"""Real-time priority is requested; if it is refused, the result says so and the program continues."""
 
 from __future__ import annotations
 

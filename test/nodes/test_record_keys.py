@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`record_keys` on a terminal of its own, beside a real recorder node: one key, one step."""
+"""`record_keys` on a pseudo-terminal, with a real recorder node."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_keys_start_end_mark_and_discard_episodes(
     said = observer.publisher(topics.TASK)
     observer.until(said.get_subscription_count, "the recorder")
     observer.until(lambda: "space: begin" in terminal.read(), "the keys")
-    observer.spin(2.0)  # for the keys to find the services; only they could tell
+    observer.spin(2.0)  # until record_keys has discovered the services, which cannot be observed
     for key, words in (
         (" ", "recording episode_000000: 'wipe the table'"),
         ("s", "episode_000000: "),

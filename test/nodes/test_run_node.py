@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A node's process ends in an orderly way: its last messages arrive, and no thread of the middleware is left."""
+"""The process of a node exits cleanly: its last messages arrive, and no thread of the middleware is left."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from std_msgs.msg import String
 
-# Ends its node by HOW, then prints the exit code and the names of the threads that are left. That of the watchdog
-# over shared memory belongs to the library and stays until the process ends.
+# Stops its node by HOW, then prints the exit code and the names of the remaining threads. The thread that watches
+# shared memory belongs to the library and stays until the process exits.
 PROGRAM = """
 import os, signal, sys
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def test_no_thread_of_the_middleware_outlives_the_node(how: str, code: int) -> N
 
 
 NODES, TOPICS = 5, 8
-# Ends node after node as soon as the test listens; each publishes once on every topic when it is deactivated.
+# Stops one node after another as soon as the test has subscribed; each publishes once on every topic when deactivated.
 LAST_MESSAGES = """
 import os, signal, sys
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A terminal that is closed ends programs as Ctrl-C does: the arm node and the emulated arm clean up."""
+"""When its terminal is closed, a program stops as on Ctrl-C: the arm node and the emulated arm clean up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from smolvla_ros.stop_signals import STOP_SIGNALS, handle_stop_signals, recorded
 from .conftest import CALIBRATION, ROBOT
 
 
-@pytest.mark.usefixtures("hangup_is_heard")
+@pytest.mark.usefixtures("sighup_has_default_action")
 def test_sighup_stops_the_arm_node_and_the_emulated_arm_cleanly(
     start_new_interpreter: Any, emulated_arm: Any
 ) -> None:
@@ -38,14 +38,14 @@ def test_sighup_stops_the_arm_node_and_the_emulated_arm_cleanly(
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """The handlers of this process are put back."""
+    """Restores the signal handlers of this process."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("hangup_is_heard")
+@pytest.mark.usefixtures("sighup_has_default_action")
 def test_each_stop_signal_is_recorded(handlers: None) -> None:
     with recorded_stop_signals() as noted:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A task that is said once is heard by the executor, whoever else listens; the recorder learns it from the executor."""
+"""The executor receives a task that is published once, whatever else runs; the recorder gets it from the executor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from smolvla_ros.nodes.fast_dds import PROFILE, RANGE
 
 ROBOT_FILE = "config/so100.yaml"
-UTTERANCES = 50
+TASKS = 50
 # What `ros2 topic pub --once -w 1 --keep-alive 1 task std_msgs/msg/String` of Jazzy does: 0.5 s for discovery, a
 # publisher, a look every 0.1 s whether one subscriber is there, the message, 1 s in which it is sent again to one that
 # discovers the publisher late (0.1 s by default, too short on a busy machine).
@@ -49,7 +49,7 @@ with ThreadPoolExecutor(10) as threads:
 def test_each_of_fifty_tasks_published_once_is_received_while_the_recorder_runs(
     observer: Any, start: Any, tmp_path: Path
 ) -> None:
-    """Said by processes with Fast DDS's own settings, as those of a person's shell are."""
+    """Published by processes with the default settings of Fast DDS, as in a user's shell."""
     start("nodes.recorder_node", robot=ROBOT_FILE, output=tmp_path / "episodes", min_free_mb=1.0)
     executor = start("nodes.executor_node", robot=ROBOT_FILE)
     observer.until(
@@ -58,14 +58,14 @@ def test_each_of_fifty_tasks_published_once_is_received_while_the_recorder_runs(
     )
     shell = {name: value for name, value in os.environ.items() if name not in (PROFILE, RANGE)}
     said = subprocess.run(
-        [sys.executable, "-c", TOPIC_PUB_ONCE, str(UTTERANCES)],
+        [sys.executable, "-c", TOPIC_PUB_ONCE, str(TASKS)],
         env=shell,
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert said.returncode == 0, said.stderr
-    everything = {f"task {number}" for number in range(UTTERANCES)}
+    everything = {f"task {number}" for number in range(TASKS)}
     observer.until(
         lambda: set(re.findall(r"task: '(task \d+)'", executor.output)) == everything,
         "all of them to be heard",

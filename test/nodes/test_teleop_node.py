@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Two emulated arms: a leader that a hand moves, and a follower that goes where it goes."""
+"""Two emulated arms: a leader that is moved by hand, and a follower."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import header_stamp_ns, joints_from_msg
 
-from .conftest import EVERY_ONE, is_whole, measured_rad
+from .conftest import EVERY_ONE, is_complete, measured_rad
 
 ROBOT_FILE = "config/so100.yaml"
 ROBOT = RobotSpec.load(ROBOT_FILE)
@@ -38,15 +38,18 @@ MOVES_TICKS = {
 
 @pytest.fixture
 def leader(tmp_path: Path) -> Iterator[tuple[EmulatedArm, Path]]:
-    """An emulated leader in the test's own process, so that the test can be the hand, and its calibration."""
+    """An emulated leader in the process of the test, which can move it, and its calibration."""
     entries = json.loads(Path(FOLLOWER).read_text())
-    entries["gripper"] |= {"range_min": 1500, "range_max": 2300}  # a handle goes less far than a jaw
+    entries["gripper"] |= {
+        "range_min": 1500,
+        "range_max": 2300,
+    }  # a handle has a smaller range than a gripper
     file = tmp_path / "leader.json"
     file.write_text(json.dumps(entries))
     with EmulatedArm(load_calibration(file), link=tmp_path / "leader") as arm:
         for servo in arm.servos.values():
             servo.write(42, round(servo.position_ticks).to_bytes(2, "little"))
-            servo.write(40, b"\x01")  # torque was left on by whoever was here before
+            servo.write(40, b"\x01")  # torque was left on by the last user
         yield arm, file
 
 
@@ -62,7 +65,7 @@ def teleop(
     start("nodes.arm_node", *namespace, robot=ROBOT_FILE, port=arm.port, calibration=file, role="leader")
     program = start("nodes.teleop_node", robot=ROBOT_FILE, calibration=FOLLOWER, leader_calibration=file)
     observer.until(
-        lambda: any(map(is_whole, led)) and any(map(is_whole, leading)), "joint states of both arms"
+        lambda: any(map(is_complete, led)) and any(map(is_complete, leading)), "joint states of both arms"
     )
     observer.until(lambda: "the follower follows" in program.output, "the follower to follow")
     return program, leading, led
@@ -123,7 +126,7 @@ def test_it_holds_while_another_program_commands_the_arm(observer: Any, teleop: 
     observer.until(lambda: "1 other publishers on /joint_commands" in program.output, "it to hold")
     before = measured_rad(led)
     goal = before + [0.08, 0, 0, 0, 0, 0]
-    observer.spin(2 * PAUSE_S)  # until the arm obeys the teleop node no more
+    observer.spin(2 * PAUSE_S)  # until the turn of the teleop node has ended
 
     def there() -> bool:
         other.publish(joint_command_msg(ROBOT.joint_names, observer.now_ns(), goal, "/observer"))
@@ -140,7 +143,7 @@ def test_an_arm_without_torque_can_be_moved_by_hand_and_then_holds_its_new_pose(
     arm, file = leader
     states = observer.collect(topics.JOINT_STATES)
     start("nodes.arm_node", robot=ROBOT_FILE, port=arm.port, calibration=file)
-    observer.until(lambda: any(map(is_whole, states)), "joint states")
+    observer.until(lambda: any(map(is_complete, states)), "joint states")
 
     def torque(on: bool) -> None:
         request = SetParameters.Request(parameters=[Parameter("torque", value=on).to_parameter_msg()])

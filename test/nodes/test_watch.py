@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`watch` on a terminal of its own, beside a real executor node: it shows the state, and its keys work at once."""
+"""`watch` on a pseudo-terminal, with a real executor node: it shows the state, and its keys act immediately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import smolvla_ros.msg as msg
 
 ROOT = Path(__file__).parents[2]
 State = msg.ExecutorState
-AT_ONCE_S = 0.5
+IMMEDIATELY_S = 0.5
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def test_it_shows_the_state_and_its_keys_change_it(executor_bench: Any, terminal
     ):
         terminal.press(key)
         until(bench.state_is(state), f"what key {key} does", 2.0)
-    terminal.press("\x1b[A\x1bOA\x1b[1;5AA\x1ba")  # arrow up, and others that hold an a, are no key to arm
+    terminal.press("\x1b[A\x1bOA\x1b[1;5AA\x1ba")  # escape sequences that contain an A or a are not the key a
     bench.observer.spin(0.3)
     assert bench.states[-1].state == State.DISARMED
     terminal.press("\x1b[AS")
-    until(bench.state_is(State.STOPPED), "the stop", AT_ONCE_S)
+    until(bench.state_is(State.STOPPED), "the stop", IMMEDIATELY_S)
     until(shows(terminal, "stopped by service"), "the reason on the terminal")
     terminal.press("a")
     until(shows(terminal, "reset first"), "the refusal on the terminal")
@@ -61,9 +61,9 @@ def test_it_shows_the_state_and_its_keys_change_it(executor_bench: Any, terminal
 def test_the_stop_key_works_while_the_terminal_takes_no_output(executor_bench: Any, terminal: Any) -> None:
     bench = executor_bench(mode="armed")
     bench.observer.until(shows(terminal, "HOLDING"), "the state on the terminal")
-    bench.observer.spin(2.0)  # nobody reads: the terminal is full, writing to it waits
+    bench.observer.spin(2.0)  # its output is not read: the terminal is full, and writing blocks
     terminal.press("s")
-    bench.observer.until(bench.state_is(State.STOPPED), "the stop", AT_ONCE_S)
+    bench.observer.until(bench.state_is(State.STOPPED), "the stop", IMMEDIATELY_S)
 
 
 def test_a_stop_without_a_response_is_shown_and_repeated(
@@ -82,7 +82,7 @@ def test_a_signal_ends_it(observer: Any, terminal: Any, number: int) -> None:
     observer.until(shows(terminal, "waiting for executor/state"), "the empty view")
     terminal.process.send_signal(number)
     assert terminal.wait(5.0) == 0
-    assert terminal.read().endswith("\033[?25h\033[?1049l")  # the terminal is as before
+    assert terminal.read().endswith("\033[?25h\033[?1049l")  # the terminal is restored
     assert "Traceback" not in terminal.read()
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The whole suite as separate processes: told what to do, the arm does it, and everything ends on Ctrl-C."""
+"""The whole suite as separate processes: the arm executes a task, and all processes stop on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
 
-from .conftest import EVERY_ONE, is_whole
+from .conftest import EVERY_ONE, is_complete
 
 ROBOT_FILE = "config/so100.yaml"
 CALIBRATION = "config/emulated_calibration.json"
@@ -36,7 +36,7 @@ def test_the_arm_executes_a_task_by_fused_chunks(
             checkpoint=demo_checkpoint,
             calibration=CALIBRATION,
             threads=1,
-            niceness=0,  # a busy computer leaves too little to a policy that steps back
+            niceness=0,  # with a higher niceness the policy gets too little CPU time on a busy computer
         ),
         start("nodes.executor_node", robot=ROBOT_FILE, mode="armed"),
     ]
@@ -63,7 +63,7 @@ def test_the_arm_executes_a_task_by_fused_chunks(
     commanded = np.array([command.position for command in commands])
     assert np.abs(np.diff(commanded, axis=0)).max() <= 0.15 + 1e-9
     assert np.ptp(commanded, axis=0).max() > 0.05
-    whole = [state.position for state in filter(is_whole, measured)]
+    whole = [state.position for state in filter(is_complete, measured)]
     moved = np.ptp(np.array(whole), axis=0)
     assert moved.max() > 0.05
 

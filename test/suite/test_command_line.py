@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Robot, calibration and units are named alike on all command lines."""
+"""Robot, calibration and units are the same options on all command lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smolvla_ros.suite.command_line import load_robot, load_robot_and_calibratio
 
 ROOT = Path(__file__).parents[2]
 CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
-NEEDED = {  # what a program's command line needs beside
+NEEDED = {  # further words that the command line of a program needs
     "bag_to_lerobot": ["bag", "--output", "out"],
     "lerobot_to_bag": ["dataset", "--output", "out"],
     "play_dataset": ["dataset"],

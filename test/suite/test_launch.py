@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The launch files: read everywhere, really launched where launch_ros is installed."""
+"""The launch files: parsed everywhere, launched where launch_ros is installed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_every_launch_argument_is_described(file: Path) -> None:
 
 
 class Launched:
-    """`ros2 launch` of a file, in a session of its own."""
+    """`ros2 launch` of a file in a session of its own."""
 
     def __init__(self, file: str, *arguments: str) -> None:
         self._process = subprocess.Popen(
@@ -103,18 +103,18 @@ class Launched:
         return "".join(self._lines)
 
     def interrupt(self) -> None:
-        """Ctrl-C in its terminal: every program of the session hears it."""
+        """Send SIGINT to every program of the session, as Ctrl-C in a terminal does."""
         os.killpg(self._process.pid, signal.SIGINT)
 
     def wait(self, timeout_s: float = 30.0) -> int:
-        """Its exit code, once it and everything it started has ended."""
+        """Wait until it and all its programs have exited; returns its exit code."""
         code = self._process.wait(timeout_s)
         self._reader.join(5.0)
-        assert not self._reader.is_alive(), "a program that it started still runs"
+        assert not self._reader.is_alive(), "one of its programs still runs"
         return code
 
     def kill(self) -> None:
-        """Leave nothing behind."""
+        """Kill what still runs."""
         if self._process.poll() is None or self._reader.is_alive():
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -151,7 +151,7 @@ def test_the_whole_suite_moves_the_arm_and_stops_on_ctrl_c(launch: Callable[...,
 
 
 def drive(namespace: str, suite: Launched) -> dict[str, list[Any]]:
-    """Say a task and listen until the arm has moved."""
+    """Publish a task and wait until the arm has moved."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from sensor_msgs.msg import JointState
@@ -211,7 +211,7 @@ def test_errors_are_reported_and_no_process_is_left(
     assert "Traceback" not in suite.output
 
 
-def said(suite: Launched, words: str) -> None:
+def wait_for_output(suite: Launched, words: str) -> None:
     deadline_s = time.monotonic() + 30.0
     while words not in suite.output:
         assert time.monotonic() < deadline_s, suite.output
@@ -232,7 +232,7 @@ def test_the_other_launch_files_start_and_stop_on_ctrl_c(
     if file != "teleop.launch.py":
         arguments = [*arguments, f"output:={tmp_path / 'episodes'}"]
     suite = launch(file, *arguments)
-    said(suite, words)
+    wait_for_output(suite, words)
     suite.interrupt()
     assert suite.wait() == 0, suite.output
     assert "Traceback" not in suite.output
@@ -258,14 +258,14 @@ def test_a_killed_recorder_is_restarted_and_a_camera_that_fails_to_configure_is_
         "so100.launch.py", "sim:=true", "policy:=scripted", "record:=true", "cameras:=top,side=/dev/none",
         "policy_cameras:=top", f"output:={tmp_path}", f"params_file:={mine}", "recrod:=true",
     )  # fmt: skip
-    said(suite, "so100.launch.py has no argument 'recrod'; it is ignored; did you mean 'record'?")
-    said(suite, "'/side/camera' has no parameter 'sorce'; it is ignored; did you mean 'source'?")
-    said(suite, "side_camera has ended (exit code 1); the suite goes on without it")
-    said(suite, "episodes go to")
+    wait_for_output(suite, "so100.launch.py has no argument 'recrod'; it is ignored; did you mean 'record'?")
+    wait_for_output(suite, "'/side/camera' has no parameter 'sorce'; it is ignored; did you mean 'source'?")
+    wait_for_output(suite, "side_camera has ended (exit code 1); the suite goes on without it")
+    wait_for_output(suite, "episodes go to")
     killed = pid_of("recorder", suite.output)
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    said(suite, "recorder has ended (exit code -9); it is started again in 2 s")
+    wait_for_output(suite, "recorder has ended (exit code -9); it is started again in 2 s")
     while suite.output.count("episodes go to") < 2:
         time.sleep(0.02)
     suite.interrupt()
@@ -275,8 +275,8 @@ def test_a_killed_recorder_is_restarted_and_a_camera_that_fails_to_configure_is_
 
 def test_the_arm_stops_before_the_rest_when_the_executor_has_exited(launch: Callable[..., Launched]) -> None:
     suite = launch("so100.launch.py", "sim:=true", "policy:=scripted", "cameras:=top")
-    said(suite, "[arm]: active")
-    said(suite, "[executor]: active")
+    wait_for_output(suite, "[arm]: active")
+    wait_for_output(suite, "[executor]: active")
     pid = pid_of("executor", suite.output)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -311,7 +311,7 @@ def profile_of(pid: int) -> str:
 
 
 def pid_of(node: str, output: str) -> int | None:
-    """From launch's own `[camera_node-2]: process started with pid [123]`."""
+    """The pid in the line `[camera_node-2]: process started with pid [123]`; None without such a line."""
     for line in output.splitlines():
         if f"[{node}_node-" in line and "started with pid" in line:
             return int(line.rsplit("[", 1)[1].rstrip("]"))

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How programs are started, under launch and by the demo alike, and what follows when one ends by itself."""
+"""Command lines and parameters of programs, and the reaction when one exits."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_program_that_exits_at_once_is_not_restarted_forever(label: str, at_la
     assert reactions == [Reaction.RESTART] * MAX_QUICK_EXITS + [at_last]
     assert (
         supervisor.on_exit(SPECS["left_side_camera"], KILLED, ran_s=0.5) is Reaction.RESTART
-    )  # another program
+    )  # each program is counted separately
 
 
 def test_a_program_that_has_run_for_a_while_is_always_restarted() -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of a params_file that no node takes are said, with the nearest name."""
+"""Unknown keys of a params_file are reported with the nearest name; the package's own files have none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPECS = programs.suite_nodes(SuiteOptions(sim=True, policy="scripted", namespace
 
 
 def warnings(folder: Path, text: str) -> list[str]:
-    """What is said of a file, without its name."""
+    """The lines about a file with this text, without its name."""
     file = folder / "mine.yaml"
     file.write_text(text)
     return [line.removeprefix(f"params_file '{file}': ") for line in unknown_parameters(str(file), SPECS)]

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Programs of the suite as processes: one waits for another, none is left."""
+"""Programs of the suite as processes: start, restart and stop; none is left."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_arm_stops_before_the_others(processes: Processes) -> None:
         processes.start(emulated_arm(name, "--calibration", CALIBRATION, holds_arm=holds_arm))
         processes._wait_for_first_line(name, lambda: False)
     arm, camera = (processes._running[name].process for name in ("arm", "camera"))
-    os.kill(arm.pid, signal.SIGSTOP)  # it takes its time
+    os.kill(arm.pid, signal.SIGSTOP)  # it does not stop at once
     seen: list[int | None] = []
 
     def go_on() -> None:
@@ -131,7 +131,7 @@ def test_no_program_outlives_its_parent(tmp_path: Path) -> None:
     starter.wait()
     deadline_s = time.monotonic() + 10.0
     while is_running(pid):
-        assert time.monotonic() < deadline_s, "the emulated arm is an orphan"
+        assert time.monotonic() < deadline_s, "the emulated arm still runs"
         time.sleep(0.02)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the suite consists of, and whose word counts when a parameter is said twice."""
+"""The programs of the suite, and the precedence of their parameters."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from smolvla_ros.suite.options import (
     parse_cameras,
 )
 
+from ..conftest import PROGRAMS
+
 ROOT = Path(__file__).parents[2]
 CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
-PROGRAMS = dict(
-    line.split() for line in (ROOT / "executables.txt").read_text().splitlines() if not line.startswith("#")
-)
 SIMULATION = SuiteOptions(sim=True, checkpoint="somewhere")
 HARDWARE = SuiteOptions(
     port="/dev/arm", calibration=CALIBRATION, cameras="top=/dev/video0,wrist=2", checkpoint="a/b"
@@ -153,7 +152,7 @@ def test_hardware_starts_disarmed_and_simulation_armed() -> None:
 
 
 def mode(executor: NodeSpec) -> str:
-    """What the files say, read in their order."""
+    """The value in the parameter files, in their order."""
     values: dict[str, Any] = {}
     for file in executor.parameter_files:
         values |= yaml.safe_load(file.read_text())["/**"]["ros__parameters"]

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The names of ROS's message_filters that smolvla_ros uses, for machines where ROS comes from Python wheels.
 
-PyPI has no wheel of message_filters. This module has the same signatures and puts the same messages together,
-so that the package has one import everywhere. It deliberately has no Cache and no exact TimeSynchronizer.
+PyPI has no wheel of message_filters. This module has the same signatures and synchronizes the same messages, so that
+the package imports the same name everywhere. It has no Cache and no exact TimeSynchronizer.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ NANOSECONDS = 1_000_000_000
 
 
 class SimpleFilter:
-    """Something that has output: whoever registered a callback is called with it."""
+    """Calls the registered callbacks with each output."""
 
     def __init__(self) -> None:
         self._callbacks: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
     def registerCallback(self, callback: Callable[..., None], *arguments: Any) -> int:  # noqa: N802 (ROS's name)
-        """Have `callback(*messages, *arguments)` called with every output; returns its number."""
+        """Register `callback(*messages, *arguments)` for each output; returns its number."""
         self._callbacks.append((callback, arguments))
         return len(self._callbacks) - 1
 
     def signalMessage(self, *messages: Any) -> None:  # noqa: N802 (ROS's name)
-        """Hand `messages` to every callback, in the order in which they were registered."""
+        """Call all callbacks with `messages`, in the order of their registration."""
         for callback, arguments in self._callbacks:
             callback(*messages, *arguments)
 
@@ -52,12 +52,12 @@ class Subscriber(SimpleFilter):
 
 
 class ApproximateTimeSynchronizer(SimpleFilter):
-    """Calls back with one message of each filter in `fs`, their header stamps less than `slop` seconds apart.
+    """Outputs one message of each filter in `fs`, with header stamps less than `slop` seconds apart.
 
-    It looks for partners whenever a message arrives: those nearest to it first, the filters in their order.
-    Of each filter the newest `queue_size` messages by stamp wait for partners; a message is used once.
+    When a message arrives, it looks for a set with the messages whose stamps are nearest, in the order of the filters.
+    Of each filter the `queue_size` messages with the newest stamps are kept; a message is used once.
     Callbacks run in the thread of the message that completed the set, one at a time. A message without
-    header.stamp is dropped with a warning, unless `allow_headerless`: then it counts as of now.
+    header.stamp is dropped with a warning; with `allow_headerless` its time of arrival is used.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ApproximateTimeSynchronizer(SimpleFilter):
         self.slop_ns = int(slop * NANOSECONDS)
         self.allow_headerless = allow_headerless
         self._waiting: list[dict[int, Any]] = [{} for _ in fs]
-        self._lock = threading.RLock()  # re-entrant: a callback may feed one of the filters
+        self._lock = threading.RLock()  # re-entrant: a callback may add a message to one of the filters
         for index, source in enumerate(fs):
             source.registerCallback(self._add, index)
 
@@ -93,7 +93,7 @@ class ApproximateTimeSynchronizer(SimpleFilter):
             return int(ROSClock().now().nanoseconds)
         get_logger("message_filters").warning(
             f"dropped a {type(message).__name__}, which has no header.stamp; "
-            "allow_headerless=True goes by its time of arrival instead"
+            "allow_headerless=True uses its time of arrival instead"
         )
         return None
 

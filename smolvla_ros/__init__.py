@@ -13,9 +13,9 @@ policy/                               Observation -> ActionChunk (the torch room
 execution/                            ActionChunk -> a safe joint command every tick: queue, fusion, limits, arming
 dataset/                              episodes on disk: recording, rosbags <-> LeRobot datasets, what is wrong with them
 terminal/                             keys, questions and live screens
-node_configs                          the parameters of every node
-nodes/                                the same on ROS topics (the rclpy room)
-suite/                                which programs make up the whole, their options, how they are started and ended
+node_configs                          the parameters of every node, without ROS
+nodes/                                the ROS nodes (rclpy)
+suite/                                the programs of the suite, their options, how they are started and supervised
 demo/ tools/                          the demo; command lines
 
 A file imports only from its own room and from those above it, as test/test_import_map.py lists them; no two files

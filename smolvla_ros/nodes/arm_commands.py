@@ -57,8 +57,7 @@ class ArmCommands:
         self._obey = obey
         self._subscription: Any = None
         self._logged_s: dict[str, float] = {}  # by reason
-        topic = topics.REFUSED_COMMANDER
-        self._refusals = node.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
+        self._refusals = node.add_publisher(topics.REFUSED_COMMANDER)
 
     def start(self) -> None:
         self.stop()
@@ -72,11 +71,6 @@ class ArmCommands:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
         self.interrupt("the arm node was not active")
-
-    def close(self) -> None:
-        """Stop, and destroy the publisher."""
-        self.stop()
-        self._node.destroy_lifecycle_publisher(self._refusals)
 
     def interrupt(self, why: str) -> None:
         """End the turn of the current commander: it has to pause, and to start again from the arm's pose."""

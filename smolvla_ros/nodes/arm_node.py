@@ -65,8 +65,6 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._port_lost = False
         self._reconnects = 0
         self._commands: ArmCommands | None = None
-        self._joint_states: Any = None
-        self._servo_states: Any = None
         self._reading: ArmReading | None = None
         self._failure = ""
 
@@ -91,10 +89,8 @@ class ArmNode(SuiteNode[ArmConfig]):
         self._derating = Derating(len(units), config.temperature_derate_c, config.temperature_stop_c)
         self._connect(self._arm)
         self._commands = ArmCommands(self, self._robot, config, 1.0 / config.rate_hz, self._pose, self._obey)
-        self._joint_states, self._servo_states = (
-            self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
-            for topic in (topics.JOINT_STATES, topics.SERVO_STATES)
-        )
+        self._joint_states = self.add_publisher(topics.JOINT_STATES)
+        self._servo_states = self.add_publisher(topics.SERVO_STATES)
 
     def _connect(self, arm: So100Arm) -> None:
         report = arm.connect()
@@ -156,12 +152,8 @@ class ArmNode(SuiteNode[ArmConfig]):
             self._arm.close()
             self._arm = None
         if self._commands is not None:
-            self._commands.close()
+            self._commands.stop()
             self._commands = None
-        for publisher in (self._joint_states, self._servo_states):
-            if publisher is not None:
-                self.destroy_lifecycle_publisher(publisher)
-        self._joint_states = self._servo_states = None
 
     def diagnose(self) -> Health:
         if self._failure:

@@ -39,7 +39,6 @@ class CameraNode(SuiteNode[CameraConfig]):
         super().__init__("camera", CameraConfig, **options)
         self._source: CameraSource | None = None
         self._capture: Capture | None = None
-        self._publishers_by_topic: dict[str, Any] = {}
         self._joint_subscription: Any = None
         self._frames = 0
         self._failure = ""
@@ -55,10 +54,10 @@ class CameraNode(SuiteNode[CameraConfig]):
         self._spec = self._robot.camera(config.camera)
         self._size_checked = False
         self._source = self._open(self._spec)
-        for topic in (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO):
-            self._publishers_by_topic[topic.name] = self.create_lifecycle_publisher(
-                topic.type, topic.name, topic.publish
-            )
+        self._raw, self._compressed, self._info = (
+            self.add_publisher(topic)
+            for topic in (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
+        )
         self.get_logger().info(f"camera '{config.camera}' from {config.source} {config.device}".rstrip())
 
     def _open(self, spec: CameraSpec) -> CameraSource:
@@ -113,9 +112,6 @@ class CameraNode(SuiteNode[CameraConfig]):
 
     def cleanup(self) -> None:
         self._close_source()
-        for publisher in self._publishers_by_topic.values():
-            self.destroy_lifecycle_publisher(publisher)
-        self._publishers_by_topic = {}
 
     def _close_source(self) -> None:
         if self._source is not None:
@@ -164,17 +160,13 @@ class CameraNode(SuiteNode[CameraConfig]):
     def _publish(self, frame: Frame) -> None:
         self._frames += 1
         frame_id = self._spec.frame_id
-        raw, compressed, info = (
-            self._publishers_by_topic[topic.name]
-            for topic in (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
-        )
-        if raw.get_subscription_count():
-            raw.publish(image_msg(frame, frame_id))
-        if compressed.get_subscription_count():
-            compressed.publish(compressed_image_msg(frame, frame_id, self.config.jpeg_quality))
-        if info.get_subscription_count():
+        if self._raw.get_subscription_count():
+            self._raw.publish(image_msg(frame, frame_id))
+        if self._compressed.get_subscription_count():
+            self._compressed.publish(compressed_image_msg(frame, frame_id, self.config.jpeg_quality))
+        if self._info.get_subscription_count():
             matrix = self._source.camera_matrix if isinstance(self._source, RenderedCamera) else None
-            info.publish(camera_info_msg(frame, frame_id, matrix))
+            self._info.publish(camera_info_msg(frame, frame_id, matrix))
 
 
 def main() -> int:

@@ -56,9 +56,6 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._missed_periods = 0  # skipped because the previous period took too long
         self._logged_state = ArmingState.DISARMED
         self._is_stopped = False  # kept through all transitions; only a reset clears it
-        self._endpoints: list[
-            tuple[Any, Any]
-        ] = []  # (function that destroys it, publisher, subscription or service)
 
     def configure(self) -> None:
         self._robot = load_robot(self.config.robot)
@@ -67,44 +64,28 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             self.chunk_executor.stop(STOPPED)
         self._logged_state = self.chunk_executor.state
         self._outputs = CommandOutputs(
-            self._publisher,
+            self.add_publisher,
             self.get_fully_qualified_name(),
             self._robot.joint_names,
             self.config.rate_hz,
             self.config.publish_joint_trajectory,
             self.config.publish_position_commands,
         )
-        self._preview = PlanPreview(self._publisher, self._robot.joint_names)
-        self._requests = self._publisher(
+        self._preview = PlanPreview(self.add_publisher, self._robot.joint_names)
+        self._requests = self.add_publisher(
             topics.CHUNK_REQUEST,
             event_callbacks=PublisherEventCallbacks(matched=self._on_request_subscribers),
         )
-        self._active_task = self._publisher(topics.ACTIVE_TASK)
-        self._states = self._publisher(topics.EXECUTOR_STATE)
-        self._subscribe(topics.TASK, self._on_task)
-        self._subscribe(topics.JOINT_STATES, self._on_joint_states)
-        self._chunks = self._subscribe(topics.ACTION_CHUNK, self._on_chunk)
-        self._subscribe(topics.REFUSED_COMMANDER, self._on_refused_commander)
-        services: tuple[tuple[str, Any, Callable[..., Any]], ...] = (
-            ("arm", SetBool, self._on_arm),
-            ("shadow", SetBool, self._on_shadow),
-            ("stop", Trigger, self._on_stop),
-            ("reset", Trigger, self._on_reset),
-        )
-        for name, kind, answer in services:
-            self._endpoints.append(
-                (self.destroy_service, self.create_service(kind, f"executor/{name}", answer))
-            )
-
-    def _subscribe(self, topic: topics.Topic, callback: Callable[[Any], None]) -> Any:
-        subscription = self.create_subscription(topic.type, topic.name, callback, topic.subscribe)
-        self._endpoints.append((self.destroy_subscription, subscription))
-        return subscription
-
-    def _publisher(self, topic: topics.Topic, **options: Any) -> Any:
-        publisher = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish, **options)
-        self._endpoints.append((self.destroy_lifecycle_publisher, publisher))
-        return publisher
+        self._active_task = self.add_publisher(topics.ACTIVE_TASK)
+        self._states = self.add_publisher(topics.EXECUTOR_STATE)
+        self.add_subscription(topics.TASK, self._on_task)
+        self.add_subscription(topics.JOINT_STATES, self._on_joint_states)
+        self._chunks = self.add_subscription(topics.ACTION_CHUNK, self._on_chunk)
+        self.add_subscription(topics.REFUSED_COMMANDER, self._on_refused_commander)
+        self.add_service(SetBool, "executor/arm", self._on_arm)
+        self.add_service(SetBool, "executor/shadow", self._on_shadow)
+        self.add_service(Trigger, "executor/stop", self._on_stop)
+        self.add_service(Trigger, "executor/reset", self._on_reset)
 
     def activate(self) -> None:
         if self.config.realtime_priority:
@@ -119,11 +100,6 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self.chunk_executor.disarm()
         self._log_state()
         self._publish_state()
-
-    def cleanup(self) -> None:
-        for destroy, endpoint in self._endpoints:
-            destroy(endpoint)
-        self._endpoints = []
 
     def apply_parameters(self) -> None:
         self.chunk_executor.reconfigure(self.config)

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of the policy node, and the policy that they name: loaded, and matched with the robot."""
+"""Loads the policy that the parameters name, and checks that it fits the robot."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from smolvla_ros.units import load_calibration
 
 
 def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
-    """The policy that `config` names, for `robot`; raises PolicyError (or what the files raise) if it must not run."""
+    """The policy that `config` names, for `robot`; raises PolicyError, or an error of its files."""
     if config.policy == "scripted":
         return ScriptedPolicy(robot, config.cameras or tuple(c.name for c in robot.cameras))
     if not config.checkpoint:
         raise PolicyError("parameter `checkpoint` is empty; give a LeRobot checkpoint folder or a hub id")
     if config.threads:  # read by torch when it is first imported, which is below
         os.environ["OMP_NUM_THREADS"] = str(config.threads)
-    from smolvla_ros.policy import SmolVLA  # here: a scripted policy runs where torch is not installed
+    from smolvla_ros.policy import SmolVLA  # imported here, because a scripted policy needs no torch
     from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
     started = time.monotonic()
@@ -44,7 +44,7 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     )
     robot = with_units(robot, config.units)
     policy = RobotPolicy(model, robot, calibration, config.cameras, expected.state.values)
-    logger.info(f"'{policy.name}' is loaded and computes its first chunk, which may take a while")
+    logger.info(f"'{policy.name}' is loaded and infers its first chunk, which may take a while")
     model.warm_up(policy.image_keys)
     cameras = ", ".join(policy.cameras)
     logger.info(f"'{policy.name}' ready after {time.monotonic() - started:.1f} s, cameras: {cameras}")
@@ -55,7 +55,7 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
 
 
 def _check(expected: Expectations, setup: RobotSetup, logger: Any) -> None:
-    """Log what preflight warns of; raises PolicyError with what it finds if the policy must not run."""
+    """Log the warnings of preflight; raises PolicyError with its errors."""
     report = preflight(expected, setup)
     for finding in report.findings:
         if finding.severity == "warning":

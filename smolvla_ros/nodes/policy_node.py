@@ -67,13 +67,11 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         self._loaded_s = -math.inf
         self._inputs: list[Any] = []
         self._close_task_listener: list[Callable[[], object]] = []
-        self._chunk_publisher: Any = None
 
     def configure(self) -> None:
         self._robot = load_robot(self.config.robot)
         self._policy = load_policy(self.config, self._robot, self.get_logger())
-        topic = topics.ACTION_CHUNK
-        self._chunk_publisher = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
+        self._chunks = self.add_publisher(topics.ACTION_CHUNK)
         self._inference = ChunkInference(self._robot, self.get_logger())
         self._problem = ""
         self._problem_s = 0.0
@@ -156,11 +154,6 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             self._worker.join()
             self._worker = None
 
-    def cleanup(self) -> None:
-        if self._chunk_publisher is not None:
-            self.destroy_lifecycle_publisher(self._chunk_publisher)
-            self._chunk_publisher = None
-
     def diagnose(self) -> Health:
         if self._problem and time.monotonic() - self._problem_s < PROBLEM_PERIOD_S:
             return Health(WARN, self._problem)
@@ -233,7 +226,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             elif not request.request_id:
                 self._schedule.chunk_started(started_s, synchronized)
         if chunk is not None:
-            self._chunk_publisher.publish(action_chunk_msg(chunk, self.now_ns()))
+            self._chunks.publish(action_chunk_msg(chunk, self.now_ns()))
 
     def _wait_for_request(self) -> ChunkRequest | None:
         """The newest request, or one with request_id 0 when a chunk is due without one; None: the node stops."""

@@ -8,11 +8,11 @@ makes the transition fail; rclpy alone would ignore it.
 
 from __future__ import annotations
 
-import functools
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial, wraps
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -66,6 +66,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         parameters.declare(self, config_type)
         self._live = parameters.live_names(config_type)
         self._configured = False
+        self._endpoints: list[Callable[[], Any]] = []  # destroy the publishers ... of `configure`
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
         self._diagnostics = self.create_publisher(
@@ -102,7 +103,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
     ) -> Any:
         """As in rclpy. An exception of the callback is logged, and the node continues."""
 
-        @functools.wraps(callback)  # rclpy inspects the number of its arguments
+        @wraps(callback)  # rclpy inspects the number of its arguments
         def guarded(*received: Any) -> None:
             try:
                 callback(*received)
@@ -142,13 +143,29 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         """The health of the node, published once a second while it is active."""
         return Health(OK, "running")
 
+    # Methods that nodes call in `configure`; what they create is destroyed after `cleanup`.
+
+    def add_publisher(self, topic: topics.Topic, **options: Any) -> Any:
+        publisher = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish, **options)
+        self._endpoints.append(partial(self.destroy_lifecycle_publisher, publisher))
+        return publisher
+
+    def add_subscription(self, topic: topics.Topic, callback: Callable[[Any], None]) -> Any:
+        subscription = self.create_subscription(topic.type, topic.name, callback, topic.subscribe)
+        self._endpoints.append(partial(self.destroy_subscription, subscription))
+        return subscription
+
+    def add_service(self, service_type: Any, name: str, callback: Callable[[Any, Any], Any]) -> None:
+        service = self.create_service(service_type, name, callback)
+        self._endpoints.append(partial(self.destroy_service, service))
+
     # Transitions, called by rclpy.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         if self._attempt("configure", self._read_and_configure):
             self._configured = True
             return super().on_configure(state)
-        self._attempt("cleanup", self.cleanup)
+        self._clean_up()
         return TransitionCallbackReturn.FAILURE
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -165,7 +182,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._attempt("cleanup", self.cleanup)
+        self._clean_up()
         self._configured = False
         return super().on_cleanup(state)
 
@@ -174,9 +191,14 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
             self._attempt("deactivate", self.deactivate)
             self._wait_for_subscribers()
         if state.label in ("active", "inactive"):
-            self._attempt("cleanup", self.cleanup)
+            self._clean_up()
         self._configured = False
         return super().on_shutdown(state)
+
+    def _clean_up(self) -> None:
+        self._attempt("cleanup", self.cleanup)
+        while self._endpoints:
+            self._endpoints.pop()()
 
     def _wait_for_subscribers(self) -> None:
         """Wait until the last messages have arrived: without their publisher, subscribers drop unread messages."""

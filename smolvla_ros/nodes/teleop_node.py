@@ -36,8 +36,6 @@ class TeleopNode(SuiteNode[TeleopConfig]):
     def __init__(self, **options: Any) -> None:
         super().__init__("teleop", TeleopConfig, **options)
         self._deadline_s: float | None = None  # of the next command (monotonic); None while not active
-        self._joint_subscriptions: list[Any] = []
-        self._commands: Any = None
         self._refusals: CommandRefusals | None = None
         self._pause = ""
 
@@ -54,12 +52,9 @@ class TeleopNode(SuiteNode[TeleopConfig]):
             for file in (config.leader_calibration, config.calibration)
         )
         self.teleoperation = Teleoperation(config, self._robot, leader, follower)
-        topic = topics.JOINT_COMMANDS
-        self._commands = self.create_lifecycle_publisher(topic.type, topic.name, topic.publish)
-        self._joint_subscriptions = [
-            self.create_subscription(topic.type, topic.name, self._keep(role), topic.subscribe)
-            for topic, role in ((topics.LEADER_JOINT_STATES, "leader"), (topics.JOINT_STATES, "follower"))
-        ]
+        self._commands = self.add_publisher(topics.JOINT_COMMANDS)
+        self.add_subscription(topics.LEADER_JOINT_STATES, self._keep("leader"))
+        self.add_subscription(topics.JOINT_STATES, self._keep("follower"))
         self._refusals = CommandRefusals(self)
 
     def activate(self) -> None:
@@ -69,15 +64,9 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         self._deadline_s = None
 
     def cleanup(self) -> None:
-        for subscription in self._joint_subscriptions:
-            self.destroy_subscription(subscription)
-        self._joint_subscriptions = []
         if self._refusals is not None:
             self._refusals.close()
             self._refusals = None
-        if self._commands is not None:
-            self.destroy_lifecycle_publisher(self._commands)
-            self._commands = None
 
     def diagnose(self) -> Health:
         return Health(WARN, f"holding: {self._pause}") if self._pause else Health(OK, "following")

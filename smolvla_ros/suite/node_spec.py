@@ -37,7 +37,7 @@ class NodeSpec:
     holds_arm: bool = (
         False  # it is stopped before all other programs: the arm holds, or moves to its rest pose
     )
-    stop_timeout_s: float = 0.0  # how long it may take to stop; 0: the default of whoever started it
+    stop_timeout_s: float = 0.0  # how long it may take to stop; 0: the usual time-out
 
     @property
     def full_name(self) -> str:

@@ -217,6 +217,25 @@ class TeleopConfig(TeleoperationConfig):
     leader_calibration: str = setting("", "teleoperation: LeRobot calibration JSON of the leader arm")
 
 
+@dataclass(frozen=True)
+class WorldConfig:
+    """Parameters of the simulated world."""
+
+    robot: str = setting("", "robot file (config/so100.yaml): joints, servo ids, URDF")
+    calibration: str = setting("", "LeRobot calibration JSON that the servos hold")
+    port: str = setting("", "symbolic link to the servo bus, for the arm node; empty: none")
+    layout: str = setting(
+        "pick_place",
+        "the task for which objects are put on the table",
+        choices=("touch", "pick_up", "pick_place", "stack", "sort"),
+    )
+    seed: int = setting(0, "seed of the layout and of the servos' noise", minimum=0)
+    objects_rate_hz: float = setting(30.0, "scene/objects per second", minimum=1.0, maximum=120.0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
 NODE_CONFIGS: dict[str, type[Any]] = {
     "camera": CameraConfig,
     "arm": ArmConfig,
@@ -224,4 +243,5 @@ NODE_CONFIGS: dict[str, type[Any]] = {
     "executor": ExecutorNodeConfig,
     "recorder": RecorderConfig,
     "teleop": TeleopConfig,
+    "simulated_world": WorldConfig,
 }  # by name of the node

@@ -41,7 +41,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
     given = {name: getattr(arguments, name) for name in ("port", "calibration", "cameras", "checkpoint")}
     is_real = bool(arguments.port)
     missing = [name for name, value in given.items() if not value]
-    if arguments.policy == "scripted" and "checkpoint" in missing:
+    if arguments.policy in ("scripted", "expert") and "checkpoint" in missing:
         missing.remove("checkpoint")
     if is_real and missing:
         raise SuiteError(
@@ -54,7 +54,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
             "sim": str(not is_real),
             "port": arguments.port or str(folder / "arm"),
             "checkpoint": given["checkpoint"]
-            or ("" if arguments.policy == "scripted" else str(folder / "checkpoint")),
+            or ("" if arguments.policy in ("scripted", "expert") else str(folder / "checkpoint")),
             "robot": arguments.robot,
             "policy": arguments.policy,
             "policy_cameras": arguments.policy_cameras,

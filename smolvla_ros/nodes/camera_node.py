@@ -26,6 +26,7 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import camera_info_msg, compressed_image_msg, image_msg
 from smolvla_ros.nodes.rendered_camera import RenderedCamera
 from smolvla_ros.nodes.run_node import run_node
+from smolvla_ros.nodes.scene_messages import boxes_from_msg
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import CameraSpec
@@ -39,7 +40,7 @@ class CameraNode(SuiteNode[CameraConfig]):
         super().__init__("camera", CameraConfig, **options)
         self._source: CameraSource | None = None
         self._capture: Capture | None = None
-        self._joint_subscription: Any = None
+        self._scene_subscriptions: list[Any] = []
         self._frames = 0
         self._failure = ""
         self._size_checked = False
@@ -66,12 +67,21 @@ class CameraNode(SuiteNode[CameraConfig]):
         if config.source == "rendered":
             topic = topics.JOINT_STATES
             rendered = RenderedCamera(self._robot, spec, rate_hz, config.seed, self.now_ns)
-            self._joint_subscription = self.create_subscription(
-                topic.type,
-                topic.name,
-                lambda message: self._on_joint_states(rendered, message),
-                topics.NEWEST,
-            )
+            objects = topics.SCENE_OBJECTS
+            self._scene_subscriptions = [
+                self.create_subscription(
+                    topic.type,
+                    topic.name,
+                    lambda message: self._on_joint_states(rendered, message),
+                    topics.NEWEST,
+                ),
+                self.create_subscription(
+                    objects.type,
+                    objects.name,
+                    lambda message: self._on_scene_objects(rendered, message),
+                    objects.subscribe,
+                ),
+            ]
             return rendered
         if not config.device:
             raise CameraError(f"parameter `device` is empty; a {config.source} camera needs one")
@@ -117,9 +127,9 @@ class CameraNode(SuiteNode[CameraConfig]):
         if self._source is not None:
             self._source.close()
             self._source = None
-        if self._joint_subscription is not None:
-            self.destroy_subscription(self._joint_subscription)
-            self._joint_subscription = None
+        for subscription in self._scene_subscriptions:
+            self.destroy_subscription(subscription)
+        self._scene_subscriptions = []
 
     def diagnose(self) -> Health:
         frames, self._frames = self._frames, 0
@@ -138,6 +148,12 @@ class CameraNode(SuiteNode[CameraConfig]):
             self.get_logger().warning(f"joint states refused: {error}", throttle_duration_sec=2.0)
             return
         rendered.move(joints.positions_rad)
+
+    def _on_scene_objects(self, rendered: RenderedCamera, message: Any) -> None:
+        try:
+            rendered.show(boxes_from_msg(message))
+        except WireError as error:
+            self.get_logger().warning(f"scene objects refused: {error}", throttle_duration_sec=2.0)
 
     def _on_frame(self, frame: Frame) -> None:
         self._failure = ""

@@ -8,6 +8,7 @@ Large arrays are assigned as `array.array`: bytes or lists take rclpy up to a hu
 from __future__ import annotations
 
 import array
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from smolvla_ros.execution.executor_status import ExecutorStatus
 from smolvla_ros.image import encode_jpeg
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints
+from smolvla_ros.simulation.tasks.task import Progress
 
 if TYPE_CHECKING:  # its import needs the packages of the serial port
     from smolvla_ros.arm.arm_reading import ArmReading
@@ -189,6 +191,22 @@ def executor_state_msg(
         joint_names=list(joint_names),
         clamps=list(status.clamps),
     )
+
+
+def task_progress_msg(progress: Progress | None, reason: str, successes: int, tasks: int) -> msg.TaskProgress:
+    """Without a header. `reason`: why there is no progress of a task."""
+    message = msg.TaskProgress(reason=reason, success_time=math.nan, successes=successes, tasks=tasks)
+    if progress is not None:
+        message.task = progress.task.instruction
+        message.elapsed = progress.time_s
+        message.score = progress.score
+        message.success = progress.is_success
+        message.success_time = math.nan if progress.success_s is None else progress.success_s
+        message.wrong_object = progress.wrong_object or ""
+        message.dropped = progress.was_dropped
+        message.stuck = progress.is_stuck
+        message.hit_table = progress.hit_table
+    return message
 
 
 def servo_states_msg(joint_names: Sequence[str], stamp_ns: int, reading: ArmReading) -> msg.ServoStates:

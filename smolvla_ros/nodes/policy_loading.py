@@ -22,6 +22,8 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     """The policy that `config` names, for `robot`; raises PolicyError, or an error of its files."""
     if config.policy == "scripted":
         return ScriptedPolicy(robot, config.cameras or tuple(c.name for c in robot.cameras))
+    if config.policy == "expert":
+        return _expert(config, robot)
     if not config.checkpoint:
         raise PolicyError("parameter `checkpoint` is empty; give a LeRobot checkpoint folder or a hub id")
     if config.threads:  # read by torch when it is first imported, which is below
@@ -52,6 +54,15 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     if left_out:
         logger.warning(f"{left_out} of the checkpoint's {len(model.image_keys)} cameras are not used")
     return policy
+
+
+def _expert(config: PolicyConfig, robot: RobotSpec) -> Policy:
+    try:
+        from smolvla_ros.simulation.expert_policy import ExpertPolicy  # here: it needs MuJoCo
+    except ModuleNotFoundError as error:
+        raise PolicyError(f"policy expert: {error}; install it: pip install mujoco") from error
+    cameras = config.cameras or tuple(camera.name for camera in robot.cameras)
+    return ExpertPolicy(robot, cameras)
 
 
 def _check(expected: Expectations, setup: RobotSetup, logger: Any) -> None:

@@ -43,7 +43,7 @@ from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.nodes.task_listener import TaskListener
 from smolvla_ros.observation import MAX_AHEAD_S, NANOSECONDS, ObservationError, ObservedTooEarlyError
-from smolvla_ros.policy.policy import Policy, PolicyError
+from smolvla_ros.policy.policy import ObservesWorld, Policy, PolicyError
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.wire import WireError, header_stamp_ns, request_from_msg
 
@@ -136,6 +136,11 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         topic = topics.CHUNK_REQUEST
         requests = self.create_subscription(topic.type, topic.name, self._on_request, topic.subscribe)
         self._inputs = [*(entry.sub for entry in filters), requests]
+        if isinstance(self._policy, ObservesWorld):
+            state = topics.WORLD_STATE
+            self._inputs.append(
+                self.create_subscription(state.type, state.name, self._policy.observe_world, state.subscribe)
+            )
 
     def _unsubscribe(self) -> None:
         for subscription in self._inputs:

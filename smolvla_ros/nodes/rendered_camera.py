@@ -18,6 +18,7 @@ from smolvla_ros.observation import Frame
 from smolvla_ros.robot import CameraSpec, RobotSpec
 from smolvla_ros.simulation.pinhole import SceneCamera, SceneError
 from smolvla_ros.simulation.render import Scene
+from smolvla_ros.simulation.solids import SceneBox
 from smolvla_ros.urdf import Urdf
 
 
@@ -31,7 +32,9 @@ class RenderedCamera:
         self._clock_ns = clock_ns
         self._joint_names = robot.joint_names
         self._positions_rad = np.array([joint.middle_rad for joint in robot.joints])
-        self._scene = Scene(Urdf.load(robot.urdf_path), seed=seed)
+        self._urdf, self._seed = Urdf.load(robot.urdf_path), seed
+        self._scene = Scene(self._urdf, seed=seed)
+        self._boxes: tuple[SceneBox, ...] = ()
         self._camera = SceneCamera(spec.frame_id, spec.width, spec.height)
         self._closed = threading.Event()
         self._pacer = Pacer(rate_hz, sleep_s=self._closed.wait)
@@ -49,6 +52,12 @@ class RenderedCamera:
         """Set the positions (joints,) rad for the next frames. May be called from another thread."""
         self._positions_rad = positions_rad
 
+    def show(self, boxes: tuple[SceneBox, ...]) -> None:
+        """From the next frame on these boxes are on the table, in place of all others. As for threads, see `move`."""
+        if [_looks(box) for box in boxes] != [_looks(box) for box in self._boxes]:
+            self._scene = Scene(self._urdf, boxes, seed=self._seed)
+        self._boxes = boxes
+
     def read(self) -> Frame | None:
         """Wait until the next image is due, and return it; None after `close`."""
         if not self._closed.is_set():
@@ -63,4 +72,10 @@ class RenderedCamera:
 
     def _render(self) -> npt.NDArray[np.uint8]:
         positions = dict(zip(self._joint_names, self._positions_rad.tolist(), strict=True))
-        return self._scene.render(positions, self._camera)
+        scene, boxes = self._scene, self._boxes
+        return scene.render(positions, self._camera, {box.name: box.pose for box in boxes})
+
+
+def _looks(box: SceneBox) -> tuple[object, ...]:
+    """What of a box a scene is built with."""
+    return box.name, box.size_m, box.rgb

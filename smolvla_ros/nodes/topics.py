@@ -18,6 +18,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
+from visualization_msgs.msg import MarkerArray
 
 import smolvla_ros.msg as msg
 
@@ -60,6 +61,9 @@ JOINT_TRAJECTORY = Topic("joint_trajectory", JointTrajectory, RELIABLE, RELIABLE
 POSITION_COMMANDS = Topic("position_commands", Float64MultiArray, RELIABLE, NEWEST)
 EXECUTOR_PLAN = Topic("executor/plan", JointTrajectory, RELIABLE, RELIABLE)
 EXECUTOR_STATE = Topic("executor/state", msg.ExecutorState, RELIABLE, RELIABLE)
+SCENE_OBJECTS = Topic("scene/objects", MarkerArray, RELIABLE, NEWEST)
+WORLD_STATE = Topic("scene/state", msg.WorldState, RELIABLE, NEWEST)
+TASK_PROGRESS = Topic("scene/task_progress", msg.TaskProgress, RELIABLE, RELIABLE)
 DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, RELIABLE, RELIABLE)
 
 

@@ -8,7 +8,7 @@ Implemented by a checkpoint (`robot_policy.py`) and by a fixed motion (`scripted
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,14 @@ class Continuation:
     execution_horizon: int = 10
     schedule: str = "exp"
     max_guidance_weight: float = 10.0
+
+
+@runtime_checkable
+class ObservesWorld(Protocol):
+    """A policy that is told the state of a simulated world, beside what it observes."""
+
+    def observe_world(self, message: Any) -> None:
+        """The newest state: a WorldState message, or anything with its fields."""
 
 
 class Policy(Protocol):

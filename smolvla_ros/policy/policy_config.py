@@ -18,7 +18,9 @@ class PolicyConfig:
     """Parameters of the policy node."""
 
     robot: str = setting("", "robot file (config/so100.yaml): joints, cameras, rate and units")
-    policy: str = setting("smolvla", "which policy answers", choices=("smolvla", "scripted"), reloads=True)
+    policy: str = setting(
+        "smolvla", "which policy answers", choices=("smolvla", "scripted", "expert"), reloads=True
+    )
     checkpoint: str = setting(
         "", "SmolVLA checkpoint: a LeRobot folder (pretrained_model) or a hub id", reloads=True
     )

@@ -19,12 +19,13 @@ import sys
 import threading
 import time
 import tty
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from smolvla_ros.arm import packets
 from smolvla_ros.arm.registers import BAUD_RATES
@@ -43,13 +44,35 @@ POLL_S = 0.05  # how often the program checks for stop signals
 TCGETS2, TERMIOS2_BYTES = 0x802C542A, 44
 
 
+class Mechanics(Protocol):
+    """Servos, and what moves their shafts."""
+
+    @property
+    def servos(self) -> Mapping[str, EmulatedServo]:
+        """By the names of their joints."""
+
+    def advance(self, duration_s: float) -> None:
+        """Let time pass."""
+
+
+@dataclass(frozen=True)
+class FreeShafts:
+    """Servos whose shafts nothing connects: each moves as its registers say, with the load that it is given."""
+
+    servos: Mapping[str, EmulatedServo]
+
+    def advance(self, duration_s: float) -> None:
+        for servo in self.servos.values():
+            servo.advance(duration_s)
+
+
 class EmulatedArm:
     """Servos with the calibration in their EEPROM, answering on `port` from construction until `close`.
 
     `start_ticks` gives start positions by joint, as the servo reports them (default: middle of the range). `link` is a
     symbolic link to the port, as udev creates, the same before and after `unplug`. `memory`: a file that keeps the
-    EEPROM. `baudrate`: transmission rate; 0: no delay. `clock_ns` drives the motion; `seed` is that of the telemetry
-    noise. Runs one thread.
+    EEPROM. `baudrate`: transmission rate; 0: no delay. `mechanics` has the servos of a physical world; `start_ticks` then
+    has no effect. `clock_ns` drives the motion; `seed` is that of the telemetry noise. Runs one thread.
     """
 
     def __init__(
@@ -63,6 +86,7 @@ class EmulatedArm:
         link: Path | None = None,
         memory: Path | None = None,
         baudrate: int = 0,
+        mechanics: Mechanics | None = None,
     ) -> None:
         start = dict(start_ticks or {})
         unknown = [name for name in start if name not in calibration]
@@ -70,10 +94,13 @@ class EmulatedArm:
             raise ValueError(
                 f"start_ticks: no joint {', '.join(unknown)}; there are {', '.join(calibration)}"
             )
-        self.servos = {
-            name: EmulatedServo(motor, start.get(name, round(motor.mid_tick)), seed)
-            for name, motor in calibration.items()
-        }
+        self._mechanics = mechanics or FreeShafts(
+            {
+                name: EmulatedServo(motor, start.get(name, round(motor.mid_tick)), seed)
+                for name, motor in calibration.items()
+            }
+        )
+        self.servos = self._mechanics.servos
         self.faults = faults or LineFaults()
         self._byte_s = 10 / baudrate if baudrate else 0.0  # start bit, eight bits, stop bit
         self._link = link
@@ -142,6 +169,13 @@ class EmulatedArm:
             for name in names or self.servos:
                 self.servos[name].power_cycle()
 
+    @contextmanager
+    def held_still(self) -> Iterator[None]:
+        """No time passes for servos and mechanics while the caller looks at them."""
+        with self._lock:
+            self._advance()
+            yield
+
     def inject(self, data: bytes) -> None:
         """Send bytes without a request, as noise or a late answer would."""
         os.write(self._master, data)
@@ -195,8 +229,7 @@ class EmulatedArm:
         now_ns = self._clock_ns()
         duration_s = (now_ns - self._now_ns) * 1e-9
         self._now_ns = now_ns
-        for servo in self.servos.values():
-            servo.advance(duration_s)
+        self._mechanics.advance(duration_s)
 
     def _execute(self, request: packets.Packet) -> list[bytes]:
         """Answers of the servos that have the port's baud rate."""

@@ -42,6 +42,33 @@ def transform(xyz: Vector, rpy: Vector) -> FloatArray:
     return matrix
 
 
+def quaternion(rotation: FloatArray) -> FloatArray:
+    """Unit quaternion (x, y, z, w) of a rotation matrix (3, 3): the eigenvector of Bar-Itzhack (2000), version 3."""
+    m = rotation
+    symmetric = np.array(
+        [
+            [m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0], m[2, 1] - m[1, 2]],
+            [m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], m[1, 2] + m[2, 1], m[0, 2] - m[2, 0]],
+            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1], m[1, 0] - m[0, 1]],
+            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m[0, 0] + m[1, 1] + m[2, 2]],
+        ]
+    )
+    values: FloatArray = np.linalg.eigh(symmetric)[1][:, -1]
+    return values
+
+
+def rotation_from_quaternion(xyzw: FloatArray) -> FloatArray:
+    """Rotation matrix (3, 3) of a quaternion of any length but 0; NaN for that."""
+    x, y, z, w = xyzw / np.linalg.norm(xyzw)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
 class Kinematics:
     """Forward kinematics of one robot; what does not depend on the joints is computed once."""
 

@@ -9,12 +9,13 @@ hard shadows on the table, no physics. A checkpoint trained on real images is no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from smolvla_ros.simulation.kinematics import Kinematics
+from smolvla_ros.simulation.kinematics import Kinematics, transform
 from smolvla_ros.simulation.pinhole import (
     NEAR_M,
     SUBPIXEL_BITS,
@@ -24,7 +25,7 @@ from smolvla_ros.simulation.pinhole import (
     clip_to_near,
     subpixels,
 )
-from smolvla_ros.simulation.solids import Block, PosedSolids, Solids
+from smolvla_ros.simulation.solids import PosedSolids, SceneBox, Solids
 from smolvla_ros.simulation.table import Table
 from smolvla_ros.simulation.visibility import painting_order
 from smolvla_ros.urdf import Urdf
@@ -34,10 +35,17 @@ ImageArray = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 PixelArray = npt.NDArray[np.int32]
 
+
+def block(name: str, x_m: float, y_m: float, rgb: tuple[int, int, int], yaw_rad: float) -> SceneBox:
+    """A cube of 2.5 cm on the table."""
+    pose = transform((x_m, y_m, 0.0125), (0.0, 0.0, yaw_rad))
+    return SceneBox(name, (0.025, 0.025, 0.025), rgb, pose)
+
+
 BLOCKS = (
-    Block((0.24, -0.09, 0.0125), 0.025, (206, 40, 36), yaw_rad=0.35),
-    Block((0.29, 0.03, 0.0125), 0.025, (44, 150, 66), yaw_rad=-0.5),
-    Block((0.20, 0.12, 0.0125), 0.025, (38, 82, 190), yaw_rad=0.1),
+    block("red_block", 0.24, -0.09, (206, 40, 36), 0.35),
+    block("green_block", 0.29, 0.03, (44, 150, 66), -0.5),
+    block("blue_block", 0.20, 0.12, (38, 82, 190), 0.1),
 )
 LIGHT = np.array([0.3, -0.4, 0.85]) / np.linalg.norm(
     [0.3, -0.4, 0.85]
@@ -46,30 +54,39 @@ SHADOW = 0.62  # brightness of the table in shadow
 
 
 class Scene:
-    """An arm on a table with blocks; one object serves any number of cameras, from one thread.
+    """An arm on a table with boxes; one object serves any number of cameras, from one thread.
 
     `noise` is the standard deviation of the sensor noise in grey levels, 0 for none. The same seed and the
     same calls give the same images.
     """
 
     def __init__(
-        self, urdf: Urdf, blocks: Sequence[Block] = BLOCKS, *, noise: float = 2.0, seed: int = 0
+        self, urdf: Urdf, boxes: Sequence[SceneBox] = BLOCKS, *, noise: float = 2.0, seed: int = 0
     ) -> None:
         self.kinematics = Kinematics(urdf)
-        self._solids = Solids(urdf, blocks)
+        self._solids = Solids(urdf, boxes)
+        self._boxes = tuple(boxes)
         self._table = Table(seed)
         self._noise = _SensorNoise(noise, seed)
         self._backgrounds: dict[SceneCamera, tuple[FloatArray, ImageArray]] = {}
 
-    def render(self, positions: Mapping[str, float], camera: SceneCamera) -> ImageArray:
+    def render(
+        self,
+        positions: Mapping[str, float],
+        camera: SceneCamera,
+        box_poses: Mapping[str, FloatArray] = MappingProxyType({}),
+    ) -> ImageArray:
         """An image (height, width, 3) RGB uint8 with the joints at `positions` [rad].
 
-        Raises KinematicsError when a joint is missing, SceneError when the URDF lacks the camera's frame.
+        box_poses: pose (4, 4) in the root frame, by name, of boxes that are not where they were at first. Raises
+        KinematicsError when a joint is missing, SceneError when the URDF lacks the camera's frame.
         """
         poses = self.kinematics.link_poses(positions)
         if camera.frame_id not in poses:
             raise SceneError(f"the URDF has no camera frame '{camera.frame_id}' (it has {', '.join(poses)})")
-        solids = self._solids.pose(poses)
+        solids = self._solids.pose(
+            poses | {box.name: box_poses.get(box.name, box.pose) for box in self._boxes}
+        )
         view = View(camera, poses[camera.frame_id])
         image = self._background(view)
         if self._solids.count:

@@ -69,7 +69,7 @@ _LASTING = frozenset(at for r in REGISTERS.values() if r.area != "sram" for at i
 _READ_ONLY = frozenset(at for r in REGISTERS.values() if r.read_only for at in range(r.address, r.end))
 
 
-def _approach_speed(distance: float, braking: float) -> float:
+def approach_speed(distance: float, braking: float) -> float:
     """The approach speed at this distance from the goal: constant `braking`, then exponential."""
     exponential = braking * LAG_S**2  # within this distance the exponential brakes less than `braking`
     if distance < exponential:
@@ -188,19 +188,26 @@ class EmulatedServo:
         """Simulate this duration."""
         if not self.at_rest:
             aim = self._aim_ticks()
-            most_ticks_s = MAX_SPEED_TICKS_S if self._holds else FALL_TICKS_S
-            speed = self._limit("Goal_Velocity", 1.0, most_ticks_s)
-            most = self.value("Maximum_Acceleration") * ACCELERATION_UNIT
-            acceleration = self._limit("Acceleration", ACCELERATION_UNIT, most)
+            speed, acceleration = self._speed_and_acceleration()
             remaining_s = duration_s
             while remaining_s > 0 and not self.at_rest:
                 self._step(min(STEP_S, remaining_s), aim, speed, acceleration)
                 remaining_s -= STEP_S
         else:
             self._drive = self._standing_drive()
+        self._warm_up(duration_s)
+
+    def _warm_up(self, duration_s: float) -> None:
+        """What the present drive does to temperature and protection."""
         settled_c = self.room_c + HEATING_C * self._drive**2
         self.temperature_c += (settled_c - self.temperature_c) * -math.expm1(-duration_s / HEATING_TIME_S)
         self._protection.advance(duration_s, self._drive, self.temperature_c, self.supply_v)
+
+    def _speed_and_acceleration(self) -> tuple[float, float]:
+        """Limits of the motion, ticks/s and ticks/s^2."""
+        speed = self._limit("Goal_Velocity", 1.0, MAX_SPEED_TICKS_S if self._holds else FALL_TICKS_S)
+        most = self.value("Maximum_Acceleration") * ACCELERATION_UNIT
+        return speed, self._limit("Acceleration", ACCELERATION_UNIT, most)
 
     def _step(self, dt: float, aim: float | None, speed: float, acceleration: float) -> None:
         wanted = 0.0
@@ -210,7 +217,7 @@ class EmulatedServo:
                 self.position_ticks, self.velocity_ticks_s = aim, 0.0
                 self._drive = self._standing_drive()
                 return
-            wanted = math.copysign(min(_approach_speed(abs(error), 0.9 * acceleration), speed), error)
+            wanted = math.copysign(min(approach_speed(abs(error), 0.9 * acceleration), speed), error)
         change = max(-acceleration * dt, min(acceleration * dt, wanted - self.velocity_ticks_s))
         self.velocity_ticks_s += change
         self.position_ticks += self.velocity_ticks_s * dt

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The convex solids of a scene: a robot's primitive shapes and the blocks, as polyhedra.
+"""The convex bodies of a scene: a robot's primitive shapes and the boxes on the table, as flat-faced solids.
 
 Stored in a few long arrays, so that the scene is moved with one matrix product per link.
 """
@@ -33,14 +33,14 @@ _SIDES = (
 )
 
 
-@dataclass(frozen=True)
-class Block:
-    """A cube, rotated about the vertical axis."""
+@dataclass(frozen=True, eq=False)
+class SceneBox:
+    """A box that is no part of the robot and may move. `pose`: where it is until it is said to be elsewhere."""
 
-    position_xyz: Vector  # of its centre, in the root frame of the robot, metres
-    size_m: float
+    name: str
+    size_m: Vector
     rgb: tuple[int, int, int]
-    yaw_rad: float = 0.0
+    pose: FloatArray  # (4, 4) of its centre, in the root frame of the robot
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +66,15 @@ class PosedSolids:
 class Solids:
     """The solids of a scene, in link frames."""
 
-    def __init__(self, urdf: Urdf, blocks: Sequence[Block]) -> None:
+    def __init__(self, urdf: Urdf, boxes: Sequence[SceneBox]) -> None:
         parts: list[tuple[str, FloatArray, Shape, tuple[float, ...]]] = [
             (link.name, transform(visual.origin_xyz, visual.origin_rpy), visual.shape, visual.rgba[:3])
             for link in urdf.links.values()
             for visual in link.visuals
         ]
-        for block in blocks:
-            pose = transform(block.position_xyz, (0.0, 0.0, block.yaw_rad))
-            cube = Box((block.size_m, block.size_m, block.size_m))
-            parts.append((urdf.root, pose, cube, tuple(channel / 255.0 for channel in block.rgb)))
+        for box in boxes:
+            rgb = tuple(channel / 255.0 for channel in box.rgb)
+            parts.append((box.name, np.eye(4), Box(box.size_m), rgb))
         self.count = len(parts)
         vertices, faces, face_solid, first = [], [], [], [0]
         for index, (_, pose, shape, _) in enumerate(parts):

@@ -98,13 +98,16 @@ def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 
 def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The emulated servo bus with `sim`, else nothing."""
-    return _emulated_arm(options, "emulated_arm", options) if options.sim else ()
+    """With `sim` the world with the servo bus, else nothing."""
+    if not options.sim:
+        return ()
+    parameters = {"port": emulated_port(options), "calibration": _calibration(options), "seed": options.seed}
+    return (_node(options, "simulated_world", parameters),)
 
 
 def has_policy(options: SuiteOptions) -> bool:
-    """Whether a policy is chosen; a params_file may do so, and is not read here."""
-    return bool(options.checkpoint or options.policy == "scripted" or options.params_file)
+    """Whether anything says which policy to run; a params_file may, so it gets the benefit of the doubt."""
+    return bool(options.checkpoint or options.policy in ("scripted", "expert") or options.params_file)
 
 
 def load_robot(options: SuiteOptions) -> RobotSpec:
@@ -177,7 +180,7 @@ def _arm(options: SuiteOptions) -> NodeSpec:
         _check_given(options, port="/dev/serial/by-id/...", calibration="my_arm.json")
         return _node(options, "arm", {"calibration": _calibration(options)}, **ARM)
     parameters = {"port": emulated_port(options), "calibration": _calibration(options)}
-    return _node(options, "arm", parameters, after="emulated_arm", **ARM)
+    return _node(options, "arm", parameters, after="simulated_world", **ARM)
 
 
 def _leader_arm(options: SuiteOptions) -> NodeSpec:
@@ -213,7 +216,7 @@ def _camera(options: SuiteOptions, camera: CameraOption, needed: bool) -> NodeSp
         "camera",
         {"camera": camera.name, "source": source, "device": camera.device, "seed": seed},
         namespace=f"{base}/{camera.name}",
-        remaps=(("joint_states", f"{base}/joint_states"),),
+        remaps=tuple((topic, f"{base}/{topic}") for topic in ("joint_states", "scene/objects")),
         needed=needed,
         restarts=True,
     )

@@ -61,7 +61,7 @@ def prepare(options: argparse.Namespace) -> DemoPlan:
     set_environment(plan.folder)
     warnings = unknown_parameters(options.params_file, programs.suite_nodes(plan.options))
     print("\n".join([plan.title, *warnings]))
-    if not (options.checkpoint or options.policy == "scripted"):
+    if not (options.checkpoint or options.policy in ("scripted", "expert")):
         print(UNTRAINED)
         ensure_demo_checkpoint(plan.folder / "checkpoint")
     variables = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")

@@ -13,7 +13,14 @@ import pytest
 
 from smolvla_ros.policy.preflight.unit_evidence import with_units
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.simulation.kinematics import FloatArray, Kinematics, KinematicsError, rotation_from_rpy
+from smolvla_ros.simulation.kinematics import (
+    FloatArray,
+    Kinematics,
+    KinematicsError,
+    quaternion,
+    rotation_from_quaternion,
+    rotation_from_rpy,
+)
 from smolvla_ros.units import load_calibration
 from smolvla_ros.urdf import Urdf
 
@@ -196,3 +203,12 @@ def test_a_position_that_is_not_a_number_is_refused() -> None:
 def test_joints_of_more_than_one_number_are_refused() -> None:
     with pytest.raises(KinematicsError, match="joint 'slide' is floating"):
         Kinematics(two_joints("floating"))
+
+
+def test_a_quaternion_gives_its_rotation_back() -> None:
+    random = np.random.default_rng(0)
+    for rpy in random.uniform(-np.pi, np.pi, (50, 3)).tolist():
+        rotation = rotation_from_rpy(tuple(rpy))
+        xyzw = quaternion(rotation)
+        assert np.linalg.norm(xyzw) == pytest.approx(1.0)
+        np.testing.assert_allclose(rotation_from_quaternion(-3.0 * xyzw), rotation, atol=1e-9)

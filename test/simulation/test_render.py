@@ -13,7 +13,7 @@ import pytest
 
 from smolvla_ros.simulation.pinhole import NEAR_M, SceneCamera, SceneError, View, clip_to_near
 from smolvla_ros.simulation.render import BLOCKS, Scene
-from smolvla_ros.simulation.solids import Block, Solids, polyhedron
+from smolvla_ros.simulation.solids import SceneBox, Solids, polyhedron
 from smolvla_ros.simulation.table import TABLE_X_M, TABLE_Y_M, WALL_RGB
 from smolvla_ros.simulation.visibility import painting_order
 from smolvla_ros.urdf import Box, Cylinder, Shape, Sphere, Urdf
@@ -50,9 +50,9 @@ def pixel_of(
     return round(row), round(column)
 
 
-def top_of(block: Block) -> tuple[float, float, float]:
-    x, y, z = block.position_xyz
-    return (x, y, z + 0.5 * block.size_m)
+def top_of(block: SceneBox) -> tuple[float, float, float]:
+    x, y, z = block.pose[:3, 3]
+    return (x, y, z + 0.5 * block.size_m[2])
 
 
 def hue(pixel: npt.NDArray[Any]) -> str:
@@ -236,3 +236,17 @@ def test_an_unknown_camera_frame_is_named() -> None:
 def test_an_impossible_camera_is_refused(size: tuple[int, int], fov: float, message: str) -> None:
     with pytest.raises(SceneError, match=message):
         SceneCamera("eye", *size, horizontal_fov_rad=fov)
+
+
+def test_a_box_that_has_moved_is_drawn_where_it_is_with_its_shadow() -> None:
+    scene = Scene(SO100, noise=0.0)
+    there = BLOCKS[0].pose.copy()
+    there[:3, 3] = (0.33, -0.1, 0.06)
+    image = scene.render(FOLDED, TOP, {"red_block": there})
+    top = (0.33, -0.1, 0.06 + 0.0125)
+    assert hue(image[pixel_of(scene, FOLDED, TOP, top)]) == "red"
+    left = image[pixel_of(scene, FOLDED, TOP, top_of(BLOCKS[0]))].astype(int)
+    assert left.max() - left.min() < 60  # the bare table
+    before = scene.render(FOLDED, TOP)
+    shadow = pixel_of(scene, FOLDED, TOP, (0.33 - 0.3 / 0.85 * 0.06, -0.1 + 0.4 / 0.85 * 0.06, 0.0))
+    assert image[shadow].mean() < 0.8 * before[shadow].mean()

@@ -1,0 +1,209 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A scripted expert: the joint targets that bring a task forward, from the present state of the world alone.
+
+It keeps no memory between calls: after a slip, a push or a new instruction the next call starts from what it finds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smolvla_ros.simulation.inverse_kinematics import InverseKinematics
+from smolvla_ros.simulation.layout import CUBE_M, FLOOR_M, Tray
+from smolvla_ros.simulation.tasks.pick_place import PickPlace, lies_in
+from smolvla_ros.simulation.tasks.pick_up import PickUp
+from smolvla_ros.simulation.tasks.sort import Sort
+from smolvla_ros.simulation.tasks.stack import Stack
+from smolvla_ros.simulation.tasks.task import Task
+from smolvla_ros.simulation.tasks.touch import Touch
+from smolvla_ros.simulation.world_state import WorldState
+from smolvla_ros.urdf import Urdf
+
+FloatArray = npt.NDArray[np.float64]
+
+# In gripper_link: the centre of a cube while the jaws come down around it, the fixed jaw 8 mm beside it.
+GRASP_POINT = (-0.018, -0.09, 0.0)
+READY_M = (0.22, 0.0, 0.09)  # the grasp point moves there when its target is out of reach
+OPEN_RAD, CLOSED_RAD = 0.7, -0.2
+GRIP_RAD = 0.02  # target of a gripper that holds a cube, beyond where the cube stops it: 0.6 Nm, no overload
+IS_OPEN_RAD = 0.45
+ABOVE_M = (
+    0.06  # of the grasp point above a cube before it descends, and of a carried cube above what it passes
+)
+GRASP_HEIGHT_M = 0.021  # the jaws end 17 mm below the grasp point
+NEAR_M = 0.008  # horizontal distance at which the grasp point counts as above the cube
+ALIGNED_RAD = 0.15
+TOUCH_M = 0.026  # of the grasp point above a cube's centre: the jaws would end 6 mm below its top
+SLOT_M = 0.048  # from cube to cube in a tray
+CARRY_M = 0.08  # height of a cube that is carried
+
+
+class ExpertError(ValueError):
+    """The expert cannot move this arm; the message says why."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cube is put: the centre of its underside, and how close to it (horizontally, above) it is released, m."""
+
+    x_m: float
+    y_m: float
+    z_m: float
+    beside_m: float = 0.02
+    above_m: float = 0.012
+
+
+class Expert:
+    """Joint targets for an arm built like the SO-100.
+
+    max_step_rad: how far a target is from the joint's present position at most, for arm joints and gripper. It sets the
+    speed: the larger it is for the same period, the faster.
+    """
+
+    def __init__(self, urdf: Urdf, max_step_rad: tuple[float, float] = (0.16, 0.4)) -> None:
+        self._inverse = InverseKinematics(urdf, GRASP_POINT)
+        ready = self._inverse.joints(READY_M, math.pi)
+        if ready is None:
+            raise ExpertError(
+                f"arm '{urdf.name}' cannot point its gripper down at {READY_M} m; use the SO-100"
+            )
+        self._ready_rad = ready
+        self._max_step_rad = np.array([*[max_step_rad[0]] * len(ready), max_step_rad[1]])
+
+    def targets(self, state: WorldState, task: Task) -> FloatArray:
+        """Positions (6,) rad to command now."""
+        if isinstance(task, Touch):
+            return self._touch(state, task.cube)
+        if isinstance(task, PickUp):
+            return self._pick_up(state, task.cube)
+        if isinstance(task, PickPlace):
+            return self._put_away(state, ((task.cube, task.tray),))
+        if isinstance(task, Stack):
+            below = state.cube_position(task.below)
+            top = Place(below[0], below[1], below[2] + CUBE_M / 2, beside_m=0.005, above_m=0.008)
+            return self._carry(state, task.cube, top)
+        if isinstance(task, Sort):
+            return self._put_away(state, task.goals)
+        raise ExpertError(f"there is no expert for {type(task).__name__}")
+
+    def _put_away(self, state: WorldState, goals: tuple[tuple[str, Tray], ...]) -> FloatArray:
+        """Put cubes into their trays, one after the other, beside each other."""
+        for cube, tray in goals:
+            if not lies_in(state, cube, tray):
+                beside = [other for other, its_tray in goals if its_tray is tray]
+                return self._carry(state, cube, _slot(tray, beside.index(cube), len(beside)))
+        return self._release(state)
+
+    def _carry(self, state: WorldState, name: str, place: Place) -> FloatArray:
+        """Put a cube at a place and retreat."""
+        cube = state.cube_position(name)
+        is_over = math.dist(cube[:2], (place.x_m, place.y_m)) < place.beside_m
+        if is_over and cube[2] - CUBE_M / 2 < place.z_m + place.above_m:
+            return self._release(state)
+        if not state.is_grasped(name):
+            return self._pick_up(state, name)
+        if is_over:
+            return self._move(state, (place.x_m, place.y_m, place.z_m + CUBE_M / 2), CLOSED_RAD, held=cube)
+        height = max(CARRY_M, place.z_m + ABOVE_M)
+        is_far = math.dist(cube[:2], (place.x_m, place.y_m)) > 0.03
+        over = cube if is_far and cube[2] < height - 0.02 else (place.x_m, place.y_m)
+        return self._move(state, (over[0], over[1], height), CLOSED_RAD, held=cube)
+
+    def _pick_up(self, state: WorldState, name: str) -> FloatArray:
+        """Grasp a cube and lift it."""
+        cube = state.cube_position(name)
+        if state.is_grasped(name):
+            return self._move(state, (cube[0], cube[1], CARRY_M + 0.02), CLOSED_RAD, held=cube)
+        yaw = _jaw_yaw(state.cube_poses[name])
+        point = state.gripper_point(GRASP_POINT)
+        height = max(cube[2], GRASP_HEIGHT_M)
+        beside = math.dist(point[:2], cube[:2])
+        if beside < 2 * NEAR_M and point[2] < height + 0.012:
+            return self._move(state, (cube[0], cube[1], height), CLOSED_RAD, yaw)
+        if beside < NEAR_M and abs(_wrapped(_gripper_yaw(state) - yaw)) < ALIGNED_RAD:
+            return self._move(state, (cube[0], cube[1], height), OPEN_RAD, yaw)
+        if point[2] < height + 0.75 * ABOVE_M:
+            return self._move(state, (point[0], point[1], height + ABOVE_M), OPEN_RAD, _gripper_yaw(state))
+        return self._move(state, (cube[0], cube[1], height + ABOVE_M), OPEN_RAD, yaw)
+
+    def _touch(self, state: WorldState, name: str) -> FloatArray:
+        """Bring the closed gripper down on a cube."""
+        cube = state.cube_position(name)
+        tip = state.gripper_point(GRASP_POINT)
+        is_over = math.dist(tip[:2], cube[:2]) < NEAR_M
+        height = cube[2] + (TOUCH_M if is_over or state.is_touched(name) else ABOVE_M)
+        return self._move(state, (cube[0], cube[1], height), 0.0, _jaw_yaw(state.cube_poses[name]))
+
+    def _release(self, state: WorldState) -> FloatArray:
+        """Open the gripper, then raise it."""
+        point = state.gripper_point(GRASP_POINT)
+        if state.positions_rad[-1] < IS_OPEN_RAD and point[2] < CARRY_M + ABOVE_M:
+            return self._limited(state, np.append(state.positions_rad[:-1], OPEN_RAD))
+        return self._move(state, (point[0], point[1], CARRY_M + ABOVE_M), OPEN_RAD, _gripper_yaw(state))
+
+    def _move(
+        self,
+        state: WorldState,
+        target: tuple[float, float, float],
+        gripper_rad: float,
+        yaw_rad: float | None = None,
+        held: FloatArray | None = None,
+    ) -> FloatArray:
+        """A step that brings the grasp point to `target`, or with `held` the cube whose centre this is.
+
+        yaw_rad: of the gripper's x axis; None: as it is.
+        """
+        wanted = np.asarray(target)
+        if held is not None:
+            wanted = wanted + state.gripper_point(GRASP_POINT) - held
+        arm = self._inverse.joints(wanted, _gripper_yaw(state) if yaw_rad is None else yaw_rad)
+        if arm is None:
+            arm = np.append(state.positions_rad[:1], self._ready_rad[1:])
+        if held is not None:
+            gripper_rad = state.positions_rad[-1] - GRIP_RAD
+        return self._limited(state, np.append(arm, gripper_rad))
+
+    def _limited(self, state: WorldState, joints_rad: FloatArray) -> FloatArray:
+        """`joints_rad`, or as much of the way there as max_step_rad allows; arm joints all by the same share."""
+        change = joints_rad - state.positions_rad
+        change[:-1] /= np.max(np.abs(change[:-1]) / self._max_step_rad[:-1], initial=1.0)
+        change[-1] = np.clip(change[-1], -self._max_step_rad[-1], self._max_step_rad[-1])
+        limited: FloatArray = state.positions_rad + change
+        return limited
+
+
+def _slot(tray: Tray, index: int, count: int) -> Place:
+    """The place of one of several cubes in a tray, in a row across."""
+    across = (index - (count - 1) / 2) * SLOT_M
+    return Place(
+        tray.x_m - math.sin(tray.yaw_rad) * across,
+        tray.y_m + math.cos(tray.yaw_rad) * across,
+        FLOOR_M,
+        above_m=0.03 if count > 1 else 0.012,
+    )
+
+
+def _gripper_yaw(state: WorldState) -> float:
+    """Yaw of the gripper's x axis, along which the jaws open."""
+    return math.atan2(state.gripper_pose[1, 0], state.gripper_pose[0, 0])
+
+
+def jaw_yaw(yaw_rad: float, x_m: float, y_m: float) -> float:
+    """Yaw of the gripper's x axis at which the jaws grasp two faces of a cube, with the least turn of the wrist."""
+    bearing = math.atan2(y_m, x_m)
+    turns = [yaw_rad + quarter * math.pi / 2 for quarter in range(4)]
+    return min(turns, key=lambda turn: abs(_wrapped(turn - math.pi - bearing)))
+
+
+def _jaw_yaw(cube: FloatArray) -> float:
+    """The same for the pose (4, 4) of a cube."""
+    return jaw_yaw(math.atan2(cube[1, 0], cube[0, 0]), cube[0, 3], cube[1, 3])
+
+
+def _wrapped(angle: float) -> float:
+    return (angle + math.pi) % (2 * math.pi) - math.pi

@@ -1,0 +1,84 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the words of an instruction to a task in a layout, and random instructions for a layout."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from smolvla_ros.simulation.layout import Layout, random_layout
+from smolvla_ros.simulation.tasks import pick_place, pick_up, sort, stack, touch
+from smolvla_ros.simulation.tasks.task import Task
+
+TASKS = {
+    "touch": touch.WORDINGS,
+    "pick_up": pick_up.WORDINGS,
+    "pick_place": pick_place.WORDINGS,
+    "stack": stack.WORDINGS,
+    "sort": sort.WORDINGS,
+}
+SORTED = ("red", "red", "blue", "blue")  # colours of the cubes of `sort`, into a red and a blue tray
+
+
+class InstructionError(ValueError):
+    """An instruction that is none of these tasks, or names an object that is not there; the message says which."""
+
+
+def understand(instruction: str, layout: Layout) -> Task:
+    """The task that an instruction asks for; letter case makes no difference. Raises InstructionError."""
+    words = instruction.strip().rstrip(".").lower()
+    for name, wordings in TASKS.items():
+        for wording in wordings:
+            found = re.fullmatch(wording.lower().replace("{}", r"(\w+)"), words)
+            if found:
+                return _task(name, instruction, found.groups(), layout)
+    examples = ", ".join(f"'{wordings[0].format('red', 'blue')}'" for wordings in TASKS.values())
+    raise InstructionError(f"'{instruction}' is none of the tasks here, such as {examples}")
+
+
+def random_task(name: str, seed: int) -> tuple[Layout, Task]:
+    """A layout and an instruction of a task; the same for the same seed. Raises InstructionError, LayoutError."""
+    if name not in TASKS:
+        raise InstructionError(f"there is no task '{name}'; there are {', '.join(TASKS)}")
+    random = np.random.default_rng([seed, 1])
+    if name == "sort":
+        layout = random_layout(seed, SORTED, ("red", "blue"))
+    else:
+        count = int(random.integers(2, 4))
+        colours = tuple(random.permutation(["red", "green", "blue", "yellow"])[:count].tolist())
+        layout = random_layout(seed, colours, ("white",) if name == "pick_place" else ())
+    wordings = TASKS[name]
+    wording = wordings[int(random.integers(len(wordings)))]
+    colours = tuple(cube.colour for cube in layout.cubes)
+    return layout, understand(wording.format(*random.permutation(colours).tolist()), layout)
+
+
+def _task(name: str, instruction: str, colours: tuple[str, ...], layout: Layout) -> Task:
+    cubes = [_cube(colour, layout, instruction) for colour in colours]
+    if name == "touch":
+        return touch.Touch(instruction, cubes[0])
+    if name == "pick_up":
+        return pick_up.PickUp(instruction, cubes[0])
+    if name == "stack":
+        if cubes[0] == cubes[1]:
+            raise InstructionError(f"'{instruction}': a cube cannot stand on itself")
+        return stack.Stack(instruction, cubes[0], cubes[1])
+    if not layout.trays:
+        raise InstructionError(f"'{instruction}': there is no box on the table")
+    if name == "pick_place":
+        return pick_place.PickPlace(instruction, cubes[0], layout.trays[0])
+    trays = {tray.colour: tray for tray in layout.trays}
+    goals = tuple((cube.name, trays[cube.colour]) for cube in layout.cubes if cube.colour in trays)
+    if not goals:
+        raise InstructionError(f"'{instruction}': no cube has the colour of a box")
+    return sort.Sort(instruction, goals)
+
+
+def _cube(colour: str, layout: Layout, instruction: str) -> str:
+    for cube in layout.cubes:
+        if cube.colour == colour:
+            return cube.name
+    there = ", ".join(cube.colour for cube in layout.cubes) or "none"
+    raise InstructionError(f"'{instruction}': there is no {colour} cube on the table (there: {there})")

@@ -58,10 +58,11 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         (
             *("camera/", "arm/", "nodes/", "tools/", "dataset/parallel_conversion.py"),
             *("demo/", "suite/launching.py", "suite/processes.py"),
-            *("simulation/emulated_arm.py", "policy/smolvla/parallel.py"),
+            *("simulation/emulated_arm.py", "simulation/expert_policy.py", "policy/smolvla/parallel.py"),
         ),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
+    "physics": (("mujoco",), ("simulation/world.py",)),
     "drawing": (("matplotlib",), ("dataset/html_report.py", "dataset/replay_plot.py", "demo/plot.py")),
 }
 WITHOUT_TORCH = (

@@ -71,8 +71,8 @@ class EmulatedArm:
 
     `start_ticks` gives start positions by joint, as the servo reports them (default: middle of the range). `link` is a
     symbolic link to the port, as udev creates, the same before and after `unplug`. `memory`: a file that keeps the
-    EEPROM. `baudrate`: transmission rate; 0: no delay. `mechanics` has the servos of a physical world; `start_ticks` then
-    has no effect. `clock_ns` drives the motion; `seed` is that of the telemetry noise. Runs one thread.
+    EEPROM. `baudrate`: transmission rate; 0: no delay. `mechanics`: the servos of a physical world, which make
+    `start_ticks` void. `clock_ns` drives the motion; `seed` is that of the telemetry noise. Runs one thread.
     """
 
     def __init__(

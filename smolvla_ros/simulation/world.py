@@ -75,16 +75,19 @@ class World:
     @property
     def positions_rad(self) -> FloatArray:
         """Shape (joints,)."""
-        return self.data.qpos[self._q].copy()
+        values: FloatArray = self.data.qpos[self._q].copy()
+        return values
 
     @property
     def velocities_rad_s(self) -> FloatArray:
-        return self.data.qvel[self._v].copy()
+        values: FloatArray = self.data.qvel[self._v].copy()
+        return values
 
     @property
     def torques_nm(self) -> FloatArray:
         """What the drives exert on the joints."""
-        return self.data.actuator_force.copy()
+        values: FloatArray = self.data.actuator_force.copy()
+        return values
 
     def state(self) -> WorldState:
         """The present moment."""

@@ -66,7 +66,7 @@ class WorldServo(EmulatedServo):
         self._warm_up(duration_s)
 
     def _set_stops(self) -> None:
-        """The joint's stops are just inside its calibrated range: an arm is calibrated by moving it from stop to stop."""
+        """Put stops just inside the calibrated range: an arm is calibrated by moving it from stop to stop."""
         motor = self._units.calibration
         assert motor is not None
         ends = (self._units.ticks_to_rad(motor.range_min), self._units.ticks_to_rad(motor.range_max))

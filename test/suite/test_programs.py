@@ -44,22 +44,20 @@ def test_every_program_of_the_suite_is_one_of_the_package(options: SuiteOptions)
     )
 
 
-def test_simulation_adds_the_emulated_arm_and_changes_nothing_else() -> None:
+def test_simulation_adds_the_world_and_changes_nothing_else() -> None:
     simulated, real = by_label(SIMULATION), by_label(HARDWARE)
-    assert set(simulated) - set(real) == {"emulated_arm"}
+    assert set(simulated) - set(real) == {"simulated_world"}
     for label, spec in real.items():
         same = ("executable", "name", "namespace", "remaps", "package", "is_ros")
         assert [getattr(spec, name) for name in same] == [getattr(simulated[label], name) for name in same]
 
 
-def test_the_arm_opens_the_port_that_the_emulated_arm_links() -> None:
+def test_the_arm_opens_the_port_that_the_world_links() -> None:
     nodes = by_label(SIMULATION)
-    arguments = nodes["emulated_arm"].arguments
-    link = arguments[arguments.index("--link") + 1]
-    calibration = arguments[arguments.index("--calibration") + 1]
+    link, calibration = (nodes["simulated_world"].parameters[name] for name in ("port", "calibration"))
     assert nodes["arm"].parameters["port"] == link
     assert nodes["arm"].parameters["calibration"] == nodes["policy"].parameters["calibration"] == calibration
-    assert nodes["arm"].after == "emulated_arm"
+    assert nodes["arm"].after == "simulated_world"
 
 
 def test_teleoperation_adds_a_leader_in_a_namespace_of_its_own() -> None:
@@ -82,10 +80,11 @@ def test_teleoperation_adds_a_leader_in_a_namespace_of_its_own() -> None:
 
 def test_simulated_teleoperation_has_two_buses() -> None:
     nodes = {spec.label: spec for spec in programs.teleop_nodes(SIMULATION)}
-    for arm, bus in (("arm", "emulated_arm"), ("leader_arm", "emulated_leader")):
-        arguments = nodes[bus].arguments
-        assert nodes[arm].parameters["port"] == arguments[arguments.index("--link") + 1]
-        assert nodes[arm].after == bus and nodes[bus].executable == "emulated_arm"
+    arguments = nodes["emulated_leader"].arguments
+    assert nodes["leader_arm"].parameters["port"] == arguments[arguments.index("--link") + 1]
+    assert nodes["leader_arm"].after == "emulated_leader"
+    assert nodes["arm"].parameters["port"] == nodes["simulated_world"].parameters["port"]
+    assert nodes["arm"].after == "simulated_world"
     assert nodes["arm"].parameters["port"] != nodes["leader_arm"].parameters["port"]
 
 
@@ -114,7 +113,7 @@ def test_cameras_have_namespaces_and_receive_the_joint_states_of_the_arm() -> No
     nodes = by_label(dataclasses.replace(SIMULATION, namespace="left"))
     camera = nodes["left_top_camera"]
     assert camera.full_name == "/left/top/camera"
-    assert camera.remaps == (("joint_states", "/left/joint_states"),)
+    assert dict(camera.remaps) == {name: f"/left/{name}" for name in ("joint_states", "scene/objects")}
     assert nodes["left_arm"].full_name == "/left/arm"
     assert camera.parameters["camera"] == "top" and camera.parameters["source"] == "rendered"
 

@@ -39,6 +39,7 @@ except ModuleNotFoundError as error:
 else:
     NO_PHYSICS = ""
 
+SWITCH_S = 0.0005  # the servo bus runs in a thread and must answer within milliseconds
 OBSERVE_PERIOD_S = 0.05  # of the task's progress
 
 
@@ -131,11 +132,12 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
             response.message = NO_PHYSICS or "the node is not configured"
             return response
         self.config = replace(self.config, seed=self.config.seed + 1)
+        self._layout, self._task = random_task(self.config.layout, self.config.seed)
+        world = World(self._robot.urdf_path, self._layout)  # takes too long to keep the servos waiting
         with self._arm.held_still():
-            layout, self._task = random_task(self.config.layout, self.config.seed)
-            self._layout = replace(layout, start_rad=tuple(self._world.positions_rad.tolist()))
-            self._world = World(self._robot.urdf_path, self._layout)
-            self._servos.enter(self._world)
+            world.place_arm(self._world.positions_rad)
+            self._servos.enter(world)
+            self._world = world
         self._boxes, self._progress, self._reason = layout_boxes(self._layout), None, ""
         response.success = True
         response.message = self._task.instruction
@@ -167,7 +169,6 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
             if self._states.get_subscription_count():
                 state = msg.WorldState(layout=self.config.layout, seed=self.config.seed)
                 state.header.stamp = stamp
-                state.start = list(self._layout.start_rad)
                 state.state = saved.tolist()
                 self._states.publish(state)
             boxes = tuple(replace(box, pose=poses.get(box.name, box.pose)) for box in boxes)
@@ -179,6 +180,7 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
 
 
 def main() -> int:
+    sys.setswitchinterval(SWITCH_S)
     return run_node(SimulatedWorldNode)
 
 

@@ -8,7 +8,6 @@ It looks at the state of the world, not at the images. It stands in for a traine
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,12 +43,12 @@ class ExpertPolicy:
 
     def observe_world(self, message: Any) -> None:
         """Another state of the world, a WorldState message; may be called from another thread."""
-        key = (str(message.layout), int(message.seed), tuple(float(value) for value in message.start))
+        key = (str(message.layout), int(message.seed))
         state = np.asarray(message.state, np.float64)
         with self._lock:
             if key != self._key:
-                layout, _ = random_task(key[0], key[1])
-                self._world = World(self._robot.urdf_path, replace(layout, start_rad=key[2]))
+                layout, _ = random_task(*key)
+                self._world = World(self._robot.urdf_path, layout)
                 self._key = key
             self._state = state
 

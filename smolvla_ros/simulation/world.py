@@ -60,9 +60,7 @@ class World:
         self._cubes = {cube.name: self.model.body(cube.name).id for cube in layout.cubes}
         self._names = [self.model.body(body).name for body in range(self.model.nbody)]
         self._gripper = self.model.body(JAWS[0]).id
-        self.data.qpos[self._q] = layout.start_rad
-        self.data.ctrl[:] = layout.start_rad
-        mujoco.mj_forward(self.model, self.data)
+        self.place_arm(layout.start_rad)
 
     @property
     def time_s(self) -> float:
@@ -112,6 +110,12 @@ class World:
     def set_target(self, joint: int, target_rad: float) -> None:
         """Where the drive of one joint holds it from now on."""
         self.data.ctrl[joint] = target_rad
+
+    def place_arm(self, positions_rad: Sequence[float] | FloatArray) -> None:
+        """Put the arm into its first pose, before time passes; shape (joints,)."""
+        self.data.qpos[self._q] = positions_rad
+        self.data.ctrl[:] = positions_rad
+        mujoco.mj_forward(self.model, self.data)
 
     def set_stops(self, joint: int, lower_rad: float, upper_rad: float) -> None:
         """Narrow the range in which a joint can turn."""

@@ -44,7 +44,7 @@ def test_the_world_has_no_means_but_contact_to_hold_an_object() -> None:
         if "qpos[" in line and "=" in line
     ]
     assert [line.strip() for line in written if ".copy()" not in line] == [
-        "self.data.qpos[self._q] = layout.start_rad"
+        "self.data.qpos[self._q] = positions_rad"
     ]
 
 

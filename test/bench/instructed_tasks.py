@@ -1,0 +1,119 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Count how many instructed tasks the suite does in the simulated world: real nodes, DDS and the servo bus.
+
+For each task the world puts the objects of the next seed on the table and names an instruction. The instruction is
+published as a person would publish it, and what the world says of its progress is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.share import PACKAGE
+from smolvla_ros.suite.options import SuiteOptions
+from smolvla_ros.suite.processes import Processes
+from smolvla_ros.suite.programs import suite_nodes
+from smolvla_ros.suite.ros_domain import reserve_domain_id
+
+START_S = 120.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds for each (default: %(default)s)")
+    parser.add_argument("--policy", default="expert", help="default: %(default)s")
+    parser.add_argument("--checkpoint", default="", help="for the policy smolvla")
+    parser.add_argument("--output", default="", help="record each task as an episode in this folder")
+    options = parser.parse_args()
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(reserve_domain_id()))
+    with tempfile.TemporaryDirectory() as folder:
+        suite = SuiteOptions(
+            sim=True,
+            policy=options.policy,
+            checkpoint=options.checkpoint,
+            port=f"{folder}/arm",
+            record=bool(options.output),
+            output=options.output,
+        )
+        processes = Processes(Path(folder))
+        try:
+            with ClientNode("instructed_tasks") as client:
+                for spec in suite_nodes(suite):
+                    if spec.package == PACKAGE:
+                        processes.start(spec)
+                return run(client, options)
+        finally:
+            processes.stop()
+
+
+def run(client: ClientNode, options: argparse.Namespace) -> int:
+    """All tasks; 0 when each could be tried."""
+    progress: list[Any] = []
+    client.subscribe(topics.TASK_PROGRESS, progress.append)
+    publisher = client.publisher(topics.TASK)
+    reset = client.node.create_client(Trigger, "simulated_world/reset")
+    recorder = {
+        name: client.node.create_client(Trigger, f"recorder/{name}")
+        for name in ("start", "success", "failure")
+    }
+    if not client.spin_until(lambda: progress and publisher.get_subscription_count(), START_S):
+        print("the suite does not start", file=sys.stderr)
+        return 1
+    client.spin(3.0)
+    times, wrong, dropped = [], 0, 0
+    for number in range(options.tasks):
+        instruction = call(client, reset)
+        publisher.publish(String(data=instruction))
+        client.spin_until(lambda: progress[-1].task == instruction, 5.0)  # noqa: B023
+        if options.output:
+            call(client, recorder["start"])
+        client.spin_until(lambda: progress[-1].success, options.limit)
+        last = progress[-1]
+        if options.output:
+            call(client, recorder["success" if last.success else "failure"])
+        times += [last.success_time] if last.success else []
+        wrong, dropped = wrong + bool(last.wrong_object), dropped + last.dropped
+        result = f"{last.success_time:.1f} s" if last.success else f"score {last.score:.2f}"
+        print(
+            f"{number + 1:3} {instruction:60} {result} {last.wrong_object} {last.reason}".rstrip(), flush=True
+        )
+        publisher.publish(String(data=""))
+        client.spin(0.5)
+    median = f", median {np.median(times):.1f} s" if times else ""
+    print(f"{len(times)} of {options.tasks} succeeded{median}; wrong object {wrong}, dropped {dropped}")
+    return 0
+
+
+def call(client: ClientNode, service: Any) -> str:
+    """The message of a Trigger service; raises RuntimeError when it fails or does not answer."""
+    if not service.wait_for_service(10.0):
+        raise RuntimeError(f"there is no service {service.srv_name}")
+    future = service.call_async(Trigger.Request())
+    client.spin_until(future.done, 10.0)
+    if not future.done() or not future.result().success:
+        raise RuntimeError(f"{service.srv_name}: {future.result().message if future.done() else 'no answer'}")
+    return str(future.result().message)
+
+
+if __name__ == "__main__":
+    start_s = time.monotonic()
+    code = main()
+    print(f"{time.monotonic() - start_s:.0f} s in all")
+    sys.exit(code)

@@ -11,9 +11,7 @@ from launch import LaunchDescription
 
 from smolvla_ros.suite import launching, programs
 
-ARGUMENTS = (
-    "sim robot port calibration cameras policy_cameras params_file namespace use_sim_time rviz seed log_level"
-)
+ARGUMENTS = "sim world robot port calibration cameras policy_cameras params_file namespace use_sim_time rviz seed log_level"
 
 
 def generate_launch_description() -> LaunchDescription:

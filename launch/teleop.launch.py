@@ -12,7 +12,7 @@ from launch import LaunchDescription
 from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
-    "sim robot port calibration leader_port leader_calibration cameras params_file namespace use_sim_time "
+    "sim world robot port calibration leader_port leader_calibration cameras params_file namespace use_sim_time "
     "rviz seed log_level"
 )
 

@@ -57,6 +57,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
             or ("" if arguments.policy in ("scripted", "expert") else str(folder / "checkpoint")),
             "robot": arguments.robot,
             "policy": arguments.policy,
+            "world": str(arguments.policy == "expert"),
             "policy_cameras": arguments.policy_cameras,
             # the demo's checkpoint is small, and moves most smoothly in float32
             "dtype": "" if given["checkpoint"] else "float32",

@@ -53,7 +53,7 @@ class ExpertPolicy:
             self._state = state
 
     def infer(self, observation: Observation, continuation: Continuation | None = None) -> FloatArray:
-        """Positions of shape (CHUNK, joints), rad; raises PolicyError without a world or an instruction that it knows."""
+        """Positions of shape (CHUNK, joints), rad; raises PolicyError without a world or a known instruction."""
         with self._lock:
             if self._world is None or self._state is None:
                 raise PolicyError("no state of a world has come; the expert needs sim:=true with MuJoCo")

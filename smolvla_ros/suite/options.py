@@ -44,6 +44,9 @@ class SuiteOptions:
     sim: bool = setting(
         False, "emulated arm and rendered cameras in place of hardware, same nodes and topics"
     )
+    world: bool = setting(
+        False, "sim: a physical world, in which the arm grasps what lies on the table; needs MuJoCo"
+    )
     robot: str = setting(
         "", "so100, so101, or a robot file of your own: joints, limits, cameras; empty: so100"
     )

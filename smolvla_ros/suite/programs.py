@@ -98,9 +98,11 @@ def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 
 def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """With `sim` the world with the servo bus, else nothing."""
+    """The emulated servo bus with `sim`, in a physical world with `world`, else nothing."""
     if not options.sim:
         return ()
+    if not options.world:
+        return _emulated_arm(options, "emulated_arm", options)
     parameters = {"port": emulated_port(options), "calibration": _calibration(options), "seed": options.seed}
     return (_node(options, "simulated_world", parameters),)
 
@@ -180,7 +182,9 @@ def _arm(options: SuiteOptions) -> NodeSpec:
         _check_given(options, port="/dev/serial/by-id/...", calibration="my_arm.json")
         return _node(options, "arm", {"calibration": _calibration(options)}, **ARM)
     parameters = {"port": emulated_port(options), "calibration": _calibration(options)}
-    return _node(options, "arm", parameters, after="simulated_world", **ARM)
+    return _node(
+        options, "arm", parameters, after="simulated_world" if options.world else "emulated_arm", **ARM
+    )
 
 
 def _leader_arm(options: SuiteOptions) -> NodeSpec:
@@ -216,7 +220,7 @@ def _camera(options: SuiteOptions, camera: CameraOption, needed: bool) -> NodeSp
         "camera",
         {"camera": camera.name, "source": source, "device": camera.device, "seed": seed},
         namespace=f"{base}/{camera.name}",
-        remaps=tuple((topic, f"{base}/{topic}") for topic in ("joint_states", "scene/objects")),
+        remaps=(("joint_states", f"{base}/joint_states"), ("scene/objects", f"{base}/scene/objects")),
         needed=needed,
         restarts=True,
     )

@@ -44,20 +44,31 @@ def test_every_program_of_the_suite_is_one_of_the_package(options: SuiteOptions)
     )
 
 
-def test_simulation_adds_the_world_and_changes_nothing_else() -> None:
+def test_simulation_adds_the_emulated_arm_and_changes_nothing_else() -> None:
     simulated, real = by_label(SIMULATION), by_label(HARDWARE)
-    assert set(simulated) - set(real) == {"simulated_world"}
+    assert set(simulated) - set(real) == {"emulated_arm"}
     for label, spec in real.items():
         same = ("executable", "name", "namespace", "remaps", "package", "is_ros")
         assert [getattr(spec, name) for name in same] == [getattr(simulated[label], name) for name in same]
 
 
-def test_the_arm_opens_the_port_that_the_world_links() -> None:
+def test_the_arm_opens_the_port_that_the_emulated_arm_links() -> None:
     nodes = by_label(SIMULATION)
-    link, calibration = (nodes["simulated_world"].parameters[name] for name in ("port", "calibration"))
+    arguments = nodes["emulated_arm"].arguments
+    link = arguments[arguments.index("--link") + 1]
+    calibration = arguments[arguments.index("--calibration") + 1]
     assert nodes["arm"].parameters["port"] == link
     assert nodes["arm"].parameters["calibration"] == nodes["policy"].parameters["calibration"] == calibration
-    assert nodes["arm"].after == "simulated_world"
+    assert nodes["arm"].after == "emulated_arm"
+
+
+def test_in_a_physical_world_the_arm_opens_the_port_that_the_world_links() -> None:
+    nodes = by_label(dataclasses.replace(SIMULATION, world=True, seed=3))
+    assert set(nodes) - set(by_label(HARDWARE)) == {"simulated_world"}
+    world = nodes["simulated_world"].parameters
+    assert world["port"] == nodes["arm"].parameters["port"] and world["seed"] == 3
+    assert world["calibration"] == nodes["arm"].parameters["calibration"]
+    assert nodes["arm"].after == "simulated_world" and nodes["simulated_world"].needed
 
 
 def test_teleoperation_adds_a_leader_in_a_namespace_of_its_own() -> None:
@@ -80,11 +91,10 @@ def test_teleoperation_adds_a_leader_in_a_namespace_of_its_own() -> None:
 
 def test_simulated_teleoperation_has_two_buses() -> None:
     nodes = {spec.label: spec for spec in programs.teleop_nodes(SIMULATION)}
-    arguments = nodes["emulated_leader"].arguments
-    assert nodes["leader_arm"].parameters["port"] == arguments[arguments.index("--link") + 1]
-    assert nodes["leader_arm"].after == "emulated_leader"
-    assert nodes["arm"].parameters["port"] == nodes["simulated_world"].parameters["port"]
-    assert nodes["arm"].after == "simulated_world"
+    for arm, bus in (("arm", "emulated_arm"), ("leader_arm", "emulated_leader")):
+        arguments = nodes[bus].arguments
+        assert nodes[arm].parameters["port"] == arguments[arguments.index("--link") + 1]
+        assert nodes[arm].after == bus and nodes[bus].executable == "emulated_arm"
     assert nodes["arm"].parameters["port"] != nodes["leader_arm"].parameters["port"]
 
 

@@ -56,7 +56,7 @@ class ExpertPolicy:
         """Positions of shape (CHUNK, joints), rad; raises PolicyError without a world or a known instruction."""
         with self._lock:
             if self._world is None or self._state is None:
-                raise PolicyError("no state of a world has come; the expert needs sim:=true with MuJoCo")
+                raise PolicyError("no state of a world has come; the expert needs sim:=true world:=true")
             try:
                 task = understand(observation.task, self._world.layout)
             except InstructionError as error:

@@ -59,7 +59,8 @@ def quaternion(rotation: FloatArray) -> FloatArray:
 
 def rotation_from_quaternion(xyzw: FloatArray) -> FloatArray:
     """Rotation matrix (3, 3) of a quaternion of any length but 0; NaN for that."""
-    x, y, z, w = xyzw / np.linalg.norm(xyzw)
+    length = np.linalg.norm(xyzw)
+    x, y, z, w = xyzw / length if length > 0.0 else np.full(4, np.nan)
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],

@@ -71,19 +71,12 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
             self._world = World(self._robot.urdf_path, self._layout)
             servos = self._servos = WorldServos(self._world, units, config.seed)
         self._arm = EmulatedArm(calibration, seed=config.seed, link=link, mechanics=servos)
-        self._objects = self.create_lifecycle_publisher(
-            topics.SCENE_OBJECTS.type, topics.SCENE_OBJECTS.name, topics.SCENE_OBJECTS.publish
+        self._objects, self._states, self._progress_publisher = (
+            self.add_publisher(topic)
+            for topic in (topics.SCENE_OBJECTS, topics.WORLD_STATE, topics.TASK_PROGRESS)
         )
-        self._states = self.create_lifecycle_publisher(
-            topics.WORLD_STATE.type, topics.WORLD_STATE.name, topics.WORLD_STATE.publish
-        )
-        self._progress_publisher = self.create_lifecycle_publisher(
-            topics.TASK_PROGRESS.type, topics.TASK_PROGRESS.name, topics.TASK_PROGRESS.publish
-        )
-        self.create_subscription(
-            topics.ACTIVE_TASK.type, topics.ACTIVE_TASK.name, self._begin_task, topics.ACTIVE_TASK.subscribe
-        )
-        self.create_service(Trigger, "~/reset", self._reset)
+        self.add_subscription(topics.ACTIVE_TASK, self._begin_task)
+        self.add_service(Trigger, "~/reset", self._reset)
         print(
             f"simulated world with its servo bus on {self._arm.port}", flush=True
         )  # the arm node starts after this

@@ -65,6 +65,7 @@ class ObservedRun:
         self.chunks: list[ChunkRecord] = []
         self.image_stamps_ns: dict[str, list[int]] = {name: [] for name in camera_rates_hz}
         self.first_state: Any = None
+        self.task_progress: Any = None  # the newest TaskProgress, of a simulated world
         self.state: Any = None  # the newest ExecutorState
 
     def add_joint_state(self, message: Any) -> None:
@@ -83,6 +84,9 @@ class ObservedRun:
 
     def add_image(self, camera: str, stamp_ns: int) -> None:
         self.image_stamps_ns[camera].append(stamp_ns)
+
+    def add_task_progress(self, message: Any) -> None:
+        self.task_progress = message
 
     def add_state(self, message: Any) -> None:
         self.state = message

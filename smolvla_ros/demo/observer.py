@@ -45,6 +45,7 @@ class DemoObserver(ClientNode):
             (topics.JOINT_COMMANDS, lambda message: self.run.add_command(message)),
             (topics.ACTION_CHUNK, lambda message: self.run.add_chunk(message)),
             (topics.EXECUTOR_STATE, lambda message: self.run.add_state(message)),
+            (topics.TASK_PROGRESS, lambda message: self.run.add_task_progress(message)),
         ):
             self.node.create_subscription(topic.type, topic.name, record, topics.RELIABLE)
         topic = topics.IMAGE_COMPRESSED

@@ -32,6 +32,7 @@ class Summary:
 
     duration_s: float
     task: str
+    task_result: str  # of a simulated world; empty without one
     policy: str
     chunks_accepted: int
     chunks_rejected: dict[str, int]  # reason -> count
@@ -81,6 +82,7 @@ class Summary:
             )
         rows = [
             ("ran", f'{self.duration_s:.1f} s, "{self.task}", policy {self.policy or "unknown"}'),
+            *([("task", self.task_result)] if self.task_result else []),
             ("chunks", f"{self.chunks_accepted} accepted, {rejected}"),
             ("inference", f"p50 {_number(self.inference_p50_s, 3)} s, p95 {_number(self.inference_p95_s, 3)} s"),
             ("starved", f"{self.starved_periods} control periods"),
@@ -107,6 +109,7 @@ def summarize(
     return Summary(
         duration_s=(end_ns - start_ns) / NANOSECONDS,
         task=task,
+        task_result=_task_result(run),
         policy=run.chunks[-1].policy if run.chunks else "",
         chunks_accepted=_counter_increase(run, "chunks_accepted"),
         chunks_rejected=_rejections(run),
@@ -134,6 +137,20 @@ def _counter_increase(run: ObservedRun, counter: str) -> int:
     if run.state is None:
         return 0
     return int(getattr(run.state, counter)) - int(getattr(run.first_state, counter))
+
+
+def _task_result(run: ObservedRun) -> str:
+    """How the task went in a simulated world, in words."""
+    progress = run.task_progress
+    if progress is None:
+        return ""
+    if not progress.task:
+        return progress.reason or "none was given"
+    result = (
+        f"success after {progress.success_time:.1f} s" if progress.success else f"score {progress.score:.2f}"
+    )
+    moved = f", moved {progress.wrong_object} too" if progress.wrong_object else ""
+    return f"{result}{moved}{', dropped a cube' if progress.dropped else ''}"
 
 
 def _rejections(run: ObservedRun) -> dict[str, int]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,3 +78,22 @@ def test_an_empty_run_gives_valid_json(robot: RobotSpec) -> None:
     assert values["command_rate_hz"] is None
     assert values["problems"] == ["the executor accepted no chunk"]
     assert "nan" not in nothing.to_text()
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"task": "t", "success": True, "success_time": 3.64}, "success after 3.6 s"),
+        ({"task": "t", "score": 0.5, "wrong_object": "red_cube"}, "score 0.50, moved red_cube too"),
+        ({"task": "t", "score": 0.5, "dropped": True}, "score 0.50, dropped a cube"),
+        ({"reason": "'make coffee' is none of the tasks"}, "'make coffee' is none of the tasks"),
+    ],
+)
+def test_the_result_of_a_task_in_a_simulated_world_is_part_of_the_summary(
+    run: ObservedRun, fields: dict[str, object], text: str
+) -> None:
+    values = {"task": "", "reason": "", "score": 0.0, "success": False, "wrong_object": "", "dropped": False}
+    run.add_task_progress(SimpleNamespace(**(values | fields)))
+    summary = summarize(run, "t", 0, SECOND, {})
+    assert summary.task_result == text
+    assert f"task          {text}" in summary.to_text().splitlines()

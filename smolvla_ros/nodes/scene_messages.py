@@ -22,7 +22,7 @@ def marker_array_msg(boxes: tuple[SceneBox, ...], frame_id: str, stamp: Any) -> 
     for box in boxes:
         marker = Marker(ns=box.name, type=Marker.CUBE, action=Marker.ADD)
         marker.header.frame_id, marker.header.stamp = frame_id, stamp
-        marker.pose = _pose_msg(box.pose)
+        marker.pose = pose_msg(box.pose)
         marker.scale = Vector3(x=box.size_m[0], y=box.size_m[1], z=box.size_m[2])
         red, green, blue = (channel / 255.0 for channel in box.rgb)
         marker.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
@@ -48,7 +48,8 @@ def boxes_from_msg(message: Any) -> tuple[SceneBox, ...]:
     return tuple(boxes)
 
 
-def _pose_msg(pose: FloatArray) -> Pose:
+def pose_msg(pose: FloatArray) -> Pose:
+    """A pose (4, 4) as a message."""
     x, y, z = pose[:3, 3].tolist()
     qx, qy, qz, qw = quaternion(pose[:3, :3]).tolist()
     return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))

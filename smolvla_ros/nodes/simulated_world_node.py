@@ -20,14 +20,16 @@ from smolvla_ros.node_configs import WorldConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import task_progress_msg
 from smolvla_ros.nodes.run_node import run_node
-from smolvla_ros.nodes.scene_messages import marker_array_msg
+from smolvla_ros.nodes.scene_messages import marker_array_msg, pose_msg
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
+from smolvla_ros.simulation.layout import LayoutError
 from smolvla_ros.simulation.layout_boxes import layout_boxes
 from smolvla_ros.simulation.servo_files import remove_stale_link
 from smolvla_ros.simulation.tasks.instruction import InstructionError, random_task, understand
 from smolvla_ros.simulation.tasks.task import Progress
 from smolvla_ros.units import load_calibration
+from smolvla_ros.urdf import Urdf
 
 try:
     from smolvla_ros.simulation.world import World
@@ -61,7 +63,8 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
         calibration = load_calibration(config.calibration, self._robot.joint_names)
         units = dict(zip(self._robot.joint_names, self._robot.units(calibration), strict=True))
         self._layout, self._task = random_task(config.layout, config.seed)
-        self._boxes = layout_boxes(self._layout)
+        self._frame_id = Urdf.load(self._robot.urdf_path).root
+        self._show_layout()
         link = Path(config.port) if config.port else None
         remove_stale_link(link)
         servos = None
@@ -77,9 +80,8 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
         )
         self.add_subscription(topics.ACTIVE_TASK, self._begin_task)
         self.add_service(Trigger, "~/reset", self._reset)
-        print(
-            f"simulated world with its servo bus on {self._arm.port}", flush=True
-        )  # the arm node starts after this
+        # the arm node starts after this line
+        print(f"simulated world with its servo bus on {self._arm.port}", flush=True)
         self.get_logger().info(f"a task for this layout: '{self._task.instruction}'")
 
     def activate(self) -> None:
@@ -125,13 +127,18 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
             response.message = NO_PHYSICS or "the node is not configured"
             return response
         self.config = replace(self.config, seed=self.config.seed + 1)
-        self._layout, self._task = random_task(self.config.layout, self.config.seed)
+        try:
+            self._layout, self._task = random_task(self.config.layout, self.config.seed)
+        except LayoutError as error:
+            response.message = str(error)
+            return response
         world = World(self._robot.urdf_path, self._layout)  # takes too long to keep the servos waiting
         with self._arm.held_still():
             world.place_arm(self._world.positions_rad)
             self._servos.enter(world)
             self._world = world
-        self._boxes, self._progress, self._reason = layout_boxes(self._layout), None, ""
+        self._show_layout()
+        self._progress, self._reason = None, ""
         response.success = True
         response.message = self._task.instruction
         return response
@@ -154,22 +161,27 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
         self._progress_publisher.publish(message)
 
     def _publish_objects(self) -> None:
+        """Publish where everything is; only the cubes move."""
         assert self._arm is not None
-        boxes, stamp = self._boxes, self.get_clock().now().to_msg()
+        stamp = self.get_clock().now().to_msg()
         if self._world is not None:
             with self._arm.held_still():
                 poses, saved = self._world.cube_poses(), self._world.save()
             if self._states.get_subscription_count():
-                state = msg.WorldState(layout=self.config.layout, seed=self.config.seed)
+                state = msg.WorldState(layout=self.config.layout, seed=self.config.seed, state=saved.tolist())
                 state.header.stamp = stamp
-                state.state = saved.tolist()
                 self._states.publish(state)
-            boxes = tuple(replace(box, pose=poses.get(box.name, box.pose)) for box in boxes)
-        self._objects.publish(marker_array_msg(boxes, self._frame_id, stamp))
+            for marker in self._markers.markers:
+                if marker.ns in poses:
+                    marker.pose = pose_msg(poses[marker.ns])
+        for marker in self._markers.markers:
+            marker.header.stamp = stamp
+        self._objects.publish(self._markers)
 
-    @property
-    def _frame_id(self) -> str:
-        return "base_link"
+    def _show_layout(self) -> None:
+        """Make the markers of the present layout."""
+        stamp = self.get_clock().now().to_msg()
+        self._markers = marker_array_msg(layout_boxes(self._layout), self._frame_id, stamp)
 
 
 def main() -> int:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from smolvla_ros.simulation.layout_boxes import layout_boxes
 from smolvla_ros.simulation.tasks.instruction import random_task
 from smolvla_ros.wire import WireError
 
+ROOT = Path(__file__).parents[2]
 ROBOT_FILE, CALIBRATION = "config/so100.yaml", "config/emulated_calibration.json"
 
 
@@ -97,3 +100,19 @@ def test_a_rendered_camera_draws_the_objects_where_the_world_says_they_are(obser
     assert green(images[-1]) > 50  # a block of the scene without a world
     publisher.publish(marker_array_msg(layout_boxes(layout), "base_link", stamp))
     observer.until(lambda: green(images[-1]) == 0, "the objects of the world")
+
+
+def test_without_mujoco_the_node_shows_the_objects_and_the_expert_is_refused_by_name(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['mujoco'] = None\n"
+        "from smolvla_ros.nodes.policy_loading import load_policy\n"
+        "from smolvla_ros.nodes.simulated_world_node import NO_PHYSICS\n"
+        "from smolvla_ros.policy.policy_config import PolicyConfig\n"
+        "from smolvla_ros.robot import RobotSpec\n"
+        "print(NO_PHYSICS)\n"
+        f"load_policy(PolicyConfig(policy='expert'), RobotSpec.load('{ROBOT_FILE}'), None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert "pip install mujoco" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("smolvla_ros.policy.policy.PolicyError: policy expert")
+    assert "pip install mujoco" in done.stderr.splitlines()[-1]

@@ -90,6 +90,7 @@ def arm(bench: Bench) -> None:
     bench.finish("so100_calibrate", "--port", link, "--from-servos", "--file", copy)
     assert json.loads(copy.read_text()) == json.loads(CALIBRATION.read_text())
     bench.node("arm", port=link, calibration=copy)
+    bench.node("simulated_world", calibration=copy, port=bench.folder / "world")
     assert emulated.stop() == 0, emulated.output
 
 

@@ -46,6 +46,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         suite = SuiteOptions(
             sim=True,
+            world=True,
             policy=options.policy,
             checkpoint=options.checkpoint,
             port=f"{folder}/arm",

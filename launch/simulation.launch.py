@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Only the emulated servo bus, on a port of your choice, for nodes that you start yourself.
+"""Only the emulated servo bus (world:=true: with the simulated world), on a port of your choice.
 
 Usage:
     ros2 launch smolvla_ros simulation.launch.py port:=/tmp/so100

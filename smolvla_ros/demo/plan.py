@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.options import SuiteError, SuiteOptions
@@ -41,7 +42,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
     given = {name: getattr(arguments, name) for name in ("port", "calibration", "cameras", "checkpoint")}
     is_real = bool(arguments.port)
     missing = [name for name, value in given.items() if not value]
-    if arguments.policy in ("scripted", "expert") and "checkpoint" in missing:
+    if arguments.policy in WITHOUT_CHECKPOINT and "checkpoint" in missing:
         missing.remove("checkpoint")
     if is_real and missing:
         raise SuiteError(
@@ -54,7 +55,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
             "sim": str(not is_real),
             "port": arguments.port or str(folder / "arm"),
             "checkpoint": given["checkpoint"]
-            or ("" if arguments.policy in ("scripted", "expert") else str(folder / "checkpoint")),
+            or ("" if arguments.policy in WITHOUT_CHECKPOINT else str(folder / "checkpoint")),
             "robot": arguments.robot,
             "policy": arguments.policy,
             "world": str(arguments.policy == "expert"),

@@ -165,9 +165,11 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
         assert self._arm is not None
         stamp = self.get_clock().now().to_msg()
         if self._world is not None:
+            is_observed = self._states.get_subscription_count() > 0
             with self._arm.held_still():
-                poses, saved = self._world.cube_poses(), self._world.save()
-            if self._states.get_subscription_count():
+                poses = self._world.cube_poses()
+                saved = self._world.save() if is_observed else None
+            if saved is not None:
                 state = msg.WorldState(layout=self.config.layout, seed=self.config.seed, state=saved.tolist())
                 state.header.stamp = stamp
                 self._states.publish(state)

@@ -12,6 +12,8 @@ from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA
 from smolvla_ros.policy.preflight.unit_evidence import CONFIRMABLE
 from smolvla_ros.settings import check_settings, setting
 
+WITHOUT_CHECKPOINT = ("scripted", "expert")  # policies that need none
+
 
 @dataclass(frozen=True)
 class PolicyConfig:
@@ -19,7 +21,7 @@ class PolicyConfig:
 
     robot: str = setting("", "robot file (config/so100.yaml): joints, cameras, rate and units")
     policy: str = setting(
-        "smolvla", "which policy answers", choices=("smolvla", "scripted", "expert"), reloads=True
+        "smolvla", "which policy answers", choices=("smolvla", *WITHOUT_CHECKPOINT), reloads=True
     )
     checkpoint: str = setting(
         "", "SmolVLA checkpoint: a LeRobot folder (pretrained_model) or a hub id", reloads=True

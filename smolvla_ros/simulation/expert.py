@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smolvla_ros.simulation.inverse_kinematics import InverseKinematics
+from smolvla_ros.simulation.kinematics import wrapped_angle
 from smolvla_ros.simulation.layout import CUBE_M, FLOOR_M, Tray
 from smolvla_ros.simulation.tasks.pick_place import PickPlace, lies_in
 from smolvla_ros.simulation.tasks.pick_up import PickUp
@@ -125,7 +126,7 @@ class Expert:
         beside = math.dist(point[:2], cube[:2])
         if beside < 2 * NEAR_M and point[2] < height + 0.012:
             return self._move(state, (cube[0], cube[1], height), CLOSED_RAD, yaw)
-        if beside < NEAR_M and abs(_wrapped(_gripper_yaw(state) - yaw)) < ALIGNED_RAD:
+        if beside < NEAR_M and abs(wrapped_angle(_gripper_yaw(state) - yaw)) < ALIGNED_RAD:
             return self._move(state, (cube[0], cube[1], height), OPEN_RAD, yaw)
         if point[2] < height + 0.75 * ABOVE_M:
             return self._move(state, (point[0], point[1], height + ABOVE_M), OPEN_RAD, _gripper_yaw(state))
@@ -197,13 +198,9 @@ def jaw_yaw(yaw_rad: float, x_m: float, y_m: float) -> float:
     """Yaw of the gripper's x axis at which the jaws grasp two faces of a cube, with the least turn of the wrist."""
     bearing = math.atan2(y_m, x_m)
     turns = [yaw_rad + quarter * math.pi / 2 for quarter in range(4)]
-    return min(turns, key=lambda turn: abs(_wrapped(turn - math.pi - bearing)))
+    return min(turns, key=lambda turn: abs(wrapped_angle(turn - math.pi - bearing)))
 
 
 def _jaw_yaw(cube: FloatArray) -> float:
     """The same for the pose (4, 4) of a cube."""
     return jaw_yaw(math.atan2(cube[1, 0], cube[0, 0]), cube[0, 3], cube[1, 3])
-
-
-def _wrapped(angle: float) -> float:
-    return (angle + math.pi) % (2 * math.pi) - math.pi

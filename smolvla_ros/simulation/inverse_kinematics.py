@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from smolvla_ros.simulation.kinematics import Kinematics, KinematicsError
+from smolvla_ros.simulation.kinematics import Kinematics, KinematicsError, wrapped_angle
 from smolvla_ros.urdf import Urdf
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,16 +62,16 @@ class InverseKinematics:
         over = np.asarray(target[:2]) - self._beside_m * np.array([math.cos(yaw_rad), math.sin(yaw_rad)])
         pan = math.atan2(over[1], over[0] - self._pan_axis_m)
         radius = math.hypot(over[0] - self._pan_axis_m, over[1]) + self._pan_axis_m
-        roll = _wrapped(yaw_rad - self._roll_zero_rad - pan)
+        roll = wrapped_angle(yaw_rad - self._roll_zero_rad - pan)
         for tilt in TILTS_RAD:
             pitch = tilt - math.pi / 2
             reach = np.array([radius, target[2]]) - self._tool * np.array([math.cos(pitch), math.sin(pitch)])
             angles = self._two_links(reach - self._lift_axis_m)
             if angles is None:
                 continue
-            lift = self._sign * _wrapped(angles[0] - self._upper_rad)
-            elbow = self._sign * _wrapped(angles[1] - self._lower_rad) - lift
-            wrist = self._sign * _wrapped(pitch - self._tool_rad) - lift - elbow
+            lift = self._sign * wrapped_angle(angles[0] - self._upper_rad)
+            elbow = self._sign * wrapped_angle(angles[1] - self._lower_rad) - lift
+            wrist = self._sign * wrapped_angle(pitch - self._tool_rad) - lift - elbow
             found = np.array([pan, lift, elbow, wrist, roll])
             if all(low <= value <= high for value, (low, high) in zip(found, self._limits, strict=True)):
                 return found
@@ -111,7 +111,3 @@ def _polar(vector: FloatArray) -> tuple[float, float]:
 def _corner(first: float, second: float, opposite: float) -> float:
     """The angle between two sides of a triangle."""
     return math.acos((first**2 + second**2 - opposite**2) / (2 * first * second))
-
-
-def _wrapped(angle: float) -> float:
-    return (angle + math.pi) % (2 * math.pi) - math.pi

@@ -70,6 +70,11 @@ def rotation_from_quaternion(xyzw: FloatArray) -> FloatArray:
     )
 
 
+def wrapped_angle(angle_rad: float) -> float:
+    """The same angle between -pi and pi."""
+    return (angle_rad + math.pi) % (2 * math.pi) - math.pi
+
+
 class Kinematics:
     """Forward kinematics of one robot; what does not depend on the joints is computed once."""
 

@@ -40,6 +40,15 @@ class Drive:
     damping: float  # Nm s/rad
     max_torque_nm: float
 
+    @property
+    def bias(self) -> tuple[float, float]:
+        """MuJoCo's affine bias: torque for each rad of position and rad/s of speed."""
+        return -self.stiffness, -self.damping
+
+    @property
+    def torque_range_nm(self) -> tuple[float, float]:
+        return -self.max_torque_nm, self.max_torque_nm
+
 
 # Those of an STS3215 as LeRobot sets it up: P_Coefficient 16, and half the torque for the gripper (world_servos.py).
 ARM_DRIVE = Drive(30.7, 2.46, 2.94)
@@ -126,8 +135,8 @@ class World:
     def set_drive(self, joint: int, drive: Drive) -> None:
         """Another stiffness, damping and limit for one joint; without any of them it is limp."""
         self.model.actuator_gainprm[joint, 0] = drive.stiffness
-        self.model.actuator_biasprm[joint, 1:3] = -drive.stiffness, -drive.damping
-        self.model.actuator_forcerange[joint] = -drive.max_torque_nm, drive.max_torque_nm
+        self.model.actuator_biasprm[joint, 1:3] = drive.bias
+        self.model.actuator_forcerange[joint] = drive.torque_range_nm
 
     def step(self, duration_s: float) -> None:
         """Let time pass, in whole time steps."""
@@ -209,9 +218,9 @@ def _add_drive(spec: mujoco.MjSpec, joint: str, drive: Drive) -> None:
     actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
     actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
     actuator.gainprm[0] = drive.stiffness
-    actuator.biasprm[1:3] = -drive.stiffness, -drive.damping
+    actuator.biasprm[1:3] = drive.bias
     actuator.forcelimited = True
-    actuator.forcerange = (-drive.max_torque_nm, drive.max_torque_nm)
+    actuator.forcerange = drive.torque_range_nm
 
 
 def _make_object(geom: mujoco.MjsGeom, friction: tuple[float, float, float]) -> None:
@@ -219,24 +228,24 @@ def _make_object(geom: mujoco.MjsGeom, friction: tuple[float, float, float]) -> 
     geom.friction, geom.solref, geom.condim = friction, CONTACT_SOLREF, 4
 
 
+def _add_body(spec: mujoco.MjSpec, of: Cube | Tray, height_m: float) -> mujoco.MjsBody:
+    """A body where an object of the layout is, its frame at this height above the table."""
+    half_yaw = of.yaw_rad / 2
+    return spec.worldbody.add_body(
+        name=of.name, pos=[of.x_m, of.y_m, height_m], quat=[np.cos(half_yaw), 0.0, 0.0, np.sin(half_yaw)]
+    )
+
+
 def _add_cube(spec: mujoco.MjSpec, cube: Cube) -> None:
     half = CUBE_M / 2
-    body = spec.worldbody.add_body(
-        name=cube.name,
-        pos=[cube.x_m, cube.y_m, half],
-        quat=[np.cos(cube.yaw_rad / 2), 0.0, 0.0, np.sin(cube.yaw_rad / 2)],
-    )
+    body = _add_body(spec, cube, half)
     body.add_freejoint(name=cube.name)
     geom = body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=[half, half, half], mass=cube.mass_kg)
     _make_object(geom, (cube.friction, 0.005, 5e-4))
 
 
 def _add_tray(spec: mujoco.MjSpec, tray: Tray) -> None:
-    body = spec.worldbody.add_body(
-        name=tray.name,
-        pos=[tray.x_m, tray.y_m, 0.0],
-        quat=[np.cos(tray.yaw_rad / 2), 0.0, 0.0, np.sin(tray.yaw_rad / 2)],
-    )
+    body = _add_body(spec, tray, 0.0)
     for centre, (x, y, z) in tray_parts():
         geom = body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, pos=centre, size=[x / 2, y / 2, z / 2])
         _make_object(geom, TABLE_FRICTION)

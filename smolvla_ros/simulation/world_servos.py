@@ -54,14 +54,11 @@ class WorldServo(EmulatedServo):
         self._world.set_drive(self._joint, Drive(stiffness, stiffness * DAMPING_S, max_torque_nm))
         self._world.set_target(self._joint, self._units.ticks_to_rad(self._reference_ticks))
 
-    def end_step(self, duration_s: float) -> None:
-        """Take position, speed and torque from the joint."""
-        radians = float(self._world.positions_rad[self._joint])
-        middle = self._units.ticks_to_rad(0.0)
-        self.position_ticks = (radians - middle) * self._units.direction / RAD_PER_TICK
-        speed = float(self._world.velocities_rad_s[self._joint])
-        self.velocity_ticks_s = self._units.direction * speed / RAD_PER_TICK
-        torque_nm = float(self._world.torques_nm[self._joint])
+    def end_step(self, duration_s: float, position_rad: float, speed_rad_s: float, torque_nm: float) -> None:
+        """Take over what the step has made of the joint."""
+        zero_rad = self._units.ticks_to_rad(0.0)
+        self.position_ticks = (position_rad - zero_rad) * self._units.direction / RAD_PER_TICK
+        self.velocity_ticks_s = self._units.direction * speed_rad_s / RAD_PER_TICK
         self._drive = self._units.direction * torque_nm / FULL_TORQUE_NM
         self._warm_up(duration_s)
 
@@ -106,5 +103,9 @@ class WorldServos:
             for servo in self.servos.values():
                 servo.begin_step(step_s)
             self._world.step(step_s)
-            for servo in self.servos.values():
-                servo.end_step(step_s)
+            world = self._world
+            joints = zip(
+                world.positions_rad.tolist(), world.velocities_rad_s.tolist(), world.torques_nm.tolist()
+            )
+            for servo, joint in zip(self.servos.values(), joints, strict=True):
+                servo.end_step(step_s, *joint)

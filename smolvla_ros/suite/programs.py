@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from smolvla_ros.node_configs import NODE_CONFIGS
+from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.share import share_folder
 from smolvla_ros.suite.node_spec import NodeSpec
@@ -109,7 +110,7 @@ def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 def has_policy(options: SuiteOptions) -> bool:
     """Whether anything says which policy to run; a params_file may, so it gets the benefit of the doubt."""
-    return bool(options.checkpoint or options.policy in ("scripted", "expert") or options.params_file)
+    return bool(options.checkpoint or options.policy in WITHOUT_CHECKPOINT or options.params_file)
 
 
 def load_robot(options: SuiteOptions) -> RobotSpec:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from smolvla_ros.demo.plan import DemoError, DemoPlan, ensure_demo_checkpoint, make_plan, set_environment
 from smolvla_ros.demo.run import DemoRun, Interrupted
+from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.command_line import ROBOT, add_options
 from smolvla_ros.suite.options import SuiteError
@@ -61,7 +62,7 @@ def prepare(options: argparse.Namespace) -> DemoPlan:
     set_environment(plan.folder)
     warnings = unknown_parameters(options.params_file, programs.suite_nodes(plan.options))
     print("\n".join([plan.title, *warnings]))
-    if not (options.checkpoint or options.policy in ("scripted", "expert")):
+    if not (options.checkpoint or options.policy in WITHOUT_CHECKPOINT):
         print(UNTRAINED)
         ensure_demo_checkpoint(plan.folder / "checkpoint")
     variables = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")

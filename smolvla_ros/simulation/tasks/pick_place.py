@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smolvla_ros.simulation.layout import CUBE_M, Tray
-from smolvla_ros.simulation.tasks.task import is_lifted
+from smolvla_ros.simulation.tasks.task import CubeTask, is_lifted
 from smolvla_ros.simulation.world_state import WorldState
 
 WORDINGS = (
@@ -19,16 +19,10 @@ IN_TRAY_M = 0.02  # highest underside of a cube in a tray: it may lean on a wall
 
 
 @dataclass(frozen=True)
-class PickPlace:
+class PickPlace(CubeTask):
     """Done while the cube lies in the tray and the gripper does not touch it."""
 
-    instruction: str
-    cube: str
     tray: Tray
-
-    @property
-    def cubes(self) -> tuple[str, ...]:
-        return (self.cube,)
 
     def shares(self, state: WorldState) -> dict[str, float]:
         grasped = {"grasped": 0.5} if is_lifted(state, self.cube) else {}

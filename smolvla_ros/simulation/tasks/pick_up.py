@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smolvla_ros.simulation.layout import CUBE_M
-from smolvla_ros.simulation.tasks.task import is_lifted
+from smolvla_ros.simulation.tasks.task import CubeTask, is_lifted
 from smolvla_ros.simulation.world_state import WorldState
 
 HIGH_M = 0.05  # of the cube's underside
@@ -15,15 +15,8 @@ WORDINGS = ("Pick up the {} cube", "Lift the {} cube", "Grab the {} cube and hol
 
 
 @dataclass(frozen=True)
-class PickUp:
+class PickUp(CubeTask):
     """Done while the gripper holds the cube HIGH_M above the table."""
-
-    instruction: str
-    cube: str
-
-    @property
-    def cubes(self) -> tuple[str, ...]:
-        return (self.cube,)
 
     def shares(self, state: WorldState) -> dict[str, float]:
         grasped = {"grasped": 0.5} if is_lifted(state, self.cube) else {}

@@ -34,6 +34,18 @@ class Task(Protocol):
         """Whether the goal is reached in this state, and the gripper has let go."""
 
 
+@dataclass(frozen=True)
+class CubeTask:
+    """What the tasks about one cube have in common."""
+
+    instruction: str
+    cube: str
+
+    @property
+    def cubes(self) -> tuple[str, ...]:
+        return (self.cube,)
+
+
 def is_lifted(state: WorldState, cube: str) -> bool:
     """Whether the gripper holds a cube at least LIFTED_M above the table."""
     return state.is_grasped(cube) and state.cube_position(cube)[2] - CUBE_M / 2 > LIFTED_M

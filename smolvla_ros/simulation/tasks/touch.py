@@ -6,21 +6,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from smolvla_ros.simulation.tasks.task import CubeTask
 from smolvla_ros.simulation.world_state import WorldState
 
 WORDINGS = ("Touch the {} cube", "Put your finger on the {} cube")
 
 
 @dataclass(frozen=True)
-class Touch:
+class Touch(CubeTask):
     """Done while any part of the gripper touches the cube."""
-
-    instruction: str
-    cube: str
-
-    @property
-    def cubes(self) -> tuple[str, ...]:
-        return (self.cube,)
 
     def shares(self, state: WorldState) -> dict[str, float]:
         return {"touched": 1.0} if self.is_done(state) else {}

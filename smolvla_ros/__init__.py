@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SmolVLA on a real arm through ROS 2: Frames and Joints -> Observation -> ActionChunk -> joint commands.
 
+arrays                                names of array types
 units image urdf settings share ...   ticks, radians and LeRobot units; pictures; the arm's geometry; checked settings
 robot -> observation, chunk -> wire   joints and cameras; what was seen at a moment; actions in time; ROS messages read
 camera/ arm/                          where frames and joints come from: devices

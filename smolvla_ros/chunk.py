@@ -12,9 +12,8 @@ import enum
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from smolvla_ros.arrays import FloatArray, IntArray
 
 MAX_POSITION_RAD = 1000.0  # larger values are servo ticks or damaged
 MAX_TEXT = 200  # characters of received text that an error message repeats
@@ -52,7 +51,7 @@ class ActionChunk:
     expires_ns: int = 0  # 0: with its last action
 
     @property
-    def times_ns(self) -> npt.NDArray[np.int64]:
+    def times_ns(self) -> IntArray:
         """When each action is due, shape (steps,)."""
         steps = np.arange(len(self.positions), dtype=np.int64)
         return self.observation_stamp_ns + steps * self.step_duration_ns

@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+from smolvla_ros.arrays import Float32Array
 
 # Mode of normalization -> the two statistics it needs. The last three modes map them to -1 and 1.
 MODE_STATISTICS: Mapping[str, tuple[str, ...]] = {
@@ -19,9 +18,7 @@ MODE_STATISTICS: Mapping[str, tuple[str, ...]] = {
     "QUANTILE10": ("q10", "q90"),
 }
 
-Values = Mapping[
-    str, npt.NDArray[np.float32]
-]  # name ("mean", "std", "q01" ...) -> values in the feature's shape
+Values = Mapping[str, Float32Array]  # name ("mean", "std", "q01" ...) -> values in the feature's shape
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-ImageArray = npt.NDArray[np.uint8]
+from smolvla_ros.arrays import ImageArray
 
 # encoding of sensor_msgs/Image -> bytes a pixel, and how to RGB
 ENCODINGS: dict[str, tuple[int, Callable[[ImageArray], Any]]] = {

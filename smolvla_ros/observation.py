@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import ImageArray
 from smolvla_ros.robot import Joints, RobotSpec
 
 NANOSECONDS = 1_000_000_000
@@ -34,7 +34,7 @@ class Frame:
 
     camera: str
     stamp_ns: int
-    image: npt.NDArray[np.uint8]
+    image: ImageArray
 
 
 @dataclass(frozen=True, eq=False)

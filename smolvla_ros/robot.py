@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.units import JointUnits, MotorCalibration, Unit
 from smolvla_ros.urdf import Urdf, UrdfError
 
-FloatArray = npt.NDArray[np.float64]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
 

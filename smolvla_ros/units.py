@@ -21,6 +21,8 @@ from typing import Any, Literal, TypeVar, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.arrays import IntArray
+
 Unit = Literal["degrees", "range_m100_100", "range_0_100", "degrees_old_calibration"]
 UNIT_TEXT: dict[Unit, str] = {  # for messages; a test compares the keys with Unit
     "degrees": "degrees",
@@ -96,8 +98,8 @@ class JointUnits:
     @overload
     def rad_to_ticks(self, rad: float) -> int: ...
     @overload
-    def rad_to_ticks(self, rad: npt.NDArray[Any]) -> npt.NDArray[np.int64]: ...
-    def rad_to_ticks(self, rad: Any) -> int | npt.NDArray[np.int64]:
+    def rad_to_ticks(self, rad: npt.NDArray[Any]) -> IntArray: ...
+    def rad_to_ticks(self, rad: Any) -> int | IntArray:
         """Nearest servo position of a URDF angle, not clamped to the range. ValueError unless finite."""
         return _whole(self.name, np.rint(self._continuous_ticks(rad)))
 
@@ -117,8 +119,8 @@ class JointUnits:
     @overload
     def lerobot_to_ticks(self, value: float) -> int: ...
     @overload
-    def lerobot_to_ticks(self, value: npt.NDArray[Any]) -> npt.NDArray[np.int64]: ...
-    def lerobot_to_ticks(self, value: Any) -> int | npt.NDArray[np.int64]:
+    def lerobot_to_ticks(self, value: npt.NDArray[Any]) -> IntArray: ...
+    def lerobot_to_ticks(self, value: Any) -> int | IntArray:
         """The servo position that LeRobot would command: truncated toward zero. ValueError unless finite."""
         self._calibrated()
         return _whole(self.name, np.trunc(self._lerobot_to_continuous_ticks(value)))
@@ -254,7 +256,7 @@ def _clamp(value: _Value, low: float, high: float) -> _Value:
     return clamped
 
 
-def _whole(name: str, ticks: Any) -> int | npt.NDArray[np.int64]:
+def _whole(name: str, ticks: Any) -> int | IntArray:
     if not np.all(np.isfinite(ticks)):
         raise ValueError(f"joint '{name}': cannot convert {ticks} to ticks, the position must be finite")
     return ticks.astype(np.int64) if isinstance(ticks, np.ndarray) else int(ticks)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from smolvla_ros.arrays import ImageArray
 from smolvla_ros.image import ImageError, decode_compressed, encode_jpeg, encode_png, to_rgb
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
@@ -24,7 +25,7 @@ IN_ENCODING = {
 }
 
 
-def smooth_image() -> npt.NDArray[np.uint8]:
+def smooth_image() -> ImageArray:
     """Colours that JPEG keeps well, different in every channel and direction."""
     ramp = np.linspace(0, 255, 64).astype(np.uint8)
     red, green = np.meshgrid(ramp, ramp)

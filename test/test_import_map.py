@@ -14,6 +14,7 @@ PACKAGE = "smolvla_ros"
 
 # A file imports only from its own room and from the rooms and files of the lines above it.
 FLOORS = (
+    {"arrays"},
     {
         "units",
         "image",

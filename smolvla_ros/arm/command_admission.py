@@ -16,14 +16,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import BoolArray, FloatArray
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints
 from smolvla_ros.settings import setting
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 PAUSE_S = 0.5  # without a command, after which a rejected commander may start again
 BURST_S = 0.05  # the speed limit is averaged over this time: a period of the executor plus its jitter

@@ -8,10 +8,8 @@ At 70 degC a servo switches its torque off by itself and the arm drops; derating
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+from smolvla_ros.arrays import BoolArray, FloatArray
 
 MIN_TORQUE_SHARE = 0.5  # share of torque at the temperature that stops the arm: holds the arm's own weight
 SHARE_STEP = 0.1  # quantized, so that noise does not cause constant writes to the servos

@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 
-from smolvla_ros.arm.arm_reading import BoolArray, FloatArray, IntArray
 from smolvla_ros.arm.servo_group import ArmError
 from smolvla_ros.arm.so100 import So100Arm
+from smolvla_ros.arrays import BoolArray, FloatArray, IntArray
 from smolvla_ros.units import RAD_PER_TICK
 
 ARRIVAL_S = 2.0  # a joint may arrive so late

@@ -18,12 +18,13 @@ from contextlib import suppress
 import numpy as np
 import numpy.typing as npt
 
-from smolvla_ros.arm.arm_reading import ArmReading, BoolArray, FloatArray, IntArray
+from smolvla_ros.arm.arm_reading import ArmReading
 from smolvla_ros.arm.feetech import BusError, FeetechBus
 from smolvla_ros.arm.registers import CURRENT_UNIT_A, TELEMETRY, fault_remedies
 from smolvla_ros.arm.servo_group import ArmError, ServoGroup
 from smolvla_ros.arm.servo_setup import ConnectReport, set_up_servos
 from smolvla_ros.arm.so100_config import So100Config
+from smolvla_ros.arrays import BoolArray, FloatArray, IntArray
 from smolvla_ros.settings import check_settings
 from smolvla_ros.units import RAD_PER_TICK, JointUnits, MotorCalibration
 

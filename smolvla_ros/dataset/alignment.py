@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray, IntArray
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.image import ImageError
@@ -26,8 +26,8 @@ from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import WireError, frame_from_msg, header_stamp_ns, joints_from_msg
 
-Times = npt.NDArray[np.int64]
-Positions = npt.NDArray[np.float64]
+Times = IntArray
+Positions = FloatArray
 Clock = Literal["header", "receive"]
 
 START_PHASES = 16  # phases within a period that are tried for the first tick

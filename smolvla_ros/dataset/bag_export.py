@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
 from smolvla_ros.dataset.bag import BagWriter
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.lerobot_format import ACTION, STATE
@@ -83,7 +83,7 @@ def write_bag(
 
 def images_by_camera(
     dataset: LeRobotDataset, episode: int, robot: RobotSpec
-) -> dict[str, Iterator[npt.NDArray[np.uint8]]]:
+) -> dict[str, Iterator[ImageArray]]:
     """The RGB images of an episode by camera name, or by image key for cameras that the robot file does not have."""
     names = {camera.image_key: camera.name for camera in robot.cameras}
     return {names.get(key, key): dataset.images(episode, key) for key in dataset.image_keys}
@@ -92,10 +92,10 @@ def images_by_camera(
 def positions_rad(
     dataset: LeRobotDataset,
     feature: str,
-    values: npt.NDArray[np.float32],
+    values: Float32Array,
     robot: RobotSpec,
     calibration: Mapping[str, MotorCalibration] | None,
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Rows of a feature, converted from LeRobot's units: (n, joints) rad in the order of the robot's joints.
 
     Raises DatasetError if joints are missing, CalibrationError if a unit needs a calibration.

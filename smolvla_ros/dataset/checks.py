@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.dataset import motion_checks, stream_checks
 from smolvla_ros.dataset.inspection import InspectedEpisode
-from smolvla_ros.dataset.stream_timing import FloatArray, mean_rate_hz
+from smolvla_ros.dataset.stream_timing import mean_rate_hz
 from smolvla_ros.dataset.task_text import suggest_task, task_problem
 from smolvla_ros.finding import Finding
 from smolvla_ros.robot import RobotSpec

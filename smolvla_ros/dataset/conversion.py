@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from smolvla_ros.arrays import ImageArray
 from smolvla_ros.dataset.alignment import (
     AlignmentSettings,
     BagTopics,
@@ -36,7 +37,6 @@ from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, StagedVideo, add_episodes
 from smolvla_ros.dataset.statistics import ImageHistogram, sampled_image_indices
 from smolvla_ros.dataset.video import Codec, encode_video
-from smolvla_ros.image import ImageArray
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import JointUnits, MotorCalibration
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray, ImageArray
 from smolvla_ros.dataset.alignment import BagTopics
 from smolvla_ros.dataset.bag import Bag, find_bags
 from smolvla_ros.dataset.lerobot_format import INFO
@@ -27,8 +27,8 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import CalibrationError, JointUnits
 from smolvla_ros.wire import header_stamp_ns, joints_from_msg
 
-Seconds = npt.NDArray[np.float64]
-Radians = npt.NDArray[np.float64]
+Seconds = FloatArray
+Radians = FloatArray
 BLOCK = 16  # pixels; images are compared by the means of blocks, which the noise of a codec hardly changes
 LARGEST_BLOCKS = 99.5  # percentile of the differences: a small motion of the arm changes few blocks
 # Grey levels. Measured on rendered scenes with a key frame every other frame: repeated images differ by up to 2.1 with
@@ -50,7 +50,7 @@ class CameraTrack:
 
     rate_hz: float  # as configured
     times_s: Seconds  # (n,)
-    is_new: npt.NDArray[np.bool_]  # (n,)
+    is_new: BoolArray  # (n,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def _from_bag(bag: Bag, robot: RobotSpec) -> InspectedEpisode:
     )
 
 
-def _radians(values: npt.NDArray[np.float32], units: Sequence[JointUnits]) -> Radians:
+def _radians(values: Float32Array, units: Sequence[JointUnits]) -> Radians:
     columns = []
     for index, joint in enumerate(units):
         try:
@@ -143,20 +143,20 @@ def _radians(values: npt.NDArray[np.float32], units: Sequence[JointUnits]) -> Ra
     return np.stack(columns, axis=1)
 
 
-def _find_changes(hashes: array[int]) -> npt.NDArray[np.bool_]:
+def _find_changes(hashes: array[int]) -> BoolArray:
     values = np.array(hashes, np.uint64)
     is_new = np.ones(len(values), np.bool_)
     is_new[1:] = values[1:] != values[:-1]
     return is_new
 
 
-def find_new_images(images: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.bool_]:
+def find_new_images(images: Iterable[ImageArray]) -> BoolArray:
     """Which decoded images (height, width, 3) differ from the last new one, so that slow motion adds up.
 
     The first image is new.
     """
     is_new: list[bool] = []
-    last: npt.NDArray[np.float32] | None = None
+    last: Float32Array | None = None
     for image in images:
         height, width = (max(8, side // BLOCK) for side in image.shape[:2])
         blocks = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -22,6 +22,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
+from smolvla_ros.arrays import Float32Array, ImageArray, IntArray
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.lerobot_format import ACTION, IMAGES, INFO, STATE, STATS, TASK_COLUMN, TASKS, VERSION
 from smolvla_ros.dataset.video import decode_video
@@ -35,12 +36,12 @@ DEPTH_FLAGS, DEPTH_SUFFIX = ("is_depth_map", "video.is_depth_map"), "_depth"  # 
 class EpisodeFrames:
     """The n rows of an episode without images; state and action in LeRobot's units."""
 
-    state: npt.NDArray[np.float32]  # (n, joints)
-    action: npt.NDArray[np.float32]  # (n, joints)
-    timestamp: npt.NDArray[np.float32]  # (n,) s since the episode began
-    frame_index: npt.NDArray[np.int64]  # (n,)
-    index: npt.NDArray[np.int64]  # (n,) in the whole dataset
-    task_index: npt.NDArray[np.int64]  # (n,)
+    state: Float32Array  # (n, joints)
+    action: Float32Array  # (n, joints)
+    timestamp: Float32Array  # (n,) s since the episode began
+    frame_index: IntArray  # (n,)
+    index: IntArray  # (n,) in the whole dataset
+    task_index: IntArray  # (n,)
     tasks: list[str]  # n
 
 
@@ -142,7 +143,7 @@ class LeRobotDataset:
             tasks=[self.tasks[i] for i in task_index],
         )
 
-    def images(self, episode: int, image_key: str) -> Iterator[npt.NDArray[np.uint8]]:
+    def images(self, episode: int, image_key: str) -> Iterator[ImageArray]:
         """The RGB images (height, width, 3) of a camera; raises DatasetError, VideoError."""
         row, name = self._row(episode), IMAGES + image_key
         count = row["dataset_to_index"] - row["dataset_from_index"]

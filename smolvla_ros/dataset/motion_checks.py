@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.dataset.inspection import InspectedEpisode, JointTrack
-from smolvla_ros.dataset.stream_timing import FloatArray
 from smolvla_ros.finding import Finding
 from smolvla_ros.robot import RobotSpec
 

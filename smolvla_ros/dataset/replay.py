@@ -8,22 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray, IntArray
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.text_table import align_columns
 from smolvla_ros.wire import joints_from_msg
 
-FloatArray = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class RecordedCommands:
     """Recorded commands in order of their stamps: stamps (n,) ns and positions (n, joints) rad."""
 
-    stamps_ns: npt.NDArray[np.int64]
+    stamps_ns: IntArray
     positions_rad: FloatArray
 
     @classmethod
@@ -37,7 +35,7 @@ class RecordedCommands:
         order = np.argsort(stamps_ns, kind="stable")
         return cls(stamps_ns[order], np.stack([joints.positions_rad for joints in commands])[order])
 
-    def at(self, times_ns: npt.NDArray[np.int64]) -> FloatArray:
+    def at(self, times_ns: IntArray) -> FloatArray:
         """The newest command at each time, (times, joints) rad; NaN before the first and after the last command."""
         newest = np.searchsorted(self.stamps_ns, times_ns, side="right") - 1
         rows = self.positions_rad[np.maximum(newest, 0)].copy()
@@ -49,7 +47,7 @@ class RecordedCommands:
 class ReplayedChunk:
     """A predicted chunk and the commands recorded for the same times: (steps,) ns and (steps, joints) rad."""
 
-    times_ns: npt.NDArray[np.int64]
+    times_ns: IntArray
     predicted_rad: FloatArray
     recorded_rad: FloatArray  # NaN where there is no command
     inference_s: float

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from smolvla_ros.arrays import ImageArray
+
 StatisticsJson = dict[str, Any]  # name -> nested lists of numbers, as in stats.json
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
@@ -44,7 +46,7 @@ class ImageHistogram:
         self._images = 0
         self._counts = np.zeros((3, 256), np.int64)
 
-    def add(self, image: npt.NDArray[np.uint8]) -> None:
+    def add(self, image: ImageArray) -> None:
         """Count the pixels of an RGB image (height, width, 3), a subset of them if it is large."""
         step = max(1, max(image.shape[:2]) // MAX_SIDE)
         small = image[::step, ::step]

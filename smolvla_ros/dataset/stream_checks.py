@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import BoolArray, FloatArray
 from smolvla_ros.dataset.inspection import InspectedEpisode, JointTrack
-from smolvla_ros.dataset.stream_timing import FloatArray, gap_lengths_s, mean_rate_hz
+from smolvla_ros.dataset.stream_timing import gap_lengths_s, mean_rate_hz
 from smolvla_ros.finding import Finding
 
 RATE_TOLERANCE = 0.05  # share of the configured rate
@@ -136,7 +136,7 @@ def _distance_to_nearest(times_s: FloatArray, other_s: FloatArray) -> FloatArray
     return np.asarray(nearest)
 
 
-def _repeated_runs(is_new: npt.NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
+def _repeated_runs(is_new: BoolArray) -> Iterable[tuple[int, int]]:
     """Runs [start, end) of two or more equal images."""
     starts = np.nonzero(is_new)[0]
     ends = np.append(starts[1:], len(is_new))

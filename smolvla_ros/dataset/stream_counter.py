@@ -8,8 +8,8 @@ from array import array
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.dataset.stream_timing import gap_lengths_s, intervals_s
 from smolvla_ros.wire import serialized_header_stamp_ns
 
@@ -88,7 +88,7 @@ class StreamCounter:
         )
 
 
-def _period_s(steps_s: npt.NDArray[np.float64]) -> float:
+def _period_s(steps_s: FloatArray) -> float:
     """The median interval of a periodic stream; 0 if it is not periodic."""
     if len(steps_s) + 1 < PERIODIC_MESSAGES:
         return 0.0

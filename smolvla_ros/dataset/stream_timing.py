@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray, IntArray
 from smolvla_ros.observation import NANOSECONDS
 
-FloatArray = npt.NDArray[np.float64]
 RECENT_NS = 2 * NANOSECONDS
 GAP_PERIODS = 1.75  # an interval longer than this is a gap: at least one message is missing in it
 SILENCE_NS = NANOSECONDS // 2  # after such a silence at the end, the images due in that time count as missing
@@ -31,7 +30,7 @@ class ImageCount:
         object.__setattr__(self, "dropped", max(0, self.expected - self.received))
 
 
-def intervals_s(stamps_ns: Sequence[int] | npt.NDArray[np.int64]) -> FloatArray:
+def intervals_s(stamps_ns: Sequence[int] | IntArray) -> FloatArray:
     """Seconds between consecutive stamps, shape (stamps - 1,)."""
     return np.diff(np.asarray(stamps_ns, np.int64)) / NANOSECONDS
 

@@ -15,11 +15,10 @@ from typing import Any, Literal
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import ImageArray
 from smolvla_ros.dataset.errors import VideoError
 from smolvla_ros.dataset.realtime_permission import without_realtime_permission
-from smolvla_ros.image import ImageArray
 
 Codec = Literal["h264", "av1"]
 
@@ -82,7 +81,7 @@ def concatenate_videos(path: Path, parts: Iterable[tuple[Path, int]], fps: int) 
             before += count
 
 
-def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[npt.NDArray[np.uint8]]:
+def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[ImageArray]:
     """`count` RGB images (height, width, 3) of an mp4, starting at `first_s`; raises VideoError."""
     start = round(first_s * fps)
     done = 0

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.wire import WireError, header_stamp_ns, joints_from_msg, nanoseconds
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

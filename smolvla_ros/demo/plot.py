@@ -10,15 +10,13 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 
 matplotlib.use("Agg")  # no display
 from matplotlib import pyplot
 
+from smolvla_ros.arrays import ImageArray
 from smolvla_ros.demo.observed_run import ObservedRun
 from smolvla_ros.observation import NANOSECONDS
-
-Image = npt.NDArray[np.uint8]
 
 
 def save_joints(run: ObservedRun, start_ns: int, path: Path) -> None:
@@ -28,7 +26,7 @@ def save_joints(run: ObservedRun, start_ns: int, path: Path) -> None:
     _save(figure, path)
 
 
-def save_overview(run: ObservedRun, images: Mapping[str, Image], start_ns: int, path: Path) -> None:
+def save_overview(run: ObservedRun, images: Mapping[str, ImageArray], start_ns: int, path: Path) -> None:
     """The cameras' last images above the joint plots."""
     figure = pyplot.figure(figsize=(11, 10), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(2, 3))
@@ -40,7 +38,7 @@ def save_overview(run: ObservedRun, images: Mapping[str, Image], start_ns: int, 
     _save(figure, path)
 
 
-def save_image(image: Image, path: Path) -> None:
+def save_image(image: ImageArray, path: Path) -> None:
     pyplot.imsave(path, image)
 
 

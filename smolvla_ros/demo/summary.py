@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.dataset.stream_timing import (
-    FloatArray,
     ImageCount,
     count_images,
     intervals_s,

@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.chunk import ActionChunk, ChunkError
 from smolvla_ros.execution.fusion import Fusion, FusionInput, FusionSettings, replace
-from smolvla_ros.execution.trajectory import FloatArray, Trajectory
+from smolvla_ros.execution.trajectory import Trajectory
 
 MAX_CHUNKS = 50  # kept for fusion; ACT's ensemble has one for each action of a chunk
 MAX_HOLDS = 100  # kept

@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest
 from smolvla_ros.execution.action_queue import ActionQueue
 from smolvla_ros.execution.arming import Arming, ArmingEvent, ArmingState, Outcome
@@ -24,7 +25,7 @@ from smolvla_ros.execution.executor_status import Command, ExecutorStatus
 from smolvla_ros.execution.fusion import FUSIONS, TASK_CHANGE_FUSIONS
 from smolvla_ros.execution.latency import LatencyWindow
 from smolvla_ros.execution.safety import SafetyError
-from smolvla_ros.execution.trajectory import FloatArray, Trajectory
+from smolvla_ros.execution.trajectory import Trajectory
 from smolvla_ros.execution.trigger import ChunkTrigger
 from smolvla_ros.execution.watchdog import Watchdog
 from smolvla_ros.observation import NANOSECONDS

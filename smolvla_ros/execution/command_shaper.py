@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.execution.safety import SafetyLimiter
-from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.execution.arming import ArmingState
-from smolvla_ros.execution.trajectory import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from smolvla_ros.execution.trajectory import FloatArray, IntArray, Trajectory
+from smolvla_ros.arrays import FloatArray, IntArray
+from smolvla_ros.execution.trajectory import Trajectory
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.settings import setting
 

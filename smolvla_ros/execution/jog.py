@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.execution.command_shaper import CommandShaper
 from smolvla_ros.execution.teleoperation import TeleoperationConfig
-from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 

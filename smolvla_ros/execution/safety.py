@@ -11,12 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from smolvla_ros.execution.trajectory import FloatArray
+from smolvla_ros.arrays import BoolArray, FloatArray
 from smolvla_ros.robot import RobotSpec
-
-BoolArray = npt.NDArray[np.bool_]
 
 MAX_OUTSIDE_RAD = 0.2  # backlash and calibration explain no more
 

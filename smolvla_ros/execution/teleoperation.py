@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.execution.command_shaper import CommandShaper
-from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.settings import check_settings, setting

@@ -10,13 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray, IntArray
 from smolvla_ros.chunk import ActionChunk
 from smolvla_ros.observation import NANOSECONDS
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Coefficients of the quintic on 0 .. 1 from its value and first two derivatives at 0, then at 1 (Hermite).
 _QUINTIC = np.array(

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.chunk import ActionChunk, ChunkError, RequestReason
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.latency import LatencyWindow
-from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 
 MIN_MEASURED_LATENCIES = 5  # fewer are too few for a bound

@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.execution.executor_config import ExecutorConfig
-from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 

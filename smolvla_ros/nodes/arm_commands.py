@@ -18,14 +18,13 @@ from diagnostic_msgs.msg import KeyValue
 from smolvla_ros.arm.command_admission import (
     SHOWN_CHARACTERS,
     ArmPose,
-    BoolArray,
     CommandAdmission,
     CommandError,
     CommandLimits,
-    FloatArray,
     JointCommand,
     only_commander,
 )
+from smolvla_ros.arrays import BoolArray, FloatArray
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.suite_node import OK, WARN
 from smolvla_ros.robot import RobotSpec

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from smolvla_ros.arm.registers import fault_remedies
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.node_configs import ServoThresholds
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health
 
 if TYPE_CHECKING:
     from smolvla_ros.arm.arm_reading import ArmReading
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def servo_health(

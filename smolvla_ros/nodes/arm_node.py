@@ -24,13 +24,14 @@ import numpy as np
 from rclpy.executors import Executor
 
 from smolvla_ros.arm.arm_reading import ArmReading
-from smolvla_ros.arm.command_admission import ArmPose, BoolArray, FloatArray
+from smolvla_ros.arm.command_admission import ArmPose
 from smolvla_ros.arm.derating import Derating
 from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError
 from smolvla_ros.arm.rest_pose import go_to_rest
 from smolvla_ros.arm.servo_group import ArmError
 from smolvla_ros.arm.so100 import So100Arm
 from smolvla_ros.arm.so100_config import So100Config
+from smolvla_ros.arrays import BoolArray, FloatArray
 from smolvla_ros.node_configs import ArmConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.arm_commands import LOG_PERIOD_S, ArmCommands

@@ -16,7 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from smolvla_ros.image import ImageArray, ImageError, pixel_bytes
+from smolvla_ros.arrays import ImageArray
+from smolvla_ros.image import ImageError, pixel_bytes
 from smolvla_ros.observation import Frame
 from smolvla_ros.wire import frame_from_msg, header_stamp_ns
 

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 import smolvla_ros.msg as msg
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.chunk import ActionChunk, ChunkRequest
 from smolvla_ros.execution.executor_status import ExecutorStatus
 from smolvla_ros.image import encode_jpeg
@@ -29,8 +29,6 @@ from smolvla_ros.simulation.tasks.task import Progress
 
 if TYPE_CHECKING:  # its import needs the packages of the serial port
     from smolvla_ros.arm.arm_reading import ArmReading
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def time_msg(stamp_ns: int) -> Time:

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray, ImageArray
 from smolvla_ros.camera.source import CameraError, Pacer
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import CameraSpec, RobotSpec
@@ -44,11 +44,11 @@ class RenderedCamera:
             raise CameraError(f"camera '{spec.name}': {error}") from error
 
     @property
-    def camera_matrix(self) -> npt.NDArray[np.float64]:
+    def camera_matrix(self) -> FloatArray:
         """Intrinsics K (3, 3) in pixels."""
         return self._camera.camera_matrix
 
-    def move(self, positions_rad: npt.NDArray[np.float64]) -> None:
+    def move(self, positions_rad: FloatArray) -> None:
         """Set the positions (joints,) rad for the next frames. May be called from another thread."""
         self._positions_rad = positions_rad
 
@@ -70,7 +70,7 @@ class RenderedCamera:
     def close(self) -> None:
         self._closed.set()
 
-    def _render(self) -> npt.NDArray[np.uint8]:
+    def _render(self) -> ImageArray:
         positions = dict(zip(self._joint_names, self._positions_rad.tolist(), strict=True))
         scene, boxes = self._scene, self._boxes
         return scene.render(positions, self._camera, {box.name: box.pose for box in boxes})

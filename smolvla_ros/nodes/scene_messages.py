@@ -11,7 +11,8 @@ from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from smolvla_ros.simulation.kinematics import FloatArray, quaternion, rotation_from_quaternion
+from smolvla_ros.arrays import FloatArray
+from smolvla_ros.simulation.kinematics import quaternion, rotation_from_quaternion
 from smolvla_ros.simulation.solids import SceneBox
 from smolvla_ros.wire import WireError
 

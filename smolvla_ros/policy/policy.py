@@ -10,9 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.finding import Finding
 from smolvla_ros.observation import Observation
 
@@ -30,7 +28,7 @@ class Continuation:
     execution_horizon, schedule, max_guidance_weight: see `GuidanceSettings`.
     """
 
-    positions: npt.NDArray[np.float64]
+    positions: FloatArray
     inference_delay: int
     execution_horizon: int = 10
     schedule: str = "exp"
@@ -56,12 +54,10 @@ class Policy(Protocol):
     def cameras(self) -> tuple[str, ...]:
         """Names of the robot's cameras that an observation must have."""
 
-    def infer(
-        self, observation: Observation, continuation: Continuation | None = None
-    ) -> npt.NDArray[np.float64]:
+    def infer(self, observation: Observation, continuation: Continuation | None = None) -> FloatArray:
         """Positions of shape (steps, joints), rad, the first one due when the observation was made."""
 
-    def check_pose(self, positions_rad: npt.NDArray[np.float64], max_sigma: float) -> Finding | None:
+    def check_pose(self, positions_rad: FloatArray, max_sigma: float) -> Finding | None:
         """Why the policy must not start at positions (joints,), rad, if so; `max_sigma` as in pose.py, 0: no check."""
 
     def reset(self) -> None:

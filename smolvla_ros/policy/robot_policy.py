@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
 from smolvla_ros.feature_statistics import Values
 from smolvla_ros.finding import Finding
 from smolvla_ros.observation import Observation
@@ -38,16 +38,16 @@ class ChunkModel(Protocol):
     def action_dim(self) -> int: ...
     def predict_chunk(
         self,
-        images: Mapping[str, npt.NDArray[np.uint8]],
-        state: npt.NDArray[np.float32],
+        images: Mapping[str, ImageArray],
+        state: Float32Array,
         task: str,
         *,
-        prefix: npt.NDArray[np.float32] | None = None,
+        prefix: Float32Array | None = None,
         inference_delay: int = 0,
         execution_horizon: int | None = None,
         schedule: str | None = None,
         max_guidance_weight: float | None = None,
-    ) -> npt.NDArray[np.float32]: ...
+    ) -> Float32Array: ...
     def reset(self) -> None: ...
 
 
@@ -96,9 +96,7 @@ class RobotPolicy:
         """The checkpoint's names of the images that it will get."""
         return tuple(self._image_keys.values())
 
-    def infer(
-        self, observation: Observation, continuation: Continuation | None = None
-    ) -> npt.NDArray[np.float64]:
+    def infer(self, observation: Observation, continuation: Continuation | None = None) -> FloatArray:
         """Positions of shape (steps, joints), rad."""
         images = {key: observation.frames[camera].image for camera, key in self._image_keys.items()}
         state = self._to_lerobot(observation.joints.positions_rad)
@@ -117,13 +115,13 @@ class RobotPolicy:
         ]
         return np.stack(columns, axis=1)
 
-    def check_pose(self, positions_rad: npt.NDArray[np.float64], max_sigma: float) -> Finding | None:
+    def check_pose(self, positions_rad: FloatArray, max_sigma: float) -> Finding | None:
         return check_pose(self._robot, self._calibration, self._state_statistics, positions_rad, max_sigma)
 
     def reset(self) -> None:
         self._model.reset()
 
-    def _to_lerobot(self, positions_rad: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    def _to_lerobot(self, positions_rad: FloatArray) -> Float32Array:
         """(..., joints) rad in the checkpoint's units."""
         columns = [units.rad_to_lerobot(positions_rad[..., i]) for i, units in enumerate(self._units)]
         return np.stack(columns, axis=-1).astype(np.float32)

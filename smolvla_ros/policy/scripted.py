@@ -9,8 +9,8 @@ error added by an executor can be measured.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.finding import Finding
 from smolvla_ros.observation import NANOSECONDS, Observation
 from smolvla_ros.policy.policy import Continuation
@@ -37,15 +37,13 @@ class ScriptedPolicy:
         self._amplitude_rad = amplitude_rad
         self._period_s = period_s
 
-    def infer(
-        self, observation: Observation, continuation: Continuation | None = None
-    ) -> npt.NDArray[np.float64]:
+    def infer(self, observation: Observation, continuation: Continuation | None = None) -> FloatArray:
         period_ns = round(self._period_s * NANOSECONDS)
         start_s = (observation.stamp_ns % period_ns) / NANOSECONDS
         angle = 2.0 * np.pi * (start_s + self._step_s) / self._period_s
         return np.asarray(self._middle_rad + self._amplitude_rad * np.sin(angle[:, None] + self._phase))
 
-    def check_pose(self, positions_rad: npt.NDArray[np.float64], max_sigma: float) -> Finding | None:
+    def check_pose(self, positions_rad: FloatArray, max_sigma: float) -> Finding | None:
         """None: there is no training data."""
         return None
 

@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.simulation.inverse_kinematics import InverseKinematics
 from smolvla_ros.simulation.kinematics import wrapped_angle
 from smolvla_ros.simulation.layout import CUBE_M, FLOOR_M, Tray
@@ -24,8 +24,6 @@ from smolvla_ros.simulation.tasks.task import Task
 from smolvla_ros.simulation.tasks.touch import Touch
 from smolvla_ros.simulation.world_state import WorldState
 from smolvla_ros.urdf import Urdf
-
-FloatArray = npt.NDArray[np.float64]
 
 # In gripper_link: the centre of a cube while the jaws come down around it, the fixed jaw 8 mm beside it.
 GRASP_POINT = (-0.018, -0.09, 0.0)

@@ -11,8 +11,8 @@ import threading
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.finding import Finding
 from smolvla_ros.observation import Observation
 from smolvla_ros.policy.policy import Continuation, PolicyError
@@ -21,8 +21,6 @@ from smolvla_ros.simulation.expert import Expert
 from smolvla_ros.simulation.tasks.instruction import InstructionError, random_task, understand
 from smolvla_ros.simulation.world import World
 from smolvla_ros.urdf import Urdf
-
-FloatArray = npt.NDArray[np.float64]
 
 CHUNK = 50  # actions, as a SmolVLA policy gives
 

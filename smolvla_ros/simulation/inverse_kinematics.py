@@ -12,12 +12,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.simulation.kinematics import Kinematics, KinematicsError, wrapped_angle
 from smolvla_ros.urdf import Urdf
-
-FloatArray = npt.NDArray[np.float64]
 
 ARM_JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 # From straight down, tried in this order: a point too far, too near or too high for the first is reached with another.

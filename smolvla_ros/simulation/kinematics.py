@@ -11,11 +11,9 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.urdf import Urdf, UrdfJoint, Vector
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class KinematicsError(ValueError):

@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from smolvla_ros.simulation.kinematics import transform
 from smolvla_ros.simulation.layout import (
     CUBE_M,
@@ -21,8 +18,6 @@ from smolvla_ros.simulation.layout import (
 )
 from smolvla_ros.simulation.solids import SceneBox
 from smolvla_ros.urdf import Vector
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def layout_boxes(layout: Layout) -> tuple[SceneBox, ...]:

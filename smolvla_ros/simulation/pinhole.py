@@ -11,10 +11,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-PixelArray = npt.NDArray[np.int32]
+from smolvla_ros.arrays import FloatArray, PixelArray
 
 NEAR_M = 0.01  # nearer parts are clipped
 SUBPIXEL_BITS = 4  # polygons are in 1/16 pixel, the `shift` of OpenCV's drawing functions

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import BoolArray, FloatArray, ImageArray, PixelArray
 from smolvla_ros.simulation.kinematics import Kinematics, transform
 from smolvla_ros.simulation.pinhole import (
     NEAR_M,
@@ -29,11 +29,6 @@ from smolvla_ros.simulation.solids import PosedSolids, SceneBox, Solids
 from smolvla_ros.simulation.table import Table
 from smolvla_ros.simulation.visibility import painting_order
 from smolvla_ros.urdf import Urdf
-
-FloatArray = npt.NDArray[np.float64]
-ImageArray = npt.NDArray[np.uint8]
-BoolArray = npt.NDArray[np.bool_]
-PixelArray = npt.NDArray[np.int32]
 
 
 def block(name: str, x_m: float, y_m: float, rgb: tuple[int, int, int], yaw_rad: float) -> SceneBox:

@@ -12,13 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray, IntArray
 from smolvla_ros.simulation.kinematics import transform
 from smolvla_ros.urdf import Box, Cylinder, Shape, Sphere, Urdf, Vector
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 CYLINDER_SIDES = 14  # enough to look round at 640x480
 SPHERE_BANDS = 6

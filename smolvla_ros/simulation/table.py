@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray, ImageArray
 from smolvla_ros.simulation.pinhole import SUBPIXEL_BITS, View
-
-FloatArray = npt.NDArray[np.float64]
-ImageArray = npt.NDArray[np.uint8]
 
 TABLE_X_M = (-0.75, 0.85)
 TABLE_Y_M = (-0.7, 0.7)

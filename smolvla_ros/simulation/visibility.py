@@ -9,12 +9,9 @@ long box over a small one that lies on it, so pairs of solids are compared by a 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import BoolArray, FloatArray
 from smolvla_ros.simulation.solids import PosedSolids
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 FAR_M = 1e3  # beyond any scene
 PAINTED = np.iinfo(np.int64).max // 2  # never the minimum again

@@ -15,13 +15,11 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.simulation.layout import CUBE_M, Cube, Layout, Tray
 from smolvla_ros.simulation.layout_boxes import tray_parts
 from smolvla_ros.simulation.world_state import JAWS, TABLE, WorldState
-
-FloatArray = npt.NDArray[np.float64]
 
 TIME_STEP_S = 0.005
 # Of the joint as the servo with its gears makes it: kg m^2, Nm s/rad.

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.simulation.layout import Layout
-
-FloatArray = npt.NDArray[np.float64]
 
 JAWS = ("gripper_link", "moving_jaw_link")
 TABLE = "world"  # the body that the table, and the arm's base, belong to

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from smolvla_ros.arrays import ImageArray
 from smolvla_ros.camera.folder import ImageFolder
 from smolvla_ros.camera.source import CameraError
 from smolvla_ros.camera.video import VideoFile
@@ -38,7 +38,7 @@ def picture(path: Path, rgb: tuple[int, int, int], width: int = 8) -> None:
     path.write_bytes(encode_png(np.full((6, width, 3), rgb, np.uint8)))
 
 
-def nearest(image: npt.NDArray[np.uint8]) -> int:
+def nearest(image: ImageArray) -> int:
     """Which of COLOURS the middle of a picture is."""
     middle = image[image.shape[0] // 2, image.shape[1] // 2].astype(int)
     return int(np.abs(np.array(COLOURS) - middle).sum(axis=1).argmin())

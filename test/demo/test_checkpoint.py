@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
+from smolvla_ros.arrays import Float32Array
 from smolvla_ros.demo.checkpoint import LOOP_CENTRE, loop_motion
 from smolvla_ros.demo.checkpoint_files import CHUNK, MEAN, STD
 from smolvla_ros.policy import SmolVLA
@@ -32,7 +32,7 @@ def random_images(seed: int) -> dict[str, Any]:
     return {c: generator.integers(0, 255, (240, 320, 3), dtype=np.uint8) for c in ("camera1", "camera2")}
 
 
-def sweep(policy: SmolVLA, chunks: int, steps: int) -> npt.NDArray[np.float32]:
+def sweep(policy: SmolVLA, chunks: int, steps: int) -> Float32Array:
     """The actions of an arm that follows each chunk for some steps, from the middle pose; (chunks, steps, 6)."""
     state, path = MIDDLE, []
     for index in range(chunks):

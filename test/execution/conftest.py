@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
@@ -21,7 +21,6 @@ from smolvla_ros.execution.executor_status import Command
 from smolvla_ros.robot import Joints, RobotSpec
 
 ROOT = Path(__file__).parents[2]
-FloatArray = npt.NDArray[np.float64]
 SECOND = 1_000_000_000
 PERIOD_S = 1.0 / 30.0
 CONFIG = ExecutorConfig(mode="armed", max_step_rad=0.05, soft_start_s=0.5)

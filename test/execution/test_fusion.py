@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.execution.fusion import (
     FUSIONS,
     Fusion,
@@ -29,7 +30,7 @@ from smolvla_ros.execution.fusion import (
     temporal_ensemble,
     weighted_average,
 )
-from smolvla_ros.execution.trajectory import FloatArray, Trajectory
+from smolvla_ros.execution.trajectory import Trajectory
 
 AVERAGES = {function.__name__: function for function in (weighted_average, average, conservative)}
 CONVEX = {

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.execution.safety import SafetyError, SafetyLimiter
-from smolvla_ros.execution.trajectory import FloatArray
 from smolvla_ros.robot import RobotSpec
 
 JOINTS = 6

@@ -10,26 +10,25 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from cv_bridge import CvBridge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import Image
 
+from smolvla_ros.arrays import ImageArray
 from smolvla_ros.image import ImageError, encode_png
 from smolvla_ros.nodes.image_conversion import DIRECT, PLAIN, frame_from_image_msg
 from smolvla_ros.nodes.messages import compressed_image_msg, image_msg
 from smolvla_ros.observation import Frame
 
-Pixels = npt.NDArray[np.uint8]
 HEIGHT, WIDTH = 6, 8
 RGB = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 ALPHA = np.full((HEIGHT, WIDTH, 1), 7, np.uint8)
 FLAT = np.broadcast_to(np.array([200, 90, 30], np.uint8), (HEIGHT, WIDTH, 3))  # survives every interpolation
 
 
-def message(encoding: str, pixels: Pixels, padding: int = 0) -> Image:
+def message(encoding: str, pixels: ImageArray, padding: int = 0) -> Image:
     rows = np.pad(pixels.reshape(len(pixels), -1), ((0, 0), (0, padding)), constant_values=99)
     image = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=rows.shape[1])
     image.header.stamp.sec = 7
@@ -37,7 +36,7 @@ def message(encoding: str, pixels: Pixels, padding: int = 0) -> Image:
     return image
 
 
-def bayer(order: str) -> Pixels:
+def bayer(order: str) -> ImageArray:
     """FLAT as a Bayer mosaic; order: the colours of the 2x2 tile, row by row."""
     mosaic = np.empty((HEIGHT, WIDTH), np.uint8)
     for index, colour in enumerate(order):
@@ -45,7 +44,7 @@ def bayer(order: str) -> Pixels:
     return mosaic
 
 
-def yuv(order: str) -> tuple[Pixels, Pixels]:
+def yuv(order: str) -> tuple[ImageArray, ImageArray]:
     """Pairs of pixels in ITU-R BT.601, bytes in this order, and the RGB that its matrix gives."""
     y = np.random.default_rng(2).integers(60, 180, (HEIGHT, WIDTH))
     u, v = np.full((HEIGHT, WIDTH // 2), 110), np.full((HEIGHT, WIDTH // 2), 150)
@@ -57,7 +56,7 @@ def yuv(order: str) -> tuple[Pixels, Pixels]:
 
 
 GREY = RGB[..., 0]
-CASES: dict[str, tuple[Pixels, Pixels]] = {  # encoding: (published pixels, expected RGB)
+CASES: dict[str, tuple[ImageArray, ImageArray]] = {  # encoding: (published pixels, expected RGB)
     "rgb8": (RGB, RGB),
     "bgr8": (RGB[..., ::-1], RGB),
     "rgba8": (np.concatenate([RGB, ALPHA], axis=2), RGB),

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from smolvla_ros.arrays import Float32Array
 from smolvla_ros.policy import SmolVLA
 
 from .conftest import CASES, GOLDEN, Tensors, alter, golden_buffers, save_without_processors
 
-Array = npt.NDArray[np.float32]
 DATASETS = ("so100", "so100-red", "so100-blue")
 PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
 
@@ -35,16 +34,18 @@ def load(folder: Path, dtype: str = "float32", **options: Any) -> SmolVLA:
     return SmolVLA.from_pretrained(folder, device="cpu", dtype=dtype, backbone=GOLDEN / "vlm", **options)
 
 
-def act(policy: SmolVLA, tensors: Tensors, name: str = "basic") -> Array:
+def act(policy: SmolVLA, tensors: Tensors, name: str = "basic") -> Float32Array:
     case = CASES[name]
     images = {key.rpartition(".")[2]: tensors[image].numpy() for key, image in case["images"].items()}
     state, noise = tensors[case["state"]].numpy(), tensors[f"{name}.noise"][0].numpy()
     return policy.predict_chunk(images, state, case["task"], noise=noise)
 
 
-def error(policy: SmolVLA, actions: Array, expected: torch.Tensor) -> Array:
+def error(policy: SmolVLA, actions: Float32Array, expected: torch.Tensor) -> Float32Array:
     """In standard deviations, in which the tolerances are."""
-    found: Array = np.abs(actions - expected[0].numpy()) / policy.processors.action_statistics.values["std"]
+    found: Float32Array = (
+        np.abs(actions - expected[0].numpy()) / policy.processors.action_statistics.values["std"]
+    )
     return found
 
 

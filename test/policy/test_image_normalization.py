@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from safetensors.numpy import load_file
 
+from smolvla_ros.arrays import FloatArray, ImageArray
 from smolvla_ros.feature_statistics import MODE_STATISTICS
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint.files import CheckpointError
@@ -43,10 +43,9 @@ STATISTICS = {
     for camera, offset in zip(CAMERAS, (0.0, 0.05), strict=True)
 }
 EPS = 1e-8
-Image = npt.NDArray[np.float64]
 
 
-def normalised(image: npt.NDArray[np.uint8], mode: str, statistics: dict[str, list[float]]) -> Image:
+def normalised(image: ImageArray, mode: str, statistics: dict[str, list[float]]) -> FloatArray:
     """RGB (H, W, 3) to (3, H, W), not scaled."""
     x = image.transpose(2, 0, 1).astype(np.float64) / 255
     first, second = (np.array(statistics[name])[:, None, None] for name in MODE_STATISTICS[mode])
@@ -65,7 +64,7 @@ def save_statistics(path: Path, shape: tuple[int, ...] = (3, 1, 1)) -> None:
 
 
 @pytest.fixture
-def images() -> dict[str, npt.NDArray[np.uint8]]:
+def images() -> dict[str, ImageArray]:
     """As large as what the golden checkpoint scales to, so that scaling changes nothing."""
     random = np.random.default_rng(0)
     images = {name: random.integers(0, 256, (64, 64, 3), dtype=np.uint8) for name in ("camera1", "camera2")}
@@ -85,7 +84,7 @@ def load(folder: Path) -> Processors:
     return CheckpointSpec.load(folder, backbone=GOLDEN / "vlm").processors
 
 
-def check_images(processors: Processors, mode: str, images: dict[str, npt.NDArray[np.uint8]]) -> None:
+def check_images(processors: Processors, mode: str, images: dict[str, ImageArray]) -> None:
     assert set(processors.images) == set(CAMERAS)
     for camera, image in zip(CAMERAS, images.values(), strict=True):
         fitted = fit_image(torch.tensor(image), 64, processors.images[camera])[0].numpy()
@@ -98,7 +97,7 @@ def check_images(processors: Processors, mode: str, images: dict[str, npt.NDArra
 
 @pytest.mark.parametrize("mode", [mode for mode in MODE_STATISTICS if mode != "IDENTITY"])
 def test_images_are_normalised_by_the_mode_and_the_statistics_of_their_camera(
-    mode: str, make_checkpoint: MakeCheckpoint, images: dict[str, npt.NDArray[np.uint8]]
+    mode: str, make_checkpoint: MakeCheckpoint, images: dict[str, ImageArray]
 ) -> None:
     check_images(load(with_mode(make_checkpoint, mode)), mode, images)
 
@@ -116,7 +115,7 @@ def test_the_network_sees_the_normalised_images(
     make_checkpoint: MakeCheckpoint,
     policy: SmolVLA,
     observation: dict[str, Any],
-    images: dict[str, npt.NDArray[np.uint8]],
+    images: dict[str, ImageArray],
 ) -> None:
     folder = with_mode(make_checkpoint, "MEAN_STD")
     normalising = SmolVLA.from_pretrained(folder, device="cpu", dtype="float32", backbone=GOLDEN / "vlm")
@@ -150,7 +149,7 @@ def test_without_an_entry_for_images_or_outside_the_chosen_keys_they_stay_as_the
 
 @pytest.mark.parametrize("mode", ["MEAN_STD", "MIN_MAX"])
 def test_images_are_normalised_by_what_lerobot_03_saved_among_the_weights(
-    mode: str, make_checkpoint: MakeCheckpoint, images: dict[str, npt.NDArray[np.uint8]]
+    mode: str, make_checkpoint: MakeCheckpoint, images: dict[str, ImageArray]
 ) -> None:
     first, second = MODE_STATISTICS[mode]
     buffers = {

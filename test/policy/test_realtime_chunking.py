@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from smolvla_ros.arrays import Float32Array
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint.files import CheckpointError
 from smolvla_ros.policy.guidance_settings import SCHEDULES, GuidanceSettings
@@ -36,7 +36,6 @@ TIMES = [1.0 - step / 10 for step in range(10)]
 
 Load = Callable[..., SmolVLA]
 Tensors = Mapping[str, torch.Tensor]
-Floats = npt.NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def rtc_tensors() -> Tensors:
     return load_file(GOLDEN / "rtc_cases.safetensors")
 
 
-def guided(policy: SmolVLA, case: Mapping[str, Any], tensors: Tensors, rtc_tensors: Tensors) -> Floats:
+def guided(policy: SmolVLA, case: Mapping[str, Any], tensors: Tensors, rtc_tensors: Tensors) -> Float32Array:
     base = CASES[case["base_case"]]
     prefix = None
     if case["prefix"]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.policy.preflight.unit_evidence import with_units
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.kinematics import (
-    FloatArray,
     Kinematics,
     KinematicsError,
     quaternion,

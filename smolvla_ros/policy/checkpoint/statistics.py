@@ -25,15 +25,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import Float32Array
 from smolvla_ros.feature_statistics import MODE_STATISTICS, FeatureStatistics
 from smolvla_ros.policy.checkpoint.files import CheckpointError, Json, open_tensors
 
 logger = logging.getLogger(__name__)
 
-FloatArray = npt.NDArray[np.float32]
-Features = dict[str, dict[str, FloatArray]]  # feature -> statistic ("mean", "std", "min" ...) -> values
+Features = dict[str, dict[str, Float32Array]]  # feature -> statistic ("mean", "std", "min" ...) -> values
 
 BUFFER_MODULES = ("normalize_targets.", "normalize_inputs.", "unnormalize_outputs.")  # a later one wins
 BUFFER = re.compile(r"[a-z_]+\.(?:(?P<dataset>.+)_)?buffer_(?P<feature>[^.]+)\.(?P<name>\w+)")
@@ -117,7 +116,7 @@ class StatisticsFile:
                     ) from error
         return place
 
-    def _add(self, values: FloatArray, name: str, feature: str, dataset: str | None = None) -> None:
+    def _add(self, values: Float32Array, name: str, feature: str, dataset: str | None = None) -> None:
         """Add statistics unless they are infinite, with which LeRobot 0.1 to 0.3 marks unset ones."""
         if values.size and np.isposinf(values).all():
             return
@@ -271,7 +270,7 @@ def _check_choice(
         logger.info("%s has all its statistics (%s); %s says the same", checkpoint, sources, stats.path)
 
 
-def _equal(found: FloatArray, given: FloatArray) -> bool:
+def _equal(found: Float32Array, given: Float32Array) -> bool:
     """Equal up to float32 and the rounding of a JSON file."""
     return found.shape == given.shape and np.allclose(found, given, rtol=1e-5, atol=1e-5)
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from smolvla_ros.arrays import Float32Array, ImageArray
 from smolvla_ros.policy.checkpoint.config import SmolVLAConfig, short_name
 from smolvla_ros.policy.checkpoint.processing import Processors, fit_image
 from smolvla_ros.policy.checkpoint.tokenization import TaskTokenizer
@@ -151,7 +152,7 @@ class SmolVLA:
 
     def predict_chunk(
         self,
-        images: Mapping[str, npt.NDArray[np.uint8]],
+        images: Mapping[str, ImageArray],
         state: npt.ArrayLike,
         task: str,
         noise: npt.ArrayLike | None = None,
@@ -162,7 +163,7 @@ class SmolVLA:
         execution_horizon: int | None = None,
         schedule: str | None = None,
         max_guidance_weight: float | None = None,
-    ) -> npt.NDArray[np.float32]:
+    ) -> Float32Array:
         """The next actions, (chunk_size, action_dim), in the units and order of the checkpoint's robot.
 
         images: RGB uint8 (H, W, 3) under the names in `image_keys`. Cameras may be missing, but not all;
@@ -198,7 +199,7 @@ class SmolVLA:
             actions = self.processors.action.unnormalize(normalized.to("cpu"))
         if not bool(torch.isfinite(actions).all()):
             raise RuntimeError(f"{self.name} returned actions that are not finite; its weights are damaged")
-        array: npt.NDArray[np.float32] = actions.numpy()
+        array: Float32Array = actions.numpy()
         return array
 
     def warm_up(self, images: Sequence[str] | None = None) -> None:
@@ -217,7 +218,7 @@ class SmolVLA:
 
     def prepare(
         self,
-        images: Mapping[str, npt.NDArray[np.uint8]],
+        images: Mapping[str, ImageArray],
         state: npt.ArrayLike,
         task: str,
         image_masks: Mapping[str, bool] | None = None,
@@ -249,7 +250,7 @@ class SmolVLA:
         return by_key
 
     def _images(
-        self, images: Mapping[str, npt.NDArray[np.uint8]], masks: Mapping[str, bool]
+        self, images: Mapping[str, ImageArray], masks: Mapping[str, bool]
     ) -> tuple[list[Tensor], list[bool]]:
         present = [key for key in self.image_keys if key in images]
         if not present:
@@ -260,7 +261,7 @@ class SmolVLA:
         empty = min(self.config.empty_cameras, len(self.config.image_keys) - len(present))
         return prepared + [torch.full_like(prepared[-1], -1.0)] * empty, valid + [False] * empty
 
-    def _image(self, key: str, image: npt.NDArray[np.uint8]) -> Tensor:
+    def _image(self, key: str, image: ImageArray) -> Tensor:
         array = np.ascontiguousarray(image)
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
             raise PolicyError(

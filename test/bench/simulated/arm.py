@@ -7,14 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from smolvla_ros.arm.registers import register
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.simulation.servo import EmulatedServo
 from smolvla_ros.units import MotorCalibration
-
-FloatArray = npt.NDArray[np.float64]
 
 SAMPLE_NS = 10_000_000  # interval of the recorded positions
 ACCELERATION = 254  # value of the register, as the driver and LeRobot set it

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from simulated.task import TASK
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.robot import Joints, RobotSpec
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class Controller(Protocol):

@@ -8,18 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from simulated.arm import SAMPLE_NS, SimulatedArm
 from simulated.controllers import Controller
 from simulated.task import STEPS, TASK, Demonstration, PickAndPlacePolicy, Scene, continue_plan
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason, steps_until
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.policy.policy import Continuation
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import MotorCalibration
 
-FloatArray = npt.NDArray[np.float64]
 Calibration = Mapping[str, MotorCalibration]
 
 CAMERA_HZ = 30.0

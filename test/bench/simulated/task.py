@@ -12,14 +12,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from smolvla_ros.arrays import FloatArray, IntArray
 from smolvla_ros.finding import Finding
 from smolvla_ros.observation import NANOSECONDS, Frame, Observation
 from smolvla_ros.policy.policy import Continuation
 from smolvla_ros.robot import Joints, RobotSpec
-
-FloatArray = npt.NDArray[np.float64]
 
 CAMERA = "top"
 TASK = "pick up the red cube"
@@ -61,7 +59,7 @@ class Demonstration:
     def cycle_s(self) -> float:
         return float(self.ends_s[-1])
 
-    def stage(self, phase_s: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    def stage(self, phase_s: FloatArray) -> tuple[IntArray, FloatArray]:
         """The stage at each phase, and the share of it that is done (0 .. 1)."""
         phase_s = np.mod(phase_s, self.cycle_s)
         stage = np.clip(np.searchsorted(self.ends_s, phase_s, side="right") - 1, 0, len(STAGES) - 1)

@@ -213,6 +213,17 @@ class Network(nn.Module):
         state: Tensor,
     ) -> Prefix:
         """Images float (B, 3, side, side) in -1..1, tokens int64 (B, n), state float32 (B, max_state_dim)."""
+        return self.join_prefix(self._encode_images(images), image_valid, tokens, tokens_valid, state)
+
+    def join_prefix(
+        self,
+        encoded: Sequence[Tensor],
+        image_valid: Sequence[bool],
+        tokens: Tensor,
+        tokens_valid: Tensor,
+        state: Tensor,
+    ) -> Prefix:
+        """As `embed_prefix`, from the output of the connector for each image, (B, image tokens, width)."""
         parts: list[Tensor] = []
         valid: list[Tensor] = []
 
@@ -220,11 +231,11 @@ class Network(nn.Module):
             parts.append(part)
             valid.append(torch.full(part.shape[:2], counts, device=part.device))
 
-        for image, encoded, counts in zip(images, self._encode_images(images), image_valid, strict=True):
+        for image, counts in zip(encoded, image_valid, strict=True):
             add(self._embed_ids(self.image_start, image), True)
             # The factor has the type of the image tokens, as in training: sqrt(960) is 31 in bfloat16.
-            scale = torch.tensor(encoded.shape[-1] ** 0.5, dtype=encoded.dtype, device=encoded.device)
-            add(encoded * scale, counts)
+            scale = torch.tensor(image.shape[-1] ** 0.5, dtype=image.dtype, device=image.device)
+            add(image * scale, counts)
             add(self._embed_ids(self.image_end, image), True)
         words = self.text.embed_tokens(tokens)
         parts.append(words * math.sqrt(words.shape[-1]))

@@ -12,12 +12,19 @@ from smolvla_ros.simulation.layout import Layout, random_layout
 from smolvla_ros.simulation.tasks import pick_place, pick_up, sort, stack, touch
 from smolvla_ros.simulation.tasks.task import Task
 
-TASKS = {
+TASKS = {  # name -> wordings for demonstrations and training
     "touch": touch.WORDINGS,
     "pick_up": pick_up.WORDINGS,
     "pick_place": pick_place.WORDINGS,
     "stack": stack.WORDINGS,
     "sort": sort.WORDINGS,
+}
+HELD_OUT_WORDINGS = {  # name -> wordings that are understood, for evaluation only
+    "touch": touch.HELD_OUT_WORDINGS,
+    "pick_up": pick_up.HELD_OUT_WORDINGS,
+    "pick_place": pick_place.HELD_OUT_WORDINGS,
+    "stack": stack.HELD_OUT_WORDINGS,
+    "sort": sort.HELD_OUT_WORDINGS,
 }
 SORTED = ("red", "red", "blue", "blue")  # colours of the cubes of `sort`, into a red and a blue tray
 
@@ -30,7 +37,7 @@ def understand(instruction: str, layout: Layout) -> Task:
     """The task that an instruction asks for; letter case makes no difference. Raises InstructionError."""
     words = instruction.strip().rstrip(".").lower()
     for name, wordings in TASKS.items():
-        for wording in wordings:
+        for wording in (*wordings, *HELD_OUT_WORDINGS[name]):
             found = re.fullmatch(wording.lower().replace("{}", r"(\w+)"), words)
             if found:
                 return _task(name, instruction, found.groups(), layout)

@@ -14,6 +14,17 @@ WORDINGS = (
     "Pick up the {} cube and place it in the box",
     "Put the {} cube into the box",
     "Grasp the {} cube and drop it in the box",
+    "Pick up the {} cube and put it in the box",
+    "Move the {} cube to the box",
+    "Place the {} block in the box",
+    "Take the {} block and put it into the box",
+    "Drop the {} cube into the tray",
+    "Grab the {} block and place it in the tray",
+)
+HELD_OUT_WORDINGS = (
+    "Grasp the {} block and put it in the tray",
+    "Move the {} block into the box",
+    "Take the {} cube to the box",
 )
 IN_TRAY_M = 0.02  # highest underside of a cube in a tray: it may lean on a wall or on another cube
 

@@ -11,7 +11,15 @@ from smolvla_ros.simulation.tasks.task import CubeTask, is_lifted
 from smolvla_ros.simulation.world_state import WorldState
 
 HIGH_M = 0.05  # of the cube's underside
-WORDINGS = ("Pick up the {} cube", "Lift the {} cube", "Grab the {} cube and hold it up")
+WORDINGS = (
+    "Pick up the {} cube",
+    "Lift the {} cube",
+    "Grab the {} cube and hold it up",
+    "Pick the {} cube up",
+    "Take the {} block",
+    "Lift up the {} block",
+)
+HELD_OUT_WORDINGS = ("Grab the {} block and lift it", "Hold up the {} cube")
 
 
 @dataclass(frozen=True)

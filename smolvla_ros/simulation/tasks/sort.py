@@ -10,7 +10,16 @@ from smolvla_ros.simulation.layout import Tray
 from smolvla_ros.simulation.tasks.pick_place import lies_in
 from smolvla_ros.simulation.world_state import WorldState
 
-WORDINGS = ("Put the cubes into the boxes of their colours", "Sort the cubes by colour")
+WORDINGS = (
+    "Put the cubes into the boxes of their colours",
+    "Sort the cubes by colour",
+    "Sort the blocks into the boxes by colour",
+    "Put each cube into the box of its colour",
+)
+HELD_OUT_WORDINGS = (
+    "Sort the cubes into the boxes of their colours",
+    "Put each block in the box of its colour",
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,17 @@ from smolvla_ros.simulation.layout import CUBE_M
 from smolvla_ros.simulation.tasks.task import is_lifted
 from smolvla_ros.simulation.world_state import TABLE, WorldState
 
-WORDINGS = ("Put the {} cube on top of the {} cube", "Stack the {} cube on the {} cube")
+WORDINGS = (
+    "Put the {} cube on top of the {} cube",
+    "Stack the {} cube on the {} cube",
+    "Place the {} cube on the {} cube",
+    "Pick up the {} cube and put it on the {} cube",
+    "Stack the {} block on top of the {} block",
+)
+HELD_OUT_WORDINGS = (
+    "Place the {} block on top of the {} block",
+    "Take the {} cube and stack it on the {} cube",
+)
 AWAY_M = CUBE_M / 2  # farthest that its centre may be from the other's, horizontally
 HEIGHT_M = 0.006  # how far its height may be from that of a cube on a cube
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from smolvla_ros.simulation.tasks.task import CubeTask
 from smolvla_ros.simulation.world_state import WorldState
 
-WORDINGS = ("Touch the {} cube", "Put your finger on the {} cube")
+WORDINGS = (
+    "Touch the {} cube",
+    "Put your finger on the {} cube",
+    "Tap the {} cube",
+    "Touch the {} block",
+    "Go to the {} cube and touch it",
+)
+HELD_OUT_WORDINGS = ("Put your finger on the {} block", "Go to the {} block and tap it")
 
 
 @dataclass(frozen=True)

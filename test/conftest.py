@@ -24,7 +24,7 @@ PROGRAMS = dict(
 MADE = ROOT / "build" / "test"  # files that tests create once and then only read
 WATCHDOG = pytest.StashKey[watchdog.Watchdog]()
 NOT_FAST_MODULES = ("rclpy", "torch", "transformers")
-NOT_FAST_FOLDERS = ("nodes", "policy")  # their conftest.py imports these
+NOT_FAST_FOLDERS = ("nodes", "policy", "training")  # their conftest.py imports these
 
 # The duration of one example depends on the machine.
 settings.register_profile("untimed", settings.default, deadline=None)

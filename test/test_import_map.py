@@ -35,6 +35,7 @@ FLOORS = (
     {"policy/smolvla"},
     {"policy/preflight"},
     {"policy/robot_policy", "policy"},
+    {"training"},
     {"node_configs"},
     {"nodes"},
     {"suite"},
@@ -50,7 +51,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "suite/launching.py")),
     "torch": (
         ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
-        ("policy/", "demo/checkpoint.py", "demo/checkpoint_files.py"),
+        ("policy/", "training/", "demo/checkpoint.py", "demo/checkpoint_files.py"),
     ),
     "serial ports": (("serial", "scservo_sdk", "pty"), ("arm/feetech.py", "simulation/emulated_arm.py")),
     "terminals": (("termios", "tty"), ("arm/feetech.py", "simulation/emulated_arm.py", "terminal/keys.py")),

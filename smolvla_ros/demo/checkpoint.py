@@ -217,7 +217,7 @@ def expert_features(network: Network, states: Tensor, generator: torch.Generator
 
     with network.expert.norm.register_forward_pre_hook(capture):
         noise = torch.zeros(batch, CHUNK, network.config.max_action_dim)
-        network.velocity(context, noise, network.embed_times([1.0])[0])
+        network.velocity(context, noise, network.embed_times(torch.tensor([1.0]))[0])
     return captured[0]
 
 

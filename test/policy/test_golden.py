@@ -104,7 +104,7 @@ def test_what_happens_on_the_way_is_that_of_the_reference(
         found |= {f"cache_k.{index}": key for index, key in enumerate(keys)}
         found |= {f"cache_v.{index}": value for index, value in enumerate(values)}
         noise = tensors["basic.noise"]
-        first_time = network.embed_times([1.0])[0]
+        first_time = network.embed_times(torch.tensor([1.0]))[0]
         found["suffix_embs.0"] = network.embed_actions(noise, first_time)
         found["v_t.0"] = network.velocity(network.context(prefix, keys, values), noise, first_time)
     assert len(found) == 4 + 4 + 2 * 4 + 2

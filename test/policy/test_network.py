@@ -79,7 +79,7 @@ def test_block_mask_is_that_of_the_reference(tensors: Mapping[str, torch.Tensor]
 
 
 def test_time_embedding_is_that_of_the_reference(tensors: Mapping[str, torch.Tensor]) -> None:
-    embedded = real_network().embed_times(tensors["unit.time.t"].tolist())
+    embedded = real_network().embed_times(tensors["unit.time.t"])
     expected = tensors["unit.time.embedding_720"].to(torch.float32)
     torch.testing.assert_close(embedded, expected, atol=1e-6, rtol=0)
 
@@ -99,7 +99,7 @@ def test_actions_do_not_attend_to_later_actions(policy: SmolVLA) -> None:
             torch.zeros(1, 32),
         )  # fmt: skip
         context = network.context(prefix, *network.prefix_keys_values(prefix))
-        time = network.embed_times([0.5])[0]
+        time = network.embed_times(torch.tensor([0.5]))[0]
         before = torch.randn(1, 50, 32, generator=torch.Generator().manual_seed(0))
         after = before.clone()
         after[:, 20] += 1

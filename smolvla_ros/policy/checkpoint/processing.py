@@ -44,12 +44,12 @@ logger = logging.getLogger(__name__)
 
 
 def fit_image(image: Tensor, size: int, normalizer: Normalizer | None = None) -> Tensor:
-    """RGB uint8 (H, W, 3) to float32 (1, 3, size, size), scaled to fit; padding on the left or top is -1.
+    """RGB uint8 (H, W, 3) or (B, H, W, 3) to float32 (B, 3, size, size), scaled to fit; left or top are padded with -1.
 
     Values are in -1..1 without a `normalizer`. With one, images in 0..1 are normalised before they are scaled, as in
     LeRobot, where the preprocessor does it and the policy scales; then -1 no longer means black.
     """
-    x = image.permute(2, 0, 1)[None].to(torch.float32) / 255
+    x = (image if image.ndim == 4 else image[None]).movedim(-1, 1).to(torch.float32) / 255
     if normalizer is not None:
         x = normalizer.normalize(x)
     return resize_with_pad(x, size, size) * 2 - 1

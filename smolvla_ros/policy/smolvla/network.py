@@ -177,7 +177,7 @@ class Network(nn.Module):
         `velocity_at`: replaces `velocity`, for example by its compiled form.
         """
         velocity_at = velocity_at or self.velocity
-        embeddings = self.embed_times(self.times).to(noise.device)
+        embeddings = self.embed_times(torch.tensor(self.times)).to(noise.device)
         x = noise
         for index, embedding in enumerate(embeddings):
             velocity = velocity_at(context, x, embedding)
@@ -310,7 +310,10 @@ class Network(nn.Module):
         )
 
     def velocity(self, context: Context, x: Tensor, time_embedding: Tensor) -> Tensor:
-        """The velocity of the flow at x (B, chunk, max_action_dim) at one time; same shape, float32."""
+        """The velocity of the flow at x (B, chunk, max_action_dim); same shape, float32.
+
+        time_embedding: (width,) of one time for all samples, or (B, 1, width).
+        """
         h = self.embed_actions(x, time_embedding)
         for index, layer in enumerate(self.expert.layers):
             normed = layer.input_layernorm(h)
@@ -328,17 +331,20 @@ class Network(nn.Module):
         return out
 
     def embed_actions(self, x: Tensor, time_embedding: Tensor) -> Tensor:
-        """Noisy actions (B, chunk, max_action_dim) and the time's embedding (width,) to expert tokens."""
+        """Noisy actions (B, chunk, max_action_dim) and an embedding as in `velocity` to expert tokens."""
         actions = self.action_in_proj(x)
         both = torch.cat([actions, time_embedding.expand_as(actions)], dim=2)
         out: Tensor = self.action_time_mlp_out(F.silu(self.action_time_mlp_in(both)))
         return out
 
-    def embed_times(self, times: Sequence[float]) -> Tensor:
-        """Sinusoids of the flow's times, float32 (times, expert width), computed in float64 on the CPU."""
+    def embed_times(self, times: Tensor) -> Tensor:
+        """Sinusoids of the flow's times float32 (n,); float32 (n, expert width), on the device of `times`.
+
+        Computed in float64, as in training, except on MPS, which does not have it.
+        """
         half = self.action_in_proj.out_features // 2
         low, high = self.config.min_period, self.config.max_period
-        periods = low * (high / low) ** torch.linspace(0.0, 1.0, half, dtype=torch.float64)
-        time = torch.tensor(times, dtype=torch.float32).to(torch.float64)  # float32 as in training
-        phases = 1.0 / periods[None, :] * 2 * math.pi * time[:, None]
+        exact = torch.float32 if times.device.type == "mps" else torch.float64
+        periods = low * (high / low) ** torch.linspace(0.0, 1.0, half, dtype=exact, device=times.device)
+        phases = 1.0 / periods[None, :] * 2 * math.pi * times.to(exact)[:, None]
         return torch.cat([torch.sin(phases), torch.cos(phases)], dim=1).to(torch.float32)

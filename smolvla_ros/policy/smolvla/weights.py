@@ -65,13 +65,16 @@ class Weights:
             shapes = {key: tuple(network.get_parameter(name).shape) for key, name in names.items()}
             self.adapter.check(shapes, frozenset((UNUSED,)))
 
-    def load(self, network: Network, device: torch.device, dtype: str) -> None:
-        """Load into a network on the meta device that `check` has accepted, and accelerate it."""
+    def load(self, network: Network, device: torch.device, dtype: str, accelerates: bool = True) -> None:
+        """Load into a network on the meta device that `check` has accepted, and accelerate it for inference.
+
+        Without `accelerates` the network keeps its parameters, so that it can be trained.
+        """
         blocks = {block.name: block for block in network.blocks()}
         with open_tensors(self.path) as file:
             for block, names in groupby(_names(network).items(), key=lambda item: _block(item[1])):
                 self._fill(network, file, names, device, dtype)
-                if block in blocks:
+                if accelerates and block in blocks:
                     accelerate(blocks[block], device, dtype)
                     _return_freed_memory()
         network.eval()

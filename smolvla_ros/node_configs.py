@@ -16,11 +16,11 @@ from smolvla_ros.arm.command_admission import CommandLimits
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.teleoperation import TeleoperationConfig
 from smolvla_ros.policy.policy_config import PolicyConfig
-from smolvla_ros.settings import SettingError, check_settings, setting
+from smolvla_ros.settings import SettingError, Settings, setting
 
 
 @dataclass(frozen=True)
-class CameraConfig:
+class CameraConfig(Settings):
     """Parameters of a camera node."""
 
     robot: str = setting("", "robot file (config/so100.yaml): the camera's size, rate and frame")
@@ -33,66 +33,53 @@ class CameraConfig:
     rate_hz: float = setting(
         0.0,
         "frames per second; 0: the robot file's rate, for a video the rate of the file",
-        minimum=0.0,
-        maximum=240.0,
+        bounds=(0.0, 240.0),
     )
-    jpeg_quality: int = setting(90, "quality of image_raw/compressed", minimum=1, maximum=100, live=True)
-    seed: int = setting(0, "rendered: seed of the sensor noise", minimum=0)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    jpeg_quality: int = setting(90, "quality of image_raw/compressed", bounds=(1, 100), live=True)
+    seed: int = setting(0, "rendered: seed of the sensor noise", bounds=(0, None))
 
 
 @dataclass(frozen=True)
-class ServoThresholds:
+class ServoThresholds(Settings):
     """Limits of a servo's state for a warning and for an error."""
 
     temperature_warn_c: float = setting(
-        50.0, "servo temperature for a warning", minimum=0.0, maximum=100.0, live=True
+        50.0, "servo temperature for a warning", bounds=(0.0, 100.0), live=True
     )
     temperature_derate_c: float = setting(
         55.0,
         "above this temperature a servo gets less torque, down to half of it at temperature_stop_c",
-        minimum=0.0,
-        maximum=100.0,
+        bounds=(0.0, 100.0),
     )
     temperature_stop_c: float = setting(
         65.0,
         "above this temperature the arm holds and refuses commands, until all servos are below temperature_derate_c; "
         "the servo itself switches its torque off at 70",
-        minimum=0.0,
-        maximum=100.0,
+        bounds=(0.0, 100.0),
     )
     voltage_warn_v: float = setting(
         4.8,
         "supply voltage below which there is a warning; 10.5 for 12 V servos",
-        minimum=0.0,
-        maximum=30.0,
+        bounds=(0.0, 30.0),
         live=True,
     )
     voltage_error_v: float = setting(
         4.3,
         "supply voltage below which there is an error; 9.5 for 12 V servos",
-        minimum=0.0,
-        maximum=30.0,
+        bounds=(0.0, 30.0),
         live=True,
     )
-    current_warn_a: float = setting(
-        1.5, "current of one servo for a warning", minimum=0.0, maximum=10.0, live=True
-    )
-    current_error_a: float = setting(
-        2.5, "current of one servo for an error", minimum=0.0, maximum=10.0, live=True
-    )
+    current_warn_a: float = setting(1.5, "current of one servo for a warning", bounds=(0.0, 10.0), live=True)
+    current_error_a: float = setting(2.5, "current of one servo for an error", bounds=(0.0, 10.0), live=True)
     load_warn: float = setting(
         0.8,
         "share of full drive for a warning; most servos report overload at 0.8",
-        minimum=0.0,
-        maximum=1.1,
+        bounds=(0.0, 1.1),
         live=True,
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if not self.temperature_derate_c < self.temperature_stop_c:
             raise SettingError(
                 f"temperature_derate_c: {self.temperature_derate_c} must be below temperature_stop_c: "
@@ -106,11 +93,11 @@ class ArmConfig(CommandLimits, ServoThresholds):
 
     robot: str = setting("", "robot file (config/so100.yaml): joints, servo ids, directions, limits")
     port: str = setting("", "serial port of the servo bus, best as /dev/serial/by-id/...")
-    baudrate: int = setting(1_000_000, "baud rate of the servo bus", minimum=9600, maximum=1_000_000)
+    baudrate: int = setting(1_000_000, "baud rate of the servo bus", bounds=(9600, 1_000_000))
     calibration: str = setting("", "LeRobot calibration JSON of this arm")
-    rate_hz: float = setting(50.0, "joint states per second", minimum=1.0, maximum=200.0)
+    rate_hz: float = setting(50.0, "joint states per second", bounds=(1.0, 200.0))
     retries: int = setting(
-        3, "how often a read is repeated before a servo counts as not answering", minimum=0, maximum=20
+        3, "how often a read is repeated before a servo counts as not answering", bounds=(0, 20)
     )
     role: str = setting(
         "follower",
@@ -121,16 +108,13 @@ class ArmConfig(CommandLimits, ServoThresholds):
         True, "torque while the node is active; false: the arm is limp and can be moved by hand", live=True
     )
     max_step_rad: float = setting(
-        0.5,
-        "largest distance between a joint's goal and its measured position",
-        minimum=0.01,
-        maximum=2 * math.pi,
+        0.5, "largest distance between a joint's goal and its measured position", bounds=(0.01, 2 * math.pi)
     )
     gripper_max_torque: float = setting(
-        0.5, "torque limit of the gripper as a share of its full torque", minimum=0.05, maximum=1.0
+        0.5, "torque limit of the gripper as a share of its full torque", bounds=(0.05, 1.0)
     )
     gripper_max_current_a: float = setting(
-        1.625, "current above which the gripper's servo switches its torque off", minimum=0.1, maximum=3.2
+        1.625, "current above which the gripper's servo switches its torque off", bounds=(0.1, 3.2)
     )
     on_deactivate: str = setting(
         "hold",
@@ -143,9 +127,7 @@ class ArmConfig(CommandLimits, ServoThresholds):
         (0.0, 0.15, -0.15, 0.7, 0.0, 0.2),
         "pose in which the arm does not fall without torque, in the order of the robot file",
     )
-    rest_speed_rad_s: float = setting(
-        0.8, "speed on the way to rest_pose_rad", minimum=0.05, maximum=3.0, live=True
-    )
+    rest_speed_rad_s: float = setting(0.8, "speed on the way to rest_pose_rad", bounds=(0.05, 3.0), live=True)
 
     @property
     def holds(self) -> bool:
@@ -168,13 +150,12 @@ class ExecutorNodeConfig(ExecutorConfig):
     realtime_priority: int = setting(
         0,
         "priority of the control loop (SCHED_FIFO, 1 .. 99), if the system permits it; 0: normal scheduling",
-        minimum=0,
-        maximum=99,
+        bounds=(0, 99),
     )
 
 
 @dataclass(frozen=True)
-class RecorderConfig:
+class RecorderConfig(Settings):
     """Parameters of the recorder node."""
 
     robot: str = setting("", "robot file (config/so100.yaml): names of the cameras")
@@ -191,21 +172,14 @@ class RecorderConfig:
     flush_s: float = setting(
         0.5,
         "period of writing to disk: a crash loses at most the messages of this time (s)",
-        minimum=0.05,
-        maximum=60.0,
+        bounds=(0.05, 60.0),
     )
     min_free_mb: float = setting(
-        500.0, "stop the episode when less disk space is free (MB)", minimum=0.0, maximum=1e9
+        500.0, "stop the episode when less disk space is free (MB)", bounds=(0.0, 1e9)
     )
     max_queue_mb: float = setting(
-        500.0,
-        "memory for messages that wait to be written (MB); further ones are dropped",
-        minimum=1.0,
-        maximum=1e6,
+        500.0, "memory for messages that wait to be written (MB); further ones are dropped", bounds=(1.0, 1e6)
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @dataclass(frozen=True)
@@ -218,7 +192,7 @@ class TeleopConfig(TeleoperationConfig):
 
 
 @dataclass(frozen=True)
-class WorldConfig:
+class WorldConfig(Settings):
     """Parameters of the simulated world."""
 
     robot: str = setting("", "robot file (config/so100.yaml): joints, servo ids, URDF")
@@ -229,11 +203,8 @@ class WorldConfig:
         "the task for which objects are put on the table",
         choices=("touch", "pick_up", "pick_place", "stack", "sort"),
     )
-    seed: int = setting(0, "seed of the layout and of the servos' noise", minimum=0)
-    objects_rate_hz: float = setting(30.0, "scene/objects per second", minimum=1.0, maximum=120.0)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    seed: int = setting(0, "seed of the layout and of the servos' noise", bounds=(0, None))
+    objects_rate_hz: float = setting(30.0, "scene/objects per second", bounds=(1.0, 120.0))
 
 
 NODE_CONFIGS: dict[str, type[Any]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -22,20 +22,18 @@ def setting(
     default: Any,
     description: str,
     *,
-    minimum: float | None = None,
-    maximum: float | None = None,
+    bounds: tuple[float | None, float | None] = (None, None),
     choices: tuple[str, ...] = (),
     live: bool = False,
     reloads: bool = False,
 ) -> Any:
-    """A dataclass field with its description and bounds (inclusive).
+    """A dataclass field with its description and bounds: minimum and maximum, inclusive; None: no limit.
 
     live: may change while the node is configured. reloads: live, and a change makes the node load its policy again.
     """
     metadata = {
         "description": description,
-        "minimum": minimum,
-        "maximum": maximum,
+        "bounds": bounds,
         "choices": choices,
         "live": live or reloads,
         "reloads": reloads,
@@ -59,6 +57,14 @@ def option_for(name: str, *config_types: type[Any], when_empty: str = "") -> Any
     return field(default="", metadata={**entry.metadata, **metadata})
 
 
+@dataclass(frozen=True)
+class Settings:
+    """Base class of settings; raises SettingError for a value outside the bounds or choices of its field."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
 def check_settings(config: Any) -> None:
     """Raise SettingError for the first field of a dataclass instance that breaks its bounds."""
     for entry in dataclasses.fields(config):
@@ -68,7 +74,7 @@ def check_settings(config: Any) -> None:
             raise SettingError(f"{entry.name}: '{value}' is not one of {', '.join(metadata['choices'])}")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
-        minimum, maximum = metadata.get("minimum"), metadata.get("maximum")
+        minimum, maximum = metadata.get("bounds", (None, None))
         too_low = minimum is not None and value < minimum
         too_high = maximum is not None and value > maximum
         if not math.isfinite(value) or too_low or too_high:

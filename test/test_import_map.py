@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who may know whom, and which heavy thing lives where: read from all import statements, nested ones too."""
+"""Which file may import which, and where large packages may be imported: all import statements, nested ones too."""
 
 from __future__ import annotations
 

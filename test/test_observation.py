@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An observation is of one moment, and that moment is now."""
+"""The parts of an observation have nearly the same stamp, and it is current."""
 
 from __future__ import annotations
 

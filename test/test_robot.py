@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The robot file says what the robot is, once; a mistake in it stops the start."""
+"""Robot files are read, and each mistake in one is an error that names it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from smolvla_ros.settings import SettingError, check_settings, option_for, setti
 
 @dataclass(frozen=True)
 class Config:
-    rate_hz: float = setting(30.0, "rate", minimum=1.0, maximum=200.0)
+    rate_hz: float = setting(30.0, "rate", bounds=(1.0, 200.0))
     fusion: str = setting("replace", "fusion", choices=("replace", "linear_blend"))
     armed: bool = setting(False, "armed")
 

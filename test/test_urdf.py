@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading robot descriptions: what is understood, and what the error says about what is not."""
+"""Robot descriptions: what is read, and the errors for what is not supported."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Messages become values by field name alone, whoever made the message."""
+"""Messages are converted by the names of their fields, whatever their class."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ import numpy as np
 from smolvla_ros.arrays import BoolArray, FloatArray
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints
-from smolvla_ros.settings import setting
+from smolvla_ros.settings import Settings, setting
 
 PAUSE_S = 0.5  # without a command, after which a rejected commander may start again
 BURST_S = 0.05  # the speed limit is averaged over this time: a period of the executor plus its jitter
@@ -30,34 +30,31 @@ SHOWN_CHARACTERS = 80  # of a commander's name in messages: senders choose it
 
 
 @dataclass(frozen=True)
-class CommandLimits:
+class CommandLimits(Settings):
     """Which commands are accepted; field names are those of the arm node's ROS parameters."""
 
     command_timeout_s: float = setting(
-        0.5, "without a command for so long the arm stops and holds", minimum=0.05, maximum=60.0, live=True
+        0.5, "without a command for so long the arm stops and holds", bounds=(0.05, 60.0), live=True
     )
     max_command_age_s: float = setting(
-        0.2, "refuse a command whose stamp is older (s)", minimum=0.01, maximum=10.0, live=True
+        0.2, "refuse a command whose stamp is older (s)", bounds=(0.01, 10.0), live=True
     )
     max_ahead_s: float = setting(
         0.05,
         "how far a command's stamp may lie in the future (s): clocks of two machines differ",
-        minimum=0.0,
-        maximum=1.0,
+        bounds=(0.0, 1.0),
         live=True,
     )
     max_speed_rad_s: float = setting(
         3.5,
         "fastest that a goal may move; a joint's speed limit in the URDF counts as well",
-        minimum=0.01,
-        maximum=20.0,
+        bounds=(0.01, 20.0),
         live=True,
     )
     start_tolerance_rad: float = setting(
         0.1,
         "how far from where the arm stands the first command of a commander may be",
-        minimum=0.01,
-        maximum=1.0,
+        bounds=(0.01, 1.0),
         live=True,
     )
 
@@ -138,9 +135,8 @@ class CommandAdmission:
         self._admitted_s = 0.0
         self._sequence: int | None = None  # of the last accepted command
         self._reach_rad: FloatArray = np.zeros(len(self._joint_names))  # how far the goals may move at once
-        self._must_pause: dict[
-            str, tuple[float, str]
-        ] = {}  # commander -> time of its last command, and why it must pause
+        # commander -> time of its last command, and why it must pause
+        self._must_pause: dict[str, tuple[float, str]] = {}
 
     def admit(
         self, command: JointCommand, now_ns: int, now_s: float, pose: ArmPose | str

@@ -25,7 +25,6 @@ from smolvla_ros.arm.servo_group import ArmError, ServoGroup
 from smolvla_ros.arm.servo_setup import ConnectReport, set_up_servos
 from smolvla_ros.arm.so100_config import So100Config
 from smolvla_ros.arrays import BoolArray, FloatArray, IntArray
-from smolvla_ros.settings import check_settings
 from smolvla_ros.units import RAD_PER_TICK, JointUnits, MotorCalibration
 
 HOLD_TOLERANCE_RAD = 0.1  # a joint this near its goal keeps the goal: it holds against its load already
@@ -45,7 +44,6 @@ class So100Arm:
         self.bus = bus
         self.units = tuple(units)
         self.config = config or So100Config()
-        check_settings(self.config)
         self.joint_names = tuple(joint.name for joint in self.units)
         self._servos = ServoGroup(bus, self.units)
         self.servo_ids = self._servos.ids
@@ -108,9 +106,8 @@ class So100Arm:
         if refusals:
             raise ArmError(f"torque stays off: {'; '.join(refusals)}")
         goals = self._holding_goals(reading)
-        was_on = dict(
-            zip(self.servo_ids, reading.torque, strict=True)
-        )  # and stays on, even if another servo fails
+        # torque that was on stays on, even if another servo fails
+        was_on = dict(zip(self.servo_ids, reading.torque, strict=True))
         with self.bus.long_timeouts():
             try:
                 self._servos.write("Goal_Position", goals)

@@ -31,9 +31,8 @@ Positions = FloatArray
 Clock = Literal["header", "receive"]
 
 START_PHASES = 16  # phases within a period that are tried for the first tick
-MAX_CLOCK_CHANGE_S = (
-    1.0  # of the difference between receive time and header stamp, within an episode and stream
-)
+# of the difference between receive time and header stamp, within an episode and stream
+MAX_CLOCK_CHANGE_S = 1.0
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,8 @@ class Conversion:
     robot: RobotSpec
     alignment: AlignmentSettings
     calibration: Calibration | None = None  # of the arm
-    action_calibration: Calibration | None = (
-        None  # of the leader if it gives the action; None: as `calibration`
-    )
+    # of the leader if it gives the action; None: as `calibration`
+    action_calibration: Calibration | None = None
     cameras: Mapping[str, str | None] | None = None  # as in BagTopics.find
     state: str = "joint_states"
     action: str = "joint_commands"

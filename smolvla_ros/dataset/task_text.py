@@ -34,9 +34,8 @@ PREFIX = re.compile(
     r"^(please|now|the (robot|arm) (should|must|will)|robot,?|(you )?(should|must)|(i want you )?to|try to)\s+",
     re.I,
 )
-SUBORDINATE = re.compile(
-    r",?\s(?:and then|and|then|so|while|using|with|from|until)\s"
-)  # how, why, and further steps
+# how, why, and further steps
+SUBORDINATE = re.compile(r",?\s(?:and then|and|then|so|while|using|with|from|until)\s")
 ARTICLES = re.compile(r"\b(?:the|an?|its)\s")
 INFLECTED_VERB = re.compile(r"^(\w+?)(ing|s|ed)$")
 

@@ -34,9 +34,8 @@ class ActionQueue:
         self._chunks: deque[tuple[int, Trajectory]] = deque(maxlen=MAX_CHUNKS)  # id, chunk: parts of the plan
         self._next_fusion: Fusion | None = None  # for the next chunk only
         self._taken_ns: int | None = None  # newest executed moment
-        self._holds: deque[tuple[int, int]] = deque(
-            maxlen=MAX_HOLDS
-        )  # from, until; the last may be in progress
+        # from, until; the last may be in progress
+        self._holds: deque[tuple[int, int]] = deque(maxlen=MAX_HOLDS)
         self._holds_on = False
         self._step_duration_ns = 1
 

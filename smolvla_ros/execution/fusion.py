@@ -18,25 +18,23 @@ import numpy as np
 from smolvla_ros.arrays import FloatArray, IntArray
 from smolvla_ros.execution.trajectory import Trajectory
 from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.settings import setting
+from smolvla_ros.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class FusionSettings:
+class FusionSettings(Settings):
     """Settings of some of the fusions."""
 
     fade_s: float = setting(
         0.6,
         "offset_fade, smooth: a new chunk is joined to the plan over this time",
-        minimum=0.05,
-        maximum=5.0,
+        bounds=(0.05, 5.0),
         live=True,
     )
     ensemble_decay: float = setting(
         0.01,
         "temporal_ensemble: m of the weights exp(-m i), i = 0 for the oldest chunk; below 0 the newest weighs most",
-        minimum=-10.0,
-        maximum=10.0,
+        bounds=(-10.0, 10.0),
         live=True,
     )
 

@@ -18,30 +18,27 @@ from smolvla_ros.arrays import FloatArray
 from smolvla_ros.execution.command_shaper import CommandShaper
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.settings import check_settings, setting
+from smolvla_ros.settings import Settings, setting
 from smolvla_ros.units import JointUnits
 
 
 @dataclass(frozen=True)
-class TeleoperationConfig:
+class TeleoperationConfig(Settings):
     """Settings of teleoperation; field names are those of the teleop node's ROS parameters."""
 
-    rate_hz: float = setting(50.0, "joint commands per second", minimum=10.0, maximum=100.0)
+    rate_hz: float = setting(50.0, "joint commands per second", bounds=(10.0, 100.0))
     max_step_rad: float = setting(
-        0.07, "most that a joint's command changes per control period", minimum=0.0001, maximum=1.0
+        0.07, "most that a joint's command changes per control period", bounds=(0.0001, 1.0)
     )
     max_acceleration_rad_s2: float = setting(
-        20.0, "most that a joint's commanded speed changes per second", minimum=0.1, maximum=1000.0
+        20.0, "most that a joint's commanded speed changes per second", bounds=(0.1, 1000.0)
     )
     soft_start_s: float = setting(
-        2.0, "after a rest the step limit grows to its full size in this time", minimum=0.0, maximum=60.0
+        2.0, "after a rest the step limit grows to its full size in this time", bounds=(0.0, 60.0)
     )
     stale_after_s: float = setting(
-        0.2, "hold when joint states of either arm are older (s)", minimum=0.01, maximum=10.0
+        0.2, "hold when joint states of either arm are older (s)", bounds=(0.01, 10.0)
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class Teleoperation:

@@ -123,9 +123,8 @@ class Trajectory:
         after = np.minimum(before + 1, len(self.times_ns) - 1)
         start_ns = self.times_ns[before]
         span_ns = np.maximum(self.times_ns[after] - start_ns, 1)
-        units = (span_ns / NANOSECONDS) ** np.arange(3)[
-            :, None
-        ]  # converts derivatives by s to derivatives by span
+        # converts derivatives by s to derivatives by span
+        units = (span_ns / NANOSECONDS) ** np.arange(3)[:, None]
         ends = np.concatenate(
             [self.states[:, before] * units[..., None], self.states[:, after] * units[..., None]]
         )

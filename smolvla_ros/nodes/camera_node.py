@@ -90,9 +90,8 @@ class CameraNode(SuiteNode[CameraConfig]):
         if config.source == "folder":
             return ImageFolder(spec.name, config.device, self.now_ns, rate_hz=rate_hz)
         open_usb = partial(self._open_usb, spec, rate_hz)
-        return ReopeningSource(
-            open_usb, opened=open_usb()
-        )  # a device that is missing at the start is an error; one that is lost later is waited for
+        # a device that is missing at the start is an error; one that is lost later is waited for
+        return ReopeningSource(open_usb, opened=open_usb())
 
     def _open_usb(self, spec: CameraSpec, rate_hz: float) -> UsbCamera:
         device = self.config.device

@@ -52,9 +52,8 @@ def _rgb(msg: Any) -> ImageArray:
     bytes_per_pixel, conversion = PLAIN.get(encoding) or (DIRECT[encoding], None)
     # Padding and short data are handled here, because versions of cv_bridge treat them differently.
     pixels = pixel_bytes(msg.data, msg.height, msg.width, encoding, msg.step, bytes_per_pixel)
-    tile = (
-        1 if conversion is None else 2
-    )  # pixels share colours with the next one in the row, in Bayer patterns also with the row below
+    # pixels share colours with the next one in the row, in Bayer patterns also with the row below
+    tile = 1 if conversion is None else 2
     if msg.width % tile or (encoding.startswith("bayer") and msg.height % tile):
         raise ImageError(
             f"the image is {msg.width}x{msg.height}, which is not possible with {encoding}: it repeats every 2 pixels"

@@ -66,7 +66,7 @@ def _descriptor(entry: dataclasses.Field[Any]) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=metadata["description"] + note)
     if metadata["choices"]:
         descriptor.additional_constraints = f"one of {', '.join(metadata['choices'])}"
-    low, high = metadata["minimum"], metadata["maximum"]
+    low, high = metadata["bounds"]
     if low is None and high is None:
         return descriptor
     if isinstance(entry.default, int):

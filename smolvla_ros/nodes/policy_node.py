@@ -49,9 +49,8 @@ from smolvla_ros.wire import WireError, header_stamp_ns, request_from_msg
 
 PROBLEM_PERIOD_S = 2.0  # a problem is logged once in this time, and is on /diagnostics for this time
 UPDATE_PERIOD_S = 0.5  # of the search for an executor
-CATCH_UP_S = (
-    1.0  # after loading; messages that arrived meanwhile are old, which is not reported during this time
-)
+# after loading; messages that arrived meanwhile are old, which is not reported during this time
+CATCH_UP_S = 1.0
 RETRY_S = 0.1  # an observation from the future may become valid without new messages
 
 

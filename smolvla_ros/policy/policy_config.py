@@ -10,13 +10,13 @@ from typing import Any
 from smolvla_ros.policy.guidance_settings import SCHEDULES, GuidanceSettings
 from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA
 from smolvla_ros.policy.preflight.unit_evidence import CONFIRMABLE
-from smolvla_ros.settings import check_settings, setting
+from smolvla_ros.settings import Settings, setting
 
 WITHOUT_CHECKPOINT = ("scripted", "expert")  # policies that need none
 
 
 @dataclass(frozen=True)
-class PolicyConfig:
+class PolicyConfig(Settings):
     """Parameters of the policy node."""
 
     robot: str = setting("", "robot file (config/so100.yaml): joints, cameras, rate and units")
@@ -55,12 +55,9 @@ class PolicyConfig:
         choices=("auto", "on", "off"),
         reloads=True,
     )
-    threads: int = setting(0, "CPU threads of the model; 0: torch's default", minimum=0, maximum=256)
+    threads: int = setting(0, "CPU threads of the model; 0: torch's default", bounds=(0, 256))
     niceness: int = setting(
-        10,
-        "niceness of the inference threads, so that other nodes get the CPU first",
-        minimum=0,
-        maximum=19,
+        10, "niceness of the inference threads, so that other nodes get the CPU first", bounds=(0, 19)
     )
     calibration: str = setting(
         "",
@@ -80,8 +77,7 @@ class PolicyConfig:
         DEFAULT_MAX_SIGMA,
         "the first chunk is refused while the pose is further than this from the poses of the training data, in "
         "standard deviations; 0: never",
-        minimum=0.0,
-        maximum=1000.0,
+        bounds=(0.0, 1000.0),
         live=True,
     )
     image_transport: str = setting(
@@ -90,17 +86,15 @@ class PolicyConfig:
     sync_slop_s: float = setting(
         0.05,
         "largest difference between the stamps of the images and joint states of one observation (s)",
-        minimum=0.001,
-        maximum=1.0,
+        bounds=(0.001, 1.0),
     )
     max_observation_age_s: float = setting(
-        0.5, "older images or joint states are not used (s)", minimum=0.01, maximum=60.0, live=True
+        0.5, "older images or joint states are not used (s)", bounds=(0.01, 60.0), live=True
     )
     chunk_rate_hz: float = setting(
         0.0,
         "chunks published without a request, for the newest task (Hz); 0: only on request",
-        minimum=0.0,
-        maximum=100.0,
+        bounds=(0.0, 100.0),
     )
     rtc: bool = setting(
         False,
@@ -111,8 +105,7 @@ class PolicyConfig:
     rtc_execution_horizon: int = setting(
         GuidanceSettings.execution_horizon,
         "how many actions of a chunk are guided towards the present plan",
-        minimum=1,
-        maximum=1000,
+        bounds=(1, 1000),
         live=True,
     )
     rtc_schedule: str = setting(
@@ -122,18 +115,9 @@ class PolicyConfig:
         live=True,
     )
     rtc_max_guidance_weight: float = setting(
-        GuidanceSettings.max_weight,
-        "upper limit of the guidance weight",
-        minimum=0.0,
-        maximum=100.0,
-        live=True,
+        GuidanceSettings.max_weight, "upper limit of the guidance weight", bounds=(0.0, 100.0), live=True
     )
-    latency_s: float = setting(
-        0.0, "scripted policy only: simulated inference time (s)", minimum=0.0, maximum=10.0
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    latency_s: float = setting(0.0, "scripted policy only: simulated inference time (s)", bounds=(0.0, 10.0))
 
     def checkpoint_options(self) -> dict[str, Any]:
         """The keyword arguments that `CheckpointSpec.load` and `SmolVLA.from_pretrained` share; None: not given."""

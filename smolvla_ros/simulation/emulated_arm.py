@@ -253,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"--{entry.name.replace('_', '-')}",
                 type=float,
                 default=entry.default,
-                help=f"{entry.metadata['description']}, at most {entry.metadata['maximum']:g}",
+                help=f"{entry.metadata['description']}, at most {entry.metadata['bounds'][1]:g}",
             )
     arguments = parser.parse_args(argv)
     with recorded_stop_signals() as stopping:

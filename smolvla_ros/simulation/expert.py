@@ -31,9 +31,8 @@ READY_M = (0.22, 0.0, 0.09)  # the grasp point moves there when its target is ou
 OPEN_RAD, CLOSED_RAD = 0.7, -0.2
 GRIP_RAD = 0.02  # target of a gripper that holds a cube, beyond where the cube stops it: 0.6 Nm, no overload
 IS_OPEN_RAD = 0.45
-ABOVE_M = (
-    0.06  # of the grasp point above a cube before it descends, and of a carried cube above what it passes
-)
+# of the grasp point above a cube before it descends, and of a carried cube above what it passes
+ABOVE_M = 0.06
 GRASP_HEIGHT_M = 0.021  # the jaws end 17 mm below the grasp point
 NEAR_M = 0.008  # horizontal distance at which the grasp point counts as above the cube
 ALIGNED_RAD = 0.15

@@ -20,12 +20,12 @@ from smolvla_ros.settings import check_settings, setting
 class LineFaults:
     """Shares of packets, 0 .. 1, with each fault; `seed` decides which ones. May be changed at any time."""
 
-    lost: float = setting(0.0, "requests and answers that do not arrive", minimum=0.0, maximum=1.0)
-    corrupt: float = setting(0.0, "requests and answers with a damaged byte", minimum=0.0, maximum=1.0)
-    truncated: float = setting(0.0, "answers that lack their end", minimum=0.0, maximum=1.0)
-    late: float = setting(0.0, "answers that come `late_s` later", minimum=0.0, maximum=1.0)
-    echoed: float = setting(0.0, "requests that come back before the answer", minimum=0.0, maximum=1.0)
-    late_s: float = setting(0.06, "how late a late answer is", minimum=0.0, maximum=10.0)
+    lost: float = setting(0.0, "requests and answers that do not arrive", bounds=(0.0, 1.0))
+    corrupt: float = setting(0.0, "requests and answers with a damaged byte", bounds=(0.0, 1.0))
+    truncated: float = setting(0.0, "answers that lack their end", bounds=(0.0, 1.0))
+    late: float = setting(0.0, "answers that come `late_s` later", bounds=(0.0, 1.0))
+    echoed: float = setting(0.0, "requests that come back before the answer", bounds=(0.0, 1.0))
+    late_s: float = setting(0.06, "how late a late answer is", bounds=(0.0, 10.0))
     seed: int = 0
     counts: Counter[str] = field(default_factory=Counter, repr=False)  # faults so far
     unanswered: Counter[int] = field(default_factory=Counter, repr=False)  # answers that failed, by servo id

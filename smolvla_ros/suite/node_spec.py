@@ -34,9 +34,8 @@ class NodeSpec:
     after: str = ""  # it starts when the program of this name has printed a line
     needed: bool = True  # the suite ends when this program has ended and is not restarted
     restarts: bool = False  # it is restarted after a crash
-    holds_arm: bool = (
-        False  # it is stopped before all other programs: the arm holds, or moves to its rest pose
-    )
+    # it is stopped before all other programs: the arm holds, or moves to its rest pose
+    holds_arm: bool = False
     stop_timeout_s: float = 0.0  # how long it may take to stop; 0: the usual time-out
 
     @property

@@ -83,7 +83,7 @@ class SuiteOptions:
     namespace: str = setting("", "namespace of all nodes and topics, such as left_arm")
     use_sim_time: bool = setting(False, "take time from /clock, as when a bag is played")
     rviz: bool = setting(False, "show the arm in RViz, where it is installed")
-    seed: int = setting(0, "sim: seed of sensor noise", minimum=0)
+    seed: int = setting(0, "sim: seed of sensor noise", bounds=(0, None))
     log_level: str = setting(
         "", "log level of all nodes; empty: info", choices=("", "debug", "info", "warn", "error", "fatal")
     )

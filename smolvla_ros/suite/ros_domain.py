@@ -35,9 +35,8 @@ def _reserve(domain: int) -> bool:
     port = FIRST_PORT + PORTS_PER_DOMAIN * domain
     reservation = socket.socket(socket.AF_UNIX)
     try:
-        reservation.bind(
-            f"\0smolvla_ros/domain_{domain}"
-        )  # abstract: no file, released when the process ends
+        # abstract: no file, released when the process ends
+        reservation.bind(f"\0smolvla_ros/domain_{domain}")
         for used in (port, port + PARTICIPANT_PORT):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
                 probe.bind(("", used))

@@ -17,7 +17,7 @@ from smolvla_ros.units import JointUnits, MotorCalibration, load_calibration
 
 
 class Clock:
-    """Time under control of the test."""
+    """A clock that only the test advances."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -72,7 +72,7 @@ def armed(arm: So100Arm) -> So100Arm:
 
 @pytest.fixture
 def requests(emulated: EmulatedArm, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the servos are asked, as they hear it."""
+    """The requests that the servos receive."""
     heard: list[Any] = []
     execute = emulated._execute
 

@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The driver on a line that loses and spoils packets: no wrong value, no command lost, counters that are right.
+"""The driver on a line that loses and damages packets: no wrong value, no lost command, correct counters.
 
-The servos are put somewhere else before each reading, so an answer of before cannot pass for one of now.
+The servos get new positions before each reading, so that an answer of an earlier reading is detected.
 """
 
 from __future__ import annotations

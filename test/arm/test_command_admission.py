@@ -31,7 +31,7 @@ PERIOD_S = 0.02
 
 
 class Bench:
-    """Two joints that are at once where they were told to be; time passes when a test says so."""
+    """Two joints that reach each goal at once, on a clock that only the test advances."""
 
     def __init__(self, **limits: Any) -> None:
         self.limits = CommandLimits(**limits)
@@ -122,9 +122,9 @@ def test_two_programs_of_one_name_are_distinguished_by_their_sequence() -> None:
     bench = Bench()
     bench.send([0.0, 0.0], sequence=70)
     assert "two programs command the arm as '/executor'" in str(bench.refusal([0.05, 0.0], sequence=3))
-    bench.send([0.05, 0.0], sequence=72)  # one that was lost on the way is no matter
+    bench.send([0.05, 0.0], sequence=72)  # number 71 was lost, which is allowed
     bench.wait(1.0)
-    bench.send([0.05, 0.0], sequence=1)  # started anew
+    bench.send([0.05, 0.0], sequence=1)  # the commander was restarted
 
 
 def test_a_commander_must_start_at_the_measured_pose() -> None:
@@ -133,7 +133,8 @@ def test_a_commander_must_start_at_the_measured_pose() -> None:
     error = bench.refusal([0.0, 0.35])
     assert error.reason == "away" and "0.15 rad from where lift stands" in error.pause
     bench.wait(0.033)
-    assert bench.refusal([0.0, 0.5]).reason == "no pause"  # its plan passes by; that is no beginning
+    # its plan passes the arm's pose, which does not count as a start
+    assert bench.refusal([0.0, 0.5]).reason == "no pause"
     bench.wait(PAUSE_S)
     bench.send([0.0, 0.45])
 
@@ -187,7 +188,7 @@ def test_the_first_command_goes_no_further_than_one_period_at_full_speed() -> No
 def test_many_commands_in_one_period_are_no_faster_than_one(setting: float) -> None:
     bench = Bench(max_speed_rad_s=setting)
     bench.send([0.0, 0.0])
-    bench.wait(0.4)  # what was not used up is not saved for longer than BURST_S
+    bench.wait(0.4)  # distance that was not used is kept for BURST_S at most
     before = bench.goals
     for _ in range(200):
         bench.now_s += PERIOD_S / 200

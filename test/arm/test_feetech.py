@@ -27,7 +27,7 @@ ACKNOWLEDGED = bytes.fromhex("FF FF 01 02 00 FC")
 
 
 class Wire:
-    """The far end of a serial port: records every request and plays one prepared answer to each."""
+    """The far end of a serial port: records every request and sends one prepared answer to each."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -128,12 +128,13 @@ def test_present_state_of_six_servos_is_one_request(wire: Wire, bus: FeetechBus)
 def test_goals_of_two_servos_are_one_broadcast_without_answer(wire: Wire, bus: FeetechBus) -> None:
     wire.expect(SILENCE, ACKNOWLEDGED)
     bus.sync_write("Goal_Position", {1: 2048, 2: 1000})
-    bus.ping(1)  # comes straight after: nobody waited for an answer to the broadcast
+    bus.ping(1)  # sent at once: the driver waits for no answer to a broadcast
     assert wire.requests[0] == "FF FF FE 0A 83 2A 02 01 00 08 02 E8 03 52"
 
 
 def test_late_answer_is_not_taken_for_the_next_one(wire: Wire, bus: FeetechBus) -> None:
-    os.write(wire.master, bytes.fromhex("FF FF 01 04 00 FF 0F EC"))  # position 4095, asked for long ago
+    # position 4095, the answer to an earlier request
+    os.write(wire.master, bytes.fromhex("FF FF 01 04 00 FF 0F EC"))
     time.sleep(0.01)
     wire.expect("FF FF 01 04 00 18 05 DD")
     assert bus.read(1, "Present_Position") == 0x0518

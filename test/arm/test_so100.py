@@ -225,7 +225,7 @@ def test_goal_is_at_most_a_step_from_where_the_joint_was_measured(
     sent = [joint.ticks_to_rad(float(t)) for joint, t in zip(units, arm.read().goal_ticks, strict=True)]
     np.testing.assert_allclose(sent - before, [0.1, 0.2, -0.2, 0, 0, 0], atol=RAD_PER_TICK)
     emulated.servos["shoulder_lift"].silent = True
-    for _ in range(3):  # however often it is told: a joint that does not answer is not led on
+    for _ in range(3):  # however often it is commanded: a joint that does not answer gets no further goal
         arm.read()
         arm.write(goal + 1.0)
     emulated.servos["shoulder_lift"].silent = False

@@ -38,7 +38,7 @@ def test_multi_turn_positions_are_switched_off_and_reported(
     emulated: EmulatedArm, arm: So100Arm, requests: list[Any]
 ) -> None:
     arm.connect()
-    emulated.servos["elbow_flex"].write(55, b"\x00")  # Lock: what is written now lasts
+    emulated.servos["elbow_flex"].write(55, b"\x00")  # Lock: what is written now stays in the EEPROM
     emulated.servos["elbow_flex"].write(18, bytes([0x10 | 12]))
     emulated.power_cycle()
     arm.close()

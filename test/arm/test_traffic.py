@@ -1,8 +1,8 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded traffic: the bytes of every operation of the arm, beside bytes put together by hand from the protocol.
+"""The bytes of every operation of the arm, compared with bytes written by hand from the protocol.
 
-Nothing of the package takes part in what is expected here: neither its encoder nor its register table.
+The expected bytes use neither the package's encoder nor its register table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from smolvla_ros.units import JointUnits, MotorCalibration
 
 
 class Tap:
-    """A line between driver and servos that notes every byte in both directions."""
+    """A line between driver and servos that records every byte in both directions."""
 
     def __init__(self, port: str) -> None:
         self.sent = bytearray()  # by the driver

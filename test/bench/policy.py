@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure the stages of full-size inference, and compare with LeRobot's own SmolVLA on the same computer.
 
-Every contender is a process that keeps running; they take turns with the same question in each round, so that other
-load affects all of them. Ratios compare answers of one round. The actions are compared with those of LeRobot in
+Every contender is a process that keeps running; in each round they get the same input one after the other, so that
+other load affects all of them. Ratios compare answers of one round. The actions are compared with those of LeRobot in
 float32, to show what speed costs in accuracy.
 
 LeRobot has its own environment (`make lerobot`) and is timed without changing it; the total of both is from camera

@@ -17,7 +17,7 @@ FRAME = Frame("top", 1, np.zeros((2, 2, 3), np.uint8))
 
 
 class Time:
-    """A clock that moves when somebody sleeps or works."""
+    """A clock that `sleep` advances."""
 
     def __init__(self) -> None:
         self.now_ns = 5_000_000_000
@@ -113,7 +113,7 @@ def test_waiting_grows_with_each_failure_and_is_reset_by_a_frame() -> None:
     with pytest.raises(CameraError, match="unplugged"):
         source.read()
     assert source.read() is FRAME
-    assert 0.04 <= attempts[-1] - attempts[-2] < 0.3  # 0.16 + 0.32 s, had the waiting not started anew
+    assert 0.04 <= attempts[-1] - attempts[-2] < 0.3  # 0.16 + 0.32 s, if the delay had not been reset
 
 
 def test_closing_ends_a_read_that_waits_for_the_source_to_come_back() -> None:

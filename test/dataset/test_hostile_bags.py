@@ -80,9 +80,8 @@ def test_no_task(tmp_path):
 
 def test_a_task_that_only_the_user_published(tmp_path):
     def rename(bag, entries):
-        bag._writer.add_connection(
-            "/active_task", "std_msgs/msg/String", typestore=bag._store
-        )  # without messages
+        # without messages
+        bag._writer.add_connection("/active_task", "std_msgs/msg/String", typestore=bag._store)
         return [("/task" if t == "/active_task" else t, m, at) for t, m, at in entries]
 
     dataset = run(conversion([record(tmp_path / "bag", edit=rename)], tmp_path / "data"))

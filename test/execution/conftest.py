@@ -60,7 +60,7 @@ def make_chunk(robot: RobotSpec) -> MakeChunk:
 
 
 class Bench:
-    """An executor at 30 Hz with an arm that is always where it was told to be; time passes only by `run`."""
+    """An executor at 30 Hz with an arm that reaches each command at once; only `run` advances the time."""
 
     def __init__(self, robot: RobotSpec, task: str = TASK, **settings: Any) -> None:
         self.robot = robot

@@ -22,7 +22,7 @@ from smolvla_ros.execution.fusion import (
     temporal_ensemble,
 )
 
-READY_S = 0.5  # when the queues of `moving` executed something: after that a clock is a clock
+READY_S = 0.5  # when the queues of `moving` have executed something, so that clock problems are reported
 each_fusion = pytest.mark.parametrize("fusion", FUSIONS.values(), ids=FUSIONS.keys())
 SECOND = 1_000_000_000
 
@@ -114,7 +114,7 @@ def test_a_chunk_does_not_bring_back_what_was_taken(make_chunk: Any, fusion: Fus
     queue = ActionQueue(fusion)
     queue.merge(make_chunk(1.0, [0.0, 1.0, 2.0]), SECOND)
     taken(queue, 1.15)
-    queue.merge(make_chunk(1.05, [0.0, 1.0, 2.0]), round(1.08 * SECOND))  # at a clock that went back
+    queue.merge(make_chunk(1.05, [0.0, 1.0, 2.0]), round(1.08 * SECOND))  # the clock was set back
     rest = queue.remaining(0)
     assert rest is not None and rest.start_ns > 1.15 * SECOND
     assert taken(queue, 1.1) is None
@@ -224,7 +224,7 @@ def test_fusion_may_change_between_merges(make_chunk: Any) -> None:
     events=st.lists(
         st.tuples(
             st.booleans(),  # a chunk arrives, or the control period comes
-            st.floats(-0.1, 0.3),  # s since the event before; clocks do go back
+            st.floats(-0.1, 0.3),  # s since the previous event; negative: the clock was set back
             st.floats(0.0, 1.5),  # latency of the chunk, s
             st.integers(5_000_000, 60_000_000),  # step of the chunk, ns
         ),

@@ -194,7 +194,7 @@ def test_a_gripper_behind_its_command_does_not_count_as_a_moved_arm(bench: Any) 
         (2, 0.4, {}, False),
         (2, 0.6, {"max_following_error_rad": 0.0}, False),
         (2, 0.6, {"following_error_s": 2.0}, False),
-        (5, 0.6, {}, False),  # the gripper grips
+        (5, 0.6, {}, False),  # the gripper holds an object
     ],
 )
 def test_a_joint_that_stays_behind_its_command_is_a_fault(
@@ -204,7 +204,7 @@ def test_a_joint_that_stays_behind_its_command_is_a_fault(
     bench.move()
     bench.stuck_rad = behind_rad * np.eye(6)[joint]
     bench.run(0.4)
-    assert bench.state is ArmingState.ARMED  # it may catch up yet
+    assert bench.state is ArmingState.ARMED  # it can still catch up
     bench.run(0.2)
     assert (bench.state is ArmingState.FAULT) == faults
     if faults:

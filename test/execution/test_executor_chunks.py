@@ -100,7 +100,7 @@ def test_a_second_policy_cannot_answer_a_request_again(bench: Any) -> None:
 
 
 def arm_again(bench: Any, way: str) -> None:
-    """From moving, by one of the ways that people have, to armed or shadow again."""
+    """From moving, by one of the operations of a user, to armed or shadow again."""
     if way == "reset and armed":
         assert bench.executor.stop("operator").ok and bench.executor.reset().ok
     elif way == "disarmed and armed":

@@ -12,8 +12,9 @@ import pytest
 
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
-from smolvla_ros.execution.executor_config import ExecutorConfig, ExecutorConfigError
+from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.settings import SettingError
 
 SECOND = 1_000_000_000
 
@@ -53,7 +54,7 @@ def test_it_stops_sending_to_an_arm_that_rejects_commands(make_bench: Any, moves
     assert bench.state is ArmingState.FAULT and len(bench.commands) == sent
     assert bench.reason == "the arm does not obey: torque is off; reset and arm again"
     assert bench.executor.reset().ok
-    bench.executor.commands_refused("torque is off")  # said to nobody who commands
+    bench.executor.commands_refused("torque is off")  # no effect: the executor sends no commands
     assert bench.state is ArmingState.DISARMED
 
 
@@ -193,7 +194,7 @@ def test_step_and_timeout_change_as_well(bench: Any) -> None:
     ],
 )
 def test_a_bad_setting_is_named_with_its_value(name: str, value: Any) -> None:
-    with pytest.raises(ExecutorConfigError, match=f"{name}: .*{value}"):
+    with pytest.raises(SettingError, match=f"{name}: .*{value}"):
         ExecutorConfig(**{name: value})
 
 

@@ -27,7 +27,7 @@ A_STEP = 20.0 * PERIOD_S**2
 
 @pytest.fixture(scope="session")
 def limiter(robot: RobotSpec) -> SafetyLimiter:
-    """So quick to accelerate that the acceleration does not matter."""
+    """An acceleration limit so high that it has no effect."""
     return SafetyLimiter(robot, 0.05, 1e6, PERIOD_S)
 
 
@@ -129,7 +129,7 @@ def test_any_target_gives_a_command_within_limits_and_step(
     robot: RobotSpec, limiter: SafetyLimiter, target: list[float], share: float, scale: float
 ) -> None:
     last = (1.0 - share) * robot.lower_rad + share * robot.upper_rad
-    last = np.clip(last, robot.lower_rad, robot.upper_rad)  # rounding may lead out by a hair
+    last = np.clip(last, robot.lower_rad, robot.upper_rad)  # rounding may exceed the limit slightly
     positions = limiter.limit(np.array(target), last, REST, None, scale).positions_rad
     assert (positions >= robot.lower_rad).all() and (positions <= robot.upper_rad).all()
     assert (np.abs(positions - last) <= scale * 0.05 + 1e-12).all()

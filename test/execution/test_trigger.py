@@ -127,7 +127,7 @@ def test_unanswered_requests_are_repeated_ever_later_until_one_is_answered(
     np.testing.assert_array_equal(np.diff(asked_ns) / SECOND, [10, 20, 40, 40])
     assert started.timeouts == 4
     answer(started, make_chunk, started.requests, now_ns / SECOND)
-    assert not len(started.latencies)  # it may have been started anew: a cold start
+    assert not len(started.latencies)  # it may have been restarted, and answers late
     started.add_request(now_ns, POSE)
     assert started.reason_to_request(now_ns + 10 * SECOND, 0, MOVED) is RequestReason.EMPTY
 

@@ -178,9 +178,8 @@ def test_an_incomplete_or_untimely_observation_is_reported_and_not_used(robot: R
     robot.lag_s.update(dict.fromkeys(robot.lag_s, -2.0))
     robot.observer.until(lambda: "in the future" in program.output, "a complaint of the stamps")
     assert not robot.chunks
-    robot.lag_s.update(
-        dict.fromkeys(robot.lag_s, 0.0)
-    )  # the same request is answered once the robot is in order
+    # the same request is answered when the messages are current
+    robot.lag_s.update(dict.fromkeys(robot.lag_s, 0.0))
     robot.observer.until(lambda: robot.chunks, "a chunk after all")
 
 

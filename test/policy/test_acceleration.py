@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Faster ways to the same numbers: fused and packed layers, 8 bits, no padding, compiled stages."""
+"""Faster computations with the same results: fused and packed layers, 8 bits, no padding, compiled stages."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def random_linear(seed: int, inputs: int, outputs: int, **options: bool) -> Line
     return Linear(inputs, outputs, **options).requires_grad_(False)
 
 
-# How far each may be from float32: bfloat16 as far as LeRobot's own mix is. 8 bits cost more on a network of random
-# weights, in which no channel matters less than another.
+# How far each may be from float32: bfloat16 as far as LeRobot's own mixture of types. The error of 8 bits is larger
+# for random weights, whose channels are all equally important.
 @pytest.mark.parametrize(
     ("dtype", "largest", "mean"),
     [
@@ -157,7 +157,7 @@ def test_dropped_padding_changes_no_action(load: Load, tensors: Tensors) -> None
 def test_the_stages_compile_as_one_graph_each_and_give_the_same(
     dtype: str, load: Load, tensors: Tensors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The graph is captured as for a GPU and run by torch; what a GPU's compiler makes of it takes a GPU to see.
+    # The graph is captured as for a GPU and run by torch; the code that a compiler makes for a GPU is not tested here.
     monkeypatch.setattr("smolvla_ros.policy.smolvla.acceleration.supports_packed_weights", lambda: False)
     policy = load(dtype)
     policy._keeps_padding = True

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints of the Hugging Face Hub come out of its local cache; local folders touch no network at all."""
+"""Checkpoints of the Hugging Face Hub are read from its local cache; loading a local folder uses no network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OLD, NEW = "0" * 40, "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(autouse=True)
 def attempts(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """No network: every attempt to reach it fails and is noted."""
+    """No network: every attempt to reach it fails and is recorded."""
     noted: list[Any] = []
 
     def refuse(*arguments: Any, **options: Any) -> NoReturn:

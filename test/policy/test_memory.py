@@ -22,7 +22,7 @@ from smolvla_ros.policy.smolvla.weights import checkpoint_name
 from .conftest import GOLDEN
 
 WIDER = {"hidden_size": 480, "intermediate_size": 3840, "num_attention_heads": 24, "num_key_value_heads": 8}
-# The first, small model brings in what every process needs once: libraries, allocators, tokenizers. The peak is read
+# The first, small model loads what every process needs once: libraries, allocators, tokenizers. The peak is read
 # from /proc because getrusage counts what the parent had before the fork.
 CODE = """
 import sys

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The pieces of the network against the reference's, and the size of the real one."""
+"""Modules of the network compared with the reference, and the number of weights of the published one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 
 
 def real_network() -> Network:
-    """SmolVLA as published, without memory behind its weights."""
+    """SmolVLA as published, on torch's meta device, without memory for its weights."""
     config = json.loads((GOLDEN / "era_b" / "config.json").read_text())
     config |= {"resize_imgs_with_padding": [512, 512], "num_vlm_layers": 16}
     vlm = json.loads((GOLDEN / "vlm" / "config.json").read_text()) | {"scale_factor": 4}

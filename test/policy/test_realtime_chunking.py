@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A chunk goes on from the previous that it is given, with the numbers of the reference (test/data/golden)."""
+"""A chunk continues the previous one that is passed, with the values of the reference (test/data/golden)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ CALIBRATION = load_calibration(CONFIG / "emulated_calibration.json")
 
 
 class EchoModel:
-    """Answers every step with the state it was given, and keeps what it saw."""
+    """Returns the given state as every action, and keeps its inputs."""
 
     name = "echo"
 
@@ -71,9 +71,7 @@ def test_a_policy_of_the_older_calibration_sees_and_moves_the_arm_in_its_degrees
     model, observation = EchoModel(), example_observation(ROBOT)
     robot = with_units(ROBOT, "degrees_old_calibration")
     positions = RobotPolicy(model, robot, CALIBRATION).infer(observation)
-    assert model.state == pytest.approx(
-        [0, 90, 90, 0, 0, 50], abs=1e-4
-    )  # the same upright pose, in its words
+    assert model.state == pytest.approx([0, 90, 90, 0, 0, 50], abs=1e-4)  # the same upright pose in its units
     assert positions == pytest.approx(np.tile(observation.joints.positions_rad, (50, 1)), abs=1e-6)
 
 

@@ -151,7 +151,7 @@ def test_images_become_the_same_tokens(pair: Pair) -> None:
 
 @torch.inference_mode()
 def test_a_prefix_becomes_the_same_keys_and_values(pair: Pair) -> None:
-    """Images and words that see each other, padding, and the state, which sees the rest and is not seen."""
+    """Images and words that attend to each other, padding, and the state, which only attends."""
     valid = torch.tensor([[True] * 5 + [False] * 2 + [True]])
     starts_block = torch.tensor([[False] * 7 + [True]])
     positions = torch.cumsum(valid, dim=1) - 1
@@ -175,7 +175,7 @@ def test_the_real_backbones_are_read_in_full_size(name: str) -> None:
     backbone = BACKBONES[name]
     config = policy_config(512, 16)
     values = backbone.config()
-    if name == "500M-Video-Instruct":  # which leaves to transformers' defaults what equals them
+    if name == "500M-Video-Instruct":  # which omits values that equal transformers' defaults
         del values["vision_config"]["intermediate_size"], values["vision_config"]["num_hidden_layers"]
     read = BackboneConfig.from_json(Json("vlm", values), config)
     assert (read.vision.mlp_width, read.vision.layers) == (backbone.vision_mlp_width, backbone.vision_layers)

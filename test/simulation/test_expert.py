@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The expert does every task in the physical world, obeys the instruction, and recovers from what happens to it."""
+"""The expert does every task in the physical world, follows the instruction, and recovers from disturbances."""
 
 from __future__ import annotations
 

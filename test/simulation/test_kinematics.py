@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Forward kinematics against poses worked out by hand, and the directions in which the arm's joints turn."""
+"""Forward kinematics against poses computed by hand, and the directions in which the arm's joints turn."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_the_table_ends_at_the_horizon() -> None:
 
 
 def test_a_small_box_on_a_long_one_is_not_painted_over() -> None:
-    """Its middle is farther away than the middle of the long one, which fools sorting by distance."""
+    """Its middle is farther away than the middle of the long one, so sorting by distance gives the wrong order."""
     board = box("1.2 0.3 0.02", "0 0 0.5", "0 0 1 1")
     cube = box("0.06 0.06 0.02", "0.45 0 0.52", "1 0 0 1")
     for visuals in (board + cube, cube + board):

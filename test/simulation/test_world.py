@@ -74,9 +74,8 @@ def test_the_drives_bring_the_joints_to_their_targets_and_bear_the_arm() -> None
     target = np.array(OVER) + [0.5, -0.2, 0.1, -0.3, 0.4, -0.5]
     world.command(target)
     world.step(2.0)
-    np.testing.assert_allclose(
-        world.positions_rad, target, atol=0.03
-    )  # it gives way to its weight, as the servos do
+    # it sinks under its weight, as the servos do
+    np.testing.assert_allclose(world.positions_rad, target, atol=0.03)
     assert abs(world.torques_nm).max() > 0.1 and abs(world.velocities_rad_s).max() < 1e-3
 
 

@@ -92,9 +92,8 @@ def test_a_program_that_exits_at_once_is_not_restarted_forever(label: str, at_la
     spec = SPECS[label]
     reactions = [supervisor.on_exit(spec, KILLED, ran_s=0.5) for _ in range(MAX_QUICK_EXITS + 1)]
     assert reactions == [Reaction.RESTART] * MAX_QUICK_EXITS + [at_last]
-    assert (
-        supervisor.on_exit(SPECS["left_side_camera"], KILLED, ran_s=0.5) is Reaction.RESTART
-    )  # each program is counted separately
+    # each program is counted separately
+    assert supervisor.on_exit(SPECS["left_side_camera"], KILLED, ran_s=0.5) is Reaction.RESTART
 
 
 def test_a_program_that_has_run_for_a_while_is_always_restarted() -> None:

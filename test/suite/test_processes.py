@@ -136,7 +136,7 @@ def test_no_program_outlives_its_parent(tmp_path: Path) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """A zombie that nobody has waited for yet does not count."""
+    """A zombie does not count."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

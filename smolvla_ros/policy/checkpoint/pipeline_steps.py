@@ -38,9 +38,8 @@ class StepRule:
     treatment: Literal["applied", "no effect", "refused"]
     why: str
     files: Sequence[str] = (PREPROCESSOR, POSTPROCESSOR)  # pipelines in which it is supported
-    settings: Mapping[str, Sequence[Any] | None] = field(
-        default_factory=dict
-    )  # name -> allowed values, or ANY
+    # name -> allowed values, or ANY
+    settings: Mapping[str, Sequence[Any] | None] = field(default_factory=dict)
     has_state: bool = False  # whether a file of statistics belongs to it
 
 

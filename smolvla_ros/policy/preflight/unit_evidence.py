@@ -26,9 +26,8 @@ from smolvla_ros.units import DEGREES_PER_RAD, MAX_TICK, OLD_CALIBRATION, UNIT_T
 Bounds = tuple[float, float]
 
 GRIPPER_UNIT: Unit = "range_0_100"
-CONFIRMABLE: tuple[Unit, ...] = tuple(
-    unit for unit in get_args(Unit) if unit != GRIPPER_UNIT
-)  # with the parameter `units`
+# with the parameter `units`
+CONFIRMABLE: tuple[Unit, ...] = tuple(unit for unit in get_args(Unit) if unit != GRIPPER_UNIT)
 UNIT_NAMES: dict[str, str] = {unit: UNIT_TEXT[unit] for unit in CONFIRMABLE}
 UNIT_NAMES["radians"] = "radians"
 

@@ -32,9 +32,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.weight * F.rms_norm(
-            x, self.weight.shape, eps=self.eps
-        )  # rounded before the weight is applied
+        # rounded before the weight is applied
+        return self.weight * F.rms_norm(x, self.weight.shape, eps=self.eps)
 
 
 class Projections(nn.Module):
@@ -155,9 +154,8 @@ def block_mask(valid: Tensor, starts_block: Tensor) -> Tensor:
 
 def attention_bias(visible: Tensor) -> Tensor:
     """The bias that `attend` adds to the scores, from a mask (B, Q, K) that is true where attention is allowed."""
-    lowest = torch.finfo(
-        torch.float32
-    ).min  # not -inf: a row of padding, masked completely, must not become NaN
+    # not -inf: a row of padding, masked completely, must not become NaN
+    lowest = torch.finfo(torch.float32).min
     return torch.where(visible, 0.0, lowest)[:, None, None]
 
 

@@ -121,9 +121,8 @@ class Connector(nn.Module):
         self.factor = config.pixel_shuffle
         self.proj = Linear(config.width * self.factor**2, text_width, bias=False)
 
-    def forward(
-        self, x: Tensor
-    ) -> Tensor:  # (B, side * side, width) -> (B, (side / factor) ** 2, text_width)
+    # (B, side * side, width) -> (B, (side / factor) ** 2, text_width)
+    def forward(self, x: Tensor) -> Tensor:
         batch, patches, width = x.shape
         side = int(patches**0.5)
         folded = side // self.factor

@@ -155,9 +155,8 @@ def write_files(folder: Path) -> None:
 def _write_weights(path: Path, seed: int) -> None:
     """Write a safetensors file with one tensor in memory at a time: length of the header, header, tensors."""
     names = {torch.float32: "F32", torch.bfloat16: "BF16"}
-    specs = sorted(
-        tensor_specs().items(), key=lambda item: -item[1].dtype.itemsize
-    )  # float32 first, so that all are aligned
+    # float32 first, so that all are aligned
+    specs = sorted(tensor_specs().items(), key=lambda item: -item[1].dtype.itemsize)
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, spec in specs:

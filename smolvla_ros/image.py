@@ -24,6 +24,7 @@ ENCODINGS: dict[str, tuple[int, Callable[[ImageArray], Any]]] = {
     "bgra8": (4, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)),
     "mono8": (1, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)),
 }
+JPEG_QUALITY = 90  # of compressed images, unless another is chosen
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
@@ -87,11 +88,16 @@ def fitted_size(width: int, height: int, max_width: int, max_height: int) -> tup
     return max(int(width / ratio), 1), max(int(height / ratio), 1)
 
 
-def encode_jpeg(rgb: ImageArray, quality: int = 90) -> bytes:
+def encode_jpeg(rgb: ImageArray, quality: int = JPEG_QUALITY) -> bytes:
     """JPEG of an RGB image; `quality` 1 .. 100. Raises ImageError."""
     if not 1 <= quality <= 100:
         raise ImageError(f"JPEG quality must be 1 .. 100, got {quality}")
     return _encode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def as_sent(rgb: ImageArray, quality: int = JPEG_QUALITY) -> ImageArray:
+    """An RGB image as it arrives when it is sent as JPEG; raises ImageError."""
+    return decode_compressed(encode_jpeg(rgb, quality))
 
 
 def encode_png(rgb: ImageArray, compression: int = 3) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 from smolvla_ros.arm.command_admission import CommandLimits
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.teleoperation import TeleoperationConfig
+from smolvla_ros.image import JPEG_QUALITY
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.settings import SettingError, Settings, setting
 
@@ -35,7 +36,7 @@ class CameraConfig(Settings):
         "frames per second; 0: the robot file's rate, for a video the rate of the file",
         bounds=(0.0, 240.0),
     )
-    jpeg_quality: int = setting(90, "quality of image_raw/compressed", bounds=(1, 100), live=True)
+    jpeg_quality: int = setting(JPEG_QUALITY, "quality of image_raw/compressed", bounds=(1, 100), live=True)
     seed: int = setting(0, "rendered: seed of the sensor noise", bounds=(0, None))
 
 

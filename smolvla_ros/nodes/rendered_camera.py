@@ -35,7 +35,7 @@ class RenderedCamera:
         self._urdf, self._seed = Urdf.load(robot.urdf_path), seed
         self._scene = Scene(self._urdf, seed=seed)
         self._boxes: tuple[SceneBox, ...] = ()
-        self._camera = SceneCamera(spec.frame_id, spec.width, spec.height)
+        self._camera = SceneCamera.of(spec)
         self._closed = threading.Event()
         self._pacer = Pacer(rate_hz, sleep_s=self._closed.wait)
         try:

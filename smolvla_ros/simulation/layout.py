@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RGB = {  # of cubes and trays, by colour word
+Rgb = tuple[int, int, int]  # 0 to 255
+
+RGB: dict[str, Rgb] = {  # of cubes and trays, by colour word
     "red": (206, 40, 36),
     "green": (44, 150, 66),
     "blue": (38, 82, 190),

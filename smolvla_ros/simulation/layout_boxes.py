@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from smolvla_ros.simulation.kinematics import transform
 from smolvla_ros.simulation.layout import (
     CUBE_M,
@@ -14,16 +16,21 @@ from smolvla_ros.simulation.layout import (
     WALL_THICKNESS_M,
     Cube,
     Layout,
+    Rgb,
     Tray,
 )
 from smolvla_ros.simulation.solids import SceneBox
 from smolvla_ros.urdf import Vector
 
 
-def layout_boxes(layout: Layout) -> tuple[SceneBox, ...]:
-    """A box for each cube, by its name, and five for each tray, where the layout puts them."""
-    trays = [box for tray in layout.trays for box in _tray_boxes(tray)]
-    return (*map(_cube_box, layout.cubes), *trays)
+def layout_boxes(layout: Layout, colours: Mapping[str, Rgb] = RGB) -> tuple[SceneBox, ...]:
+    """A box for each cube, by its name, and five for each tray, where the layout puts them.
+
+    colours: RGB, 0 to 255, of each colour word.
+    """
+    cubes = [_cube_box(cube, colours[cube.colour]) for cube in layout.cubes]
+    trays = [box for tray in layout.trays for box in _tray_boxes(tray, colours[tray.colour])]
+    return (*cubes, *trays)
 
 
 def tray_parts() -> tuple[tuple[Vector, Vector], ...]:
@@ -35,14 +42,14 @@ def tray_parts() -> tuple[tuple[Vector, Vector], ...]:
     return tuple(parts)
 
 
-def _cube_box(cube: Cube) -> SceneBox:
+def _cube_box(cube: Cube, rgb: Rgb) -> SceneBox:
     pose = transform((cube.x_m, cube.y_m, CUBE_M / 2), (0.0, 0.0, cube.yaw_rad))
-    return SceneBox(cube.name, (CUBE_M, CUBE_M, CUBE_M), RGB[cube.colour], pose)
+    return SceneBox(cube.name, (CUBE_M, CUBE_M, CUBE_M), rgb, pose)
 
 
-def _tray_boxes(tray: Tray) -> list[SceneBox]:
+def _tray_boxes(tray: Tray, rgb: Rgb) -> list[SceneBox]:
     frame = transform((tray.x_m, tray.y_m, 0.0), (0.0, 0.0, tray.yaw_rad))
     return [
-        SceneBox(f"{tray.name}_{index}", size, RGB[tray.colour], frame @ transform(centre, (0.0, 0.0, 0.0)))
+        SceneBox(f"{tray.name}_{index}", size, rgb, frame @ transform(centre, (0.0, 0.0, 0.0)))
         for index, (centre, size) in enumerate(tray_parts())
     ]

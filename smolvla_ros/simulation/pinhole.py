@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from smolvla_ros.arrays import FloatArray, PixelArray
+from smolvla_ros.robot import CameraSpec
+from smolvla_ros.simulation.kinematics import transform
+from smolvla_ros.urdf import Vector
 
 NEAR_M = 0.01  # nearer parts are clipped
 SUBPIXEL_BITS = 4  # polygons are in 1/16 pixel, the `shift` of OpenCV's drawing functions
@@ -30,6 +33,13 @@ class SceneCamera:
     width: int = 640
     height: int = 480
     horizontal_fov_rad: float = 1.2  # 69 degrees, a typical webcam
+    offset_m: Vector = (0.0, 0.0, 0.0)  # where it is in that frame, and how it is turned
+    offset_rpy_rad: Vector = (0.0, 0.0, 0.0)
+
+    @classmethod
+    def of(cls, spec: CameraSpec) -> SceneCamera:
+        """The camera of a robot file as every simulation has it."""
+        return cls(spec.frame_id, spec.width, spec.height)
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -51,10 +61,11 @@ class SceneCamera:
 
 
 class View:
-    """A camera at one pose (4, 4) of its optical frame in the root frame."""
+    """A camera; `frame_pose`: pose (4, 4) of its optical frame in the root frame."""
 
-    def __init__(self, camera: SceneCamera, pose: FloatArray) -> None:
+    def __init__(self, camera: SceneCamera, frame_pose: FloatArray) -> None:
         self.camera = camera
+        pose = frame_pose @ transform(camera.offset_m, camera.offset_rpy_rad)
         self.pose = pose
         self.eye = pose[:3, 3]
         self.matrix = camera.camera_matrix

@@ -9,12 +9,14 @@ hard shadows on the table, no physics. A checkpoint trained on real images is no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 import cv2
 import numpy as np
 
 from smolvla_ros.arrays import BoolArray, FloatArray, ImageArray, PixelArray
+from smolvla_ros.simulation.appearance import DEFAULT, Appearance
 from smolvla_ros.simulation.kinematics import Kinematics, transform
 from smolvla_ros.simulation.pinhole import (
     NEAR_M,
@@ -42,27 +44,33 @@ BLOCKS = (
     block("green_block", 0.29, 0.03, (44, 150, 66), -0.5),
     block("blue_block", 0.20, 0.12, (38, 82, 190), 0.1),
 )
-LIGHT = np.array([0.3, -0.4, 0.85]) / np.linalg.norm(
-    [0.3, -0.4, 0.85]
-)  # direction to the lamp, in the root frame
-SHADOW = 0.62  # brightness of the table in shadow
 
 
 class Scene:
     """An arm on a table with boxes; one object serves any number of cameras, from one thread.
 
-    `noise` is the standard deviation of the sensor noise in grey levels, 0 for none. The same seed and the
-    same calls give the same images.
+    `seed` is that of the sensor noise. The same seed and the same calls give the same images. The cameras and the
+    colours of boxes are those of the caller, not of the appearance.
     """
 
     def __init__(
-        self, urdf: Urdf, boxes: Sequence[SceneBox] = BLOCKS, *, noise: float = 2.0, seed: int = 0
+        self,
+        urdf: Urdf,
+        boxes: Sequence[SceneBox] = BLOCKS,
+        appearance: Appearance = DEFAULT,
+        *,
+        seed: int = 0,
     ) -> None:
         self.kinematics = Kinematics(urdf)
+        self._appearance = appearance
+        self._light = np.array(appearance.light_direction)
+        self._gains = np.array(appearance.gains)
         self._solids = Solids(urdf, boxes)
         self._boxes = tuple(boxes)
-        self._table = Table(seed)
-        self._noise = _SensorNoise(noise, seed)
+        self._table = Table(
+            appearance.texture, appearance.table_rgb * self._gains, appearance.wall_rgb * self._gains
+        )
+        self._noise = _SensorNoise(appearance.noise, seed)
         self._backgrounds: dict[SceneCamera, tuple[FloatArray, ImageArray]] = {}
 
     def render(
@@ -99,22 +107,23 @@ class Scene:
 
     def _darken_shadows(self, image: ImageArray, view: View, solids: PosedSolids) -> None:
         """Every face towards the lamp casts a shadow on the table."""
-        ground = solids.vertices - LIGHT * (solids.vertices[:, 2:] / LIGHT[2])
+        light = self._light
+        ground = solids.vertices - light * (solids.vertices[:, 2:] / light[2])
         faces = _FacesInView(self._solids, view, ground)
         mask = np.zeros(image.shape[:2], np.uint8)
-        for face in np.flatnonzero(solids.normals @ LIGHT > 0.0).tolist():
+        for face in np.flatnonzero(solids.normals @ light > 0.0).tolist():
             polygon = faces.polygon(face)
             if polygon is not None:
                 cv2.fillConvexPoly(mask, polygon, (255,), cv2.LINE_8, SUBPIXEL_BITS)
-        cv2.copyTo(cv2.convertScaleAbs(image, alpha=SHADOW), mask, image)
+        cv2.copyTo(cv2.convertScaleAbs(image, alpha=self._appearance.shadow), mask, image)
 
     def _paint_solids(self, image: ImageArray, view: View, solids: PosedSolids) -> None:
         """Far solids first; visible faces of one convex solid do not hide each other."""
         faces = _FacesInView(self._solids, view, solids.vertices)
-        lamp = np.maximum(solids.normals @ LIGHT, 0.0)
+        look, lamp = self._appearance, np.maximum(solids.normals @ self._light, 0.0)
         # ambient light, light from above, light of the lamp
-        brightness = 0.56 + 0.12 * solids.normals[:, 2] + 0.34 * lamp
-        colours = np.clip(self._solids.face_rgb * brightness[:, None], 0, 255).tolist()
+        brightness = look.ambient + 0.12 * solids.normals[:, 2] + look.lamp * lamp
+        colours = np.clip(self._solids.face_rgb * self._gains * brightness[:, None], 0, 255).tolist()
         facing: list[list[int]] = [[] for _ in range(self._solids.count)]
         visible = np.flatnonzero(solids.normals @ view.eye > solids.offsets)
         for face, solid in zip(visible.tolist(), self._solids.face_solid[visible].tolist(), strict=True):
@@ -181,23 +190,23 @@ class _SensorNoise:
 
     def __init__(self, deviation: float, seed: int) -> None:
         self._deviation = deviation
-        self._rng = np.random.default_rng(seed)
-        self._sheets: dict[tuple[int, ...], tuple[ImageArray, ImageArray]] = {}
+        self._random = np.random.default_rng(seed)
 
     def add_to(self, image: ImageArray) -> ImageArray:
         """The image with noise, limited to 0 .. 255."""
         if self._deviation <= 0.0:
             return image
-        if image.shape not in self._sheets:
-            shape = (image.shape[0] + self.MARGIN, image.shape[1] + self.MARGIN, 3)
-            noise = np.rint(self._rng.normal(0.0, self._deviation, shape))
-            self._sheets[image.shape] = (
-                np.clip(noise, 0, 255).astype(np.uint8),
-                np.clip(-noise, 0, 255).astype(np.uint8),
-            )
-        row, column = self._rng.integers(0, self.MARGIN, 2).tolist()
-        part = (slice(row, row + image.shape[0]), slice(column, column + image.shape[1]))
-        brighter, darker = self._sheets[image.shape]
+        height, width = image.shape[:2]
+        brighter, darker = _noise_arrays(self._deviation, height + self.MARGIN, width + self.MARGIN)
+        row, column = self._random.integers(0, self.MARGIN, 2).tolist()
+        part = (slice(row, row + height), slice(column, column + width))
         cv2.add(image, brighter[part], image)
         cv2.subtract(image, darker[part], image)
         return image
+
+
+@lru_cache(maxsize=32)
+def _noise_arrays(deviation: float, height: int, width: int) -> tuple[ImageArray, ImageArray]:
+    """What is added and what is subtracted, both (height, width, 3)."""
+    noise = np.rint(np.random.default_rng(0).normal(0.0, deviation, (height, width, 3)))
+    return np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from smolvla_ros.simulation.appearance import Appearance
 from smolvla_ros.simulation.pinhole import NEAR_M, SceneCamera, SceneError, View, clip_to_near
 from smolvla_ros.simulation.render import BLOCKS, Scene
 from smolvla_ros.simulation.solids import SceneBox, Solids, polyhedron
@@ -23,6 +24,8 @@ JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_ro
 FOLDED = dict(zip(JOINTS, (0.0, 0.05, -0.05, 1.1, 0.0, -0.1), strict=True))
 OVER_RED = dict(zip(JOINTS, (-0.433, 2.04, -1.761, 0.95, 0.0, 0.8), strict=True))
 TOP, WRIST = (SceneCamera(f"{name}_camera_optical_frame") for name in ("top", "wrist"))
+
+CLEAN = Appearance(noise=0.0)
 
 
 def bench(visuals: str = "", camera_rpy: str = "3.14159265 0 0") -> Urdf:
@@ -65,7 +68,7 @@ def test_a_picture_is_rgb_bytes_of_the_cameras_size() -> None:
 
 
 def test_each_block_appears_in_its_colour_where_the_camera_matrix_puts_it() -> None:
-    scene = Scene(SO100, noise=0.0)
+    scene = Scene(SO100, BLOCKS, CLEAN)
     image = scene.render(FOLDED, TOP)
     for block in BLOCKS:
         pixel = image[pixel_of(scene, FOLDED, TOP, top_of(block))]
@@ -80,7 +83,7 @@ def test_the_camera_matrix_follows_from_the_field_of_view() -> None:
 
 
 def test_the_gripper_hides_the_block_that_it_stands_over() -> None:
-    scene = Scene(SO100, noise=0.0)
+    scene = Scene(SO100, BLOCKS, CLEAN)
     red = top_of(BLOCKS[0])
     free = scene.render(FOLDED, TOP)[pixel_of(scene, FOLDED, TOP, red)]
     lowered = {**OVER_RED, "shoulder_lift": 2.109, "elbow_flex": -1.52, "wrist_flex": 0.64, "gripper": 0.25}
@@ -90,13 +93,13 @@ def test_the_gripper_hides_the_block_that_it_stands_over() -> None:
 
 
 def test_the_wrist_camera_sees_the_block_before_the_gripper() -> None:
-    scene = Scene(SO100, noise=0.0)
+    scene = Scene(SO100, BLOCKS, CLEAN)
     image = scene.render(OVER_RED, WRIST)
     assert hue(image[pixel_of(scene, OVER_RED, WRIST, top_of(BLOCKS[0]))]) == "red"
 
 
 def test_moving_one_joint_changes_the_wrist_picture_everywhere_and_the_top_picture_only_at_the_arm() -> None:
-    scene = Scene(SO100, noise=0.0)
+    scene = Scene(SO100, BLOCKS, CLEAN)
     moved = {**OVER_RED, "shoulder_pan": -0.3}
     share = {
         camera: (scene.render(OVER_RED, camera) != scene.render(moved, camera)).any(axis=2).mean()
@@ -107,7 +110,7 @@ def test_moving_one_joint_changes_the_wrist_picture_everywhere_and_the_top_pictu
 
 
 def test_opening_the_gripper_shows_in_the_wrist_picture() -> None:
-    scene = Scene(SO100, noise=0.0)
+    scene = Scene(SO100, BLOCKS, CLEAN)
     closed, open_ = (scene.render({**OVER_RED, "gripper": angle}, WRIST) for angle in (0.0, 1.0))
     left = slice(0, 320)  # the moving jaw is on the left
     assert (closed[:, left] != open_[:, left]).any(axis=2).mean() > 0.05
@@ -120,7 +123,10 @@ def test_the_same_seed_and_calls_give_the_same_pictures() -> None:
 
 
 def test_noise_differs_from_picture_to_picture_and_has_the_size_asked_for() -> None:
-    scene, clean = Scene(SO100, noise=3.0), Scene(SO100, noise=0.0).render(FOLDED, TOP).astype(float)
+    scene, clean = (
+        Scene(SO100, BLOCKS, Appearance(noise=3.0)),
+        Scene(SO100, BLOCKS, CLEAN).render(FOLDED, TOP).astype(float),
+    )
     first, second = (scene.render(FOLDED, TOP) for _ in range(2))
     assert (first != second).mean() > 0.5
     assert 2.5 < (first - clean).std() < 3.5
@@ -128,7 +134,7 @@ def test_noise_differs_from_picture_to_picture_and_has_the_size_asked_for() -> N
 
 def test_the_table_lies_where_its_grid_says() -> None:
     eye = SceneCamera("eye", 640, 480)
-    scene = Scene(bench(), (), noise=0.0)
+    scene = Scene(bench(), (), CLEAN)
     image = scene.render({}, eye).astype(float).mean(axis=2)
     row, _ = pixel_of(scene, {}, eye, (0.0, 0.1, 0.0))
     _, column = pixel_of(scene, {}, eye, (0.15, 0.0, 0.0))
@@ -138,12 +144,12 @@ def test_the_table_lies_where_its_grid_says() -> None:
 
 
 def test_a_camera_that_looks_up_sees_no_table() -> None:
-    image = Scene(bench(camera_rpy="0 0 0"), (), noise=0.0).render({}, SceneCamera("eye", 64, 48))
+    image = Scene(bench(camera_rpy="0 0 0"), (), CLEAN).render({}, SceneCamera("eye", 64, 48))
     assert (image == WALL_RGB).all()
 
 
 def test_the_table_ends_at_the_horizon() -> None:
-    level = Scene(bench(camera_rpy="-1.5707963 0 -1.5707963"), (), noise=0.0)
+    level = Scene(bench(camera_rpy="-1.5707963 0 -1.5707963"), (), CLEAN)
     image = level.render({}, SceneCamera("eye", 64, 48, horizontal_fov_rad=2.4))
     assert (image[:24] == WALL_RGB).all()
     assert (image[-1, 32] != WALL_RGB).any()
@@ -155,7 +161,7 @@ def test_a_small_box_on_a_long_one_is_not_painted_over() -> None:
     board = box("1.2 0.3 0.02", "0 0 0.5", "0 0 1 1")
     cube = box("0.06 0.06 0.02", "0.45 0 0.52", "1 0 0 1")
     for visuals in (board + cube, cube + board):
-        scene = Scene(bench(visuals), (), noise=0.0)
+        scene = Scene(bench(visuals), (), CLEAN)
         eye = SceneCamera("eye", horizontal_fov_rad=2.0)
         image = scene.render({}, eye)
         assert hue(image[pixel_of(scene, {}, eye, (0.45, 0.0, 0.53))]) == "red"
@@ -164,8 +170,8 @@ def test_a_small_box_on_a_long_one_is_not_painted_over() -> None:
 
 def test_a_shadow_falls_on_the_table_away_from_the_lamp() -> None:
     eye = SceneCamera("eye")
-    lit = Scene(bench(), (), noise=0.0).render({}, eye)
-    scene = Scene(bench(box("0.1 0.1 0.1", "0 0 0.05", "1 0 0 1")), (), noise=0.0)
+    lit = Scene(bench(), (), CLEAN).render({}, eye)
+    scene = Scene(bench(box("0.1 0.1 0.1", "0 0 0.05", "1 0 0 1")), (), CLEAN)
     image = scene.render({}, eye)
     shadow, bright = (pixel_of(scene, {}, eye, (side * 0.06, -side * 0.07, 0.0)) for side in (-1.0, 1.0))
     assert image[shadow].mean() < 0.75 * lit[shadow].mean()
@@ -191,7 +197,7 @@ def test_a_plank_that_runs_past_the_camera_is_cut_where_it_passes() -> None:
         '<material name="m"><color rgba="0 1 0 1"/></material></visual>'
     )
     eye = SceneCamera("eye", 200, 150, horizontal_fov_rad=2.0)
-    scene = Scene(bench(plank, camera_rpy="-1.5707963 0 -1.5707963"), (), noise=0.0)
+    scene = Scene(bench(plank, camera_rpy="-1.5707963 0 -1.5707963"), (), CLEAN)
     image = scene.render({}, eye)
     green = (image[..., 1] > 2 * image[..., 0].astype(int)).nonzero()
     for x in (0.4, 0.6, 1.0):
@@ -239,7 +245,7 @@ def test_an_impossible_camera_is_refused(size: tuple[int, int], fov: float, mess
 
 
 def test_a_box_that_has_moved_is_drawn_where_it_is_with_its_shadow() -> None:
-    scene = Scene(SO100, noise=0.0)
+    scene = Scene(SO100, BLOCKS, CLEAN)
     there = BLOCKS[0].pose.copy()
     there[:3, 3] = (0.33, -0.1, 0.06)
     image = scene.render(FOLDED, TOP, {"red_block": there})

@@ -19,7 +19,7 @@ from smolvla_ros.policy.policy import Continuation, PolicyError
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.expert import Expert
 from smolvla_ros.simulation.tasks.instruction import InstructionError, random_task, understand
-from smolvla_ros.simulation.world import World
+from smolvla_ros.simulation.world import World, time_step_for
 from smolvla_ros.urdf import Urdf
 
 CHUNK = 50  # actions, as a SmolVLA policy gives
@@ -46,7 +46,7 @@ class ExpertPolicy:
         with self._lock:
             if key != self._key:
                 layout, _ = random_task(*key)
-                self._world = World(self._robot.urdf_path, layout)
+                self._world = World(self._robot.urdf_path, layout, time_step_for(1.0 / self._robot.rate_hz))
                 self._key = key
             self._state = state
 

@@ -15,7 +15,7 @@ from smolvla_ros.simulation.layout import Layout
 from smolvla_ros.simulation.layout_boxes import layout_boxes
 from smolvla_ros.simulation.pinhole import SceneCamera
 from smolvla_ros.simulation.render import Scene
-from smolvla_ros.simulation.world import TIME_STEP_S, World
+from smolvla_ros.simulation.world import World, time_step_for
 from smolvla_ros.simulation.world_state import WorldState
 from smolvla_ros.urdf import Urdf
 
@@ -33,7 +33,8 @@ class Tabletop:
     """An arm, a table and the objects of a layout, which stand still between two steps.
 
     cameras: names from the robot file. jpeg_quality: images as they arrive when they are sent as JPEG of this quality;
-    None: as they are drawn. seed: of the sensor noise. Raises RobotSpecError for an unknown camera, SceneError when the
+    None: as they are drawn. seed: of the sensor noise. time_step_s: of the physics; None: a part of the period between
+    two actions at the robot's rate. Raises RobotSpecError for an unknown camera, SceneError when the
     URDF lacks a camera's frame.
     """
 
@@ -46,11 +47,11 @@ class Tabletop:
         *,
         jpeg_quality: int | None = None,
         seed: int = 0,
-        time_step_s: float = TIME_STEP_S,
+        time_step_s: float | None = None,
     ) -> None:
         self.robot = robot
         self.layout = layout
-        self.world = World(robot.urdf_path, layout, time_step_s)
+        self.world = World(robot.urdf_path, layout, time_step_s or time_step_for(1.0 / robot.rate_hz))
         self._cameras: dict[str, SceneCamera] = {}
         specs = [robot.camera(name) for name in cameras]
         for spec, camera in zip(specs, appearance.moved([SceneCamera.of(spec) for spec in specs])):

@@ -9,6 +9,7 @@ Objects are held by friction alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,11 @@ ARMATURE, DAMPING = 0.028, 0.3
 ARM, OBJECT = 1, 2
 JAW_FRICTION, TABLE_FRICTION = (1.2, 0.01, 5e-4), (0.8, 0.005, 5e-4)
 CONTACT_SOLREF = (0.01, 1.0)  # s, damping ratio
+
+
+def time_step_for(period_s: float) -> float:
+    """The longest time step, at most TIME_STEP_S, of which a whole number makes this period."""
+    return period_s / math.ceil(period_s / TIME_STEP_S - 1e-9)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ pytest.importorskip("mujoco", reason="the physical world needs MuJoCo")
 import mujoco
 
 from smolvla_ros.simulation.layout import CUBE_M, Cube, Layout, Tray, random_layout
-from smolvla_ros.simulation.world import Drive, World
+from smolvla_ros.simulation.world import TIME_STEP_S, Drive, World, time_step_for
 from smolvla_ros.simulation.world_state import JAWS, TABLE
 from smolvla_ros.urdf import Urdf
 
@@ -122,6 +122,16 @@ def test_a_saved_state_goes_on_as_if_nothing_had_been_in_between() -> None:
     world.restore(saved)
     world.step(0.5)
     assert world.save().tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("rate_hz", [10.0, 30.0, 50.0, 200.0])
+def test_a_whole_number_of_time_steps_makes_a_period(rate_hz: float) -> None:
+    step_s = time_step_for(1.0 / rate_hz)
+    assert 0.7 * TIME_STEP_S < step_s <= TIME_STEP_S
+    world = World(URDF, Layout(()), step_s)
+    for _ in range(30):
+        world.step(1.0 / rate_hz)
+    assert world.time_s == pytest.approx(30.0 / rate_hz)
 
 
 def test_time_steps_are_those_asked_for() -> None:

@@ -53,6 +53,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
         ("policy/", "training/", "demo/checkpoint.py", "demo/checkpoint_files.py"),
     ),
+    "trainers": (("accelerate", "peft"), ("training/",)),
     "serial ports": (("serial", "scservo_sdk", "pty"), ("arm/feetech.py", "simulation/emulated_arm.py")),
     "terminals": (("termios", "tty"), ("arm/feetech.py", "simulation/emulated_arm.py", "terminal/keys.py")),
     "clocks and threads": (

@@ -13,6 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
+from smolvla_ros.training.batch import Batch, BatchPreparation, Samples
+
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 CHECKPOINT, BACKBONE = GOLDEN / "era_b", GOLDEN / "vlm"
 FILE: dict[str, Any] = json.loads((GOLDEN / "training" / "training_cases.json").read_text(encoding="utf-8"))
@@ -45,3 +48,19 @@ def batch(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
         "action_is_pad": tensors["in.action_is_pad"].numpy(),
         "task": FILE["tasks"],
     }
+
+
+@pytest.fixture(scope="session")
+def spec() -> CheckpointSpec:
+    return CheckpointSpec.load(CHECKPOINT, BACKBONE)
+
+
+@pytest.fixture(scope="session")
+def prepared(spec: CheckpointSpec, batch: dict[str, Any]) -> Batch:
+    return BatchPreparation(spec, torch.device("cpu"))(
+        Samples(
+            {name: torch.tensor(image) for name, image in batch["images"].items()},
+            *(torch.tensor(batch[name]) for name in ("state", "action", "action_is_pad")),
+            batch["task"],
+        )
+    )

@@ -15,7 +15,7 @@ from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.policy.smolvla.weights import checkpoint_name
 from smolvla_ros.training import loss_and_gradients
-from smolvla_ros.training.batch import Batch, BatchPreparation, Samples
+from smolvla_ros.training.batch import Batch
 from smolvla_ros.training.flow_matching import flow_errors, flow_matching_loss, sample_times
 from smolvla_ros.training.trained_parameters import lerobot_indices, set_trained
 
@@ -24,22 +24,6 @@ from .conftest import BACKBONE, CASES, CHECKPOINT
 Tensors = Mapping[str, torch.Tensor]
 FLOAT32_CASES = [name for name in CASES if name.endswith("fp32") and not name.startswith("lora")]
 ROUNDED_TO_ZERO = ".self_attn.k_proj.bias"  # a bias of all keys has no effect on softmax
-
-
-@pytest.fixture(scope="module")
-def spec() -> CheckpointSpec:
-    return CheckpointSpec.load(CHECKPOINT, BACKBONE)
-
-
-@pytest.fixture(scope="module")
-def prepared(spec: CheckpointSpec, batch: dict[str, Any]) -> Batch:
-    return BatchPreparation(spec, torch.device("cpu"))(
-        Samples(
-            {name: torch.tensor(image) for name, image in batch["images"].items()},
-            *(torch.tensor(batch[name]) for name in ("state", "action", "action_is_pad")),
-            batch["task"],
-        )
-    )
 
 
 @pytest.mark.parametrize("name", [*FLOAT32_CASES, "expert.fp32.without_mask"])

@@ -17,7 +17,7 @@ from smolvla_ros.policy.checkpoint.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from smolvla_ros.policy.checkpoint.lora import PREFIX
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.policy.smolvla.weights import checkpoint_name
-from smolvla_ros.settings import check_settings, setting
+from smolvla_ros.settings import Settings, setting
 from smolvla_ros.training.errors import TrainingError
 
 # LeRobot's default for SmolVLA: 0.6.1, policies/smolvla/modeling_smolvla.py.
@@ -29,19 +29,18 @@ NAME = "default"  # that PEFT gives to the adapter in its parameters' names
 
 
 @dataclass(frozen=True)
-class AdapterSettings:
+class AdapterSettings(Settings):
     """An adapter; rank 0 for none."""
 
     lora_rank: int = setting(
-        0, "train an adapter (LoRA) of this rank instead of the weights; 0: none", minimum=0
+        0, "train an adapter (LoRA) of this rank instead of the weights; 0: none", bounds=(0, None)
     )
-    lora_alpha: int = setting(8, "the adapter's product is scaled by this, divided by the rank", minimum=1)
+    lora_alpha: int = setting(
+        8, "the adapter's product is scaled by this, divided by the rank", bounds=(1, None)
+    )
     lora_targets: str = setting(
         DEFAULT_TARGETS, "regular expression for LeRobot's names of the layers that get an adapter"
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def add_adapter(network: Network, settings: AdapterSettings) -> dict[str, nn.Parameter]:

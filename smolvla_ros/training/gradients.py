@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from smolvla_ros.arrays import Float32Array
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.training.batch import BatchPreparation, Samples
 from smolvla_ros.training.flow_matching import flow_matching_loss
@@ -25,7 +26,7 @@ def loss_and_gradients(
     time: npt.ArrayLike,
     trained: str = "expert",
     backbone: str | Path | None = None,
-) -> tuple[float, dict[str, npt.NDArray[np.float32]]]:
+) -> tuple[float, dict[str, Float32Array]]:
     """LeRobot 0.6.1's loss in float32 on the CPU, and the gradients before clipping by LeRobot's parameter names.
 
     batch: {"images": {camera: uint8 (B, H, W, 3)}, "state": (B, n), "action": (B, T, n), "task": [B texts],

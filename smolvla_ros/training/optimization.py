@@ -14,25 +14,22 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from smolvla_ros.settings import check_settings, setting
+from smolvla_ros.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class OptimizerSettings:
+class OptimizerSettings(Settings):
     """AdamW, its schedule and clipping."""
 
-    lr: float = setting(1e-4, "largest learning rate", minimum=0.0)
-    beta1: float = setting(0.9, "AdamW's decay of the mean of gradients", minimum=0.0, maximum=1.0)
-    beta2: float = setting(0.95, "AdamW's decay of their mean squares", minimum=0.0, maximum=1.0)
-    eps: float = setting(1e-8, "AdamW's epsilon", minimum=0.0)
-    weight_decay: float = setting(1e-10, "AdamW's weight decay", minimum=0.0)
-    grad_clip_norm: float = setting(10.0, "gradients are scaled down to this norm", minimum=0.0)
-    warmup_steps: int = setting(1000, "steps in which the learning rate rises", minimum=0)
-    decay_steps: int = setting(30_000, "step at which the learning rate is decay_lr", minimum=1)
-    decay_lr: float = setting(2.5e-6, "learning rate at the end", minimum=0.0)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    lr: float = setting(1e-4, "largest learning rate", bounds=(0, None))
+    beta1: float = setting(0.9, "AdamW's decay of the mean of gradients", bounds=(0, 1))
+    beta2: float = setting(0.95, "AdamW's decay of their mean squares", bounds=(0, 1))
+    eps: float = setting(1e-8, "AdamW's epsilon", bounds=(0, None))
+    weight_decay: float = setting(1e-10, "AdamW's weight decay", bounds=(0, None))
+    grad_clip_norm: float = setting(10.0, "gradients are scaled down to this norm", bounds=(0, None))
+    warmup_steps: int = setting(1000, "steps in which the learning rate rises", bounds=(0, None))
+    decay_steps: int = setting(30_000, "step at which the learning rate is decay_lr", bounds=(1, None))
+    decay_lr: float = setting(2.5e-6, "learning rate at the end", bounds=(0, None))
 
 
 def lr_factor(step: int, steps: int, settings: OptimizerSettings) -> float:

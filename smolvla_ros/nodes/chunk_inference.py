@@ -76,7 +76,7 @@ class ChunkInference:
         if request.reason is RequestReason.START and observation.stamp_ns < request.stamp_ns:
             raise ObservedTooEarlyError  # the executor would refuse the chunk
         self._check_pose(policy, config, observation)
-        step_duration_ns = round(NANOSECONDS / self._robot.rate_hz)
+        step_duration_ns = round(NANOSECONDS / policy.rate_hz)
         continuation = self._continuation(config, request, now_ns, observation.stamp_ns, step_duration_ns)
         started_s = time.monotonic()
         if config.policy == "scripted" and config.latency_s:

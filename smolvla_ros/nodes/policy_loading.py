@@ -45,7 +45,8 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
         **options,
     )
     robot = with_units(robot, config.units)
-    policy = RobotPolicy(model, robot, calibration, config.cameras, expected.state.values)
+    rate_hz = expected.action_rate_hz(robot)
+    policy = RobotPolicy(model, robot, calibration, config.cameras, expected.state.values, rate_hz)
     logger.info(f"'{policy.name}' is loaded and infers its first chunk, which may take a while")
     model.warm_up(policy.image_keys)
     cameras = ", ".join(policy.cameras)

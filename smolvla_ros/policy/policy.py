@@ -54,6 +54,10 @@ class Policy(Protocol):
     def cameras(self) -> tuple[str, ...]:
         """Names of the robot's cameras that an observation must have."""
 
+    @property
+    def rate_hz(self) -> float:
+        """Actions per second of its chunks."""
+
     def infer(self, observation: Observation, continuation: Continuation | None = None) -> FloatArray:
         """Positions of shape (steps, joints), rad, the first one due when the observation was made."""
 

@@ -55,7 +55,8 @@ class RobotPolicy:
     """A `ChunkModel` with one robot's camera names, in radians.
 
     `cameras`: names of the cameras to use; by default one for each image of the checkpoint. To use fewer, name them,
-    because the policy was trained with all of them. `state_statistics`: of the training data.
+    because the policy was trained with all of them. `state_statistics`: of the training data. `rate_hz`: of its
+    actions; None: that of the robot file.
     """
 
     def __init__(
@@ -65,10 +66,12 @@ class RobotPolicy:
         calibration: Mapping[str, MotorCalibration] | None = None,
         cameras: Sequence[str] = (),
         state_statistics: Values | None = None,
+        rate_hz: float | None = None,
     ) -> None:
         self._model = model
         self._robot, self._calibration = robot, calibration
         self._state_statistics = state_statistics or {}
+        self.rate_hz = rate_hz or robot.rate_hz
         match = match_cameras(model.name, model.image_keys, robot, cameras)
         mismatch = match.finding or check_dimensions(model.name, model.state_dim, model.action_dim, robot)
         if mismatch:

@@ -31,6 +31,7 @@ class ScriptedPolicy:
         period_s: float = 4.0,
     ) -> None:
         self.cameras = cameras
+        self.rate_hz = robot.rate_hz
         self._middle_rad = np.array([joint.middle_rad for joint in robot.joints])
         self._phase = np.linspace(0.0, np.pi, len(robot.joints), endpoint=False)
         self._step_s = np.arange(steps) / robot.rate_hz

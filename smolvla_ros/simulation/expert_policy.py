@@ -32,6 +32,7 @@ class ExpertPolicy:
 
     def __init__(self, robot: RobotSpec, cameras: tuple[str, ...]) -> None:
         self.cameras = cameras
+        self.rate_hz = robot.rate_hz
         self._robot = robot
         self._expert = Expert(Urdf.load(robot.urdf_path))
         self._lock = threading.Lock()

@@ -13,7 +13,7 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.appearance import DEFAULT, Appearance
 from smolvla_ros.simulation.layout import Layout
 from smolvla_ros.simulation.layout_boxes import layout_boxes
-from smolvla_ros.simulation.pinhole import SceneCamera
+from smolvla_ros.simulation.pinhole import SceneCamera, View
 from smolvla_ros.simulation.render import Scene
 from smolvla_ros.simulation.world import World, time_step_for
 from smolvla_ros.simulation.world_state import WorldState
@@ -74,10 +74,14 @@ class Tabletop:
         positions_rad = self.world.positions_rad
         return TabletopObservation({name: self.render(name) for name in self._cameras}, positions_rad)
 
+    def view(self, camera: str) -> View:
+        """Where one camera is at present, for the projection of points of the root frame."""
+        spec = self._cameras[camera]
+        return View(spec, self._scene.kinematics.link_poses(self._positions())[spec.frame_id])
+
     def render(self, camera: str) -> ImageArray:
         """The present image of one camera."""
-        positions = dict(zip(self.world.joint_names, self.world.positions_rad.tolist(), strict=True))
-        image = self._scene.render(positions, self._cameras[camera], self.world.cube_poses())
+        image = self._scene.render(self._positions(), self._cameras[camera], self.world.cube_poses())
         return image if self._jpeg_quality is None else as_sent(image, self._jpeg_quality)
 
     def save(self) -> FloatArray:
@@ -87,3 +91,6 @@ class Tabletop:
     def restore(self, state: FloatArray) -> None:
         """Return to a saved state of a world with the same layout."""
         self.world.restore(state)
+
+    def _positions(self) -> dict[str, float]:
+        return dict(zip(self.world.joint_names, self.world.positions_rad.tolist(), strict=True))

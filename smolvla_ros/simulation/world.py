@@ -100,6 +100,12 @@ class World:
         values: FloatArray = self.data.actuator_force.copy()
         return values
 
+    @property
+    def targets_rad(self) -> FloatArray:
+        """Where the drives hold the joints, (joints,)."""
+        values: FloatArray = self.data.ctrl.copy()
+        return values
+
     def state(self) -> WorldState:
         """The present moment."""
         return WorldState(
@@ -129,6 +135,11 @@ class World:
         self.data.qpos[self._q] = positions_rad
         self.data.ctrl[:] = positions_rad
         mujoco.mj_forward(self.model, self.data)
+
+    def push(self, cube: str, speed_m_s: tuple[float, float]) -> None:
+        """Knock a cube, so that it slides at this speed (x, y) until friction stops it."""
+        first = self.model.joint(cube).dofadr[0]
+        self.data.qvel[first : first + 2] = speed_m_s
 
     def set_stops(self, joint: int, lower_rad: float, upper_rad: float) -> None:
         """Narrow the range in which a joint can turn."""

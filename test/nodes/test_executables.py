@@ -111,6 +111,14 @@ def checkpoint(bench: Bench) -> None:
     assert "fits" in bench.finish("check_checkpoint", bench.checkpoint, "--calibration", CALIBRATION)
 
 
+def evaluation(bench: Bench) -> None:
+    """A small network is made from nothing, and evaluated for a moment."""
+    sizes = ("--first-records", 4, "--records-per-file", 4, "--steps", 1, "--batch-size", 2)
+    bench.finish("make_small_checkpoint", bench.folder / "small", *sizes)
+    moment = ("--episodes", 1, "--limit-s", 0.5, "--jobs", 1)
+    assert "of 1;" in bench.finish("evaluate", bench.folder / "small" / "checkpoint", *moment)
+
+
 def keys(name: str, shown: str) -> Callable[[Bench], None]:
     """A program that shows a text, and exits on key q."""
 
@@ -134,6 +142,7 @@ def node(name: str, **parameters: object) -> Callable[[Bench], None]:
 JOBS: dict[str, Callable[[Bench], None]] = {
     "dataset": dataset,  # the longest first
     "checkpoint": checkpoint,
+    "evaluation": evaluation,
     "arm": arm,
     "camera": node("camera", camera="top", source="rendered"),
     "policy": node("policy", policy="scripted"),

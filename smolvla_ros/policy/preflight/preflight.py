@@ -49,6 +49,13 @@ class Expectations:
     fps: float | None = None  # of the training data; None: the checkpoint does not say
     renames: Mapping[str, str] = field(default_factory=dict)  # short image name -> image key
 
+    def action_rate_hz(self, robot: RobotSpec) -> float:
+        """Actions per second: of the training data if the checkpoint tells, else of the robot file."""
+        if self.fps is None or not PLAUSIBLE_FPS[0] <= self.fps <= PLAUSIBLE_FPS[1]:
+            return robot.rate_hz
+        is_equal = 1 / RATE_TOLERANCE <= robot.rate_hz / self.fps <= RATE_TOLERANCE
+        return robot.rate_hz if is_equal else self.fps
+
     @classmethod
     def of(cls, spec: CheckpointSpec) -> Expectations:
         from smolvla_ros.policy.checkpoint.config import short_name  # imported here: it imports torch
@@ -119,7 +126,6 @@ def preflight(expected: Expectations, setup: RobotSetup) -> Report:
                     robot, calibration, expected.state.values, setup.positions_rad, setup.max_pose_sigma
                 )
             )
-    found.append(_check_rate(expected, robot))
     findings = [finding for finding in found if finding]
     return Report(facts, tuple(sorted(findings, key=lambda finding: finding.severity)))  # errors first
 
@@ -167,21 +173,6 @@ def _check_spread(feature: str, statistics: FeatureStatistics, robot: RobotSpec)
         "statistics",
         f"{', '.join(still)} did not move in the data ({feature} {' to '.join(names)} without spread): {consequence}",
         f"From {statistics.source}: check that they are of this arm's data, and train on data in which it moves",
-    )
-
-
-def _check_rate(expected: Expectations, robot: RobotSpec) -> Finding | None:
-    if expected.fps is None or not PLAUSIBLE_FPS[0] <= expected.fps <= PLAUSIBLE_FPS[1]:
-        return None
-    faster = robot.rate_hz / expected.fps
-    if 1 / RATE_TOLERANCE <= faster <= RATE_TOLERANCE:
-        return None
-    return Finding(
-        "error" if faster > 1 else "warning",
-        "rate",
-        f"the data have {expected.fps:.4g} frames per second, the robot file says rate_hz {robot.rate_hz:.4g}: the arm "
-        f"would move {faster:.2g} times as fast as it was taught",
-        f"Set `rate_hz: {expected.fps:.1f}` in the robot file",
     )
 
 
@@ -241,10 +232,10 @@ def _rate(expected: Expectations, robot: RobotSpec) -> str:
     if expected.fps is None:
         data = "the checkpoint does not say that of its data"
     elif not PLAUSIBLE_FPS[0] <= expected.fps <= PLAUSIBLE_FPS[1]:
-        data = f"its statistics make it {expected.fps:.4g} frames per second for the data, not compared"
+        data = f"its statistics make it {expected.fps:.4g} frames per second for the data, which is not used"
     else:
-        data = f"the data have {expected.fps:.4g} frames per second"
-    return f"{robot.rate_hz:.4g} actions per second (robot file); {data}"
+        data = f"the data have {expected.fps:.4g} frames per second, the robot file says {robot.rate_hz:.4g}"
+    return f"{expected.action_rate_hz(robot):.4g} actions per second; {data}"
 
 
 def _pose(

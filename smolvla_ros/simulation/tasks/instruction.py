@@ -45,19 +45,24 @@ def understand(instruction: str, layout: Layout) -> Task:
     raise InstructionError(f"'{instruction}' is none of the tasks here, such as {examples}")
 
 
-def random_task(name: str, seed: int) -> tuple[Layout, Task]:
-    """A layout and an instruction of a task; the same for the same seed. Raises InstructionError, LayoutError."""
+def random_task(
+    name: str, seed: int, wordings: str = "training", distractors: int = 0
+) -> tuple[Layout, Task]:
+    """A layout and an instruction of a task; the same for the same seed. Raises InstructionError, LayoutError.
+
+    wordings: "training" or "held_out". distractors: cubes beyond the two or three that there are else.
+    """
     if name not in TASKS:
         raise InstructionError(f"there is no task '{name}'; there are {', '.join(TASKS)}")
     random = np.random.default_rng([seed, 1])
     if name == "sort":
         layout = random_layout(seed, SORTED, ("red", "blue"))
     else:
-        count = int(random.integers(2, 4))
+        count = int(random.integers(2, 4)) + distractors
         colours = tuple(random.permutation(["red", "green", "blue", "yellow"])[:count].tolist())
         layout = random_layout(seed, colours, ("white",) if name == "pick_place" else ())
-    wordings = TASKS[name]
-    wording = wordings[int(random.integers(len(wordings)))]
+    choices = {"training": TASKS, "held_out": HELD_OUT_WORDINGS}[wordings][name]
+    wording = choices[int(random.integers(len(choices)))]
     colours = tuple(cube.colour for cube in layout.cubes)
     return layout, understand(wording.format(*random.permutation(colours).tolist()), layout)
 

@@ -1,0 +1,99 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What many trials add up to: rates with their confidence intervals."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smolvla_ros.evaluation.trial import TrialResult
+from smolvla_ros.simulation.layout import CUBE_COLOURS
+from smolvla_ros.text_table import align_columns
+
+Z_95 = 1.959964  # quantile of the normal distribution for an interval of 95 %
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of successes, with the Wilson score interval (Wilson 1927) of 95 %."""
+
+    successes: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        return self.successes / self.n if self.n else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Lower and upper bound."""
+        if not self.n:
+            return 0.0, 1.0
+        share, squared = self.value, Z_95**2 / self.n
+        middle = (share + squared / 2) / (1 + squared)
+        half = Z_95 * math.sqrt(share * (1 - share) / self.n + squared / (4 * self.n)) / (1 + squared)
+        return max(middle - half, 0.0), min(middle + half, 1.0)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{100 * self.value:.1f} % ({self.successes} of {self.n}; {100 * low:.1f} .. {100 * high:.1f})"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Rates and medians of some trials."""
+
+    success: Rate
+    wrong_object: Rate
+    dropped: Rate
+    stuck: Rate
+    score: float  # mean
+    median_s: float  # to success; NaN without one
+    starved: float  # share of the control periods
+    roughness: float  # mean, see TrialResult
+
+    @classmethod
+    def of(cls, results: Sequence[TrialResult]) -> Summary:
+        n = len(results)
+        times = [result.time_s for result in results if result.time_s is not None]
+        periods = sum(result.periods for result in results)
+        return cls(
+            success=Rate(sum(result.success for result in results), n),
+            wrong_object=Rate(sum(result.wrong_object is not None for result in results), n),
+            dropped=Rate(sum(result.dropped for result in results), n),
+            stuck=Rate(sum(result.stuck for result in results), n),
+            score=statistics.fmean(result.score for result in results) if results else math.nan,
+            median_s=statistics.median(times) if times else math.nan,
+            starved=sum(result.starved_periods for result in results) / periods if periods else math.nan,
+            roughness=statistics.fmean(result.roughness for result in results) if results else math.nan,
+        )
+
+
+def by_colour(results: Sequence[TrialResult]) -> dict[str, Rate]:
+    """Success by the first colour in what was meant."""
+    groups: dict[str, list[TrialResult]] = defaultdict(list)
+    for result in results:
+        words = result.instruction.lower().split()
+        groups[next((word for word in words if word in CUBE_COLOURS), "all")].append(result)
+    return {colour: Summary.of(group).success for colour, group in sorted(groups.items())}
+
+
+def report_lines(results: Sequence[TrialResult]) -> tuple[str, ...]:
+    """The summary as text, a line each."""
+    summary = Summary.of(results)
+    rows = [
+        ("success", str(summary.success)),
+        *((f"  {colour}", str(rate)) for colour, rate in by_colour(results).items()),
+        ("mean score", f"{summary.score:.3f}"),
+        ("median time", f"{summary.median_s:.1f} s"),
+        ("wrong object", str(summary.wrong_object)),
+        ("dropped", str(summary.dropped)),
+        ("stuck", str(summary.stuck)),
+        ("starved", f"{100 * summary.starved:.1f} % of the periods"),
+        ("roughness", f"{1000 * summary.roughness:.2f} mrad a period squared"),
+    ]
+    return align_columns(rows)

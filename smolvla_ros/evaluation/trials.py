@@ -1,0 +1,61 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Many trials, on all cores: each process has its own policy and one thread."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+
+from smolvla_ros.evaluation.conditions import Conditions
+from smolvla_ros.evaluation.trial import Trial, TrialResult
+from smolvla_ros.policy.policy import Policy
+from smolvla_ros.robot import RobotSpec
+
+PolicyLoader = Callable[[], Policy]  # is sent to the processes, so it must be picklable
+
+_policy: Policy | None = None  # of this process
+
+
+def run_trials(
+    load: PolicyLoader, robot: RobotSpec, conditions: Conditions, seeds: Sequence[int], jobs: int
+) -> Iterator[TrialResult]:
+    """Results as they come, in any order. Errors of loading the policy are raised here."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # inherited; one thread a process is the most trials a second
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_load, initargs=(load,)
+    )
+    with pool:
+        running = [pool.submit(_run, robot, conditions, seed) for seed in seeds]
+        try:
+            for finished in as_completed(running):
+                yield finished.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def append_results(path: Path, results: Sequence[TrialResult]) -> None:
+    """Add a line for each result to a JSONL file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(asdict(result)) + "\n" for result in results)
+
+
+def read_results(path: Path) -> list[TrialResult]:
+    """The results in a JSONL file."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [TrialResult(**json.loads(line)) for line in lines if line]
+
+
+def _load(load: PolicyLoader) -> None:
+    global _policy  # noqa: PLW0603  a process pool has no other place
+    _policy = load()
+
+
+def _run(robot: RobotSpec, conditions: Conditions, seed: int) -> TrialResult:
+    assert _policy is not None
+    return Trial(_policy, robot, conditions).run(seed)

@@ -1,0 +1,141 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluate a policy in the stepped world: how often it does what it is told.
+
+    evaluate --task pick_place --episodes 200 --seed 1 --json result.json
+
+Each episode has a layout of its own, which no demonstration has. The policy runs behind the real executor, and its
+chunks arrive --latency-s later. Prints success with its 95 % interval, wrong objects, time and smoothness.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from smolvla_ros.evaluation.conditions import Conditions
+from smolvla_ros.evaluation.summary import Summary, report_lines
+from smolvla_ros.evaluation.trials import append_results, read_results, run_trials
+from smolvla_ros.nodes.policy_loading import load_policy
+from smolvla_ros.policy.policy import Policy, PolicyError
+from smolvla_ros.policy.policy_config import PolicyConfig
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.settings import SettingError
+from smolvla_ros.share import share_folder
+from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot, policy_config
+
+EPISODE_SEEDS = 10_000  # between the layouts of two seeds
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evaluate",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="Exit code: 0 done, 1 the checkpoint cannot be used, 2 the command line is wrong.",
+    )
+    add = parser.add_argument
+    add(
+        "checkpoint",
+        nargs="?",
+        default="",
+        help="LeRobot checkpoint, expert or scripted; default: the shipped one",
+    )
+    add("--episodes", type=int, default=100, metavar="N", help="%(default)s")
+    add("--seed", type=int, default=1, metavar="N", help="of the layouts; %(default)s")
+    add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes; one for each core")
+    add("--json", type=Path, metavar="FILE", help="write the rates to a file")
+    add("--results", type=Path, metavar="FILE", help="add a line for each episode to this JSONL file")
+    add("--score", type=Path, metavar="FILE", help="score the episodes of such a file, run none")
+    add_options(parser, *(entry.name for entry in fields(Conditions)), of=Conditions)
+    add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
+    return parser
+
+
+def load(config: PolicyConfig, robot: RobotSpec) -> Policy:
+    """The policy of one process."""
+    return load_policy(config, robot, logging.getLogger("evaluate"))
+
+
+def main() -> int:
+    options = parser().parse_args()
+    with exit_on_errors("evaluate"):
+        if options.score:
+            print(*report_lines(read_results(options.score)), sep="\n")
+            return 0
+        try:
+            return evaluate(options)
+        except SettingError as error:
+            print(f"evaluate: {error}", file=sys.stderr)
+            return 2
+        except PolicyError as error:
+            print(f"evaluate: {error}", file=sys.stderr)
+            return 1
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Run the episodes and print what they add up to."""
+    conditions = Conditions(**{entry.name: getattr(options, entry.name) for entry in fields(Conditions)})
+    robot = load_robot(options)
+    config = _policy_config(options)
+    seeds = range(options.seed * EPISODE_SEEDS, options.seed * EPISODE_SEEDS + options.episodes)
+    results = []
+    bar = tqdm(total=len(seeds), unit="episode", disable=not sys.stderr.isatty())
+    with bar:
+        for result in run_trials(partial(load, config, robot), robot, conditions, seeds, options.jobs):
+            results.append(result)
+            if options.results:
+                append_results(options.results, [result])
+            bar.update()
+            bar.set_postfix(success=sum(done.success for done in results))
+    print(*report_lines(results), sep="\n")
+    if options.json:
+        _write_json(options, config, conditions, Summary.of(results))
+    return 0
+
+
+def _policy_config(options: argparse.Namespace) -> PolicyConfig:
+    if options.checkpoint in ("expert", "scripted"):
+        return policy_config(options, policy=options.checkpoint, cameras=("top", "wrist"))
+    given: dict[str, Any] = {
+        "checkpoint": options.checkpoint or str(share_folder() / "resource" / "small_smolvla")
+    }
+    if not options.calibration:
+        given["calibration"] = str(share_folder() / "config" / "emulated_calibration.json")
+    return policy_config(options, threads=1, **given)
+
+
+def _write_json(
+    options: argparse.Namespace, config: PolicyConfig, conditions: Conditions, summary: Summary
+) -> None:
+    """The rates, 0 to 1, with what they belong to."""
+    low, high = summary.success.interval
+    values = {
+        "task": conditions.task,
+        "n": summary.success.n,
+        "success": summary.success.value,
+        "success_interval_95": [low, high],
+        "score": summary.score,
+        "wrong_object": summary.wrong_object.value,
+        "dropped": summary.dropped.value,
+        "stuck": summary.stuck.value,
+        "median_time_s": summary.median_s,
+        "starved": summary.starved,
+        "roughness_rad": summary.roughness,
+        "seed": options.seed,
+        "checkpoint": config.checkpoint or config.policy,
+        "conditions": {entry.name: getattr(conditions, entry.name) for entry in fields(Conditions)},
+    }
+    options.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Make the small checkpoint from nothing: collect records in the stepped world and train on them, at the same time.
+
+    make_small_checkpoint runs/small
+
+Everything is in that folder. A run that was broken off goes on when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from smolvla_ros.settings import SettingError
+from smolvla_ros.share import share_folder
+from smolvla_ros.suite.command_line import add_options, exit_on_errors, load_robot
+from smolvla_ros.training.small.recipe import Recipe, run
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make_small_checkpoint",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="Exit code: 0 done, 1 the folder cannot be used, 2 the command line is wrong.",
+    )
+    parser.add_argument("folder", type=Path, help="of the run: records, log, checkpoint")
+    add_options(parser, *(entry.name for entry in fields(Recipe)), of=Recipe)
+    add_options(parser, "robot", "calibration")
+    return parser
+
+
+def main() -> int:
+    options = parser().parse_args()
+    calibration = Path(options.calibration or share_folder() / "config" / "emulated_calibration.json")
+    with exit_on_errors("make_small_checkpoint", "interrupted; the same command goes on from here"):
+        try:
+            recipe = Recipe(**{entry.name: getattr(options, entry.name) for entry in fields(Recipe)})
+        except SettingError as error:
+            print(f"make_small_checkpoint: {error}", file=sys.stderr)
+            return 2
+        print(run(recipe, options.folder, load_robot(options), calibration))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

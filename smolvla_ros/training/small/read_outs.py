@@ -1,0 +1,81 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Auxiliary outputs that are trained with the small network and thrown away afterwards.
+
+Patches of the vision tower predict which objects they show and where in the image; the keys and values of the language
+model's last layer predict, from the words, where the named object and its destination are, and from the state, the
+first actions. They make a network that starts from nothing look at the objects.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch users know
+from torch import Tensor, nn
+
+from smolvla_ros.training.small.architecture import Sizes
+
+CLASSES = 7  # four colours of cubes, three of trays
+SPREAD = 0.06  # of the heat around an object, as a share of the image's side
+PLACE_UNIT_M = 0.1  # places are predicted in this unit
+PLACES = 4  # points in m: target, target from the gripper, destination, destination from the gripper
+READ_STEPS = 16  # actions that the state's token predicts
+
+
+class ReadOuts(nn.Module):
+    """The heads; `losses` gives each loss by name."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        memory = 2 * sizes.text_kv_heads * sizes.head_dim  # keys and values of a token
+        self.patches = nn.Linear(sizes.vision_width, 3 * CLASSES)
+        self.places = nn.Sequential(nn.Linear(memory, 256), nn.GELU(), nn.Linear(256, 3 * PLACES))
+        self.actions = nn.Sequential(
+            nn.Linear(memory, 256), nn.GELU(), nn.Linear(256, READ_STEPS * sizes.joints + 3 * PLACES)
+        )
+        self.joints = sizes.joints
+        side = sizes.image // sizes.patch
+        centres = (torch.arange(side) + 0.5) / side
+        self.centres: Tensor
+        grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1).view(-1, 2)
+        self.register_buffer("centres", grid, persistent=False)  # (patches, 2): x, y as shares of the side
+
+    def patch_loss(self, features: Tensor, objects: Tensor) -> Tensor:
+        """Of patch features (B, patches, width) and the objects' places (B, CLASSES, instances, 2) in the image.
+
+        Places are x, y as shares of the image's side; NaN where there is no such object in view.
+        """
+        out = self.patches(features).float()
+        logits, offsets = out[..., :CLASSES], out[..., CLASSES:].unflatten(-1, (CLASSES, 2))
+        away = objects[:, None] - self.centres[None, :, None, None]  # (B, patches, CLASSES, instances, 2)
+        distance = torch.nan_to_num(away.square().sum(-1), nan=1e3)
+        nearest = distance.argmin(-1, keepdim=True)
+        heat = torch.exp(-distance.gather(-1, nearest)[..., 0] / (2 * SPREAD**2))
+        found = F.binary_cross_entropy_with_logits(logits, heat)
+        wanted = torch.nan_to_num(away).gather(3, nearest[..., None].expand(-1, -1, -1, -1, 2))[..., 0, :]
+        error = F.smooth_l1_loss(offsets, wanted / SPREAD, reduction="none").sum(-1)
+        return found + (error * heat).sum() / heat.sum().clamp(min=1.0) * 0.1
+
+    def place_loss(self, memory: Tensor, valid: Tensor, places: Tensor) -> Tensor:
+        """Of the words' keys and values (B, tokens, ...), valid (B, tokens) and places (B, PLACES, 3) [m] or NaN."""
+        predicted = self.places(memory).float().unflatten(-1, (PLACES, 3))
+        error = _place_error(predicted, places[:, None])
+        return (error * valid).sum() / valid.sum()
+
+    def state_loss(self, memory: Tensor, actions: Tensor, places: Tensor) -> Tensor:
+        """Of the state's keys and values (B, ...), normalised actions (B, T, joints) and places."""
+        out = self.actions(memory).float()
+        count = READ_STEPS * self.joints
+        stride = actions.shape[1] // READ_STEPS
+        wanted = actions[:, : READ_STEPS * stride : stride].flatten(1)
+        read = F.smooth_l1_loss(out[:, :count], wanted)
+        return read + _place_error(out[:, count:].unflatten(-1, (PLACES, 3)), places).mean()
+
+
+def _place_error(predicted: Tensor, places: Tensor) -> Tensor:
+    """The mean over all places that there are; (..., PLACES, 3) -> (...)."""
+    wanted = places / PLACE_UNIT_M
+    error = F.smooth_l1_loss(
+        predicted, torch.nan_to_num(wanted).expand_as(predicted), reduction="none", beta=0.1
+    )
+    return (error * torch.isfinite(wanted)).mean((-1, -2))

@@ -1,0 +1,251 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the small network on a growing set of records: flow matching, and the auxiliary losses of ReadOuts.
+
+The set grows while the network is trained, so the length of a run is a time: the learning rate follows the elapsed
+share of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from smolvla_ros.arrays import FloatArray
+from smolvla_ros.policy.checkpoint.config import ACTION, STATE
+from smolvla_ros.policy.smolvla.network import Context, Network
+from smolvla_ros.training.flow_matching import flow_matching_loss, sample_times
+from smolvla_ros.training.small.architecture import PADDING, UNKNOWN, Sizes
+from smolvla_ros.training.small.initialisation import initialise
+from smolvla_ros.training.small.read_outs import ReadOuts
+from smolvla_ros.training.small.records import INSTRUCTIONS, Records
+
+BETAS, WEIGHT_DECAY, MAX_NORM = (0.9, 0.95), 0.01, 1.0
+WARM_UP = 0.02  # share of the time in which the learning rate rises
+MIN_RATE = 0.01  # of the highest learning rate, at the end
+FLOW_DRAWS = 4  # of noise and time for each record in a step
+STATE_NOISE = 0.02  # of the normalised state, standard deviation
+UNKNOWN_PROBABILITY = 0.03  # of a word to be replaced by an unknown one
+BRIGHTNESS, CONTRAST = 0.1, 0.1  # of images, standard deviations
+LOSS_WEIGHTS = {"flow": 1.0, "patches": 0.3, "places": 0.5, "state": 0.2}
+
+
+class RecordBuffer:
+    """All records on the device of the training, which are few enough for its memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._count = 0
+        self._columns: dict[str, Tensor] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, records: Records) -> None:
+        """Append records; memory grows by doubling."""
+        for name in Records.__dataclass_fields__:
+            added = torch.from_numpy(getattr(records, name))
+            column = self._columns.get(name)
+            if column is None or len(column) < self._count + len(added):
+                size = max(2 * (0 if column is None else len(column)), self._count + len(added))
+                grown = torch.empty((size, *added.shape[1:]), dtype=added.dtype, device=self._device)
+                if column is not None:
+                    grown[: self._count] = column[: self._count]
+                self._columns[name] = column = grown
+            column[self._count : self._count + len(added)] = added.to(self._device)
+        self._count += len(records)
+
+    def column(self, name: str) -> Tensor:
+        """One field of all records."""
+        return self._columns[name][: self._count]
+
+    def batch(self, indices: Tensor, chosen: Tensor) -> dict[str, Tensor]:
+        """Fields of some records, of the instruction `chosen` (n,) where there are several."""
+        batch = {name: column[indices] for name, column in self._columns.items()}
+        rows = torch.arange(len(indices), device=self._device)
+        for name in ("tokens", "actions", "places"):
+            batch[name] = batch[name][rows, chosen]
+        return batch
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean and standard deviation (joints,) of states and actions, in LeRobot's units."""
+
+    state: tuple[Tensor, Tensor]
+    action: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, records: RecordBuffer) -> Statistics:
+        states, actions = records.column("states"), records.column("actions").flatten(0, 2)
+        return cls((states.mean(0), states.std(0)), (actions.mean(0), actions.std(0)))
+
+    def by_feature(self) -> dict[str, dict[str, FloatArray]]:
+        """As in a checkpoint."""
+        return {
+            feature: {"mean": mean.double().cpu().numpy(), "std": std.double().cpu().numpy()}
+            for feature, (mean, std) in ((STATE, self.state), (ACTION, self.action))
+        }
+
+
+class Trainer:
+    """Network, read-outs, optimizer and the average of the weights, which is what is saved and evaluated."""
+
+    def __init__(
+        self, sizes: Sizes, device: torch.device, learning_rate: float, average_decay: float, seed: int
+    ) -> None:
+        self.sizes, self.device, self.learning_rate = sizes, device, learning_rate
+        torch.manual_seed(seed)
+        self.network = sizes.network()
+        initialise(self.network, seed)
+        self.network.to(device)
+        self.network.batches_images = True
+        self.heads = ReadOuts(sizes).to(device)
+        self.parameters = [*self.network.parameters(), *self.heads.parameters()]
+        decayed = [p for p in self.parameters if p.ndim > 1]
+        other = [p for p in self.parameters if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": other, "weight_decay": 0.0}],
+            lr=learning_rate,
+            betas=BETAS,
+            fused=device.type == "cuda",
+        )
+        self.averages = [p.detach().clone() for p in self.network.parameters()]
+        self.average_decay = average_decay
+        self.statistics: Statistics | None = None
+        self.steps = 0
+        self.generator = torch.Generator(device=device).manual_seed(seed)
+        self.loss_of = self._losses
+
+    def compile(self) -> None:
+        """Use torch.compile for the losses, which takes a minute and pays on a GPU."""
+        self.loss_of = torch.compile(self._losses)
+
+    def step(self, records: RecordBuffer, batch_size: int, share: float) -> dict[str, Tensor]:
+        """One update; `share` of the run's time has passed. Returns the losses by name, on the device."""
+        if self.statistics is None:
+            self.statistics = Statistics.of(records)
+        rate = self.learning_rate * learning_rate_factor(share)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        inputs = self._augmented(self.sample(records, batch_size))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            losses = self.loss_of(*inputs)
+        total = sum(LOSS_WEIGHTS[name] * loss for name, loss in losses.items())
+        assert isinstance(total, Tensor)
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters, MAX_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+        decay = min(self.average_decay, self.steps / (self.steps + 10))
+        torch._foreach_lerp_(self.averages, [p.detach() for p in self.network.parameters()], 1.0 - decay)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def sample(self, records: RecordBuffer, batch_size: int) -> dict[str, Tensor]:
+        """Random records, with one of their instructions each."""
+        random = {"generator": self.generator, "device": self.device}
+        indices = torch.randint(len(records), (batch_size,), **random)  # type: ignore[call-overload]
+        chosen = torch.randint(INSTRUCTIONS, (batch_size,), **random)  # type: ignore[call-overload]
+        return records.batch(indices, chosen)
+
+    @torch.no_grad()
+    def validation_losses(self, records: RecordBuffer, count: int) -> dict[str, float]:
+        """Losses of the present weights on records that are not trained on."""
+        batch = records.batch(
+            torch.arange(count, device=self.device) % len(records),
+            torch.arange(count, device=self.device) % INSTRUCTIONS,
+        )
+        losses = self._losses(*self._prepared(batch))
+        return {name: float(loss) for name, loss in losses.items()}
+
+    def averaged_network(self) -> Network:
+        """A copy of the network with the averaged weights, on the CPU."""
+        network = self.sizes.network()
+        with torch.no_grad():
+            for parameter, average in zip(network.parameters(), self.averages, strict=True):
+                parameter.copy_(average)
+        return network
+
+    def _prepared(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """Inputs of `_losses`: images (cameras, B, 3, side, side) in -1..1, and the others."""
+        assert self.statistics is not None
+        images = batch["images"].permute(1, 0, 4, 2, 3).to(torch.float32) / 127.5 - 1.0
+        (mean, std), (action_mean, action_std) = self.statistics.state, self.statistics.action
+        state, actions = (batch["states"] - mean) / std, (batch["actions"] - action_mean) / action_std
+        times = sample_times(FLOW_DRAWS * len(state)).to(self.device)
+        return images, batch["tokens"].long(), state, actions, batch["objects"], batch["places"], times
+
+    def _augmented(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """The same with other brightness and contrast, noise on the state, and words missing."""
+        images, tokens, state, *rest = self._prepared(batch)
+        shape = (*images.shape[:3], 1, 1)
+        images = images * (1.0 + CONTRAST * self._normal(shape)) + BRIGHTNESS * self._normal(shape)
+        state = state + STATE_NOISE * self._normal(state.shape)
+        lost = torch.rand(tokens.shape, generator=self.generator, device=self.device) < UNKNOWN_PROBABILITY
+        tokens = torch.where(lost & (tokens != PADDING), UNKNOWN, tokens)
+        return images.clamp(-1.0, 1.0), tokens, state, *rest
+
+    def _normal(self, shape: tuple[int, ...] | torch.Size) -> Tensor:
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    def _losses(
+        self,
+        images: Tensor,
+        tokens: Tensor,
+        state: Tensor,
+        actions: Tensor,
+        objects: Tensor,
+        places: Tensor,
+        times: Tensor,
+    ) -> dict[str, Tensor]:
+        network, sizes = self.network, self.sizes
+        cameras, batch = images.shape[:2]
+        padded = nn.functional.pad(images.flatten(0, 1), (0, 0, sizes.image - images.shape[3], 0), value=-1.0)
+        patches = network.vision(padded)
+        encoded = network.connector(patches).unflatten(0, (cameras, batch))
+        state = nn.functional.pad(state, (0, network.config.max_state_dim - state.shape[1]))
+        prefix = network.join_prefix(list(encoded), [True] * cameras, tokens, tokens != PADDING, state)
+        keys, values = network.prefix_keys_values(prefix)
+        memory = torch.cat([keys[-1].flatten(2), values[-1].flatten(2)], dim=2)
+        first_word = prefix.valid.shape[1] - 1 - tokens.shape[1]
+        context = repeated(network.context(prefix, keys, values), FLOW_DRAWS)
+        wide = nn.functional.pad(actions, (0, network.config.max_action_dim - actions.shape[2]))
+        wide = wide.repeat_interleave(FLOW_DRAWS, 0)
+        flow, _ = flow_matching_loss(
+            network, context, wide, None, torch.randn_like(wide), times, actions.shape[2]
+        )
+        return {
+            "flow": flow,
+            "patches": self.heads.patch_loss(patches, objects.transpose(0, 1).flatten(0, 1)),
+            "places": self.heads.place_loss(memory[:, first_word:-1], tokens != PADDING, places),
+            "state": self.heads.state_loss(memory[:, -1], actions, places),
+        }
+
+
+def learning_rate_factor(share: float) -> float:
+    """Rises linearly during WARM_UP, then falls as a cosine to MIN_RATE."""
+    if share < WARM_UP:
+        return max(share / WARM_UP, 0.01)
+    return MIN_RATE + (1.0 - MIN_RATE) * 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
+
+
+def repeated(context: Context, times: int) -> Context:
+    """Each sample of a context `times` times, one after the other."""
+
+    def repeat(x: Tensor) -> Tensor:
+        return x.repeat_interleave(times, 0)
+
+    bias = context.cross_attention_bias
+    return replace(
+        context,
+        keys=[repeat(key) for key in context.keys],
+        values=[repeat(value) for value in context.values],
+        self_attention_bias=repeat(context.self_attention_bias),
+        cross_attention_bias=None if bias is None else repeat(bias),
+        self_rotation=(repeat(context.self_rotation[0]), repeat(context.self_rotation[1])),
+        cross_rotation=(repeat(context.cross_rotation[0]), repeat(context.cross_rotation[1])),
+    )

@@ -1,0 +1,162 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The small network: records, training and the checkpoint's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from smolvla_ros.policy.smolvla.smolvla_policy import SmolVLA
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.share import find_robot_file, share_folder
+from smolvla_ros.simulation.layout import CUBE_COLOURS
+from smolvla_ros.simulation.tasks.instruction import HELD_OUT_WORDINGS, TASKS
+from smolvla_ros.training.small.architecture import (
+    UNKNOWN,
+    Sizes,
+    save_checkpoint,
+    token_ids,
+    word_tokenizer,
+    words,
+)
+from smolvla_ros.training.small.collection import Collector, concatenated
+from smolvla_ros.training.small.records import Records
+from smolvla_ros.training.small.trainer import RecordBuffer, Trainer, learning_rate_factor
+from smolvla_ros.units import load_calibration
+
+SIZES = Sizes(
+    image=96,
+    vision_width=32,
+    vision_heads=2,
+    vision_layers=1,
+    text_width=64,
+    text_heads=2,
+    text_kv_heads=1,
+    text_layers=2,
+    text_mlp_width=128,
+)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads wait for each other more than they compute, with networks of this size."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def robot() -> RobotSpec:
+    return RobotSpec.load(find_robot_file("so100"))
+
+
+@pytest.fixture(scope="module")
+def records(robot: RobotSpec) -> Records:
+    return collect(robot)
+
+
+def collect(robot: RobotSpec, count: int = 10) -> Records:
+    calibration = load_calibration(share_folder() / "config" / "emulated_calibration.json")
+    collector = Collector(robot, list(robot.units(calibration)), SIZES, word_tokenizer(), seed=1)
+    return concatenated(list(islice(collector.episode(), count)))
+
+
+@pytest.fixture
+def trainer(records: Records) -> Trainer:
+    buffer = RecordBuffer(CPU)
+    buffer.add(records)
+    trainer = Trainer(SIZES, CPU, learning_rate=1e-3, average_decay=0.9, seed=1)
+    trainer.step(buffer, 4, 0.1)
+    return trainer
+
+
+def test_the_same_seed_gives_the_same_records(robot: RobotSpec, records: Records) -> None:
+    again = collect(robot, 3)
+    for name in Records.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(again, name), getattr(records, name)[:3])
+
+
+def test_each_record_has_chunks_for_two_instructions(records: Records) -> None:
+    assert records.actions.shape == (10, 2, SIZES.chunk, 6)
+    differ = np.abs(records.actions[:, 0] - records.actions[:, 1]).max(axis=(1, 2))
+    others = (records.tokens[:, 0] != records.tokens[:, 1]).any(axis=1)
+    assert (differ[~others] == 0.0).all() and (differ[others] > 5.0).any()  # degrees
+
+
+def test_a_cube_has_its_colour_where_a_record_says_it_is(records: Records) -> None:
+    height, width = records.images.shape[2:4]
+    first = records.objects[0, 0]
+    seen = 0
+    for name, channel in (("red", 0), ("green", 1), ("blue", 2)):
+        x, y = first[CUBE_COLOURS.index(name), 0]
+        if np.isfinite(x):
+            pixel = records.images[0, 0, int(y * width) - (width - height), int(x * width)]
+            assert pixel.argmax() == channel, (name, pixel)
+            seen += 1
+    assert seen
+
+
+def test_records_survive_their_file(records: Records, tmp_path: Path) -> None:
+    records.save(tmp_path / "records.npz")
+    loaded = Records.load(tmp_path / "records.npz")
+    np.testing.assert_array_equal(loaded.actions, records.actions)
+    assert [path.name for path in tmp_path.iterdir()] == ["records.npz"]
+
+
+def test_every_word_of_training_is_known_and_few_of_the_held_out_wordings_are_not() -> None:
+    tokenizer = word_tokenizer()
+    assert len(words()) + 7 <= SIZES.vocabulary
+    for known in TASKS.values():
+        for wording in known:
+            ids = token_ids(tokenizer, wording.format("red", "blue"), SIZES.text_tokens)
+            assert UNKNOWN not in ids and ids[-1] == 2, wording
+    unknown = [
+        wording
+        for wordings in HELD_OUT_WORDINGS.values()
+        for wording in wordings
+        if token_ids(tokenizer, wording.format("red", "blue"), SIZES.text_tokens).count(UNKNOWN) > 1
+    ]
+    assert not unknown
+
+
+def test_the_losses_fall(records: Records) -> None:
+    buffer = RecordBuffer(CPU)
+    buffer.add(records)
+    trainer = Trainer(SIZES, CPU, learning_rate=3e-3, average_decay=0.9, seed=1)
+    losses = [trainer.step(buffer, 8, 0.1) for _ in range(25)]
+    for name in losses[0]:
+        assert losses[-1][name] < 0.9 * losses[0][name], name
+
+
+def test_the_checkpoint_gives_the_chunks_of_the_averaged_network(trainer: Trainer, tmp_path: Path) -> None:
+    assert trainer.statistics is not None
+    network = trainer.averaged_network()
+    save_checkpoint(tmp_path, SIZES, network, trainer.statistics.by_feature())
+    policy = SmolVLA.from_pretrained(tmp_path, device="cpu", dtype="float32")
+    random = np.random.default_rng(1)
+    images = {name: random.integers(0, 255, (480, 640, 3), np.uint8) for name in SIZES.cameras}
+    state = random.normal(size=6).astype(np.float32)
+    noise = random.normal(size=(SIZES.chunk, 32)).astype(np.float32)
+    chunk = policy.predict_chunk(images, state, "Pick up the red cube", noise=noise)
+    inputs = policy.prepare(images, state, "Pick up the red cube")
+    assert inputs.tokens[0].tolist() == token_ids(word_tokenizer(), "Pick up the red cube", SIZES.text_tokens)
+    with torch.inference_mode():
+        context = network.encode_prefix(
+            inputs.images, inputs.image_valid, inputs.tokens, inputs.tokens_valid, inputs.state, True
+        )
+        normalized = network.sample(context, torch.from_numpy(noise)[None])[0, :, :6]
+    mean, std = trainer.statistics.action
+    np.testing.assert_allclose(chunk, (normalized * std + mean).numpy(), atol=1e-3)
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    factors = [learning_rate_factor(share) for share in (0.0, 0.01, 0.02, 0.5, 1.0)]
+    assert factors == pytest.approx([0.01, 0.5, 1.0, 0.505, 0.01], abs=0.01)

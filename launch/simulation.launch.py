@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Only the emulated servo bus (world:=true: with the simulated world), on a port of your choice.
+"""Only the simulated world, with its servo bus on a port of your choice.
 
 Usage:
     ros2 launch smolvla_ros simulation.launch.py port:=/tmp/so100
@@ -11,7 +11,7 @@ from launch.actions import SetLaunchConfiguration
 
 from smolvla_ros.suite import launching, programs
 
-ARGUMENTS = "world robot port calibration namespace seed params_file use_sim_time log_level"
+ARGUMENTS = "robot port calibration namespace seed params_file use_sim_time log_level"
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -14,7 +14,7 @@ from launch import LaunchDescription
 from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
-    "sim world robot port calibration cameras policy policy_cameras checkpoint revision dataset stats backbone device "
+    "sim robot port calibration cameras policy policy_cameras checkpoint revision dataset stats backbone device "
     "dtype units mode task record output params_file namespace use_sim_time rviz seed log_level"
 )
 

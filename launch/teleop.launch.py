@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The robot and a leader arm that it follows; with sim:=true both are emulated.
+"""The robot and a leader arm that it follows; sim:=true: a simulated robot, which follows leader/joint_states.
 
 Usage:
     ros2 launch smolvla_ros teleop.launch.py port:=/dev/... calibration:=my_arm.json \\
@@ -12,7 +12,7 @@ from launch import LaunchDescription
 from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
-    "sim world robot port calibration leader_port leader_calibration cameras params_file namespace use_sim_time "
+    "sim robot port calibration leader_port leader_calibration cameras params_file namespace use_sim_time "
     "rviz seed log_level"
 )
 

@@ -39,7 +39,10 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Frames by camera name, joints and task; `stamp_ns` is the acquisition time of the newest frame."""
+    """Frames by camera name, joints and task.
+
+    `stamp_ns`: when the newest frame was acquired; without frames, the joints.
+    """
 
     frames: Mapping[str, Frame]
     joints: Joints
@@ -47,7 +50,7 @@ class Observation:
 
     @property
     def stamp_ns(self) -> int:
-        return max(frame.stamp_ns for frame in self.frames.values())
+        return max((frame.stamp_ns for frame in self.frames.values()), default=self.joints.stamp_ns)
 
     def check_times(
         self, now_ns: int, max_age_s: float, max_skew_s: float, max_ahead_s: float = MAX_AHEAD_S

@@ -61,7 +61,8 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         (
             *("camera/", "arm/", "nodes/", "tools/", "dataset/parallel_conversion.py"),
             *("demo/", "suite/launching.py", "suite/processes.py"),
-            *("simulation/emulated_arm.py", "simulation/expert_policy.py", "policy/smolvla/parallel.py"),
+            *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),
+            "policy/smolvla/parallel.py",
             *("evaluation/trials.py", "training/small/recipe.py"),
         ),
     ),

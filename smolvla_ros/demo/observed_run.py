@@ -64,6 +64,7 @@ class ObservedRun:
         self.image_stamps_ns: dict[str, list[int]] = {name: [] for name in camera_rates_hz}
         self.first_state: Any = None
         self.task_progress: Any = None  # the newest TaskProgress, of a simulated world
+        self.tasks: dict[int, Any] = {}  # the newest TaskProgress of each task that the world understood
         self.state: Any = None  # the newest ExecutorState
 
     def add_joint_state(self, message: Any) -> None:
@@ -85,6 +86,8 @@ class ObservedRun:
 
     def add_task_progress(self, message: Any) -> None:
         self.task_progress = message
+        if message.task:
+            self.tasks[int(message.tasks)] = message
 
     def add_state(self, message: Any) -> None:
         self.state = message

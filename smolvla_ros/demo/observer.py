@@ -13,7 +13,7 @@ from functools import partial
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.demo.observed_run import ObservedRun
 from smolvla_ros.nodes import topics
@@ -54,6 +54,7 @@ class DemoObserver(ClientNode):
             self.node.create_subscription(topic.type, f"{camera}/{topic.name}", record, IMAGES, raw=True)
         self._task = self.publisher(topics.TASK)
         self._services = ServiceCaller(self.node, "executor", {"arm": SetBool})
+        self._world = ServiceCaller(self.node, "simulated_world", {"reset": Trigger})
         return self
 
     def start_recording(self) -> None:
@@ -88,6 +89,14 @@ class DemoObserver(ClientNode):
         if not self.spin_until(lambda: responses, SERVICE_S):
             return "executor/arm does not answer"
         return "" if responses[0].success else str(responses[0].message)
+
+    def next_objects(self) -> str:
+        """Have the next objects put on the table; returns an instruction for them, empty if there are none."""
+        responses: list[Trigger.Response] = []
+        if not self.spin_until(lambda: self._world.call("reset", responses.append), SERVICE_S):
+            return ""
+        self.spin_until(lambda: responses, SERVICE_S)
+        return str(responses[0].message) if responses and responses[0].success else ""
 
     def newest_frames(self) -> dict[str, Frame]:
         """The newest image of each camera that sent one."""

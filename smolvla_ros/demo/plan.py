@@ -18,6 +18,9 @@ from smolvla_ros.suite import programs
 from smolvla_ros.suite.options import SuiteError, SuiteOptions
 from smolvla_ros.suite.ros_domain import reserve_domain_id
 
+TASK = "pick up the red cube"  # of a real arm
+EXPERT = "expert"  # does tasks in the simulated world without a checkpoint
+
 
 class DemoError(RuntimeError):
     """The demo cannot continue; the message says why."""
@@ -30,9 +33,10 @@ class DemoPlan:
     options: SuiteOptions
     robot: RobotSpec
     cameras: tuple[str, ...]
-    task: str
+    task: str  # empty: the world names one after the other
     seconds: float  # 0: until Ctrl-C
     folder: Path
+    makes_checkpoint: bool  # an untrained one
     title: str
     has_consent: bool  # move a real arm without asking
 
@@ -49,16 +53,16 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
             f"a real arm needs {', '.join(name.upper() + '=' for name in missing)} in addition to PORT="
         )
     folder = arguments.out.resolve()
+    policy = arguments.policy or ("" if given["checkpoint"] else EXPERT)
+    makes_checkpoint = not (given["checkpoint"] or policy in WITHOUT_CHECKPOINT)
     options = SuiteOptions.from_text(
         {
             **given,
             "sim": str(not is_real),
             "port": arguments.port or str(folder / "arm"),
-            "checkpoint": given["checkpoint"]
-            or ("" if arguments.policy in WITHOUT_CHECKPOINT else str(folder / "checkpoint")),
+            "checkpoint": str(folder / "checkpoint") if makes_checkpoint else given["checkpoint"],
             "robot": arguments.robot,
-            "policy": arguments.policy,
-            "world": str(arguments.policy == "expert"),
+            "policy": policy,
             "policy_cameras": arguments.policy_cameras,
             # the demo's checkpoint is small, and moves most smoothly in float32
             "dtype": "" if given["checkpoint"] else "float32",
@@ -70,15 +74,18 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
         }
     )
     robot = programs.load_robot(options)
-    policy = given["checkpoint"] or arguments.policy or "made for the demo, NOT A TRAINED POLICY"
+    who = "made for the demo, NOT A TRAINED POLICY" if makes_checkpoint else given["checkpoint"] or policy
+    title = f"smolvla_ros demo: {arguments.port or 'simulated world'}, "
+    title += "a scripted expert, no policy" if policy == EXPERT else f"policy {who}"
     return DemoPlan(
         options=options,
         robot=robot,
         cameras=tuple(camera.name for camera in programs.selected_cameras(options, robot)),
-        task=arguments.task,
+        task=arguments.task or (TASK if is_real else ""),
         seconds=arguments.seconds,
         folder=folder,
-        title=f"smolvla_ros demo: {arguments.port or 'emulated arm'}, checkpoint {policy}",
+        makes_checkpoint=makes_checkpoint,
+        title=title,
         has_consent=arguments.yes,
     )
 

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from smolvla_ros.demo.plan import DemoError, DemoPlan
+from smolvla_ros.demo.plan import TASK, DemoError, DemoPlan
 from smolvla_ros.demo.status import demo_status, status_line, status_screen
 from smolvla_ros.demo.summary import Summary, summarize
 from smolvla_ros.observation import NANOSECONDS
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 READY_S = 300.0  # loading a real checkpoint from a slow disk takes minutes
 ARM_S = 3.0  # joint states may be late while other programs still start
 POLL_S = 0.1
+TASK_S = 20.0  # without success for so long, it goes on with the next task of the world
 SCREEN_PERIOD_S, LINE_PERIOD_S = 0.2, 3.0
 CLEAR_SCREEN = "\033[2J"
 
@@ -38,6 +39,7 @@ class DemoRun:
 
     def __init__(self, plan: DemoPlan) -> None:
         self._plan = plan
+        self._task = plan.task
         self._stopping = False
         self._processes = Processes(plan.folder)
         handle_stop_signals(self._stop)
@@ -53,13 +55,13 @@ class DemoRun:
                     if spec.package == PACKAGE:
                         self._processes.start(spec, lambda: self._stopping)
                 self._wait_until_ready(observer)
-                self._publish_task(observer)
+                self._begin_task(observer)
                 if not plan.options.sim and self._has_consent():
                     self._arm(observer)
                 start_ns, end_ns = self._show_status(observer)
                 print("ending all programs ...", flush=True)
                 ended = self._processes.stop()
-                summary = summarize(observer.run, plan.task, start_ns, end_ns, ended)
+                summary = summarize(observer.run, self._task, start_ns, end_ns, ended)
                 self._save_results(observer, summary, start_ns)
                 return summary
         finally:
@@ -93,10 +95,23 @@ class DemoRun:
             self._poll(observer, started_s + READY_S, f"waited {READY_S:.0f} s for {names}; see {logs}")
         print(f"{time.monotonic() - started_s:5.1f} s  everything runs", flush=True)
 
-    def _publish_task(self, observer: DemoObserver) -> None:
+    def _begin_task(self, observer: DemoObserver) -> None:
+        """Give the executor the task of the plan, or the next one of the world."""
+        if not self._plan.task:
+            self._give_task(observer, "")  # the next one may have the same words
+            self._task = observer.next_objects() or TASK
+        self._give_task(observer, self._task)
+
+    def _give_task(self, observer: DemoObserver, task: str) -> None:
         deadline_s = time.monotonic() + READY_S
-        while not observer.publish_task(self._plan.task):
+        while not observer.publish_task(task):
             self._poll(observer, deadline_s, "the executor does not take the task; see its log")
+
+    def _is_task_over(self, observer: DemoObserver) -> bool:
+        progress = observer.run.task_progress
+        if self._plan.task or progress is None or progress.task != self._task:
+            return False
+        return bool(progress.success) or progress.elapsed > TASK_S
 
     def _has_consent(self) -> bool:
         """Whether a real arm may move, which so far was in shadow mode; raises Interrupted."""
@@ -137,6 +152,8 @@ class DemoRun:
         while not self._stopping and (elapsed_s < plan.seconds or not plan.seconds):
             observer.spin(POLL_S)
             self._check_processes()
+            if self._is_task_over(observer):
+                self._begin_task(observer)
             elapsed_s = (observer.now_ns() - start_ns) / NANOSECONDS
             if elapsed_s >= next_report_s:
                 next_report_s += period_s

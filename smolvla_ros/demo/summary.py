@@ -32,7 +32,10 @@ class Summary:
 
     duration_s: float
     task: str
-    task_result: str  # of a simulated world; empty without one
+    tasks_tried: int  # in a simulated world, as the two below
+    tasks_done: int
+    wrong_objects: int  # tasks in which a cube was moved that the instruction does not name
+    task_result: str  # these in words; empty without a world
     policy: str
     chunks_accepted: int
     chunks_rejected: dict[str, int]  # reason -> count
@@ -82,7 +85,7 @@ class Summary:
             )
         rows = [
             ("ran", f'{self.duration_s:.1f} s, "{self.task}", policy {self.policy or "unknown"}'),
-            *([("task", self.task_result)] if self.task_result else []),
+            *([("tasks", self.task_result)] if self.task_result else []),
             ("chunks", f"{self.chunks_accepted} accepted, {rejected}"),
             ("inference", f"p50 {_number(self.inference_p50_s, 3)} s, p95 {_number(self.inference_p95_s, 3)} s"),
             ("starved", f"{self.starved_periods} control periods"),
@@ -109,6 +112,9 @@ def summarize(
     return Summary(
         duration_s=(end_ns - start_ns) / NANOSECONDS,
         task=task,
+        tasks_tried=len(run.tasks),
+        tasks_done=sum(bool(progress.success) for progress in run.tasks.values()),
+        wrong_objects=sum(bool(progress.wrong_object) for progress in run.tasks.values()),
         task_result=_task_result(run),
         policy=run.chunks[-1].policy if run.chunks else "",
         chunks_accepted=_counter_increase(run, "chunks_accepted"),
@@ -140,17 +146,20 @@ def _counter_increase(run: ObservedRun, counter: str) -> int:
 
 
 def _task_result(run: ObservedRun) -> str:
-    """How the task went in a simulated world, in words."""
-    progress = run.task_progress
-    if progress is None:
+    """How the tasks went in a simulated world, in words."""
+    if run.task_progress is None:
         return ""
-    if not progress.task:
-        return progress.reason or "none was given"
-    result = (
-        f"success after {progress.success_time:.1f} s" if progress.success else f"score {progress.score:.2f}"
-    )
-    moved = f", moved {progress.wrong_object} too" if progress.wrong_object else ""
-    return f"{result}{moved}{', dropped a cube' if progress.dropped else ''}"
+    tasks = list(run.tasks.values())
+    if not tasks:
+        return run.task_progress.reason or "none was given"
+    times_s = [progress.success_time for progress in tasks if progress.success]
+    words = [f"{len(times_s)} of {len(tasks)} done"]
+    words += [f"in {np.median(times_s):.1f} s (median)"] if times_s else []
+    words += [f"wrong object {sum(bool(progress.wrong_object) for progress in tasks)}"]
+    words += [f"dropped {sum(bool(progress.dropped) for progress in tasks)}"]
+    if not tasks[-1].success:
+        words += [f"the last one got {tasks[-1].score:.2f} in {tasks[-1].elapsed:.1f} s"]
+    return ", ".join(words)
 
 
 def _rejections(run: ObservedRun) -> dict[str, int]:

@@ -159,10 +159,11 @@ class ChunkExecutor:
         if not self._arming.state.accepts_chunks:
             return None
         unseen = self._watchdog.joints_problem(now_ns)
-        problem = self._clock_problem(now_ns) or unseen
-        away = self._watchdog.displacement_problem(bool(unseen), self._sent_rad)
-        if away := away or self._watchdog.following_problem(bool(unseen), self._sent_rad, now_ns):
-            self._apply(ArmingEvent.FAULT, away)
+        away, stays_away = self._watchdog.displacement_problem(bool(unseen), self._sent_rad, now_ns)
+        problem = self._clock_problem(now_ns) or unseen or away
+        behind = self._watchdog.following_problem(bool(unseen), self._sent_rad, now_ns)
+        if fault := away if stays_away else behind:
+            self._apply(ArmingEvent.FAULT, fault)
             return None
         if not problem and not self._task:
             problem = "no task"

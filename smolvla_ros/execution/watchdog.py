@@ -17,7 +17,9 @@ from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 
-MAX_MOVED_RAD = 0.2  # from its last command; further, it was moved or fell while joint states were missing
+MAX_MOVED_RAD = (
+    0.2  # from its last command; if it stays further, it was moved or fell while joint states were missing
+)
 
 
 class Watchdog:
@@ -34,6 +36,9 @@ class Watchdog:
         """Discard the time of the last step; joint states are kept."""
         self._stepped_ns: int | None = None
         self._unseen = False  # no joint states at the last step
+        self._back_since_ns: int | None = (
+            None  # since when there are joint states again, until the arm has arrived
+        )
         self._behind_since_ns: int | None = None  # set while a joint is too far behind its command
 
     def clock_problem(self, now_ns: int) -> tuple[str, bool]:
@@ -63,17 +68,27 @@ class Watchdog:
         """Age of the newest joint states; NaN without any."""
         return math.nan if self.joints is None else (now_ns - self.joints.stamp_ns) / NANOSECONDS
 
-    def displacement_problem(self, unseen: bool, last_rad: FloatArray | None) -> str:
-        """A message, once, if the arm left its last command while joint states were missing; call once per step."""
-        back, self._unseen = self._unseen and not unseen, unseen
-        if not back or last_rad is None:
-            return ""
+    def displacement_problem(
+        self, unseen: bool, last_rad: FloatArray | None, now_ns: int
+    ) -> tuple[str, bool]:
+        """A message while the arm is away from its last command after joint states were missing, and whether it stays.
+
+        It may have been on its way, so it has `following_error_s` to arrive. Call once per step.
+        """
+        if self._unseen and not unseen:
+            self._back_since_ns = now_ns
+        self._unseen = unseen
+        if self._back_since_ns is None or unseen or last_rad is None:
+            return "", False
         joint, moved_rad = self._worst(last_rad)
         if moved_rad <= MAX_MOVED_RAD:
-            return ""
+            self._back_since_ns = None
+            return "", False
+        stays = now_ns - self._back_since_ns >= self.config.following_error_s * NANOSECONDS
+        remedy = "; look at the arm, then reset and arm again" if stays else ""
         return (
-            f"{joint} is {moved_rad:.2f} rad from its last command after joint states were missing; look at the "
-            "arm, then reset and arm again"
+            f"{joint} is {moved_rad:.2f} rad from its last command after joint states were missing{remedy}",
+            stays,
         )
 
     def following_error_rad(self, last_rad: FloatArray | None) -> float:

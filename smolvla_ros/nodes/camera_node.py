@@ -66,7 +66,7 @@ class CameraNode(SuiteNode[CameraConfig]):
         rate_hz = config.rate_hz or spec.rate_hz
         if config.source == "rendered":
             topic = topics.JOINT_STATES
-            rendered = RenderedCamera(self._robot, spec, rate_hz, config.seed, self.now_ns)
+            rendered = RenderedCamera(self._robot, spec, rate_hz, config.seed, self.now_ns, self._is_watched)
             objects = topics.SCENE_OBJECTS
             self._scene_subscriptions = [
                 self.create_subscription(
@@ -138,7 +138,12 @@ class CameraNode(SuiteNode[CameraConfig]):
         }
         if self._failure:
             return Health(ERROR, self._failure, values)
+        if not frames and isinstance(self._source, RenderedCamera) and not self._is_watched():
+            return Health(OK, "nobody subscribes, so nothing is rendered", values)
         return Health(OK if frames else WARN, "publishing" if frames else "no frame for a second", values)
+
+    def _is_watched(self) -> bool:
+        return any(topic.get_subscription_count() for topic in (self._raw, self._compressed, self._info))
 
     def _on_joint_states(self, rendered: RenderedCamera, message: Any) -> None:
         try:

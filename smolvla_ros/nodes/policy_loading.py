@@ -23,7 +23,7 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     if config.policy == "scripted":
         return ScriptedPolicy(robot, config.cameras or tuple(c.name for c in robot.cameras))
     if config.policy == "expert":
-        return _expert(config, robot)
+        return _expert(robot)
     if not config.checkpoint:
         raise PolicyError("parameter `checkpoint` is empty; give a LeRobot checkpoint folder or a hub id")
     if config.threads:  # read by torch when it is first imported, which is below
@@ -57,13 +57,12 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     return policy
 
 
-def _expert(config: PolicyConfig, robot: RobotSpec) -> Policy:
+def _expert(robot: RobotSpec) -> Policy:
     try:
         from smolvla_ros.simulation.expert_policy import ExpertPolicy  # here: it needs MuJoCo
     except ModuleNotFoundError as error:
         raise PolicyError(f"policy expert: {error}; install it: pip install mujoco") from error
-    cameras = config.cameras or tuple(camera.name for camera in robot.cameras)
-    return ExpertPolicy(robot, cameras)
+    return ExpertPolicy(robot)
 
 
 def _check(expected: Expectations, setup: RobotSetup, logger: Any) -> None:

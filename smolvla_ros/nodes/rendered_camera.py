@@ -23,13 +23,22 @@ from smolvla_ros.urdf import Urdf
 
 
 class RenderedCamera:
-    """Images of the robot at its newest joint positions; until the first `move`, each joint is at its middle."""
+    """Images of the robot at its newest joint positions; until the first `move`, each joint is at its middle.
+
+    Nothing is rendered while `is_watched` returns False.
+    """
 
     def __init__(
-        self, robot: RobotSpec, spec: CameraSpec, rate_hz: float, seed: int, clock_ns: Callable[[], int]
+        self,
+        robot: RobotSpec,
+        spec: CameraSpec,
+        rate_hz: float,
+        seed: int,
+        clock_ns: Callable[[], int],
+        is_watched: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = spec.name
-        self._clock_ns = clock_ns
+        self._clock_ns, self._is_watched = clock_ns, is_watched
         self._joint_names = robot.joint_names
         self._positions_rad = np.array([joint.middle_rad for joint in robot.joints])
         self._urdf, self._seed = Urdf.load(robot.urdf_path), seed
@@ -59,13 +68,12 @@ class RenderedCamera:
         self._boxes = boxes
 
     def read(self) -> Frame | None:
-        """Wait until the next image is due, and return it; None after `close`."""
-        if not self._closed.is_set():
+        """Wait until the next image is due and watched, and return it; None after `close`."""
+        while not self._closed.is_set():
             self._pacer.wait()
-        if self._closed.is_set():
-            return None
-        stamp_ns = self._clock_ns()
-        return Frame(self.name, stamp_ns, self._render())
+            if not self._closed.is_set() and self._is_watched():
+                return Frame(self.name, self._clock_ns(), self._render())
+        return None
 
     def close(self) -> None:
         self._closed.set()

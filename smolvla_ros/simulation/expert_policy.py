@@ -29,9 +29,9 @@ class ExpertPolicy:
     """Answers with the commands of the expert; `observe_world` gives it the state to start from."""
 
     name = "expert"
+    cameras: tuple[str, ...] = ()
 
-    def __init__(self, robot: RobotSpec, cameras: tuple[str, ...]) -> None:
-        self.cameras = cameras
+    def __init__(self, robot: RobotSpec) -> None:
         self.rate_hz = robot.rate_hz
         self._robot = robot
         self._expert = Expert(Urdf.load(robot.urdf_path))
@@ -55,7 +55,7 @@ class ExpertPolicy:
         """Positions of shape (CHUNK, joints), rad; raises PolicyError without a world or a known instruction."""
         with self._lock:
             if self._world is None or self._state is None:
-                raise PolicyError("no state of a world has come; the expert needs sim:=true world:=true")
+                raise PolicyError("no state of a world has come; the expert needs sim:=true")
             try:
                 task = understand(observation.task, self._world.layout)
             except InstructionError as error:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from smolvla_ros.arm.registers import ServoFault
 
+# As plain integers: the operators of an enum take most of the time here.
+OVERLOAD, OVERHEAT, VOLTAGE = map(int, (ServoFault.OVERLOAD, ServoFault.OVERHEAT, ServoFault.VOLTAGE))
+
 
 class Protection:
     """Protection of one servo; `setting` returns the value of one of its registers."""
@@ -19,7 +22,7 @@ class Protection:
 
     def reset(self) -> None:
         """Torque or power went off and on: resets the overload latch."""
-        self.bits &= ~ServoFault.OVERLOAD
+        self.bits &= ~OVERLOAD
         self._overloaded_s = 0.0
 
     def advance(self, duration_s: float, drive: float, temperature_c: float, supply_v: float) -> None:
@@ -27,21 +30,21 @@ class Protection:
         too_much = abs(drive) * 100 > self._setting("Overload_Torque")
         self._overloaded_s = self._overloaded_s + duration_s if too_much else 0.0
         if self._overloaded_s > self._setting("Protection_Time") * 0.01:
-            self.bits |= ServoFault.OVERLOAD
+            self.bits |= OVERLOAD
         decivolts = supply_v * 10
         self._report(
-            ServoFault.VOLTAGE,
+            VOLTAGE,
             not self._setting("Min_Voltage_Limit") <= decivolts <= self._setting("Max_Voltage_Limit"),
         )
-        self._report(ServoFault.OVERHEAT, temperature_c > self._setting("Max_Temperature_Limit"))
+        self._report(OVERHEAT, temperature_c > self._setting("Max_Temperature_Limit"))
 
     def max_drive(self) -> float:
         """The largest share of full drive: reduced after an overload, 0 when too hot."""
-        if self.bits & ServoFault.OVERHEAT & self._setting("Unloading_Condition"):
+        if self.bits & OVERHEAT & self._setting("Unloading_Condition"):
             return 0.0
-        if self.bits & ServoFault.OVERLOAD:
+        if self.bits & OVERLOAD:
             return self._setting("Protective_Torque") / 100
         return self._setting("Torque_Limit") / 1000
 
-    def _report(self, fault: ServoFault, present: bool) -> None:
+    def _report(self, fault: int, present: bool) -> None:
         self.bits = self.bits | fault if present else self.bits & ~fault

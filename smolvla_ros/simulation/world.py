@@ -36,6 +36,10 @@ def time_step_for(period_s: float) -> float:
     return period_s / math.ceil(period_s / TIME_STEP_S - 1e-9)
 
 
+class WorldError(ValueError):
+    """An arm cannot be put into a world; the message says what it lacks."""
+
+
 @dataclass(frozen=True)
 class Drive:
     """What holds one joint: torque = stiffness (target - position) - damping velocity, limited."""
@@ -67,9 +71,8 @@ class World:
         self.model = build_model(urdf_path, layout, time_step_s)
         self.data = mujoco.MjData(self.model)
         self.joint_names = tuple(self.model.joint(actuator.trnid[0]).name for actuator in self._actuators())
-        self._joints = [self.model.joint(name) for name in self.joint_names]
-        self._q = np.array([joint.qposadr[0] for joint in self._joints])
-        self._v = np.array([joint.dofadr[0] for joint in self._joints])
+        self._joints = [self.model.joint(name).id for name in self.joint_names]
+        self._q, self._v = self.model.jnt_qposadr[self._joints], self.model.jnt_dofadr[self._joints]
         self._cubes = {cube.name: self.model.body(cube.name).id for cube in layout.cubes}
         self._names = [self.model.body(body).name for body in range(self.model.nbody)]
         self._gripper = self.model.body(JAWS[0]).id
@@ -126,10 +129,6 @@ class World:
         """Name -> pose (4, 4) of every cube."""
         return {name: self._pose(body) for name, body in self._cubes.items()}
 
-    def set_target(self, joint: int, target_rad: float) -> None:
-        """Where the drive of one joint holds it from now on."""
-        self.data.ctrl[joint] = target_rad
-
     def place_arm(self, positions_rad: Sequence[float] | FloatArray) -> None:
         """Put the arm into its first pose, before time passes; shape (joints,)."""
         self.data.qpos[self._q] = positions_rad
@@ -143,9 +142,8 @@ class World:
 
     def set_stops(self, joint: int, lower_rad: float, upper_rad: float) -> None:
         """Narrow the range in which a joint can turn."""
-        mujoco_joint = self._joints[joint]
-        low, high = self.model.jnt_range[mujoco_joint.id]
-        self.model.jnt_range[mujoco_joint.id] = max(low, lower_rad), min(high, upper_rad)
+        low, high = self.model.jnt_range[self._joints[joint]]
+        self.model.jnt_range[self._joints[joint]] = max(low, lower_rad), min(high, upper_rad)
 
     def set_drive(self, joint: int, drive: Drive) -> None:
         """Another stiffness, damping and limit for one joint; without any of them it is limp."""
@@ -189,12 +187,16 @@ class World:
 
 
 def build_model(urdf_path: Path, layout: Layout, time_step_s: float) -> mujoco.MjModel:
-    """The compiled model of an arm and a layout."""
+    """The compiled model of an arm and a layout. Raises WorldError for an arm without the jaws of an SO-100."""
     text = urdf_path.read_text(encoding="utf-8")
     head, robot, rest = text.partition("<robot ")
     name, _, body = rest.partition(">")
     options = '<mujoco><compiler discardvisual="false" fusestatic="false"/></mujoco>'
     spec = mujoco.MjSpec.from_string(f"{head}{robot}{name}>{options}{body}")
+    if missing := set(JAWS) - {link.name for link in spec.bodies}:
+        raise WorldError(
+            f"{urdf_path} has no link {' or '.join(sorted(missing))}, which grasp in a simulated world"
+        )
     _set_options(spec, time_step_s)
     _set_contacts(spec)
     for joint in spec.joints:

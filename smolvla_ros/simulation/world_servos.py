@@ -19,6 +19,8 @@ from smolvla_ros.units import RAD_PER_TICK, JointUnits
 FULL_TORQUE_NM = 2.94  # at full drive: the stall torque of an STS3215 at 7.4 V, 30 kg cm
 STOP_MARGIN_RAD = 0.03  # the stops of the world give way a little
 DAMPING_S = 0.08  # of the drive, as a share of its stiffness: torque against speed
+LIMP = Drive(0.0, 0.0, 0.0)
+STEPS = 4  # of the world, in which registers and protection do not change: 20 ms
 
 
 class WorldServo(EmulatedServo):
@@ -29,8 +31,9 @@ class WorldServo(EmulatedServo):
         self._units, self._world, self._joint = units, world, joint
         position = units.rad_to_ticks(float(world.positions_rad[joint]))
         super().__init__(units.calibration, position, seed)
-        self._set_stops()
         self._reference_ticks, self._reference_ticks_s = float(position), 0.0
+        self._zero_rad, self._rad_per_tick = units.ticks_to_rad(0.0), units.direction * RAD_PER_TICK
+        self.enter(world)
 
     @property
     def at_rest(self) -> bool:
@@ -40,26 +43,37 @@ class WorldServo(EmulatedServo):
     def enter(self, world: World) -> None:
         """Move the joint of another world from now on, which stands where this one stands."""
         self._world = world
+        self._joint_drive: Drive | None = None  # not set yet
         self._set_stops()
 
-    def begin_step(self, duration_s: float) -> None:
-        """Move the reference, and set what drives the joint in the step to come."""
-        if not self._holds:
-            self._reference_ticks, self._reference_ticks_s = self.position_ticks, 0.0
-            self._world.set_drive(self._joint, Drive(0.0, 0.0, 0.0))
-            return
-        self._move_reference(duration_s)
+    def begin(self) -> None:
+        """Set what drives the joint from now on, as the registers say."""
+        torque = self._protection.max_drive() * FULL_TORQUE_NM if self._holds else 0.0
         stiffness = max(1, self.value("P_Coefficient")) * DRIVE_PER_TICK / RAD_PER_TICK * FULL_TORQUE_NM
-        max_torque_nm = self._protection.max_drive() * FULL_TORQUE_NM
-        self._world.set_drive(self._joint, Drive(stiffness, stiffness * DAMPING_S, max_torque_nm))
-        self._world.set_target(self._joint, self._units.ticks_to_rad(self._reference_ticks))
+        drive = Drive(stiffness, stiffness * DAMPING_S, torque) if torque else LIMP
+        if drive != self._joint_drive:
+            self._joint_drive = drive
+            self._world.set_drive(self._joint, drive)
+        self._goal = self._goal_ticks()
+        self._limits = self._speed_and_acceleration()
 
-    def end_step(self, duration_s: float, position_rad: float, speed_rad_s: float, torque_nm: float) -> None:
-        """Take over what the step has made of the joint."""
-        zero_rad = self._units.ticks_to_rad(0.0)
-        self.position_ticks = (position_rad - zero_rad) * self._units.direction / RAD_PER_TICK
-        self.velocity_ticks_s = self._units.direction * speed_rad_s / RAD_PER_TICK
+    def next_target_rad(self, duration_s: float) -> float:
+        """Move the reference by a step of this duration; returns where the drive then holds the joint."""
+        error = self._goal - self._reference_ticks
+        speed, acceleration = self._limits
+        wanted = math.copysign(min(approach_speed(abs(error), 0.9 * acceleration), speed), error)
+        most = acceleration * duration_s
+        self._reference_ticks_s += max(-most, min(most, wanted - self._reference_ticks_s))
+        self._reference_ticks += self._reference_ticks_s * duration_s
+        return self._zero_rad + self._rad_per_tick * self._reference_ticks
+
+    def end(self, duration_s: float, position_rad: float, speed_rad_s: float, torque_nm: float) -> None:
+        """Take over what has become of the joint in the time since `begin`."""
+        self.position_ticks = (position_rad - self._zero_rad) / self._rad_per_tick
+        self.velocity_ticks_s = speed_rad_s / self._rad_per_tick
         self._drive = self._units.direction * torque_nm / FULL_TORQUE_NM
+        if self._joint_drive == LIMP:
+            self._reference_ticks, self._reference_ticks_s = self.position_ticks, 0.0
         self._warm_up(duration_s)
 
     def _set_stops(self) -> None:
@@ -69,20 +83,18 @@ class WorldServo(EmulatedServo):
         ends = (self._units.ticks_to_rad(motor.range_min), self._units.ticks_to_rad(motor.range_max))
         self._world.set_stops(self._joint, min(ends) + STOP_MARGIN_RAD, max(ends) - STOP_MARGIN_RAD)
 
-    def _move_reference(self, duration_s: float) -> None:
-        error = self._goal_ticks() - self._reference_ticks
-        speed, acceleration = self._speed_and_acceleration()
-        wanted = math.copysign(min(approach_speed(abs(error), 0.9 * acceleration), speed), error)
-        most = acceleration * duration_s
-        self._reference_ticks_s += max(-most, min(most, wanted - self._reference_ticks_s))
-        self._reference_ticks += self._reference_ticks_s * duration_s
-
 
 class WorldServos:
-    """The servos of an arm in a world, moved together. `servos` are for an EmulatedArm."""
+    """The servos of an arm in a world, moved together. `servos` are for an EmulatedArm.
 
-    def __init__(self, world: World, units: Mapping[str, JointUnits], seed: int = 0) -> None:
+    most_s: time that one `advance` makes up for; on a computer that is too busy for more, the world is late.
+    """
+
+    def __init__(
+        self, world: World, units: Mapping[str, JointUnits], seed: int = 0, most_s: float = math.inf
+    ) -> None:
         self._world = world
+        self._most_s = most_s
         self._left_over_s = 0.0
         self.servos = {
             name: WorldServo(units[name], world, joint, seed) for joint, name in enumerate(world.joint_names)
@@ -96,16 +108,22 @@ class WorldServos:
 
     def advance(self, duration_s: float) -> None:
         """Let time pass in steps of the world; what is shorter than a step is kept for the next call."""
-        step_s = self._world.time_step_s
-        self._left_over_s += duration_s
-        while self._left_over_s >= step_s:
-            self._left_over_s -= step_s
-            for servo in self.servos.values():
-                servo.begin_step(step_s)
-            self._world.step(step_s)
-            world = self._world
-            joints = zip(
-                world.positions_rad.tolist(), world.velocities_rad_s.tolist(), world.torques_nm.tolist()
-            )
-            for servo, joint in zip(self.servos.values(), joints, strict=True):
-                servo.end_step(step_s, *joint)
+        self._left_over_s += min(duration_s, self._most_s)
+        steps = int(self._left_over_s / self._world.time_step_s)
+        self._left_over_s -= steps * self._world.time_step_s
+        while steps > 0:
+            self._advance(min(steps, STEPS))
+            steps -= STEPS
+
+    def _advance(self, steps: int) -> None:
+        """As many steps of the world."""
+        world, servos = self._world, self.servos.values()
+        step_s = world.time_step_s
+        for servo in servos:
+            servo.begin()
+        for _ in range(steps):
+            world.command([servo.next_target_rad(step_s) for servo in servos])
+            world.step(step_s)
+        joints = zip(world.positions_rad.tolist(), world.velocities_rad_s.tolist(), world.torques_nm.tolist())
+        for servo, joint in zip(servos, joints, strict=True):
+            servo.end(steps * step_s, *joint)

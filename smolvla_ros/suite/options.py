@@ -42,10 +42,9 @@ class SuiteOptions:
     """The options of a launch. Empty text means "not given": then the parameter files apply."""
 
     sim: bool = setting(
-        False, "emulated arm and rendered cameras in place of hardware, same nodes and topics"
-    )
-    world: bool = setting(
-        False, "sim: a physical world, in which the arm grasps what lies on the table; needs MuJoCo"
+        False,
+        "in place of hardware an arm in a simulated world, which can grasp what lies on the table, and rendered "
+        "cameras; same nodes and topics",
     )
     robot: str = setting(
         "", "so100, so101, or a robot file of your own: joints, limits, cameras; empty: so100"

@@ -117,7 +117,7 @@ class Processes:
         return ended
 
     def _wait_for_first_line(self, name: str, is_stopping: Callable[[], bool]) -> None:
-        running = self._running[name]
+        running = next(running for running in self._running.values() if running.spec.name == name)
         deadline_s = time.monotonic() + FIRST_LINE_S
         while b"\n" not in running.log.read_bytes() and not is_stopping():
             self._messages = self.check()

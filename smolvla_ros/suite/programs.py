@@ -5,7 +5,7 @@
 The launch files make launch_ros nodes of it (launching.py), the demo plain processes (processes.py). Nothing is started
 here, and neither ROS nor launch is needed.
 
-The arm, the executor, the policy, its cameras and the emulated arm are `needed`: the suite stops without them. The
+The arm, the executor, the policy, its cameras and the simulated world are `needed`: the suite stops without them. The
 recorder, robot_state_publisher, RViz and other cameras are not.
 """
 
@@ -39,7 +39,7 @@ ARM: dict[str, Any] = {
 
 
 def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The arm, its cameras, robot_state_publisher and, with `rviz`, RViz; with `sim` the emulated arm before them."""
+    """The arm, its cameras, robot_state_publisher and, with `rviz`, RViz; with `sim` the world before them."""
     robot = load_robot(options)
     arm = _arm(options)
     policy_cameras = _names(options.policy_cameras)
@@ -52,8 +52,11 @@ def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 
 def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The robot, a leader arm in the namespace `leader`, and the teleop node."""
-    emulated = _emulated_arm(options, "emulated_leader", _leader(options)) if options.sim else ()
+    """The robot, a leader arm in the namespace `leader`, and the teleop node.
+
+    With `sim` and without `leader_port` there is no leader arm: who publishes `leader/joint_states` leads.
+    """
+    leader = (_leader_arm(options),) if options.leader_port or not options.sim else ()
     calibrations = {
         "calibration": _calibration(options),
         "leader_calibration": _calibration(_leader(options)),
@@ -62,12 +65,7 @@ def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
         replace(spec, needed=False) if spec.executable == "camera_node" else spec
         for spec in robot_nodes(options)  # teleoperation uses no images
     )
-    return (
-        *robot,
-        *emulated,
-        _leader_arm(options),
-        _node(options, "teleop", calibrations),
-    )
+    return (*robot, *leader, _node(options, "teleop", calibrations))
 
 
 def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
@@ -99,11 +97,9 @@ def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 
 def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The emulated servo bus with `sim`, in a physical world with `world`, else nothing."""
+    """The world with its servo bus with `sim`, else nothing."""
     if not options.sim:
         return ()
-    if not options.world:
-        return _emulated_arm(options, "emulated_arm", options)
     parameters = {"port": emulated_port(options), "calibration": _calibration(options), "seed": options.seed}
     return (_node(options, "simulated_world", parameters),)
 
@@ -132,7 +128,7 @@ def selected_cameras(options: SuiteOptions, robot: RobotSpec) -> tuple[CameraOpt
 
 
 def emulated_port(options: SuiteOptions) -> str:
-    """The link to the port of the emulated arm: `port`, or a path that contains ROS domain and namespace."""
+    """The link to the port of the simulated arm: `port`, or a path that contains ROS domain and namespace."""
     if options.port:
         return options.port
     folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
@@ -171,36 +167,25 @@ def _node(
     )
 
 
-def _emulated_arm(options: SuiteOptions, name: str, of: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """An emulated servo bus at the port and with the calibration of the options `of`."""
-    values = {"--calibration": _calibration(of), "--link": emulated_port(of), "--seed": str(options.seed)}
-    arguments = tuple(word for pair in values.items() for word in pair)
-    return (NodeSpec("emulated_arm", name, arguments=arguments, is_ros=False),)
-
-
 def _arm(options: SuiteOptions) -> NodeSpec:
     if not options.sim:
         _check_given(options, port="/dev/serial/by-id/...", calibration="my_arm.json")
         return _node(options, "arm", {"calibration": _calibration(options)}, **ARM)
     parameters = {"port": emulated_port(options), "calibration": _calibration(options)}
-    return _node(
-        options, "arm", parameters, after="simulated_world" if options.world else "emulated_arm", **ARM
-    )
+    return _node(options, "arm", parameters, after="simulated_world", **ARM)
 
 
 def _leader_arm(options: SuiteOptions) -> NodeSpec:
-    if not options.sim:
-        _check_given(options, leader_port="/dev/serial/by-id/...", leader_calibration="my_leader.json")
+    _check_given(options, leader_port="/dev/serial/by-id/...", leader_calibration="my_leader.json")
     leader = _leader(options)
     parameters = {"port": leader.port, "calibration": _calibration(leader), "role": "leader"}
     namespace = f"{options.absolute_namespace.rstrip('/')}/leader"
-    return _node(options, "arm", parameters, namespace=namespace, after="emulated_leader", **ARM)
+    return _node(options, "arm", parameters, namespace=namespace, **ARM)
 
 
 def _leader(options: SuiteOptions) -> SuiteOptions:
     """The options with port and calibration of the leader."""
-    port = options.leader_port or (f"{emulated_port(options)}_leader" if options.sim else "")
-    return replace(options, port=port, calibration=options.leader_calibration)
+    return replace(options, port=options.leader_port, calibration=options.leader_calibration)
 
 
 def _check_given(options: SuiteOptions, **examples: str) -> None:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make demo`: runs the whole suite as processes over real DDS, shows its status, and saves figures and plots.
 
-By default with an emulated arm, rendered cameras and an untrained checkpoint; with a port, cameras, a calibration and a
-checkpoint of your own on hardware, where the arm moves only after a confirmation.
+By default in the simulated world, where a scripted expert does one task after the other; with a checkpoint that policy
+does. With a port, cameras, a calibration and a checkpoint on hardware, where the arm moves only after a confirmation.
 """
 
 from __future__ import annotations
@@ -14,9 +14,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from smolvla_ros.demo.plan import DemoError, DemoPlan, ensure_demo_checkpoint, make_plan, set_environment
+from smolvla_ros.demo.plan import (
+    TASK,
+    DemoError,
+    DemoPlan,
+    ensure_demo_checkpoint,
+    make_plan,
+    set_environment,
+)
 from smolvla_ros.demo.run import DemoRun, Interrupted
-from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.command_line import ROBOT, add_options
 from smolvla_ros.suite.options import SuiteError
@@ -24,7 +30,6 @@ from smolvla_ros.suite.parameter_files import unknown_parameters
 from smolvla_ros.suite.processes import ProcessError
 from smolvla_ros.suite.ros_domain import NoFreeDomainError
 
-TASK = "pick up the red cube"
 UNTRAINED = (
     "The checkpoint is NOT A TRAINED POLICY: its layout is that of a real one, its weights are random. "
     "The arm moves, but does not do the task."
@@ -34,17 +39,19 @@ UNTRAINED = (
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="demo",
-        description="Run the whole suite, on an emulated arm or yours. Without --port the arm is emulated and its "
-        "cameras are rendered; without --checkpoint an untrained one is made.",
+        description="Run the whole suite, in a simulated world or on your arm (--port). Without --checkpoint a "
+        "scripted expert does the tasks of the world; --policy smolvla makes an untrained checkpoint instead.",
     )
     add_options(
         parser, *ROBOT, "port", "cameras", "checkpoint", "policy", "policy_cameras", "device", "params_file"
     )
-    parser.add_argument("--task", default=TASK, help="instruction for the policy (default: %(default)s)")
+    parser.add_argument(
+        "--task", default="", help=f"instruction (default: those of the world; of a real arm '{TASK}')"
+    )
     parser.add_argument(
         "--seconds", type=float, default=30.0, help="how long; 0: until Ctrl-C (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the emulated sensors' noise")
+    parser.add_argument("--seed", type=int, default=0, help="of the world, and of the sensors' noise")
     parser.add_argument("--yes", action="store_true", help="a real arm: move it without asking")
     parser.add_argument(
         "--out", type=Path, default=Path("build/demo"), help="folder for results (default: %(default)s)"
@@ -62,7 +69,7 @@ def prepare(options: argparse.Namespace) -> DemoPlan:
     set_environment(plan.folder)
     warnings = unknown_parameters(options.params_file, programs.suite_nodes(plan.options))
     print("\n".join([plan.title, *warnings]))
-    if not (options.checkpoint or options.policy in WITHOUT_CHECKPOINT):
+    if plan.makes_checkpoint:
         print(UNTRAINED)
         ensure_demo_checkpoint(plan.folder / "checkpoint")
     variables = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")

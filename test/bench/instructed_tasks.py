@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +43,15 @@ def main() -> int:
     parser.add_argument("--policy", default="expert", help="default: %(default)s")
     parser.add_argument("--checkpoint", default="", help="for the policy smolvla")
     parser.add_argument("--output", default="", help="record each task as an episode in this folder")
+    parser.add_argument(
+        "--loads", type=int, default=0, help="busy processes beside it (default: %(default)s)"
+    )
     options = parser.parse_args()
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(reserve_domain_id()))
     with tempfile.TemporaryDirectory() as folder:
         suite = SuiteOptions(
             sim=True,
-            world=True,
             policy=options.policy,
             checkpoint=options.checkpoint,
             port=f"{folder}/arm",
@@ -59,7 +64,8 @@ def main() -> int:
                 for spec in suite_nodes(suite):
                     if spec.package == PACKAGE:
                         processes.start(spec)
-                return run(client, options)
+                with busy_processes(options.loads):
+                    return run(client, options)
         finally:
             processes.stop()
 
@@ -67,7 +73,9 @@ def main() -> int:
 def run(client: ClientNode, options: argparse.Namespace) -> int:
     """All tasks; 0 when each could be tried."""
     progress: list[Any] = []
+    states: list[Any] = []
     client.subscribe(topics.TASK_PROGRESS, progress.append)
+    client.subscribe(topics.EXECUTOR_STATE, states.append)
     publisher = client.publisher(topics.TASK)
     reset = client.node.create_client(Trigger, "simulated_world/reset")
     recorder = {
@@ -78,6 +86,7 @@ def run(client: ClientNode, options: argparse.Namespace) -> int:
         print("the suite does not start", file=sys.stderr)
         return 1
     client.spin(3.0)
+    started_s, cpu_before_s = time.monotonic(), cpu_s()
     times, wrong, dropped = [], 0, 0
     for number in range(options.tasks):
         instruction = call(client, reset)
@@ -92,14 +101,51 @@ def run(client: ClientNode, options: argparse.Namespace) -> int:
         times += [last.success_time] if last.success else []
         wrong, dropped = wrong + bool(last.wrong_object), dropped + last.dropped
         result = f"{last.success_time:.1f} s" if last.success else f"score {last.score:.2f}"
-        print(
-            f"{number + 1:3} {instruction:60} {result} {last.wrong_object} {last.reason}".rstrip(), flush=True
-        )
+        reason = last.reason or ("" if last.success else states[-1].reason)
+        print(f"{number + 1:3} {instruction:60} {result} {last.wrong_object} {reason}".rstrip(), flush=True)
         publisher.publish(String(data=""))
         client.spin(0.5)
     median = f", median {np.median(times):.1f} s" if times else ""
     print(f"{len(times)} of {options.tasks} succeeded{median}; wrong object {wrong}, dropped {dropped}")
+    duration_s = time.monotonic() - started_s
+    shares = {name: (used_s - cpu_before_s.get(name, 0.0)) / duration_s for name, used_s in cpu_s().items()}
+    print("% of a core: " + ", ".join(f"{name} {100 * share:.0f}" for name, share in sorted(shares.items())))
     return 0
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """Processes that do nothing but use a core each."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def cpu_s() -> dict[str, float]:
+    """CPU time of each program that this process and its children have started, by module; Linux only."""
+    parents, programs = {}, []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+            words = (folder / "cmdline").read_text().split("\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        parents[int(folder.name)] = int(stat[1])
+        if "-m" in words:
+            module = words[words.index("-m") + 1].rpartition(".")[2]
+            seconds = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+            programs.append((int(folder.name), module, seconds))
+    used: dict[str, float] = {}
+    for pid, module, seconds in programs:
+        while pid in parents and pid != os.getpid():
+            pid = parents[pid]
+        if pid == os.getpid():
+            used[module] = used.get(module, 0.0) + seconds
+    return used
 
 
 def call(client: ClientNode, service: Any) -> str:

@@ -35,11 +35,23 @@ def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_by_default_everything_is_emulated_and_the_title_says_so(tmp_path: Path) -> None:
-    plan = make_plan(parse_arguments(["--out", str(tmp_path)]))
-    assert plan.options.sim and plan.cameras == ("top", "wrist")
-    assert plan.options.checkpoint == str(tmp_path / "checkpoint")
-    assert "NOT A TRAINED POLICY" in plan.title
+@pytest.mark.parametrize(
+    ("arguments", "who", "checkpoint"),
+    [
+        ([], "a scripted expert, no policy", ""),
+        (["--policy", "smolvla"], "NOT A TRAINED POLICY", "made"),
+        (["--checkpoint", "a/b"], "policy a/b", "a/b"),
+    ],
+    ids=["nothing", "an untrained checkpoint", "a checkpoint"],
+)
+def test_the_title_says_who_does_the_tasks_of_the_simulated_world(
+    arguments: list[str], who: str, checkpoint: str, tmp_path: Path
+) -> None:
+    plan = make_plan(parse_arguments(["--out", str(tmp_path), *arguments]))
+    assert plan.options.sim and plan.cameras == ("top", "wrist") and not plan.task
+    assert plan.options.checkpoint == (str(tmp_path / "checkpoint") if checkpoint == "made" else checkpoint)
+    assert plan.makes_checkpoint == (checkpoint == "made")
+    assert plan.title.startswith("smolvla_ros demo: simulated world, ") and plan.title.endswith(who)
     assert plan.options.port == str(tmp_path / "arm")
 
 

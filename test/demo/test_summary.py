@@ -80,20 +80,34 @@ def test_an_empty_run_gives_valid_json(robot: RobotSpec) -> None:
     assert "nan" not in nothing.to_text()
 
 
+DONE = {"task": "a", "success": True, "success_time": 3.64, "score": 1.0}
+
+
 @pytest.mark.parametrize(
-    ("fields", "text"),
+    ("tasks", "text"),
     [
-        ({"task": "t", "success": True, "success_time": 3.64}, "success after 3.6 s"),
-        ({"task": "t", "score": 0.5, "wrong_object": "red_cube"}, "score 0.50, moved red_cube too"),
-        ({"task": "t", "score": 0.5, "dropped": True}, "score 0.50, dropped a cube"),
-        ({"reason": "'make coffee' is none of the tasks"}, "'make coffee' is none of the tasks"),
+        ([DONE], "1 of 1 done, in 3.6 s (median), wrong object 0, dropped 0"),
+        (
+            [DONE, {"task": "b", "score": 0.5, "elapsed": 9.0, "wrong_object": "red_cube"}],
+            "1 of 2 done, in 3.6 s (median), wrong object 1, dropped 0, the last one got 0.50 in 9.0 s",
+        ),
+        (
+            [{"task": "b", "dropped": True}],
+            "0 of 1 done, wrong object 0, dropped 1, the last one got 0.00 in 0.0 s",
+        ),
+        ([{"reason": "'make coffee' is none of the tasks"}], "'make coffee' is none of the tasks"),
     ],
 )
-def test_the_result_of_a_task_in_a_simulated_world_is_part_of_the_summary(
-    run: ObservedRun, fields: dict[str, object], text: str
+def test_the_tasks_of_a_simulated_world_are_counted_in_the_summary(
+    run: ObservedRun, tasks: list[dict[str, object]], text: str
 ) -> None:
     values = {"task": "", "reason": "", "score": 0.0, "success": False, "wrong_object": "", "dropped": False}
-    run.add_task_progress(SimpleNamespace(**(values | fields)))
+    for number, fields in enumerate(tasks, start=1):
+        begun = SimpleNamespace(**(values | {"task": fields.get("task", ""), "tasks": number}))
+        ended = SimpleNamespace(**(values | {"elapsed": 0.0, "tasks": number} | fields))
+        run.add_task_progress(begun)
+        run.add_task_progress(ended)
     summary = summarize(run, "t", 0, SECOND, {})
     assert summary.task_result == text
-    assert f"task          {text}" in summary.to_text().splitlines()
+    assert f"tasks         {text}" in summary.to_text().splitlines()
+    assert summary.tasks_tried == len([fields for fields in tasks if "task" in fields])

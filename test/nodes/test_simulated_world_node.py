@@ -19,10 +19,14 @@ pytest.importorskip("mujoco", reason="the physical world needs MuJoCo")
 
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.messages import joint_state_msg
 from smolvla_ros.nodes.scene_messages import boxes_from_msg, marker_array_msg
+from smolvla_ros.robot import Joints
 from smolvla_ros.simulation.layout_boxes import layout_boxes
 from smolvla_ros.simulation.tasks.instruction import random_task
 from smolvla_ros.wire import WireError
+
+from .conftest import SO100, measured_rad
 
 ROOT = Path(__file__).parents[2]
 ROBOT_FILE, CALIBRATION = "config/so100.yaml", "config/emulated_calibration.json"
@@ -63,6 +67,52 @@ def test_the_world_shows_its_objects_answers_on_its_bus_and_follows_a_task(
     assert answer.success and answer.message == random_task("pick_place", 5)[1].instruction
     names = {box.name for box in layout_boxes(following)}
     observer.until(lambda: {box.name for box in boxes_from_msg(objects[-1])} == names, "the next layout")
+
+
+def test_the_expert_does_an_instructed_task_through_all_nodes(
+    observer: Any, start: Any, tmp_path: Path
+) -> None:
+    progress, states = observer.collect(topics.TASK_PROGRESS), observer.collect(topics.EXECUTOR_STATE)
+    tasks = observer.publisher(topics.TASK)
+    link, seed = tmp_path / "arm", 1
+    start("nodes.simulated_world_node", robot=ROBOT_FILE, calibration=CALIBRATION, port=link, seed=seed)
+    observer.until(lambda: progress, "the world")
+    start("nodes.arm_node", robot=ROBOT_FILE, calibration=CALIBRATION, port=link)
+    start("nodes.policy_node", robot=ROBOT_FILE, policy="expert")
+    start("nodes.executor_node", robot=ROBOT_FILE, mode="armed")
+    observer.until(lambda: tasks.get_subscription_count() and states, "the executor")
+    instruction = random_task("pick_place", seed)[1].instruction
+    tasks.publish(String(data=instruction))
+    observer.until(lambda: progress[-1].success, instruction, 60.0)
+    assert (progress[-1].task, progress[-1].score) == (instruction, 1.0)
+    assert (progress[-1].tasks, progress[-1].successes) == (1, 1) and not progress[-1].wrong_object
+
+
+def test_jog_and_the_joint_states_of_sliders_move_the_arm_in_the_world(
+    observer: Any, start: Any, on_terminal: Any, tmp_path: Path
+) -> None:
+    states, link = observer.collect(topics.JOINT_STATES), tmp_path / "arm"
+    world = start("nodes.simulated_world_node", robot=ROBOT_FILE, calibration=CALIBRATION, port=link)
+    world.wait_for("servo bus on")
+    start("nodes.arm_node", robot=ROBOT_FILE, calibration=CALIBRATION, port=link)
+    observer.until(lambda: states, "the arm")
+    before = measured_rad(states)
+
+    jog = on_terminal("tools.jog")
+    observer.until(lambda: "no step yet" in jog.read(), "jog")
+    jog.press("1f++")
+    observer.until(lambda: measured_rad(states)[0] > before[0] + 0.15, "the arm to follow the keys")
+    jog.press("q")
+    assert jog.wait(10.0) == 0
+
+    sliders = observer.publisher(topics.LEADER_JOINT_STATES)
+    start("nodes.teleop_node", robot=ROBOT_FILE, calibration=CALIBRATION, leader_calibration=CALIBRATION)
+
+    def follows() -> bool:
+        sliders.publish(joint_state_msg(SO100.joint_names, Joints(observer.now_ns(), before, np.zeros(6))))
+        return bool(abs(measured_rad(states)[0] - before[0]) < 0.05)
+
+    observer.until(follows, "the arm to follow the sliders", 40.0)
 
 
 def test_markers_give_the_boxes_back_and_what_is_no_box_is_refused() -> None:

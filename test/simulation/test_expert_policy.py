@@ -33,7 +33,7 @@ def state(world: World) -> SimpleNamespace:
 
 
 def test_its_chunks_do_the_task_when_half_of_each_is_executed() -> None:
-    policy, world, progress = ExpertPolicy(ROBOT, ()), World(ROBOT.urdf_path, LAYOUT), Progress(TASK)
+    policy, world, progress = ExpertPolicy(ROBOT), World(ROBOT.urdf_path, LAYOUT), Progress(TASK)
     assert isinstance(policy, ObservesWorld)
     while world.time_s < 12.0 and not progress.is_success:
         policy.observe_world(state(world))
@@ -47,7 +47,7 @@ def test_its_chunks_do_the_task_when_half_of_each_is_executed() -> None:
 
 
 def test_inference_leaves_the_world_as_it_is_and_gives_the_same_for_the_same_state() -> None:
-    policy, world = ExpertPolicy(ROBOT, ()), World(ROBOT.urdf_path, LAYOUT)
+    policy, world = ExpertPolicy(ROBOT), World(ROBOT.urdf_path, LAYOUT)
     policy.observe_world(state(world))
     first = policy.infer(observed(world, TASK.instruction))
     policy.reset()
@@ -56,8 +56,8 @@ def test_inference_leaves_the_world_as_it_is_and_gives_the_same_for_the_same_sta
 
 
 def test_without_a_world_or_with_an_unknown_instruction_it_says_what_is_missing() -> None:
-    policy, world = ExpertPolicy(ROBOT, ()), World(ROBOT.urdf_path, LAYOUT)
-    with pytest.raises(PolicyError, match="world:=true"):
+    policy, world = ExpertPolicy(ROBOT), World(ROBOT.urdf_path, LAYOUT)
+    with pytest.raises(PolicyError, match="sim:=true"):
         policy.infer(observed(world, TASK.instruction))
     policy.observe_world(state(world))
     with pytest.raises(PolicyError, match="make coffee"):

@@ -221,7 +221,7 @@ def wait_for_output(suite: Launched, words: str) -> None:
 @pytest.mark.parametrize(
     ("file", "arguments", "words"),
     [
-        ("teleop.launch.py", ["sim:=true"], "the follower follows"),
+        ("teleop.launch.py", ["sim:=true"], "[teleop]: active"),
         ("record.launch.py", ["task:=wave"], "episodes go to"),
         ("so100.launch.py", ["sim:=true", "policy:=scripted", "record:=true"], "episodes go to"),
     ],

@@ -31,10 +31,11 @@ EVERYTHING = SuiteOptions(
     log_level="debug",
     use_sim_time=True,
     params_file=str(ROOT / "config" / "arm.yaml"),
+    leader_port="/dev/leader",
 )
 SPECS = {spec.label: spec for spec in (*programs.teleop_nodes(EVERYTHING), *programs.suite_nodes(EVERYTHING))}
 NEEDED = {
-    "emulated_arm", "emulated_leader", "left_arm", "left_leader_arm", "left_executor", "left_policy", "left_teleop",
+    "left_simulated_world", "left_arm", "left_leader_arm", "left_executor", "left_policy", "left_teleop",
     "left_top_camera", "left_wrist_camera",
 }  # fmt: skip
 
@@ -52,7 +53,7 @@ def test_only_programs_that_move_the_arm_are_needed() -> None:
 def test_teleoperation_needs_no_camera() -> None:
     teleop = {spec.label: spec for spec in programs.teleop_nodes(EVERYTHING)}
     assert {label for label, spec in teleop.items() if spec.needed} == {
-        "emulated_arm", "emulated_leader", "left_arm", "left_leader_arm", "left_teleop",
+        "left_simulated_world", "left_arm", "left_leader_arm", "left_teleop",
     }  # fmt: skip
 
 
@@ -64,7 +65,7 @@ KILLED, REFUSED, ASKED = -9, 1, 0
     [
         ("left_arm", KILLED, Reaction.STOP),
         ("left_executor", ASKED, Reaction.STOP),
-        ("emulated_arm", KILLED, Reaction.STOP),
+        ("left_simulated_world", KILLED, Reaction.STOP),
         ("left_policy", KILLED, Reaction.RESTART),
         ("left_policy", REFUSED, Reaction.STOP),
         ("left_top_camera", KILLED, Reaction.RESTART),

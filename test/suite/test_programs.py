@@ -44,30 +44,20 @@ def test_every_program_of_the_suite_is_one_of_the_package(options: SuiteOptions)
     )
 
 
-def test_simulation_adds_the_emulated_arm_and_changes_nothing_else() -> None:
+def test_simulation_adds_a_world_and_changes_nothing_else() -> None:
     simulated, real = by_label(SIMULATION), by_label(HARDWARE)
-    assert set(simulated) - set(real) == {"emulated_arm"}
+    assert set(simulated) - set(real) == {"simulated_world"}
     for label, spec in real.items():
         same = ("executable", "name", "namespace", "remaps", "package", "is_ros")
         assert [getattr(spec, name) for name in same] == [getattr(simulated[label], name) for name in same]
 
 
-def test_the_arm_opens_the_port_that_the_emulated_arm_links() -> None:
-    nodes = by_label(SIMULATION)
-    arguments = nodes["emulated_arm"].arguments
-    link = arguments[arguments.index("--link") + 1]
-    calibration = arguments[arguments.index("--calibration") + 1]
-    assert nodes["arm"].parameters["port"] == link
-    assert nodes["arm"].parameters["calibration"] == nodes["policy"].parameters["calibration"] == calibration
-    assert nodes["arm"].after == "emulated_arm"
-
-
-def test_in_a_physical_world_the_arm_opens_the_port_that_the_world_links() -> None:
-    nodes = by_label(dataclasses.replace(SIMULATION, world=True, seed=3))
-    assert set(nodes) - set(by_label(HARDWARE)) == {"simulated_world"}
+def test_the_arm_opens_the_port_that_the_world_links() -> None:
+    nodes = by_label(dataclasses.replace(SIMULATION, seed=3))
     world = nodes["simulated_world"].parameters
     assert world["port"] == nodes["arm"].parameters["port"] and world["seed"] == 3
-    assert world["calibration"] == nodes["arm"].parameters["calibration"]
+    calibrations = {nodes[name].parameters["calibration"] for name in ("simulated_world", "arm", "policy")}
+    assert len(calibrations) == 1
     assert nodes["arm"].after == "simulated_world" and nodes["simulated_world"].needed
 
 
@@ -89,13 +79,16 @@ def test_teleoperation_adds_a_leader_in_a_namespace_of_its_own() -> None:
             programs.teleop_nodes(dataclasses.replace(options, **{missing: ""}))
 
 
-def test_simulated_teleoperation_has_two_buses() -> None:
+def test_a_simulated_arm_follows_a_leader_arm_or_who_publishes_its_joint_states() -> None:
     nodes = {spec.label: spec for spec in programs.teleop_nodes(SIMULATION)}
-    for arm, bus in (("arm", "emulated_arm"), ("leader_arm", "emulated_leader")):
-        arguments = nodes[bus].arguments
-        assert nodes[arm].parameters["port"] == arguments[arguments.index("--link") + 1]
-        assert nodes[arm].after == bus and nodes[bus].executable == "emulated_arm"
-    assert nodes["arm"].parameters["port"] != nodes["leader_arm"].parameters["port"]
+    assert "leader_arm" not in nodes and {"simulated_world", "arm", "teleop"} <= set(nodes)
+    assert (
+        nodes["teleop"].parameters["leader_calibration"] == nodes["simulated_world"].parameters["calibration"]
+    )
+    leader = dataclasses.replace(SIMULATION, leader_port="/dev/leader", leader_calibration=CALIBRATION)
+    nodes = {spec.label: spec for spec in programs.teleop_nodes(leader)}
+    assert nodes["leader_arm"].parameters["port"] == "/dev/leader"
+    assert nodes["arm"].after == "simulated_world" and not nodes["leader_arm"].after
 
 
 def test_rviz_is_started_on_request_with_a_config_of_the_urdfs_frames() -> None:

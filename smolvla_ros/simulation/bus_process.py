@@ -20,9 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.simulation.servo_files import remove_stale_link
 from smolvla_ros.units import JointUnits, MotorCalibration
@@ -68,9 +66,9 @@ class BusProcess:
             self.close()
             raise
 
-    def world_state(self) -> npt.NDArray[np.float64]:
+    def world_state(self) -> FloatArray:
         """The state of its world now, for `World.restore`. Raises BusProcessError."""
-        state: npt.NDArray[np.float64] = self._ask(None)
+        state: FloatArray = self._ask(None)
         return state
 
     def enter(self, world: World) -> None:

@@ -19,7 +19,7 @@ from smolvla_ros.share import find_robot_file
 from smolvla_ros.simulation.expert_policy import ExpertPolicy
 
 ROBOT = RobotSpec.load(find_robot_file("so100"))
-EXPERT = ExpertPolicy(ROBOT, ("top",))
+EXPERT = ExpertPolicy(ROBOT)
 PICK_UP = Conditions(task="pick_up", limit_s=8.0)
 
 

@@ -35,7 +35,7 @@ export ROS_LOG_DIR ?= $(CURDIR)/build/log
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format bench bench-policy bench-executor lerobot clean distclean FORCE
+.PHONY: help setup demo test test-fast lint format bench results small-checkpoint bench-policy bench-executor lerobot clean distclean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +73,12 @@ format: setup ## format the code with ruff and fix what it can
 
 bench: setup ## all benchmarks of test/bench
 	@for program in $(wildcard test/bench/*.py); do echo "--- $$program"; $(RUN) $$program $(ARGS) || exit; done
+
+results: setup ## success by task, wording, latency and fusion. CHECKPOINT= ARGS="--episodes 100 --results results.jsonl"
+	@$(RUN) test/bench/result_tables.py $(call option,CHECKPOINT,checkpoint) $(ARGS)
+
+small-checkpoint: setup ## train the small SmolVLA from nothing, on a CPU for hours; goes on where it was broken off. ARGS=
+	@$(RUN) -m smolvla_ros.tools.make_small_checkpoint build/small_checkpoint $(ARGS)
 
 bench-policy: setup ## only the policy at full size, compared with LeRobot if it is installed. ARGS="--cameras 2 --runs 15"
 	@$(RUN) test/bench/policy.py $(ARGS)

@@ -10,11 +10,15 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from tokenizers import Tokenizer
+
+from smolvla_ros.evaluation.trial import TrialResult
+from smolvla_ros.evaluation.trials import append_results
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "test" / "bench"
@@ -120,3 +124,41 @@ def test_the_bus_benchmark_finds_no_wrong_values_with_packet_faults() -> None:
     for line in ("all good", "2.5 % lost, 2.5 % corrupt"):
         rate_hz, *_, wrong = map(float, found[line])
         assert rate_hz > 5 and wrong == 0
+
+
+def test_the_result_tables_do_not_run_known_episodes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    tables = importlib.import_module("result_tables")
+    path = tmp_path / "results.jsonl"
+    fusions = tables.TABLES["Fusions, pick_place, latency 0.2 s"]
+    for number, conditions in enumerate(fusions.values()):
+        result = TrialResult(
+            seed=tables.SEED,
+            instruction="Pick up the red cube",
+            said="Pick up the red cube",
+            success=number % 2 == 0,
+            score=1.0,
+            time_s=3.0,
+            wrong_object=None,
+            dropped=False,
+            stuck=False,
+            hit_table=False,
+            reached={},
+            chunks=1,
+            starved_periods=0,
+            periods=1,
+            roughness=0.0,
+            conditions=asdict(conditions),
+        )
+        append_results(path, [result])
+    before = path.read_text()
+    arguments = ["result_tables.py", "--table", "Fusions", "--episodes", "1", "--results", str(path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert tables.main() == 0
+    shares = [
+        cells[0].split(" %")[0] for name, cells in rows(capsys.readouterr().out).items() if name in fusions
+    ]
+    assert sorted(shares) == ["0.0", "0.0", "100.0", "100.0", "100.0"]
+    assert path.read_text() == before

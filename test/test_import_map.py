@@ -68,7 +68,10 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
     "physics": (("mujoco",), ("simulation/world.py",)),
-    "drawing": (("matplotlib",), ("dataset/html_report.py", "dataset/replay_plot.py", "demo/plot.py")),
+    "drawing": (
+        ("matplotlib",),
+        ("dataset/html_report.py", "dataset/replay_plot.py", "demo/plot.py", "evaluation/report.py"),
+    ),
 }
 WITHOUT_TORCH = (
     "policy/policy.py",

@@ -72,6 +72,21 @@ class Summary:
             roughness=statistics.fmean(result.roughness for result in results) if results else math.nan,
         )
 
+    def values(self) -> dict[str, float | list[float]]:
+        """For a file: rates are 0 to 1."""
+        return {
+            "n": self.success.n,
+            "success": self.success.value,
+            "success_interval_95": list(self.success.interval),
+            "score": self.score,
+            "wrong_object": self.wrong_object.value,
+            "dropped": self.dropped.value,
+            "stuck": self.stuck.value,
+            "median_time_s": self.median_s,
+            "starved": self.starved,
+            "roughness_rad": self.roughness,
+        }
+
 
 def by_colour(results: Sequence[TrialResult]) -> dict[str, Rate]:
     """Success by the first colour in what was meant."""

@@ -19,16 +19,18 @@ from smolvla_ros.robot import RobotSpec
 
 PolicyLoader = Callable[[], Policy]  # is sent to the processes, so it must be picklable
 
-_policy: Policy | None = None  # of this process
+# Of this process. It is loaded by its first trial, because an error in a pool's initializer is lost.
+_load_policy: PolicyLoader | None = None
+_policy: Policy | None = None
 
 
 def run_trials(
     load: PolicyLoader, robot: RobotSpec, conditions: Conditions, seeds: Sequence[int], jobs: int
 ) -> Iterator[TrialResult]:
-    """Results as they come, in any order. Errors of loading the policy are raised here."""
+    """Results as they come, in any order. Raises the errors of loading the policy."""
     os.environ["OMP_NUM_THREADS"] = "1"  # inherited; one thread a process is the most trials a second
     pool = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_load, initargs=(load,)
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_set_loader, initargs=(load,)
     )
     with pool:
         running = [pool.submit(_run, robot, conditions, seed) for seed in seeds]
@@ -51,11 +53,13 @@ def read_results(path: Path) -> list[TrialResult]:
     return [TrialResult(**json.loads(line)) for line in lines if line]
 
 
-def _load(load: PolicyLoader) -> None:
-    global _policy  # noqa: PLW0603  a process pool has no other place
-    _policy = load()
+def _set_loader(load: PolicyLoader) -> None:
+    global _load_policy  # noqa: PLW0603  a process pool has no other place
+    _load_policy = load
 
 
 def _run(robot: RobotSpec, conditions: Conditions, seed: int) -> TrialResult:
-    assert _policy is not None
+    global _policy  # noqa: PLW0603
+    assert _load_policy is not None
+    _policy = _policy or _load_policy()
     return Trial(_policy, robot, conditions).run(seed)

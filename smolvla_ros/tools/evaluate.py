@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.summary import Summary, report_lines
+from smolvla_ros.evaluation.trial import Trial
 from smolvla_ros.evaluation.trials import append_results, read_results, run_trials
 from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.policy.policy import Policy, PolicyError
@@ -54,6 +55,13 @@ def parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes; one for each core")
     add("--json", type=Path, metavar="FILE", help="write the rates to a file")
     add("--results", type=Path, metavar="FILE", help="add a line for each episode to this JSONL file")
+    add(
+        "--report",
+        type=Path,
+        metavar="FOLDER",
+        help="write a page with plots, episodes and films of failures",
+    )
+    add("--films", type=int, default=6, metavar="N", help="failures that are filmed for it; %(default)s")
     add("--score", type=Path, metavar="FILE", help="score the episodes of such a file, run none")
     add_options(parser, *(entry.name for entry in fields(Conditions)), of=Conditions)
     add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
@@ -76,7 +84,7 @@ def main() -> int:
         except SettingError as error:
             print(f"evaluate: {error}", file=sys.stderr)
             return 2
-        except PolicyError as error:
+        except (PolicyError, ValueError) as error:  # a CheckpointError is a ValueError
             print(f"evaluate: {error}", file=sys.stderr)
             return 1
 
@@ -98,7 +106,20 @@ def evaluate(options: argparse.Namespace) -> int:
             bar.set_postfix(success=sum(done.success for done in results))
     print(*report_lines(results), sep="\n")
     if options.json:
-        _write_json(options, config, conditions, Summary.of(results))
+        values = {
+            "task": conditions.task,
+            **Summary.of(results).values(),
+            "seed": options.seed,
+            "checkpoint": config.checkpoint or config.policy,
+            "conditions": asdict(conditions),
+        }
+        options.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    if options.report:
+        from smolvla_ros.evaluation.report import save_report  # here: needs matplotlib
+
+        name = f"{conditions.task}: {config.checkpoint or config.policy}"
+        trial = Trial(load(config, robot), robot, conditions)
+        save_report(options.report, name, results, trial, options.films)
     return 0
 
 
@@ -111,30 +132,6 @@ def _policy_config(options: argparse.Namespace) -> PolicyConfig:
     if not options.calibration:
         given["calibration"] = str(share_folder() / "config" / "emulated_calibration.json")
     return policy_config(options, threads=1, **given)
-
-
-def _write_json(
-    options: argparse.Namespace, config: PolicyConfig, conditions: Conditions, summary: Summary
-) -> None:
-    """The rates, 0 to 1, with what they belong to."""
-    low, high = summary.success.interval
-    values = {
-        "task": conditions.task,
-        "n": summary.success.n,
-        "success": summary.success.value,
-        "success_interval_95": [low, high],
-        "score": summary.score,
-        "wrong_object": summary.wrong_object.value,
-        "dropped": summary.dropped.value,
-        "stuck": summary.stuck.value,
-        "median_time_s": summary.median_s,
-        "starved": summary.starved,
-        "roughness_rad": summary.roughness,
-        "seed": options.seed,
-        "checkpoint": config.checkpoint or config.policy,
-        "conditions": {entry.name: getattr(conditions, entry.name) for entry in fields(Conditions)},
-    }
-    options.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

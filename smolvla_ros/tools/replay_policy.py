@@ -71,7 +71,7 @@ def replay(
     bag: Bag, policy: Policy, robot: RobotSpec, commands: RecordedCommands, options: argparse.Namespace
 ) -> list[ReplayedChunk]:
     """The policy's chunks in the order of the recording; raises BagError, ImageError, WireError, PolicyError."""
-    step_ns = round(NANOSECONDS / robot.rate_hz)
+    step_ns = round(NANOSECONDS / policy.rate_hz)
     chunks = []
     for observation in observations(
         bag,

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from smolvla_ros.dataset.video import decode_video
 from smolvla_ros.evaluation.conditions import Conditions
+from smolvla_ros.evaluation.report import save_report
 from smolvla_ros.evaluation.trial import Trial, TrialResult
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.scripted import ScriptedPolicy
@@ -78,3 +81,12 @@ def test_a_setting_outside_its_bounds_is_refused() -> None:
 
 def test_roughness_is_that_of_the_commands() -> None:
     assert np.isfinite(trial(replace(PICK_UP, limit_s=1.0)).roughness)
+
+
+def test_a_report_shows_rates_episodes_and_films_of_failures(tmp_path: Path) -> None:
+    hurried = Trial(EXPERT, ROBOT, replace(PICK_UP, limit_s=0.5))
+    save_report(tmp_path, "expert", [hurried.run(1)], hurried, films=1)
+    page = (tmp_path / "index.html").read_text()
+    assert "0.0 % (0 of 1" in page and "failure_1.mp4" in page
+    assert (tmp_path / "rates.png").stat().st_size > 1000
+    assert len(list(decode_video(tmp_path / "failure_1.mp4", 0.0, 5, 10))) == 5

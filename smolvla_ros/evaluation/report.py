@@ -1,0 +1,100 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A folder that shows an evaluation: a page with rates, a plot, every episode, and films of failures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from jinja2 import Environment
+
+matplotlib.use("Agg")  # no display
+from matplotlib import pyplot
+
+from smolvla_ros.arrays import ImageArray
+from smolvla_ros.dataset.video import encode_video
+from smolvla_ros.evaluation.summary import Summary, by_colour, report_lines
+from smolvla_ros.evaluation.trial import WATCH_HZ, Trial, TrialResult
+
+PAGE = Environment(autoescape=True, trim_blocks=True).from_string("""\
+<!doctype html>
+<html lang=en>
+<meta charset=utf-8>
+<title>{{ name }}</title>
+<style>
+body { font: 15px/1.5 sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em }
+td, th { padding: .2em 1em .2em 0; text-align: left } img, video { max-width: 100% }
+</style>
+<h1>{{ name }}</h1>
+<pre>{{ lines | join("\n") }}</pre>
+<img alt="success by colour, and the time to success" src="rates.png">
+<p>Conditions: {% for key, value in conditions.items() %}{{ key }} {{ value }}{{ ", " if not loop.last }}{% endfor %}.
+{% if films %}
+<h2>Failures</h2>
+{% for seed, film in films.items() %}
+<p>Seed {{ seed }}: {{ said[seed] }}<br><video controls src="{{ film }}"></video>
+{% endfor %}
+{% endif %}
+<h2>Episodes</h2>
+<table>
+<tr><th>seed</th><th>said</th><th>score</th><th>time</th><th>wrong object</th><th>dropped</th><th>stuck</th></tr>
+{% for result in results %}
+<tr><td>{{ result.seed }}</td><td>{{ result.said }}</td><td>{{ "%.2f" | format(result.score) }}</td>
+<td>{{ "%.1f s" | format(result.time_s) if result.success else "failed" }}</td>
+<td>{{ result.wrong_object or "" }}</td><td>{{ "yes" if result.dropped }}</td><td>{{ "yes" if result.stuck }}</td></tr>
+{% endfor %}
+</table>
+</html>
+""")
+
+
+def save_report(folder: Path, name: str, results: Sequence[TrialResult], trial: Trial, films: int) -> None:
+    """Write `index.html` and what it shows; `trial` repeats up to `films` failures to film them. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = sorted(results, key=lambda result: result.seed)
+    _plot(folder / "rates.png", results)
+    failures = [result for result in results if not result.success][:films]
+    filmed = {}
+    for result in failures:
+        filmed[result.seed] = f"failure_{result.seed}.mp4"
+        film(folder / filmed[result.seed], trial, result.seed)
+    page = PAGE.render(
+        name=name,
+        lines=report_lines(results),
+        conditions=results[0].conditions if results else {},
+        films=filmed,
+        said={result.seed: result.said for result in failures},
+        results=results,
+    )
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def film(path: Path, trial: Trial, seed: int) -> TrialResult:
+    """Repeat a trial and write what its cameras see, side by side, as an mp4."""
+    pictures: list[ImageArray] = []
+
+    def watch(images: dict[str, ImageArray], _progress: object) -> None:
+        pictures.append(np.hstack([image[::2, ::2] for image in images.values()]))
+
+    result = trial.run(seed, watch)
+    if pictures:
+        encode_video(path, pictures, round(WATCH_HZ), "h264")
+    return result
+
+
+def _plot(path: Path, results: Sequence[TrialResult]) -> None:
+    """Success of each colour with its interval, and a histogram of the times."""
+    figure, (rates, times) = pyplot.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+    groups = {**by_colour(results), "all": Summary.of(results).success}
+    values = np.array([rate.value for rate in groups.values()])
+    bounds = np.array([rate.interval for rate in groups.values()])
+    errors = np.abs(bounds - values[:, None]).T
+    rates.bar(list(groups), values, yerr=errors, capsize=4, color="0.7")
+    rates.set(title="success, 95 % interval", ylim=(0.0, 1.0))
+    times.hist([result.time_s for result in results if result.time_s is not None], bins=20)
+    times.set(title="time to success", xlabel="s")
+    figure.savefig(path, dpi=90)
+    pyplot.close(figure)

@@ -11,10 +11,12 @@ For each camera there is one such node, in its own namespace.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import cv2
+from rclpy.serialization import deserialize_message
 
 from smolvla_ros.camera.capture import Capture
 from smolvla_ros.camera.folder import ImageFolder
@@ -41,6 +43,7 @@ class CameraNode(SuiteNode[CameraConfig]):
         self._source: CameraSource | None = None
         self._capture: Capture | None = None
         self._scene_subscriptions: list[Any] = []
+        self._newest: dict[str, bytes] = {}  # topic of a rendered scene -> message that is not drawn yet
         self._frames = 0
         self._failure = ""
         self._size_checked = False
@@ -65,22 +68,14 @@ class CameraNode(SuiteNode[CameraConfig]):
         config = self.config
         rate_hz = config.rate_hz or spec.rate_hz
         if config.source == "rendered":
-            topic = topics.JOINT_STATES
-            rendered = RenderedCamera(self._robot, spec, rate_hz, config.seed, self.now_ns, self._is_watched)
-            objects = topics.SCENE_OBJECTS
+            rendered = RenderedCamera(
+                self._robot, spec, rate_hz, config.seed, self.now_ns, self._prepare_image
+            )
             self._scene_subscriptions = [
                 self.create_subscription(
-                    topic.type,
-                    topic.name,
-                    lambda message: self._on_joint_states(rendered, message),
-                    topics.NEWEST,
-                ),
-                self.create_subscription(
-                    objects.type,
-                    objects.name,
-                    lambda message: self._on_scene_objects(rendered, message),
-                    objects.subscribe,
-                ),
+                    topic.type, topic.name, self._keep_newest(topic.name), topics.NEWEST, raw=True
+                )
+                for topic in (topics.JOINT_STATES, topics.SCENE_OBJECTS)
             ]
             return rendered
         if not config.device:
@@ -144,6 +139,25 @@ class CameraNode(SuiteNode[CameraConfig]):
 
     def _is_watched(self) -> bool:
         return any(topic.get_subscription_count() for topic in (self._raw, self._compressed, self._info))
+
+    def _keep_newest(self, name: str) -> Callable[[bytes], None]:
+        def keep(message: bytes) -> None:
+            self._newest[name] = message
+
+        return keep
+
+    def _prepare_image(self, rendered: RenderedCamera) -> bool:
+        """Take over the newest messages before an image is rendered; returns whether somebody receives it."""
+        if not self._is_watched():
+            return False
+        for topic, take_over in (
+            (topics.JOINT_STATES, self._on_joint_states),
+            (topics.SCENE_OBJECTS, self._on_scene_objects),
+        ):
+            data = self._newest.pop(topic.name, None)
+            if data is not None:
+                take_over(rendered, deserialize_message(data, topic.type))
+        return True
 
     def _on_joint_states(self, rendered: RenderedCamera, message: Any) -> None:
         try:

@@ -25,7 +25,7 @@ from smolvla_ros.urdf import Urdf
 class RenderedCamera:
     """Images of the robot at its newest joint positions; until the first `move`, each joint is at its middle.
 
-    Nothing is rendered while `is_watched` returns False.
+    `prepare` is called before each image; nothing is rendered if it returns False.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class RenderedCamera:
         rate_hz: float,
         seed: int,
         clock_ns: Callable[[], int],
-        is_watched: Callable[[], bool] = lambda: True,
+        prepare: Callable[[RenderedCamera], bool],
     ) -> None:
         self.name = spec.name
-        self._clock_ns, self._is_watched = clock_ns, is_watched
+        self._clock_ns, self._prepare = clock_ns, prepare
         self._joint_names = robot.joint_names
         self._positions_rad = np.array([joint.middle_rad for joint in robot.joints])
         self._urdf, self._seed = Urdf.load(robot.urdf_path), seed
@@ -68,10 +68,10 @@ class RenderedCamera:
         self._boxes = boxes
 
     def read(self) -> Frame | None:
-        """Wait until the next image is due and watched, and return it; None after `close`."""
+        """Wait until the next image is due and wanted, and return it; None after `close`."""
         while not self._closed.is_set():
             self._pacer.wait()
-            if not self._closed.is_set() and self._is_watched():
+            if not self._closed.is_set() and self._prepare(self):
                 return Frame(self.name, self._clock_ns(), self._render())
         return None
 

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from smolvla_ros.msg import ExecutorState
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.client_node import ClientNode
@@ -78,6 +79,8 @@ def run(client: ClientNode, options: argparse.Namespace) -> int:
     client.subscribe(topics.EXECUTOR_STATE, states.append)
     publisher = client.publisher(topics.TASK)
     reset = client.node.create_client(Trigger, "simulated_world/reset")
+    executor_reset = client.node.create_client(Trigger, "executor/reset")
+    arm = client.node.create_client(SetBool, "executor/arm")
     recorder = {
         name: client.node.create_client(Trigger, f"recorder/{name}")
         for name in ("start", "success", "failure")
@@ -87,7 +90,7 @@ def run(client: ClientNode, options: argparse.Namespace) -> int:
         return 1
     client.spin(3.0)
     started_s, cpu_before_s = time.monotonic(), cpu_s()
-    times, wrong, dropped = [], 0, 0
+    faults, times, wrong, dropped = 0, [], 0, 0
     for number in range(options.tasks):
         instruction = call(client, reset)
         publisher.publish(String(data=instruction))
@@ -105,8 +108,14 @@ def run(client: ClientNode, options: argparse.Namespace) -> int:
         print(f"{number + 1:3} {instruction:60} {result} {last.wrong_object} {reason}".rstrip(), flush=True)
         publisher.publish(String(data=""))
         client.spin(0.5)
+        if states[-1].state == ExecutorState.FAULT:  # a person would look at the arm, and go on
+            faults += 1
+            call(client, executor_reset)
+            call(client, arm, SetBool.Request(data=True))
     median = f", median {np.median(times):.1f} s" if times else ""
-    print(f"{len(times)} of {options.tasks} succeeded{median}; wrong object {wrong}, dropped {dropped}")
+    print(
+        f"{len(times)} of {options.tasks} succeeded{median}; wrong object {wrong}, dropped {dropped}, faults {faults}"
+    )
     duration_s = time.monotonic() - started_s
     shares = {name: (used_s - cpu_before_s.get(name, 0.0)) / duration_s for name, used_s in cpu_s().items()}
     print("% of a core: " + ", ".join(f"{name} {100 * share:.0f}" for name, share in sorted(shares.items())))
@@ -148,11 +157,11 @@ def cpu_s() -> dict[str, float]:
     return used
 
 
-def call(client: ClientNode, service: Any) -> str:
-    """The message of a Trigger service; raises RuntimeError when it fails or does not answer."""
+def call(client: ClientNode, service: Any, request: Any = None) -> str:
+    """The message of a Trigger or SetBool service; raises RuntimeError when it fails or does not answer."""
     if not service.wait_for_service(10.0):
         raise RuntimeError(f"there is no service {service.srv_name}")
-    future = service.call_async(Trigger.Request())
+    future = service.call_async(request or Trigger.Request())
     client.spin_until(future.done, 10.0)
     if not future.done() or not future.result().success:
         raise RuntimeError(f"{service.srv_name}: {future.result().message if future.done() else 'no answer'}")

@@ -17,7 +17,8 @@ from hypothesis import settings
 sys.path.insert(0, str(Path(__file__).parent))
 import watchdog  # noqa: E402
 
-ROOT = Path(__file__).parents[1]
+from .package_files import ROOT
+
 PROGRAMS = dict(
     line.split() for line in (ROOT / "executables.txt").read_text().splitlines() if not line.startswith("#")
 )  # of the package: name -> module

@@ -32,13 +32,11 @@ from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, 
 from smolvla_ros.nodes.policy_node import PolicyNode
 from smolvla_ros.observation import Frame, Observation
 from smolvla_ros.policy.robot_policy import RobotPolicy
-from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.robot import Joints
 from smolvla_ros.suite.ros_domain import reserve_domain_id
-from smolvla_ros.units import load_calibration
 
-ROOT = Path(__file__).parents[1]
-ROBOT = RobotSpec.load(ROOT / "config" / "so100.yaml")
-CALIBRATION = load_calibration(ROOT / "config" / "emulated_calibration.json")
+from .package_files import CALIBRATION, ROBOT, ROOT
+
 CAMERAS = ("top", "wrist")
 TASK = "würfel aufheben"
 SLOP_S = 0.01  # below the period, so that matching does not depend on the order of arrival

@@ -20,9 +20,9 @@ from tokenizers import Tokenizer
 from smolvla_ros.evaluation.trial import TrialResult
 from smolvla_ros.evaluation.trials import append_results
 
-ROOT = Path(__file__).parents[1]
+from .package_files import GOLDEN, ROOT
+
 BENCH = ROOT / "test" / "bench"
-GOLDEN = ROOT / "test" / "data" / "golden"
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,10 +18,11 @@ from smolvla_ros.execution.chunk_executor import ChunkExecutor
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.fusion import FUSIONS
 from smolvla_ros.image import ImageError
-from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.robot import Joints
 from smolvla_ros.wire import WireError, chunk_from_msg, frame_from_msg, joints_from_msg, request_from_msg
 
-ROBOT = RobotSpec.load(Path(__file__).parents[1] / "config" / "so100.yaml")
+from .package_files import ROBOT
+
 NAMES = list(ROBOT.joint_names)
 NOW_NS = 1_700_000_000_000_000_000
 INT32 = st.sampled_from([-(2**31), -1, 0, 1, 2, 1_700_000_000, 1_700_000_001, 2**31 - 1])

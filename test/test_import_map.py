@@ -9,7 +9,8 @@ from fnmatch import fnmatch
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from .package_files import ROOT
+
 PACKAGE = "smolvla_ros"
 
 # A file imports only from its own room and from the rooms and files of the lines above it.

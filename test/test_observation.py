@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,9 +14,9 @@ from smolvla_ros.observation import (
     example_observation,
     synchronization_problem,
 )
-from smolvla_ros.robot import RobotSpec
 
-ROBOT = RobotSpec.load(Path(__file__).parents[1] / "config" / "so100.yaml")
+from .package_files import ROBOT
+
 SECOND = 1_000_000_000
 SEEN_NS = 100 * SECOND
 

@@ -16,8 +16,7 @@ import pytest
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 from .conftest import PROGRAMS
-
-ROOT = Path(__file__).parents[1]
+from .package_files import ROOT
 
 
 def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

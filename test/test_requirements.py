@@ -10,10 +10,10 @@ import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
 from xml.etree import ElementTree
 
-ROOT = Path(__file__).parents[1]
+from .package_files import ROOT
+
 APART = {"torch"}  # installed separately, from a chosen index (Makefile, docs/getting_started.md)
 FROM_ROS = {"numpy", "opencv-python-headless"}  # or from ros-jazzy.txt
 SETUP = (

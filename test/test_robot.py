@@ -12,7 +12,8 @@ import pytest
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.units import MotorCalibration
 
-ROOT = Path(__file__).parents[1]
+from .package_files import ROOT
+
 SO100 = ROOT / "config" / "so100.yaml"
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 

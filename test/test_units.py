@@ -23,10 +23,12 @@ from smolvla_ros.units import (
     save_calibration,
 )
 
+from .package_files import CALIBRATION_FILE
+
 UNITS: tuple[Unit, ...] = get_args(Unit)
 GOLDEN_FILE = Path(__file__).parent / "data/golden_units/unit_cases.json"
 GOLDEN = json.loads(GOLDEN_FILE.read_text())["motor_units"]["cases"]
-EMULATED = Path(__file__).parents[1] / "config/emulated_calibration.json"
+EMULATED = Path(CALIBRATION_FILE)
 ENTRY = {"id": 1, "drive_mode": 0, "homing_offset": -123, "range_min": 740, "range_max": 3300}
 
 reproducible = settings(derandomize=True, deadline=None, database=None)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,9 @@ import pytest
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.arm.so100 import So100Arm
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
-from smolvla_ros.units import JointUnits, MotorCalibration, load_calibration
+from smolvla_ros.units import JointUnits, MotorCalibration
+
+from ..package_files import CALIBRATION
 
 
 class Clock:
@@ -36,7 +37,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def calibration() -> dict[str, MotorCalibration]:
-    return load_calibration(Path(__file__).parents[2] / "config/emulated_calibration.json")
+    return dict(CALIBRATION)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import argparse
 import os
 import resource
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,11 +25,11 @@ from smolvla_ros.dataset.bag import BagWriter
 from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.parallel_conversion import convert
 from smolvla_ros.image import encode_jpeg
-from smolvla_ros.robot import RobotSpec
-from smolvla_ros.units import load_calibration
 
 ROOT = Path(__file__).parents[2]
-CALIBRATION = ROOT / "config" / "emulated_calibration.json"
+sys.path.insert(0, str(ROOT / "test"))
+from sample_bags import CALIBRATION, ROBOT, START_NS, joint_state, jpeg_image  # noqa: E402
+
 FPS, JOINTS_HZ, SIZE = 30, 100, (480, 640)
 NOISE = 4.0  # grey levels, as of a webcam's sensor
 DIFFERENT = 60  # images before they repeat, so that the bag is written quickly
@@ -48,39 +49,22 @@ def pictures(seed: int, noise: float = NOISE) -> list[bytes]:
     return made
 
 
-def record(path: Path, robot: RobotSpec, seconds: float, noise: float = NOISE) -> None:
+def record(path: Path, seconds: float, noise: float = NOISE) -> None:
     """Write a bag of `seconds`."""
     cameras = {"top": pictures(0, noise), "wrist": pictures(1, noise)}
-    middle = np.array([joint.middle_rad for joint in robot.joints])
-    start = 1_700_000_000 * 10**9
+    middle = np.array([joint.middle_rad for joint in ROBOT.joints])
     with BagWriter(path) as bag:
-
-        def header(stamp_ns: int) -> object:
-            stamp = bag.message(
-                "builtin_interfaces/msg/Time", sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9
-            )
-            return bag.message("std_msgs/msg/Header", stamp=stamp, frame_id="")
-
-        bag.write("/active_task", bag.message("std_msgs/msg/String", data="Pick up the cube"), start)
+        bag.write("/active_task", bag.message("std_msgs/msg/String", data="Pick up the cube"), START_NS)
         for k in range(int(seconds * FPS)):
             for camera, jpegs in cameras.items():
-                stamp = start + k * 10**9 // FPS
-                data = np.frombuffer(jpegs[k % DIFFERENT], np.uint8)
-                image = bag.message(
-                    "sensor_msgs/msg/CompressedImage", header=header(stamp), format="jpeg", data=data
+                stamp = START_NS + k * 10**9 // FPS
+                bag.write(
+                    f"/{camera}/image_raw/compressed", jpeg_image(bag, stamp, jpegs[k % DIFFERENT]), stamp
                 )
-                bag.write(f"/{camera}/image_raw/compressed", image, stamp)
         for k in range(int(seconds * JOINTS_HZ)):
-            stamp = start + k * 10**9 // JOINTS_HZ
+            stamp = START_NS + k * 10**9 // JOINTS_HZ
+            joints = joint_state(bag, stamp, middle + 0.1 * np.sin(k / JOINTS_HZ))
             for topic in ("/joint_states", "/joint_commands"):
-                joints = bag.message(
-                    "sensor_msgs/msg/JointState",
-                    header=header(stamp),
-                    name=list(robot.joint_names),
-                    position=middle + 0.1 * np.sin(k / JOINTS_HZ),
-                    velocity=np.zeros(0),
-                    effort=np.zeros(0),
-                )
                 bag.write(topic, joints, stamp)
 
 
@@ -105,13 +89,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; %(default)s")
     parser.add_argument("--codec", choices=("h264", "av1"), default="h264")
     options = parser.parse_args()
-    robot = RobotSpec.load(ROOT / "config" / "so100.yaml")
-    calibration = load_calibration(CALIBRATION)
     with tempfile.TemporaryDirectory() as folder:
         bag, output = Path(folder) / "bag", Path(folder) / "dataset"
-        record(bag, robot, options.seconds)
+        record(bag, options.seconds)
         size_mb = sum(path.stat().st_size for path in bag.iterdir()) / 1e6
-        work = Conversion((bag,), output, robot, AlignmentSettings(FPS), calibration, codec=options.codec)
+        work = Conversion((bag,), output, ROBOT, AlignmentSettings(FPS), CALIBRATION, codec=options.codec)
         began = time.monotonic()
         convert(work, append=False, jobs=options.jobs)
         took = time.monotonic() - began

@@ -17,14 +17,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from convert import CALIBRATION, DIFFERENT, FPS, ROOT, pictures, record
+from convert import CALIBRATION, DIFFERENT, FPS, ROBOT, ROOT, pictures, record
 
 from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.parallel_conversion import convert
-from smolvla_ros.robot import RobotSpec
-from smolvla_ros.units import load_calibration
 
 CONTENDER = ROOT / "test" / "bench" / "contenders" / "lerobot_dataset.py"
 FFMPEG = ("avutil", "avcodec", "avformat", "avdevice", "avfilter", "swscale", "swresample")
@@ -52,16 +50,13 @@ def main() -> int:
     if not python.exists():
         print(f"no LeRobot at {python}: make lerobot, or LEROBOT_PYTHON=...")
         return 0
-    robot = RobotSpec.load(ROOT / "config" / "so100.yaml")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         bags = [folder / f"bag{i}" for i in range(len(SECONDS))]
         for bag, seconds in zip(bags, SECONDS, strict=True):
-            record(bag, robot, seconds, noise=0.0)
+            record(bag, seconds, noise=0.0)
         for part, append in ((bags[:-1], False), (bags[-1:], True)):
-            work = Conversion(
-                tuple(part), folder / "data", robot, AlignmentSettings(FPS), load_calibration(CALIBRATION)
-            )
+            work = Conversion(tuple(part), folder / "data", ROBOT, AlignmentSettings(FPS), CALIBRATION)
             convert(work, append, jobs=2)
         (folder / "ffmpeg").mkdir()
         environment = ffmpeg_environment(python, folder / "ffmpeg")

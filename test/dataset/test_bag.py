@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 from smolvla_ros.dataset.bag import Bag, BagWriter
 from smolvla_ros.dataset.errors import BagError
 
-from .conftest import conversion, record, run
+from ..sample_bags import conversion, record, run
 
 
 def copy(source: Path, target: Path, storage: StoragePlugin, compression: CompressionMode) -> Path:

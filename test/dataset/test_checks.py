@@ -14,9 +14,9 @@ from smolvla_ros.dataset.checks import check_episodes
 from smolvla_ros.dataset.inspection import CameraTrack, InspectedEpisode, JointTrack
 from smolvla_ros.dataset.motion_checks import action_lag
 from smolvla_ros.finding import Finding
-from smolvla_ros.robot import RobotSpec
 
-ROBOT = RobotSpec.load("config/so100.yaml")
+from ..package_files import ROBOT
+
 MIDDLE = (ROBOT.lower_rad + ROBOT.upper_rad) / 2
 FPS = 30.0
 SECONDS = 10.0

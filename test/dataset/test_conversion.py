@@ -27,7 +27,8 @@ from smolvla_ros.tools.bag_to_lerobot import conversion as command
 from smolvla_ros.tools.bag_to_lerobot import parser
 from smolvla_ros.units import CalibrationError
 
-from .conftest import CALIBRATION, ROBOT, ROOT, START_NS, conversion, positions, record, run
+from ..package_files import CALIBRATION_FILE, ROOT
+from ..sample_bags import CALIBRATION, ROBOT, START_NS, conversion, positions, record, run
 
 
 def lerobot(rad):
@@ -194,10 +195,10 @@ def test_tables_have_lerobots_layout(bag, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from conftest import conversion, run
+sys.path.insert(0, "test")
+from sample_bags import conversion, run
 import smolvla_ros.dataset.conversion, smolvla_ros.dataset.lerobot_writer
-left = int(sys.argv[2])
+left = int(sys.argv[1])
 whole = os.replace
 def replace(*paths):
     global left
@@ -206,7 +207,7 @@ def replace(*paths):
     left -= 1
     whole(*paths)
 os.replace = replace
-run(conversion([Path(p) for p in sys.argv[4:]], Path(sys.argv[3])))
+run(conversion([Path(p) for p in sys.argv[3:]], Path(sys.argv[2])))
 """
 
 
@@ -223,8 +224,8 @@ def short(tmp_path_factory):
 @pytest.mark.parametrize("steps", [1, 2, 4, 7, 10, 12, 15])  # files that are renamed before the kill
 def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(short, tmp_path, steps):
     bags, whole = short
-    arguments = [str(Path(__file__).parent), str(steps), str(tmp_path / "data"), *map(str, bags)]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=60)
+    arguments = [str(steps), str(tmp_path / "data"), *map(str, bags)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, check=False, timeout=60)
     assert killed.returncode == -9
     assert (tmp_path / "data" / WORK_FOLDER).exists()
     work = conversion(bags, tmp_path / "data")
@@ -249,8 +250,7 @@ def undisturbed(tmp_path_factory):
 
 
 def command_line(bags: Path, output: Path) -> list[str]:
-    calibration = ROOT / "config" / "emulated_calibration.json"
-    arguments = ("--output", output, "--calibration", calibration, "--jobs", "2")
+    arguments = ("--output", output, "--calibration", CALIBRATION_FILE, "--jobs", "2")
     program = (sys.executable, "-m", "smolvla_ros.tools.bag_to_lerobot")
     return [str(argument) for argument in (*program, bags, *arguments)]
 
@@ -310,7 +310,7 @@ def tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 def test_the_command_lines_convert_to_a_dataset_and_back_without_depth_images(tmp_path):
     record(tmp_path / "bags" / "one", seconds=0.4)
     data, again = tmp_path / "data", tmp_path / "again"
-    calibration = ["--calibration", "config/emulated_calibration.json"]
+    calibration = ["--calibration", CALIBRATION_FILE]
     tool("bag_to_lerobot", tmp_path / "bags", "--output", data, "--jobs", 1, *calibration)
     assert len(LeRobotDataset.load(data).frames(0).state) == 13
     info = json.loads((data / "meta" / "info.json").read_text())

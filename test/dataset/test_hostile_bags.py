@@ -12,7 +12,7 @@ from smolvla_ros.dataset.bag import Bag, BagWriter, find_bags
 from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError, VideoError
 from smolvla_ros.observation import NANOSECONDS
 
-from .conftest import LAG_NS, ROBOT, START_NS, conversion, header, image, joint_state, record, run
+from ..sample_bags import LAG_NS, ROBOT, START_NS, conversion, header, image, joint_state, record, run
 
 
 def shifted(bag, message, topic, by_ns):

@@ -19,9 +19,9 @@ import pytest
 from smolvla_ros.dataset.realtime_permission import without_realtime_permission
 from smolvla_ros.dataset.video import Codec
 
-from .conftest import record
+from ..package_files import CALIBRATION_FILE, ROOT
+from ..sample_bags import record
 
-ROOT = Path(__file__).parents[2]
 OTHER = os.SCHED_OTHER
 ENCODE = """
 import json, os, subprocess, sys
@@ -76,7 +76,7 @@ def test_neither_the_caller_of_the_encoder_nor_its_children_become_real_time(
 @pytest.mark.slow
 def test_no_process_of_bag_to_lerobot_becomes_real_time(tmp_path: Path) -> None:
     bag, seen = record(tmp_path / "bag", seconds=2.0), set()
-    arguments = ["--calibration", "config/emulated_calibration.json", "--codec", "av1", "--jobs", "1"]
+    arguments = ["--calibration", CALIBRATION_FILE, "--codec", "av1", "--jobs", "1"]
     command = [sys.executable, "-m", "smolvla_ros.tools.bag_to_lerobot", bag, "--output", tmp_path / "set"]
     program = subprocess.Popen([*command, *arguments], cwd=ROOT, start_new_session=True)
     while program.poll() is None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +13,7 @@ from smolvla_ros.demo.observed_run import ObservedRun
 from smolvla_ros.robot import RobotSpec
 
 from ..executor_state import SECOND, executor_state, time_msg
-
-ROOT = Path(__file__).parents[2]
+from ..package_files import ROBOT
 
 
 def joint_state(robot: RobotSpec, stamp_ns: int, position: list[float]) -> Any:
@@ -36,7 +34,7 @@ def chunk(robot: RobotSpec, stamp_ns: int, chunk_id: int, inference_s: float) ->
 
 @pytest.fixture
 def robot() -> RobotSpec:
-    return RobotSpec.load(ROOT / "config" / "so100.yaml")
+    return ROBOT
 
 
 @pytest.fixture

@@ -20,10 +20,9 @@ from smolvla_ros.suite.programs import suite_nodes
 from smolvla_ros.tools.demo import parse_arguments
 
 from ..conftest import installed
+from ..package_files import CALIBRATION_FILE, ROOT
 
-ROOT = Path(__file__).parents[2]
-CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
-REAL = ["--port", "/dev/arm", "--calibration", CALIBRATION, "--cameras", "top=0", "--checkpoint", "a/b"]
+REAL = ["--port", "/dev/arm", "--calibration", CALIBRATION_FILE, "--cameras", "top=0", "--checkpoint", "a/b"]
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -75,9 +74,9 @@ def test_a_real_arm_needs_calibration_cameras_and_checkpoint(name: str) -> None:
 def test_a_real_arm_moves_only_with_consent(consent: list[str], tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 (make setup brings it)")
     arm = Processes(tmp_path)  # in place of a real one
-    arguments = ("--calibration", CALIBRATION, "--link", str(tmp_path / "port"))
+    arguments = ("--calibration", CALIBRATION_FILE, "--link", str(tmp_path / "port"))
     arm.start(NodeSpec("emulated_arm", "arm", arguments=arguments, is_ros=False))
-    cameras = ["--cameras", "top=rendered,wrist=rendered", "--calibration", CALIBRATION]
+    cameras = ["--cameras", "top=rendered,wrist=rendered", "--calibration", CALIBRATION_FILE]
     process = demo(tmp_path / "demo", "--port", str(tmp_path / "port"), *cameras, "--seconds", "2", *consent)
     output = process.communicate(timeout=60)[0]
     arm.stop()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +19,8 @@ from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.executor_status import Command
 from smolvla_ros.robot import Joints, RobotSpec
 
-ROOT = Path(__file__).parents[2]
+from ..package_files import ROBOT
+
 SECOND = 1_000_000_000
 PERIOD_S = 1.0 / 30.0
 CONFIG = ExecutorConfig(mode="armed", max_step_rad=0.05, soft_start_s=0.5)
@@ -35,7 +35,7 @@ class MakeChunk(Protocol):
 
 @pytest.fixture(scope="session")
 def robot() -> RobotSpec:
-    return RobotSpec.load(ROOT / "config" / "so100.yaml")
+    return ROBOT
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from smolvla_ros.execution.teleoperation import Teleoperation, TeleoperationConfig
-from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.robot import Joints
 from smolvla_ros.units import load_calibration
 
+from ..package_files import ROBOT
+
 CONFIG = Path(__file__).parents[2] / "config"
-ROBOT = RobotSpec.load(CONFIG / "so100.yaml")
 FOLLOWER = load_calibration(CONFIG / "emulated_calibration.json")
 LEADER = {
     **{name: replace(motor, range_min=motor.range_min + 100) for name, motor in FOLLOWER.items()},

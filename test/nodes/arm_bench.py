@@ -9,20 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
 
 from smolvla_ros.arm.command_admission import PAUSE_S
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
-from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.wire import header_stamp_ns, joints_from_msg, nanoseconds
 
+from ..package_files import ROBOT
 from .conftest import EVERY_ONE, is_complete, measured_rad
 
-ROBOT_FILE = "config/so100.yaml"
-CALIBRATION = "config/emulated_calibration.json"
 CONTROL_PERIOD_S = 1 / 30  # of the executor
 
 
@@ -31,14 +27,13 @@ class ArmBench:
 
     def __init__(self, observer: Any, start: Any, arm: EmulatedArm, parameters: dict[str, Any]) -> None:
         self.observer, self.emulated_arm = observer, arm
-        self.robot = RobotSpec.load(ROBOT_FILE)
+        self.robot = ROBOT
         self.states = observer.collect(topics.JOINT_STATES, qos=EVERY_ONE)
         self.diagnostics = observer.collect(topics.DIAGNOSTICS)
         self.refusals = observer.collect(topics.REFUSED_COMMANDER)
         self._commands = observer.publisher(topics.JOINT_COMMANDS)
         self._commanded_s = 0.0
-        values = {"robot": ROBOT_FILE, "port": arm.port, "calibration": CALIBRATION, **parameters}
-        self.program = start("nodes.arm_node", **values)
+        self.program = start("nodes.arm_node", port=arm.port, **parameters)
         observer.until(
             lambda: any(map(is_complete, self.states)) and self._commands.get_subscription_count(), "the arm"
         )
@@ -99,8 +94,7 @@ class ArmBench:
 
     def torque(self, on: bool) -> None:
         """Set the parameter, and wait until the servos have this torque."""
-        request = SetParameters.Request(parameters=[Parameter("torque", value=on).to_parameter_msg()])
-        assert self.observer.call(SetParameters, "arm/set_parameters", request).results[0].successful
+        assert self.observer.set_parameters("arm", torque=on).successful
         self.observer.until(lambda: self.torques() == [int(on)] * 6, f"torque {on}")
 
     def move_by_hand(self, ticks: int) -> None:

@@ -16,27 +16,28 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="node tests need ROS 2 (make setup brings it)")
 
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
+from rcl_interfaces.srv import SetParametersAtomically  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
+from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
 from smolvla_ros.nodes.fast_dds import PROFILE, set_fast_dds  # noqa: E402
-from smolvla_ros.robot import RobotSpec  # noqa: E402
 from smolvla_ros.simulation.emulated_arm import EmulatedArm  # noqa: E402
 from smolvla_ros.suite.ros_domain import reserve_domain_id  # noqa: E402
-from smolvla_ros.units import load_calibration  # noqa: E402
 from smolvla_ros.wire import joints_from_msg  # noqa: E402
 
+from ..package_files import CALIBRATION, CALIBRATION_FILE, ROBOT, ROBOT_FILE, ROOT  # noqa: E402
 from .forked import Forked  # noqa: E402
 from .program import Program, Terminal, shares_memory  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
-ROBOT = ROOT / "config" / "so100.yaml"
-CALIBRATION = ROOT / "config" / "emulated_calibration.json"
+DEFAULTS = {"nodes.arm_node": {"calibration": CALIBRATION_FILE}}  # parameters of nodes
 DISCOVERY_S = 15.0
 ANSWER_S = 5.0
 EVERY_ONE = QoSProfile(depth=1000)  # reliable
-SO100 = RobotSpec.load(ROBOT)
 
 os.environ["ROS_DOMAIN_ID"] = str(reserve_domain_id())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -47,12 +48,12 @@ set_fast_dds()
 
 def is_complete(state: Any) -> bool:
     """Whether joint states have all six joints: on a busy computer a servo can be missed."""
-    return len(state.name) == len(SO100.joint_names)
+    return len(state.name) == len(ROBOT.joint_names)
 
 
 def measured_rad(states: list[Any]) -> np.ndarray:
     """The positions of the newest complete joint states."""
-    return joints_from_msg(next(filter(is_complete, reversed(states))), SO100.joint_names).positions_rad
+    return joints_from_msg(next(filter(is_complete, reversed(states))), ROBOT.joint_names).positions_rad
 
 
 class Observer:
@@ -94,6 +95,24 @@ class Observer:
         assert future.done(), f"{name} does not answer"
         self.node.destroy_client(client)
         return future.result()
+
+    def trigger(self, name: str) -> Any:
+        return self.call(Trigger, name, Trigger.Request())
+
+    def switch(self, name: str, on: bool) -> Any:
+        return self.call(SetBool, name, SetBool.Request(data=on))
+
+    def change_state(self, node: str, transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return bool(self.call(ChangeState, f"{node}/change_state", request).success)
+
+    def set_parameters(self, node: str, answer_s: float = ANSWER_S, **values: Any) -> Any:
+        """Set parameters of a node in one call; the result tells whether they were accepted."""
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        request = SetParametersAtomically.Request(parameters=parameters)
+        return self.call(
+            SetParametersAtomically, f"{node}/set_parameters_atomically", request, answer_s
+        ).result
 
     def until(self, condition: Callable[[], Any], what: str, timeout_s: float = DISCOVERY_S) -> None:
         """Spin until the condition is true; fails with `what` if it does not become true in time."""
@@ -142,17 +161,19 @@ def start_new_interpreter(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 
 
 def programs_in(tmp_path: Path, is_forked: bool = True) -> Iterator[Callable[..., Program]]:
-    """Yields a function that starts a program of the suite.
+    """Yields a function that starts a program of the suite; a node's `robot` is the SO-100 if it is not given.
 
     Programs that still run at the end must not use shared memory, and must exit on SIGINT with exit code 0.
     """
     programs: list[Program] = []
 
     def start_program(module: str, *arguments: str, **parameters: Any) -> Program:
+        if module.startswith("nodes."):
+            parameters = DEFAULTS.get(module, {}) | {"robot": ROBOT_FILE} | parameters
         ros_arguments = [
             text for key, value in parameters.items() for text in ("-p", f"{key}:={_yaml(value)}")
         ]
-        if ros_arguments or ".nodes." in module:
+        if ros_arguments:
             arguments = (*arguments, "--ros-args", *ros_arguments)
         log = tmp_path / f"{len(programs)}-{module.rsplit('.', 1)[-1]}.log"
         module = f"smolvla_ros.{module}"
@@ -209,7 +230,7 @@ def bench(make_bench: Callable[..., Any]) -> Any:
 def _executor_bench(observer: Observer, start: Callable[..., Program], parameters: dict[str, Any]) -> Any:
     from .executor_bench import ExecutorBench  # which imports this module
 
-    bench = ExecutorBench(observer, start("nodes.executor_node", robot=ROBOT, **parameters), **parameters)
+    bench = ExecutorBench(observer, start("nodes.executor_node", **parameters), **parameters)
     bench.connect()
     return bench
 
@@ -217,7 +238,7 @@ def _executor_bench(observer: Observer, start: Callable[..., Program], parameter
 @pytest.fixture
 def arm(tmp_path: Path) -> Iterator[EmulatedArm]:
     """Emulated servos in the process of the test."""
-    with EmulatedArm(load_calibration(CALIBRATION), link=tmp_path / "so100") as arm:
+    with EmulatedArm(CALIBRATION, link=tmp_path / "so100") as arm:
         yield arm
 
 
@@ -250,7 +271,7 @@ def on_terminal() -> Iterator[Callable[..., Terminal]]:
 def emulated_arm(start: Callable[..., Program], tmp_path: Path) -> tuple[str, Program]:
     """The port of an emulated servo bus, and its process."""
     link = tmp_path / "arm"
-    program = start("simulation.emulated_arm", "--calibration", str(CALIBRATION), "--link", str(link))
+    program = start("simulation.emulated_arm", "--calibration", CALIBRATION_FILE, "--link", str(link))
     deadline_s = time.monotonic() + 10.0
     while not link.exists():
         assert program.running and time.monotonic() < deadline_s, program.output

@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 import smolvla_ros.msg as msg
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
-from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.chunk import ActionChunk
 from smolvla_ros.execution.executor_config import ExecutorConfig
@@ -24,7 +20,8 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import action_chunk_msg, joint_state_msg, time_msg
 from smolvla_ros.robot import Joints
 
-from .conftest import EVERY_ONE, SO100, Observer, Program
+from ..package_files import ROBOT
+from .conftest import EVERY_ONE, Observer, Program
 
 FEED_S = 0.01
 COUNTS = ("commands", "requests", "timeouts", "chunks_accepted", "starved_periods")  # of ExecutorState
@@ -40,7 +37,7 @@ class ExecutorBench:
         self.observer = observer
         self.program = program
         self.started_with = started_with
-        self.robot = SO100
+        self.robot = ROBOT
         self.middle = np.array([joint.middle_rad for joint in self.robot.joints])
         self.pose = self.middle  # until there is a command
         self.fed_ns = 0  # stamp of the newest joint states
@@ -91,7 +88,7 @@ class ExecutorBench:
         started = {name: value for name, value in self.started_with.items() if name in live}
         self.set_parameters(**(live | started | parameters))
         for verb in ("stop", "reset"):
-            assert self.observer.call(Trigger, f"executor/{verb}", Trigger.Request()).success
+            assert self.observer.trigger(f"executor/{verb}").success
         self.set_task("")
         self.counted = msg.ExecutorState()
         self.states.clear()
@@ -113,10 +110,8 @@ class ExecutorBench:
         return self.program.output[self._output_start :]
 
     def set_parameters(self, **parameters: Any) -> None:
-        values = [Parameter(name, value=value).to_parameter_msg() for name, value in parameters.items()]
-        request = SetParameters.Request(parameters=values)
-        results = self.observer.call(SetParameters, "executor/set_parameters", request).results
-        assert all(result.successful for result in results), results
+        result = self.observer.set_parameters("executor", **parameters)
+        assert result.successful, result.reason
 
     def connect(self) -> None:
         ends = (self._joint_states, self._chunks, self._tasks)
@@ -184,11 +179,10 @@ class ExecutorBench:
         return dict(zip(state.rejected_reasons, state.rejected_counts, strict=True))
 
     def arm(self, on: bool = True) -> Any:
-        return self.observer.call(SetBool, "executor/arm", SetBool.Request(data=on))
+        return self.observer.switch("executor/arm", on)
 
     def change_state(self, transition: int) -> None:
-        request = ChangeState.Request(transition=Transition(id=transition))
-        assert self.observer.call(ChangeState, "executor/change_state", request).success
+        assert self.observer.change_state("executor", transition)
 
     def bring_to(self, state: str) -> None:
         """From disarmed to another state of the executor, or to an inactive node."""
@@ -200,9 +194,9 @@ class ExecutorBench:
             self.follows = False
             self.pose = self.pose - 0.5
         elif state == "shadow":
-            assert self.observer.call(SetBool, "executor/shadow", SetBool.Request(data=True)).success
+            assert self.observer.switch("executor/shadow", True).success
         elif state == "stopped":
-            assert self.observer.call(Trigger, "executor/stop", Trigger.Request()).success
+            assert self.observer.trigger("executor/stop").success
         if state == "inactive":
             self.change_state(Transition.TRANSITION_DEACTIVATE)
         else:

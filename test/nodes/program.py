@@ -13,9 +13,9 @@ import subprocess
 import time
 from pathlib import Path
 
+from ..package_files import ROOT
 from .forked import Forked
 
-ROOT = Path(__file__).parents[2]
 START_S = 15.0
 
 

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import smolvla_ros.msg as msg
-from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.arm.command_admission import PAUSE_S
 from smolvla_ros.nodes import topics
 from smolvla_ros.simulation.servo import MAX_SPEED_TICKS_S
 from smolvla_ros.units import RAD_PER_TICK
 
-from .arm_bench import CONTROL_PERIOD_S, ROBOT_FILE, ArmBench
+from .arm_bench import CONTROL_PERIOD_S, ArmBench
 from .conftest import EVERY_ONE
 
 STILL_RAD = 0.002  # one tick of the encoder, and rounding
@@ -93,7 +92,7 @@ def test_torque_that_is_switched_on_again_moves_nothing_until_the_executor_is_ar
     observer = node.observer
     states = observer.collect(topics.EXECUTOR_STATE)
     commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
-    start("nodes.executor_node", robot=ROBOT_FILE, mode="armed")
+    start("nodes.executor_node", mode="armed")
     observer.until(lambda: node.obeyed("/executor") == 1, "the executor to be obeyed")
 
     node.torque(False)
@@ -102,10 +101,10 @@ def test_torque_that_is_switched_on_again_moves_nothing_until_the_executor_is_ar
     assert states[-1].reason == "the arm does not obey: torque is off; reset and arm again"
     node.torque(True)
     on, left = len(node.states), node.pose()
-    assert observer.call(Trigger, "executor/reset", Trigger.Request()).success
+    assert observer.trigger("executor/reset").success
     seen = len(commands)
     node.observer.spin(PAUSE_S)  # the arm must not move during this time
-    assert observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
+    assert observer.switch("executor/arm", True).success
     observer.until(lambda: node.obeyed("/executor") == 2, "the executor to be obeyed again")
     observer.until(lambda: len(commands) > seen + 10, "commands")
     assert np.abs(np.array(commands[-1].position) - left).max() < 0.02

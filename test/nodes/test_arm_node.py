@@ -16,46 +16,35 @@ import pytest
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
-from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import header_stamp_ns
 
+from ..package_files import CALIBRATION_FILE, ROBOT
 from .conftest import is_complete, measured_rad
-
-ROBOT_FILE = "config/so100.yaml"
-CALIBRATION = "config/emulated_calibration.json"
-
-
-def start_arm(start: Any, port: str, **parameters: Any) -> Any:
-    return start(
-        "nodes.arm_node", **{"robot": ROBOT_FILE, "port": port, "calibration": CALIBRATION, **parameters}
-    )
 
 
 def test_joint_states_come_at_fifty_hertz_in_radians(observer: Any, start: Any, emulated_arm: Any) -> None:
-    robot = RobotSpec.load(ROBOT_FILE)
     states = observer.collect(topics.JOINT_STATES)
-    start_arm(start, emulated_arm[0])
+    start("nodes.arm_node", port=emulated_arm[0])
     observer.until(lambda: any(map(is_complete, states)), "joint states")
     observer.spin(2.0)
     stamps = [header_stamp_ns(message) for message in states]
     assert stamps == sorted(set(stamps))
     assert 1e9 / np.median(np.diff(stamps)) == pytest.approx(50.0, rel=0.05)
     pose = measured_rad(states)
-    assert (robot.lower_rad - 0.3 < pose).all() and (pose < robot.upper_rad + 0.3).all()
+    assert (ROBOT.lower_rad - 0.3 < pose).all() and (pose < ROBOT.upper_rad + 0.3).all()
 
 
 def test_a_command_moves_the_arm_to_its_goal(observer: Any, start: Any, emulated_arm: Any) -> None:
-    robot = RobotSpec.load(ROBOT_FILE)
     states, servos = observer.collect(topics.JOINT_STATES), observer.collect(topics.SERVO_STATES)
     commands = observer.publisher(topics.JOINT_COMMANDS)
-    start_arm(start, emulated_arm[0])
+    start("nodes.arm_node", port=emulated_arm[0])
     observer.until(
         lambda: any(map(is_complete, states)) and servos and commands.get_subscription_count(), "the arm"
     )
     goal = measured_rad(states) + 0.09 * np.eye(6)[0]
 
     def there() -> bool:
-        commands.publish(joint_command_msg(robot.joint_names, observer.now_ns(), goal))
+        commands.publish(joint_command_msg(ROBOT.joint_names, observer.now_ns(), goal))
         return bool(np.abs(measured_rad(states) - goal).max() < 0.01)
 
     observer.until(there, "the arm to arrive")
@@ -69,7 +58,7 @@ def test_a_disconnected_bus_is_reported_and_the_node_continues(
 ) -> None:
     port, bus = emulated_arm
     states, diagnostics = observer.collect(topics.JOINT_STATES), observer.collect(topics.DIAGNOSTICS)
-    program = start_arm(start, port)
+    program = start("nodes.arm_node", port=port)
     observer.until(lambda: states, "joint states")
     Path(port).unlink()  # as udev does; otherwise the node would open the next pseudo-terminal of this name
     bus.stop(signal.SIGKILL)
@@ -86,7 +75,7 @@ def test_a_disconnected_bus_is_reported_and_the_node_continues(
 def test_the_arm_holds_when_the_node_stops(observer: Any, start: Any, emulated_arm: Any) -> None:
     states = observer.collect(topics.JOINT_STATES)
     commands = observer.publisher(topics.JOINT_COMMANDS)
-    program = start_arm(start, emulated_arm[0])
+    program = start("nodes.arm_node", port=emulated_arm[0])
     observer.until(lambda: states and commands.get_subscription_count(), "the arm")
     assert program.stop(signal.SIGINT) == 0
     assert "the arm holds its pose, its torque stays on" in program.output
@@ -98,7 +87,7 @@ def test_the_arm_holds_when_the_node_stops(observer: Any, start: Any, emulated_a
 
 
 def test_a_failed_start_is_explained_in_one_message(start: Any, emulated_arm: Any, tmp_path: Path) -> None:
-    calibration = json.loads(Path(CALIBRATION).read_text())
+    calibration = json.loads(Path(CALIBRATION_FILE).read_text())
     without_gripper = tmp_path / "five.json"
     without_gripper.write_text(
         json.dumps({name: entry for name, entry in calibration.items() if name != "gripper"})
@@ -114,10 +103,6 @@ def test_a_failed_start_is_explained_in_one_message(start: Any, emulated_arm: An
         ({"calibration": other_arm}, "elbow_flex"),
     ]
     for parameters, message in cases:
-        program = (
-            start_arm(start, emulated_arm[0])
-            if not parameters
-            else start_arm(start, **{"port": emulated_arm[0], **parameters})
-        )
+        program = start("nodes.arm_node", **{"port": emulated_arm[0], **parameters})
         assert program.wait() == 1, program.output
         assert message in program.output and "Traceback" not in program.output

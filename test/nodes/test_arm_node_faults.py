@@ -13,9 +13,9 @@ import pytest
 
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.simulation.line_faults import LineFaults
-from smolvla_ros.units import load_calibration
 
-from .arm_bench import CALIBRATION, ArmBench
+from ..package_files import CALIBRATION
+from .arm_bench import ArmBench
 
 OK, WARN, ERROR = b"\x00", b"\x01", b"\x02"
 
@@ -163,7 +163,7 @@ def test_on_deactivate_is_obeyed(
     before = node.pose()
     assert node.program.stop(signal.SIGINT) == 0
     assert node.torques() == [torque] * 6
-    units = node.robot.units(load_calibration(CALIBRATION))
+    units = node.robot.units(CALIBRATION)
     servos = node.emulated_arm.servos.values()
     stands = np.array([u.ticks_to_rad(s.position_ticks) for u, s in zip(units, servos, strict=True)])
     assert np.abs(stands - (rest if mode == "rest_pose" else before)).max() < 0.15

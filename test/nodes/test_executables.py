@@ -16,8 +16,9 @@ import pytest
 from ament_index_python.packages import get_package_prefix
 
 from ..conftest import PROGRAMS, installed
+from ..package_files import CALIBRATION_FILE, ROBOT_FILE
 from ..tools.test_check_dataset import record
-from .conftest import CALIBRATION, ROBOT, Program, Terminal
+from .conftest import Program, Terminal
 
 ELSEWHERE = (
     "demo",
@@ -60,7 +61,7 @@ class Bench:
         """Run a node until it is active, then stop it by SIGINT."""
         arguments = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
         program = self.start(
-            f"{name}_node", "--ros-args", "-r", f"__ns:=/{name}", "-p", f"robot:={ROBOT}", *arguments
+            f"{name}_node", "--ros-args", "-r", f"__ns:=/{name}", "-p", f"robot:={ROBOT_FILE}", *arguments
         )
         program.wait_for(": active", WITHIN_S)
         assert program.stop() == 0, program.output
@@ -85,10 +86,10 @@ def until(happened: Callable[[], Any], program: Program) -> None:
 def arm(bench: Bench) -> None:
     """The emulated arm, the calibration read from its servos, and the arm node."""
     link, copy = bench.folder / "arm", bench.folder / "copy.json"
-    emulated = bench.start("emulated_arm", "--calibration", CALIBRATION, "--link", link)
+    emulated = bench.start("emulated_arm", "--calibration", CALIBRATION_FILE, "--link", link)
     until(link.exists, emulated)
     bench.finish("so100_calibrate", "--port", link, "--from-servos", "--file", copy)
-    assert json.loads(copy.read_text()) == json.loads(CALIBRATION.read_text())
+    assert json.loads(copy.read_text()) == json.loads(Path(CALIBRATION_FILE).read_text())
     bench.node("arm", port=link, calibration=copy)
     bench.node("simulated_world", calibration=copy, port=bench.folder / "world")
     assert emulated.stop() == 0, emulated.output
@@ -97,7 +98,7 @@ def arm(bench: Bench) -> None:
 def dataset(bench: Bench) -> None:
     """A bag is converted to a dataset and back; the dataset is checked and played, the bag replayed to a policy."""
     bag, dataset, bags = record(bench.folder / "bag"), bench.folder / "dataset", bench.folder / "bags"
-    calibration = ("--calibration", CALIBRATION)
+    calibration = ("--calibration", CALIBRATION_FILE)
     bench.finish("bag_to_lerobot", bag, "--output", dataset, *calibration, "--jobs", 2)
     assert "0 errors" in bench.finish("check_dataset", dataset, *calibration)
     bench.finish("lerobot_to_bag", dataset, "--output", bags, *calibration)
@@ -108,7 +109,7 @@ def dataset(bench: Bench) -> None:
 
 
 def checkpoint(bench: Bench) -> None:
-    assert "fits" in bench.finish("check_checkpoint", bench.checkpoint, "--calibration", CALIBRATION)
+    assert "fits" in bench.finish("check_checkpoint", bench.checkpoint, "--calibration", CALIBRATION_FILE)
 
 
 def evaluation(bench: Bench) -> None:
@@ -148,7 +149,7 @@ JOBS: dict[str, Callable[[Bench], None]] = {
     "policy": node("policy", policy="scripted"),
     "executor": node("executor"),
     "recorder": node("recorder", output="episodes"),
-    "teleop": node("teleop", calibration=CALIBRATION, leader_calibration=CALIBRATION),
+    "teleop": node("teleop", calibration=CALIBRATION_FILE, leader_calibration=CALIBRATION_FILE),
     "watch": keys("watch", "waiting for executor/state"),
     "jog": keys("jog", "no joint states"),
     "record_keys": keys("record_keys", "space: begin"),

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from std_srvs.srv import Trigger
 
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.wire import joints_from_msg
 
-from .conftest import CALIBRATION, EVERY_ONE, ROBOT, SO100, is_complete
+from ..package_files import ROBOT
+from .conftest import EVERY_ONE, is_complete
 from .executor_bench import ExecutorBench
 
 PERIOD_S = 1.0 / 30.0  # of the executor's commands, as config/executor.yaml has it
@@ -37,7 +37,7 @@ class RealArm(ExecutorBench):
     def measured(self) -> np.ndarray:
         """Joint positions so far: (states, joints) rad."""
         whole = [
-            joints_from_msg(state, SO100.joint_names) for state in self.joint_states if is_complete(state)
+            joints_from_msg(state, ROBOT.joint_names) for state in self.joint_states if is_complete(state)
         ]
         return np.array([joints.positions_rad for joints in whole])
 
@@ -54,7 +54,7 @@ class RealArm(ExecutorBench):
         for share in np.linspace(0.0, 1.0, 25):
             stamp_ns = self.observer.now_ns()
             self.other_commands.publish(
-                joint_command_msg(SO100.joint_names, stamp_ns, start + share * (goal - start), "/observer")
+                joint_command_msg(ROBOT.joint_names, stamp_ns, start + share * (goal - start), "/observer")
             )
             self.observer.spin(1.0 / RATE_HZ)
         self.observer.until(lambda: abs(self.measured()[-1][0] - goal[0]) < 0.05, "the arm to be moved")
@@ -65,9 +65,8 @@ class RealArm(ExecutorBench):
 
 @pytest.fixture
 def bench(observer: Any, start: Callable[..., Any], emulated_arm: Any) -> RealArm:
-    settings = {"port": emulated_arm[0], "calibration": CALIBRATION, "rate_hz": RATE_HZ}
-    arm = start("nodes.arm_node", robot=ROBOT, **settings)
-    bench = RealArm(observer, start("nodes.executor_node", robot=ROBOT, stale_after_s=1.0), arm)
+    arm = start("nodes.arm_node", port=emulated_arm[0], rate_hz=RATE_HZ)
+    bench = RealArm(observer, start("nodes.executor_node", stale_after_s=1.0), arm)
     bench.connect()
     observer.until(lambda: len(bench.measured()), "joint states")
     return bench
@@ -95,7 +94,7 @@ def test_no_chunk_requested_before_a_stop_moves_the_arm_that_is_armed_again(benc
     goal = bench.measured()[-1] + 0.6 * np.eye(6)[0]
     late = bench.chunk(np.tile(goal, (60, 1)), request_id=bench.requests[0].request_id)
     for verb in ("stop", "reset"):
-        assert bench.observer.call(Trigger, f"executor/{verb}", Trigger.Request()).success
+        assert bench.observer.trigger(f"executor/{verb}").success
     assert bench.arm().success
     since = len(bench.measured())
     bench.publish(late)

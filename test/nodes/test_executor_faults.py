@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import smolvla_ros.msg as msg
-from std_srvs.srv import Trigger
 
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import compressed_image_msg
 from smolvla_ros.observation import Frame
 
-ROBOT_FILE = "config/so100.yaml"
 State = msg.ExecutorState
 Bench = Any  # ExecutorBench
 RATE_HZ = 50.0
@@ -78,9 +76,7 @@ def cameras(running: Bench) -> Iterator[Any]:
 
 
 def start_policy(start: Any, **parameters: Any) -> Any:
-    return start(
-        "nodes.policy_node", robot=ROBOT_FILE, policy="scripted", cameras=("top", "wrist"), **parameters
-    )
+    return start("nodes.policy_node", policy="scripted", cameras=("top", "wrist"), **parameters)
 
 
 def test_a_policy_that_is_killed_and_restarted_continues(
@@ -225,7 +221,7 @@ def test_an_arm_that_does_not_move_is_a_fault_until_it_is_reset(make_bench: Any)
     bench.observer.spin(0.2)
     assert len(bench.commands) == sent
     assert not bench.arm().success
-    assert bench.observer.call(Trigger, "executor/reset", Trigger.Request()).success
+    assert bench.observer.trigger("executor/reset").success
     assert bench.arm().success
     told = [text for text in bench.output.splitlines() if "fault" in text and " -> " in text]
     assert ["ERROR" in text for text in told] == [True, False]

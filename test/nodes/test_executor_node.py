@@ -14,12 +14,10 @@ import smolvla_ros.msg as msg
 from lifecycle_msgs.msg import Transition
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.nodes import topics
 from smolvla_ros.wire import header_stamp_ns, nanoseconds
 
-ROBOT_FILE = "config/so100.yaml"
 TASK = "pick up the red cube"
 MAX_STEP_RAD = 0.05
 STEP_NS = 33_333_333
@@ -143,15 +141,15 @@ def test_a_new_task_stops_the_old_motion_at_once(bench: Bench) -> None:
 
 def test_stop_latches_until_reset(bench: Bench) -> None:
     bench.start_motion()
-    assert bench.observer.call(Trigger, "executor/stop", Trigger.Request()).success
+    assert bench.observer.trigger("executor/stop").success
     bench.observer.until(bench.state_is(msg.ExecutorState.STOPPED), "the stop")
     sent = len(bench.commands)
     bench.observer.spin(0.2)
     assert len(bench.commands) == sent
-    refused = bench.observer.call(SetBool, "executor/arm", SetBool.Request(data=True))
+    refused = bench.observer.switch("executor/arm", True)
     assert not refused.success and "reset" in refused.message
-    assert bench.observer.call(Trigger, "executor/reset", Trigger.Request()).success
-    assert bench.observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
+    assert bench.observer.trigger("executor/reset").success
+    assert bench.observer.switch("executor/arm", True).success
 
 
 def test_a_stop_is_kept_through_all_transitions(bench: Bench) -> None:
@@ -166,7 +164,7 @@ def test_a_stop_is_kept_through_all_transitions(bench: Bench) -> None:
     bench.states.clear()
     bench.observer.until(lambda: bench.states, "a state")
     assert bench.states[-1].state == msg.ExecutorState.STOPPED
-    assert bench.observer.call(Trigger, "executor/reset", Trigger.Request()).success
+    assert bench.observer.trigger("executor/reset").success
     assert bench.arm().success
 
 
@@ -214,7 +212,7 @@ def test_shadow_plans_shows_the_plan_and_sends_nothing(make_bench: Any) -> None:
     np.testing.assert_allclose(np.diff(after_s), STEP_NS * 1e-9)
     pan = [point.positions[0] for point in plan.points]
     np.testing.assert_allclose(np.diff(pan)[2:-2], 0.4 / 59, atol=1e-6)
-    assert bench.observer.call(SetBool, "executor/shadow", SetBool.Request(data=False)).success
+    assert bench.observer.switch("executor/shadow", False).success
     bench.observer.until(lambda: not plans[-1].points, "the plan to be gone")
 
 
@@ -242,7 +240,7 @@ def test_diagnostics_agree_with_the_state(bench: Bench) -> None:
 def test_stop_works_in_every_state(make_bench: Any, state: str) -> None:
     bench = make_bench(armed=False, following_error_s=0.0, max_following_error_rad=0.1)
     bench.bring_to(state)
-    assert bench.observer.call(Trigger, "executor/stop", Trigger.Request()).success
+    assert bench.observer.trigger("executor/stop").success
     if state == "inactive":
         bench.change_state(Transition.TRANSITION_ACTIVATE)
     bench.observer.until(bench.state_is(msg.ExecutorState.STOPPED), "the stop")

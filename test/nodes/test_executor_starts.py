@@ -13,15 +13,14 @@ import smolvla_ros.msg as msg
 
 from smolvla_ros.nodes import topics
 
-ROBOT_FILE = "config/so100.yaml"
 State = msg.ExecutorState
 MAX_STEP_RAD = 0.03
 SLOW = {"max_step_rad": MAX_STEP_RAD, "soft_start_s": 0.1}
 BAD: tuple[tuple[dict[str, Any], str], ...] = (
     ({"robot": "absent.yaml"}, "absent.yaml"),
     ({"robot": ""}, "parameter `robot` is empty"),
-    ({"robot": ROBOT_FILE, "fusion": "magic"}, "magic"),
-    ({"robot": ROBOT_FILE, "rate_hz": 1e6}, "rate_hz"),
+    ({"fusion": "magic"}, "magic"),
+    ({"rate_hz": 1e6}, "rate_hz"),
 )
 
 

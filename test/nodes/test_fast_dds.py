@@ -21,7 +21,8 @@ import pytest
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import LOCALHOST_ONLY, PROFILE, RANGE, fast_dds_settings, set_fast_dds
 
-ROOT = Path(__file__).parents[2]
+from ..package_files import ROOT
+
 NETWORK = {PROFILE: str(ROOT / "config" / "fastdds.xml")}
 LOOPBACK = {
     PROFILE: str(ROOT / "config" / "fastdds_localhost.xml"),

@@ -18,7 +18,6 @@ from lifecycle_msgs.srv import GetState
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from std_msgs.msg import String
-from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
 from smolvla_ros.nodes import topics
@@ -33,7 +32,8 @@ from smolvla_ros.nodes.messages import (
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import Joints
 
-from .conftest import ANSWER_S, CALIBRATION, ROBOT, SO100, Observer
+from ..package_files import CALIBRATION_FILE, ROBOT
+from .conftest import ANSWER_S, Observer
 
 TASK = "pick up the red cube"
 EVERY_SUBSCRIBER = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # matches all
@@ -42,7 +42,7 @@ NODES = {
     "executor": ("executor_node", {"mode": "shadow", "task": TASK}),
     "policy": ("policy_node", {"policy": "scripted", "cameras": ("top",), "rtc": True}),
     "camera": ("camera_node", {"camera": "wrist", "source": "rendered"}),
-    "teleop": ("teleop_node", {"calibration": CALIBRATION, "leader_calibration": CALIBRATION}),
+    "teleop": ("teleop_node", {"calibration": CALIBRATION_FILE, "leader_calibration": CALIBRATION_FILE}),
 }
 EXPECTED = (
     *("task", "active_task", "action_chunk", "chunk_request", "top/image_raw/compressed"),
@@ -121,24 +121,24 @@ def hostile(name: str, kind: Any, number: int, now_ns: int, chance: random.Rando
 
 def valid(name: str, message_type: Any, now_ns: int) -> Any:
     """A message that the nodes accept; of other types an empty one."""
-    pose = np.array([joint.middle_rad for joint in SO100.joints])
+    pose = np.array([joint.middle_rad for joint in ROBOT.joints])
     frame = Frame("top", now_ns, np.full((48, 64, 3), 90, np.uint8))
     plan = np.tile(pose, (50, 1))
     step_ns = 33_333_333
     made: dict[str, Callable[[], Any]] = {
         "JointState": lambda: (
-            joint_command_msg(SO100.joint_names, now_ns, pose)
+            joint_command_msg(ROBOT.joint_names, now_ns, pose)
             if name.endswith("commands")
-            else joint_state_msg(SO100.joint_names, Joints(now_ns, pose, np.zeros(6), np.zeros(6)))
+            else joint_state_msg(ROBOT.joint_names, Joints(now_ns, pose, np.zeros(6), np.zeros(6)))
         ),
         "Image": lambda: image_msg(frame, ""),
         "CompressedImage": lambda: compressed_image_msg(frame, "", 90),
         "ActionChunk": lambda: action_chunk_msg(
-            ActionChunk(plan, SO100.joint_names, now_ns, step_ns, 1, 0, TASK), now_ns
+            ActionChunk(plan, ROBOT.joint_names, now_ns, step_ns, 1, 0, TASK), now_ns
         ),
         "ChunkRequest": lambda: chunk_request_msg(
             ChunkRequest(
-                now_ns, 1, TASK, RequestReason.THRESHOLD, 1.0, SO100.joint_names, plan, now_ns + step_ns, 0.5
+                now_ns, 1, TASK, RequestReason.THRESHOLD, 1.0, ROBOT.joint_names, plan, now_ns + step_ns, 0.5
             )
         ),
     }
@@ -156,13 +156,10 @@ def subscriptions(observer: Observer, node: str) -> dict[str, Any]:
 @pytest.fixture
 def everything(observer: Observer, start: Any, emulated_arm: Any, tmp_path: Path) -> dict[str, Any]:
     """Every node of the suite, active, by its name: its program."""
-    programs = {
-        name: start(f"nodes.{module}", robot=ROBOT, **parameters)
-        for name, (module, parameters) in NODES.items()
-    }
-    programs["arm"] = start("nodes.arm_node", robot=ROBOT, port=emulated_arm[0], calibration=CALIBRATION)
+    programs = {name: start(f"nodes.{module}", **parameters) for name, (module, parameters) in NODES.items()}
+    programs["arm"] = start("nodes.arm_node", port=emulated_arm[0])
     programs["recorder"] = start(
-        "nodes.recorder_node", robot=ROBOT, output=tmp_path / "episodes", task=TASK, min_free_mb=0.0
+        "nodes.recorder_node", output=tmp_path / "episodes", task=TASK, min_free_mb=0.0
     )
     for name in programs:
         observer.until(lambda: state(observer, name) == "active", f"{name} to be active")  # noqa: B023
@@ -174,7 +171,7 @@ def state(observer: Observer, node: str) -> str:
 
 
 def test_no_message_stops_a_node_or_its_function(observer: Observer, everything: dict[str, Any]) -> None:
-    assert observer.call(Trigger, "recorder/start", Trigger.Request()).success
+    assert observer.trigger("recorder/start").success
     heard: dict[str, Any] = {}
     for node in everything:
         heard |= subscriptions(observer, node)
@@ -217,10 +214,10 @@ def still_work(observer: Observer) -> None:
     timer = observer.node.create_timer(
         0.03, lambda: images.publish(compressed_image_msg(Frame("top", observer.now_ns(), frame), "", 90))
     )
-    assert observer.call(SetBool, "executor/shadow", SetBool.Request(data=False)).success
-    assert observer.call(SetBool, "executor/shadow", SetBool.Request(data=True)).success
+    assert observer.switch("executor/shadow", False).success
+    assert observer.switch("executor/shadow", True).success
     observer.until(lambda: states and states[-1].task == TASK, "the task")
     accepted = states[-1].chunks_accepted
     observer.until(lambda: states[-1].chunks_accepted > accepted, "a chunk of the policy", 2 * ANSWER_S)
     timer.cancel()
-    assert observer.call(Trigger, "recorder/stop", Trigger.Request()).success
+    assert observer.trigger("recorder/stop").success

@@ -14,7 +14,8 @@ from smolvla_ros.execution.jog import SETTINGS, STEPS_RAD, Jog
 from smolvla_ros.nodes import topics
 from smolvla_ros.robot import Joints
 
-from .conftest import EVERY_ONE, SO100, measured_rad
+from ..package_files import ROBOT
+from .conftest import EVERY_ONE, measured_rad
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def line(terminal: Any) -> str:
 
 @pytest.mark.parametrize("keys", [" +", "+ +", " ++ -", "f +", "2+ 1+", " 6- 5+"])
 def test_keys_of_one_read_make_no_larger_step_than_keys_one_by_one(keys: str) -> None:
-    jog, now_ns = Jog(SO100), 0
-    pose = np.array([joint.middle_rad for joint in SO100.joints])
+    jog, now_ns = Jog(ROBOT), 0
+    pose = np.array([joint.middle_rad for joint in ROBOT.joints])
 
     def run(periods: int) -> list[np.ndarray]:
         nonlocal now_ns
@@ -59,12 +60,7 @@ def test_keys_move_the_chosen_joint_and_nothing_else(
 ) -> None:
     states = observer.collect(topics.JOINT_STATES)
     commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
-    start(
-        "nodes.arm_node",
-        robot="config/so100.yaml",
-        port=emulated_arm[0],
-        calibration="config/emulated_calibration.json",
-    )
+    start("nodes.arm_node", port=emulated_arm[0])
     observer.until(lambda: states and "no step yet" in line(terminal), "jog to hear the arm")
     before = measured_rad(states)
     assert not commands

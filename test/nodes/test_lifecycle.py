@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import GetState
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, ListParameters
 
 from smolvla_ros.nodes import topics
 
-ROBOT_FILE = "config/so100.yaml"
-CALIBRATION = "config/emulated_calibration.json"
+from ..package_files import CALIBRATION_FILE
+
 OWN = ("use_sim_time", "start_type_description_service", "qos_overrides")  # rclpy's own parameters
 UP = (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
 DOWN = (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
@@ -33,7 +33,7 @@ def camera(_observer: Any, _arm: Any, folder: Path) -> dict[str, Any]:
 
 
 def arm(_observer: Any, emulated_arm: Any, _folder: Path) -> dict[str, Any]:
-    return {"port": emulated_arm[0], "calibration": CALIBRATION}
+    return {"port": emulated_arm[0], "calibration": CALIBRATION_FILE}
 
 
 NODES: dict[str, Make] = {
@@ -51,7 +51,7 @@ def node(request: Any, observer: Any, start_new_interpreter: Any, emulated_arm: 
     folder = tmp_path / "data"
     folder.mkdir()
     parameters = NODES[name](observer, emulated_arm, folder)
-    start_new_interpreter(f"nodes.{name}_node", robot=ROBOT_FILE, autostart=False, **parameters)
+    start_new_interpreter(f"nodes.{name}_node", autostart=False, **parameters)
     return name
 
 
@@ -59,18 +59,13 @@ def state(observer: Any, node: str) -> str:
     return str(observer.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label)
 
 
-def change(observer: Any, node: str, transition: int) -> bool:
-    request = ChangeState.Request(transition=Transition(id=transition))
-    return bool(observer.call(ChangeState, f"{node}/change_state", request).success)
-
-
 def test_without_autostart_it_is_unconfigured_and_can_be_activated_twice(observer: Any, node: str) -> None:
     diagnostics = observer.collect(topics.DIAGNOSTICS)
     assert state(observer, node) == "unconfigured"
     for _ in range(2):
-        assert [change(observer, node, transition) for transition in UP] == [True, True]
+        assert [observer.change_state(node, transition) for transition in UP] == [True, True]
         assert state(observer, node) == "active"
-        assert [change(observer, node, transition) for transition in DOWN] == [True, True]
+        assert [observer.change_state(node, transition) for transition in DOWN] == [True, True]
         assert state(observer, node) == "unconfigured"
     observer.until(
         lambda: any(s.hardware_id == f"/{node}" for m in diagnostics for s in m.status), "diagnostics"

@@ -10,20 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import smolvla_ros.msg as msg
-from std_srvs.srv import SetBool
 
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.nodes import topics
-from smolvla_ros.robot import RobotSpec
-from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import frame_from_msg, header_stamp_ns, joints_from_msg
 
-from ..dataset.conftest import conversion, record, run
+from ..package_files import CALIBRATION, CALIBRATION_FILE, ROBOT
+from ..sample_bags import conversion, record, run
 from .conftest import EVERY_ONE, measured_rad
 
-ROBOT_FILE = "config/so100.yaml"
-ROBOT = RobotSpec.load(ROBOT_FILE)
-CALIBRATION = "config/emulated_calibration.json"
 TASK = "Pick up the red cube"
 
 
@@ -35,11 +30,11 @@ def dataset(tmp_path: Path) -> LeRobotDataset:
 
 
 def play(start: Any, dataset: LeRobotDataset, *arguments: str) -> Any:
-    return start("tools.play_dataset", str(dataset.root), "--calibration", CALIBRATION, *arguments)
+    return start("tools.play_dataset", str(dataset.root), "--calibration", CALIBRATION_FILE, *arguments)
 
 
 def in_rad(values: np.ndarray) -> np.ndarray:
-    units = ROBOT.units(load_calibration(CALIBRATION))
+    units = ROBOT.units(CALIBRATION)
     return np.stack([unit.lerobot_to_rad(values[:, i]) for i, unit in enumerate(units)], axis=1)
 
 
@@ -75,13 +70,13 @@ def test_the_arm_repeats_the_actions(
     observer: Any, start: Any, emulated_arm: Any, dataset: LeRobotDataset
 ) -> None:
     states, measured = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.JOINT_STATES)
-    start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION)
-    start("nodes.executor_node", robot=ROBOT_FILE)
+    start("nodes.arm_node", port=emulated_arm[0])
+    start("nodes.executor_node")
     observer.until(lambda: states and measured, "arm and executor")
     refused = play(start, dataset, "--actions")
     assert refused.wait() == 1
     assert "the executor follows nothing" in refused.output and "/executor/arm" in refused.output
-    assert observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
+    assert observer.switch("executor/arm", True).success
     player = play(start, dataset, "--actions")
     actions = in_rad(dataset.frames(0).action)
     observer.until(lambda: "actions at 30 fps" in player.output, "the end of the episode")
@@ -97,7 +92,7 @@ def test_it_refuses_to_play_while_an_arm_node_runs(
     observer: Any, start: Any, emulated_arm: Any, dataset: LeRobotDataset
 ) -> None:
     measured = observer.collect(topics.JOINT_STATES)
-    start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION)
+    start("nodes.arm_node", port=emulated_arm[0])
     observer.until(lambda: measured, "the arm")
     player = play(start, dataset)
     assert player.wait() == 1

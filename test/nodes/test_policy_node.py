@@ -14,9 +14,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="node tests need ROS 2")
 
-from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.logging import get_logger
-from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
@@ -26,10 +24,11 @@ from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.observation import Frame
 from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.policy.policy_config import PolicyConfig
-from smolvla_ros.robot import Joints, RobotSpec
+from smolvla_ros.robot import Joints
 from smolvla_ros.wire import chunk_from_msg, header_stamp_ns
 
-ROBOT_FILE = "config/so100.yaml"
+from ..package_files import CALIBRATION_FILE, ROBOT
+
 CAMERAS = ("top", "wrist")
 LOADED_S = 30.0  # to load a checkpoint; a repeated service call would load it twice
 
@@ -39,7 +38,7 @@ class Robot:
 
     def __init__(self, observer: Any) -> None:
         self.observer = observer
-        self.spec = RobotSpec.load(ROBOT_FILE)
+        self.spec = ROBOT
         self.pose = np.array([joint.middle_rad for joint in self.spec.joints])
         self.chunks = observer.collect(topics.ACTION_CHUNK)
         self.lag_s = dict.fromkeys((*CAMERAS, "joints"), 0.0)  # age of the stamps of each stream
@@ -84,13 +83,8 @@ class Robot:
         return chunk_from_msg(self.chunks[-1])
 
     def set_parameters(self, **values: Any) -> Any:
-        """Set parameters of the policy node in one call; the result tells whether they were accepted."""
-        request = SetParametersAtomically.Request()
-        request.parameters = [
-            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
-        ]
-        name = "policy/set_parameters_atomically"
-        return self.observer.call(SetParametersAtomically, name, request, LOADED_S).result
+        """Set parameters of the policy node in one call, which may load a checkpoint."""
+        return self.observer.set_parameters("policy", LOADED_S, **values)
 
 
 @pytest.fixture
@@ -99,7 +93,7 @@ def robot(observer: Any) -> Iterator[Robot]:
 
 
 def scripted(start: Any, **parameters: Any) -> Any:
-    return start("nodes.policy_node", robot=ROBOT_FILE, policy="scripted", cameras=CAMERAS, **parameters)
+    return start("nodes.policy_node", policy="scripted", cameras=CAMERAS, **parameters)
 
 
 def test_a_request_is_answered_from_the_newest_observation(robot: Robot, start: Any) -> None:
@@ -196,12 +190,7 @@ def other_checkpoint(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path)
 
 def smolvla(start: Any, checkpoint: Path, **parameters: Any) -> Any:
     return start(
-        "nodes.policy_node",
-        robot=ROBOT_FILE,
-        checkpoint=checkpoint,
-        calibration="config/emulated_calibration.json",
-        threads=1,
-        **parameters,
+        "nodes.policy_node", checkpoint=checkpoint, calibration=CALIBRATION_FILE, threads=1, **parameters
     )
 
 
@@ -213,7 +202,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint: Path, tmp_path: P
     ]
     for parameters, message in cases:
         with pytest.raises(PolicyError, match=message):
-            load_policy(PolicyConfig(**parameters), RobotSpec.load(ROBOT_FILE), get_logger("test"))
+            load_policy(PolicyConfig(**parameters), ROBOT, get_logger("test"))
 
 
 def test_statistics_in_other_units_make_the_node_exit_with_one_finding(
@@ -286,7 +275,7 @@ def test_no_chunk_is_inferred_from_a_pose_outside_the_training_data(
 def test_a_request_made_while_a_checkpoint_loads_is_answered_by_it(
     robot: Robot, start: Any, checkpoint: Path
 ) -> None:
-    program = scripted(start, calibration="config/emulated_calibration.json", latency_s=1.0)
+    program = scripted(start, calibration=CALIBRATION_FILE, latency_s=1.0)
     robot.connect()
     robot.observer.spin(0.3)
     robot.request(1)

@@ -16,13 +16,7 @@ from smolvla_ros.nodes import topics
 def test_keys_start_end_mark_and_discard_episodes(
     observer: Any, start: Any, on_terminal: Any, tmp_path: Path
 ) -> None:
-    start(
-        "nodes.recorder_node",
-        robot="config/so100.yaml",
-        output=tmp_path,
-        min_free_mb=1.0,
-        task="wipe the table",
-    )
+    start("nodes.recorder_node", output=tmp_path, min_free_mb=1.0, task="wipe the table")
     terminal = on_terminal("tools.record_keys")
     said = observer.publisher(topics.TASK)
     observer.until(said.get_subscription_count, "the recorder")

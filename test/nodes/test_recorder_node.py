@@ -18,7 +18,6 @@ pytest.importorskip("rclpy", reason="node tests need ROS 2")
 import smolvla_ros.msg as msg
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
 
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.episode_recovery import unfinished_episodes
@@ -27,11 +26,10 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import compressed_image_msg, joint_command_msg, joint_state_msg
 from smolvla_ros.nodes.recorder_node import NO_COMMANDS
 from smolvla_ros.observation import Frame
-from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.units import load_calibration
+from smolvla_ros.robot import Joints
 
-ROBOT_FILE = "config/so100.yaml"
-CALIBRATION = "config/emulated_calibration.json"
+from ..package_files import CALIBRATION, CALIBRATION_FILE, ROBOT
+
 TASK = "pick up the red cube"
 IMAGE = "top/image_raw/compressed"
 LISTENED = (IMAGE, "joint_states", "action_chunk")
@@ -44,10 +42,8 @@ class RecorderBench:
     def __init__(self, observer: Any, start: Callable[..., Any], output: Path, **parameters: Any) -> None:
         self.observer = observer
         self.output = output
-        self.spec = RobotSpec.load(ROBOT_FILE)
-        self.program = start(
-            "nodes.recorder_node", robot=ROBOT_FILE, output=output, min_free_mb=1.0, **parameters
-        )
+        self.spec = ROBOT
+        self.program = start("nodes.recorder_node", output=output, min_free_mb=1.0, **parameters)
         self._listened = [f"/{name}" for name in parameters.get("topics", LISTENED)]
         self.sent: dict[str, list[Any]] = {}
         self._ends = {
@@ -67,7 +63,7 @@ class RecorderBench:
         )
 
     def call(self, verb: str) -> Any:
-        return self.observer.call(Trigger, f"recorder/{verb}", Trigger.Request())
+        return self.observer.trigger(f"recorder/{verb}")
 
     def publish(self, count: int) -> None:
         """Publish this many sets of messages, with evenly spaced stamps."""
@@ -167,12 +163,12 @@ def test_successful_episodes_become_a_lerobot_dataset(
         answer = bench.call(verb)
         assert answer.success and NO_COMMANDS not in answer.message
     program = [sys.executable, "-m", "smolvla_ros.tools.bag_to_lerobot"]
-    options = {"output": tmp_path / "data", "calibration": CALIBRATION, "fps": 30, "outcome": "success"}
+    options = {"output": tmp_path / "data", "calibration": CALIBRATION_FILE, "fps": 30, "outcome": "success"}
     arguments = [f"--{name}={value}" for name, value in options.items()]
     subprocess.run([*program, str(bench.output), *arguments], check=True)
     dataset = LeRobotDataset.load(tmp_path / "data")
     assert len(dataset.episodes) == 1 and dataset.tasks == (TASK,)
-    units = bench.spec.units(load_calibration(CALIBRATION))
+    units = bench.spec.units(CALIBRATION)
     rad = np.array([np.asarray(joints.position) for joints in bench.sent["/joint_states"]])
     sent = np.stack([unit.rad_to_lerobot(rad[:, i]) for i, unit in enumerate(units)], axis=1)
     frames = dataset.frames(0)
@@ -246,7 +242,7 @@ def test_after_a_kill_the_next_recorder_recovers_the_last_episode_and_finished_o
     bench.observer.spin(0.4)
     bench.program.kill()
     [cut_off] = unfinished_episodes(bench.output)
-    start("nodes.recorder_node", robot=ROBOT_FILE, output=bench.output)
+    start("nodes.recorder_node", output=bench.output)
     bench.observer.until(lambda: not unfinished_episodes(bench.output), "the recovery")
     assert cut_off.name == "episode_000001"
     assert are_equal(recorded(cut_off)["/joint_states"], bench.sent["/joint_states"][10:])
@@ -264,7 +260,7 @@ def test_a_second_recorder_is_refused_and_the_episode_of_the_first_is_complete(
     assert "is not an MCAP file; move it out" in bench.program.output
     assert "recording episode_000001" in bench.call("start").message
     bench.publish(10)
-    second = start("nodes.recorder_node", robot=ROBOT_FILE, output=bench.output)
+    second = start("nodes.recorder_node", output=bench.output)
     assert second.wait() != 0
     assert f"in use by another recorder (process {bench.program.pid})" in second.output
     bench.publish(10)
@@ -284,7 +280,7 @@ def test_an_episode_is_closed_when_the_node_is_stopped(make_bench: Callable[...,
 
 
 def test_no_episode_starts_on_a_full_disk(observer: Any, start: Callable[..., Any], tmp_path: Path) -> None:
-    start("nodes.recorder_node", robot=ROBOT_FILE, output=tmp_path, task=TASK, min_free_mb=1e9)
-    answer = observer.call(Trigger, "recorder/start", Trigger.Request())
+    start("nodes.recorder_node", output=tmp_path, task=TASK, min_free_mb=1e9)
+    answer = observer.trigger("recorder/start")
     assert not answer.success and "min_free_mb=1000000000; free some" in answer.message
     assert list(tmp_path.glob("episode*")) == []

@@ -26,7 +26,8 @@ from smolvla_ros.simulation.layout_boxes import layout_boxes
 from smolvla_ros.simulation.tasks.instruction import random_task
 from smolvla_ros.wire import WireError
 
-from .conftest import SO100, measured_rad
+from ..package_files import ROBOT
+from .conftest import measured_rad
 
 ROOT = Path(__file__).parents[2]
 ROBOT_FILE, CALIBRATION = "config/so100.yaml", "config/emulated_calibration.json"
@@ -109,7 +110,7 @@ def test_jog_and_the_joint_states_of_sliders_move_the_arm_in_the_world(
     start("nodes.teleop_node", robot=ROBOT_FILE, calibration=CALIBRATION, leader_calibration=CALIBRATION)
 
     def follows() -> bool:
-        sliders.publish(joint_state_msg(SO100.joint_names, Joints(observer.now_ns(), before, np.zeros(6))))
+        sliders.publish(joint_state_msg(ROBOT.joint_names, Joints(observer.now_ns(), before, np.zeros(6))))
         return bool(abs(measured_rad(states)[0] - before[0]) < 0.05)
 
     observer.until(follows, "the arm to follow the sliders", 40.0)

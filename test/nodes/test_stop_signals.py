@@ -15,17 +15,13 @@ import pytest
 from smolvla_ros.arm.feetech import FeetechBus
 from smolvla_ros.stop_signals import STOP_SIGNALS, handle_stop_signals, recorded_stop_signals
 
-from .conftest import CALIBRATION, ROBOT
-
 
 @pytest.mark.usefixtures("sighup_has_default_action")
 def test_sighup_stops_the_arm_node_and_the_emulated_arm_cleanly(
     start_new_interpreter: Any, emulated_arm: Any
 ) -> None:
     port, emulated = emulated_arm
-    arm = start_new_interpreter(
-        "nodes.arm_node", robot=ROBOT, port=port, calibration=CALIBRATION, on_deactivate="release"
-    )
+    arm = start_new_interpreter("nodes.arm_node", port=port, on_deactivate="release")
     arm.wait_for(": active")
     assert arm.stop(signal.SIGHUP) == 0, arm.output
     assert "Traceback" not in arm.output

@@ -13,7 +13,6 @@ from typing import Any
 
 from smolvla_ros.nodes.fast_dds import PROFILE, RANGE
 
-ROBOT_FILE = "config/so100.yaml"
 TASKS = 50
 # What `ros2 topic pub --once -w 1 --keep-alive 1 task std_msgs/msg/String` of Jazzy does: 0.5 s for discovery, a
 # publisher, a look every 0.1 s whether one subscriber is there, the message, 1 s in which it is sent again to one that
@@ -50,8 +49,8 @@ def test_each_of_fifty_tasks_published_once_is_received_while_the_recorder_runs(
     observer: Any, start: Any, tmp_path: Path
 ) -> None:
     """Published by processes with the default settings of Fast DDS, as in a user's shell."""
-    start("nodes.recorder_node", robot=ROBOT_FILE, output=tmp_path / "episodes", min_free_mb=1.0)
-    executor = start("nodes.executor_node", robot=ROBOT_FILE)
+    start("nodes.recorder_node", output=tmp_path / "episodes", min_free_mb=1.0)
+    executor = start("nodes.executor_node")
     observer.until(
         lambda: observer.node.count_subscribers("active_task") == 2,
         "the recorder to follow the executor and to record what it accepts",

@@ -11,22 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
 
 from smolvla_ros.arm.command_admission import PAUSE_S
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
-from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import header_stamp_ns, joints_from_msg
 
+from ..package_files import CALIBRATION, CALIBRATION_FILE, ROBOT
 from .conftest import EVERY_ONE, is_complete, measured_rad
 
-ROBOT_FILE = "config/so100.yaml"
-ROBOT = RobotSpec.load(ROBOT_FILE)
-FOLLOWER = "config/emulated_calibration.json"
 MOVES_TICKS = {
     "shoulder_pan": 300,
     "shoulder_lift": -250,
@@ -39,7 +34,7 @@ MOVES_TICKS = {
 @pytest.fixture
 def leader(tmp_path: Path) -> Iterator[tuple[EmulatedArm, Path]]:
     """An emulated leader in the process of the test, which can move it, and its calibration."""
-    entries = json.loads(Path(FOLLOWER).read_text())
+    entries = json.loads(Path(CALIBRATION_FILE).read_text())
     entries["gripper"] |= {
         "range_min": 1500,
         "range_max": 2300,
@@ -60,10 +55,10 @@ def teleop(
     """Both arm nodes and the teleop node, following: its program, joint states of leader and follower."""
     arm, file = leader
     led, leading = observer.collect(topics.JOINT_STATES), observer.collect(topics.LEADER_JOINT_STATES)
-    start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=FOLLOWER)
+    start("nodes.arm_node", port=emulated_arm[0])
     namespace = ("--ros-args", "-r", "__ns:=/leader")
-    start("nodes.arm_node", *namespace, robot=ROBOT_FILE, port=arm.port, calibration=file, role="leader")
-    program = start("nodes.teleop_node", robot=ROBOT_FILE, calibration=FOLLOWER, leader_calibration=file)
+    start("nodes.arm_node", *namespace, port=arm.port, calibration=file, role="leader")
+    program = start("nodes.teleop_node", calibration=CALIBRATION_FILE, leader_calibration=file)
     observer.until(
         lambda: any(map(is_complete, led)) and any(map(is_complete, leading)), "joint states of both arms"
     )
@@ -96,7 +91,7 @@ def test_the_follower_follows_the_leader_softly(observer: Any, teleop: Any, lead
     assert moved[:5] == pytest.approx(
         np.array(directions) * list(MOVES_TICKS.values()) * 2 * np.pi / 4096, abs=0.02
     )
-    gripper = ROBOT.units(load_calibration(FOLLOWER))[5]
+    gripper = ROBOT.units(CALIBRATION)[5]
     assert gripper.rad_to_lerobot(float(measured_rad(led)[5])) == pytest.approx(25.0, abs=1.0)
     goals = np.array([joints_from_msg(message, ROBOT.joint_names).positions_rad for message in commands])
     assert np.abs(np.diff(goals, axis=0)).max() <= 0.07 + 1e-6
@@ -142,12 +137,11 @@ def test_an_arm_without_torque_can_be_moved_by_hand_and_then_holds_its_new_pose(
 ) -> None:
     arm, file = leader
     states = observer.collect(topics.JOINT_STATES)
-    start("nodes.arm_node", robot=ROBOT_FILE, port=arm.port, calibration=file)
+    start("nodes.arm_node", port=arm.port, calibration=file)
     observer.until(lambda: any(map(is_complete, states)), "joint states")
 
     def torque(on: bool) -> None:
-        request = SetParameters.Request(parameters=[Parameter("torque", value=on).to_parameter_msg()])
-        assert observer.call(SetParameters, "arm/set_parameters", request).results[0].successful
+        assert observer.set_parameters("arm", torque=on).successful
         servos = arm.servos.values()
         observer.until(lambda: all(s.value("Torque_Enable") == on for s in servos), f"torque {on}")
 
@@ -164,6 +158,6 @@ def test_an_arm_without_torque_can_be_moved_by_hand_and_then_holds_its_new_pose(
 
 
 def test_without_both_calibrations_it_exits_with_a_message(start: Callable[..., Any]) -> None:
-    program = start("nodes.teleop_node", robot=ROBOT_FILE, calibration=FOLLOWER)
+    program = start("nodes.teleop_node", calibration=CALIBRATION_FILE)
     assert program.wait() == 1
     assert "parameter `leader_calibration` is empty" in program.output

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import smolvla_ros.msg as msg
 
-ROOT = Path(__file__).parents[2]
+from ..package_files import ROOT
+
 State = msg.ExecutorState
 IMMEDIATELY_S = 0.5
 

@@ -14,10 +14,9 @@ from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
 
+from ..package_files import CALIBRATION_FILE
 from .conftest import EVERY_ONE, is_complete
 
-ROBOT_FILE = "config/so100.yaml"
-CALIBRATION = "config/emulated_calibration.json"
 TASK = "pick up the red cube"
 
 
@@ -29,23 +28,22 @@ def test_the_arm_executes_a_task_by_fused_chunks(
     measured = observer.collect(topics.JOINT_STATES)
     active_task = observer.collect(topics.ACTIVE_TASK)
     programs = [
-        start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION),
+        start("nodes.arm_node", port=emulated_arm[0]),
         start(
             "nodes.policy_node",
-            robot=ROBOT_FILE,
             checkpoint=demo_checkpoint,
-            calibration=CALIBRATION,
+            calibration=CALIBRATION_FILE,
             threads=1,
             niceness=0,  # with a higher niceness the policy gets too little CPU time on a busy computer
         ),
-        start("nodes.executor_node", robot=ROBOT_FILE, mode="armed"),
+        start("nodes.executor_node", mode="armed"),
     ]
     for camera in ("top", "wrist"):
         programs.append(
             start(
                 "nodes.camera_node",
                 "--ros-args", "-r", f"__ns:=/{camera}", "-r", "joint_states:=/joint_states",
-                robot=ROBOT_FILE, camera=camera, source="rendered",
+                camera=camera, source="rendered",
             )
         )  # fmt: skip
 

@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from smolvla_ros.policy import SmolVLA
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+from ..package_files import GOLDEN
+
 CASES = {
     case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["cases"]
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,9 @@ from smolvla_ros.policy.preflight.preflight import (
     preflight,
 )
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.units import load_calibration
 
-CONFIG = Path(__file__).parents[2] / "config"
-ROBOT = RobotSpec.load(CONFIG / "so100.yaml")
-CALIBRATION = load_calibration(CONFIG / "emulated_calibration.json")
+from ..package_files import CALIBRATION, ROBOT
+
 MIDDLE = np.array([joint.middle_rad for joint in ROBOT.joints])
 
 # A pick-and-place data set in LeRobot's degrees, joint by joint.

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ import torch
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.smolvla.smolvla_policy import PreparedInputs
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+from ..package_files import GOLDEN
+
 CASES = {
     case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["cases"]
 }

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 import torch
@@ -25,7 +24,7 @@ from smolvla_ros.policy.smolvla.transformer import (
 )
 from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+from ..package_files import GOLDEN
 
 
 def real_network() -> Network:

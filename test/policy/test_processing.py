@@ -17,7 +17,8 @@ from smolvla_ros.feature_statistics import MODE_STATISTICS
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint.processing import Normalizer, fit_image, resize_with_pad
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+from ..package_files import GOLDEN
+
 UNITS = json.loads((GOLDEN / "unit_cases.json").read_text())
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,8 @@ from smolvla_ros.policy.smolvla.realtime_chunking import (
     prefix_weights,
 )
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+from ..package_files import GOLDEN
+
 CASES = {
     case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["cases"]
 }

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,9 @@ from smolvla_ros.policy.policy import Continuation, PolicyError
 from smolvla_ros.policy.preflight.unit_evidence import with_units
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.policy.scripted import ScriptedPolicy
-from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.units import load_calibration
+from smolvla_ros.robot import RobotSpecError
 
-CONFIG = Path(__file__).parents[2] / "config"
-ROBOT = RobotSpec.load(CONFIG / "so100.yaml")
-CALIBRATION = load_calibration(CONFIG / "emulated_calibration.json")
+from ..package_files import CALIBRATION, ROBOT
 
 
 class EchoModel:

@@ -5,15 +5,14 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 import pytest
 
 from smolvla_ros.robot import RobotSpecError
 from smolvla_ros.suite.command_line import load_robot, load_robot_and_calibration
 
-ROOT = Path(__file__).parents[2]
-CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+from ..package_files import CALIBRATION_FILE
+
 NEEDED = {  # further words that the command line of a program needs
     "bag_to_lerobot": ["bag", "--output", "out"],
     "lerobot_to_bag": ["dataset", "--output", "out"],
@@ -37,7 +36,7 @@ def test_every_tool_takes_the_robot_its_calibration_and_units(program: str) -> N
     assert load_robot(options).name == "so101"
     if program in FOR_THE_BUS_ALONE:
         return
-    words = ["--robot", "so101", "--calibration", CALIBRATION, "--units", "range_m100_100"]
+    words = ["--robot", "so101", "--calibration", CALIBRATION_FILE, "--units", "range_m100_100"]
     robot, calibration = load_robot_and_calibration(parser.parse_args([*NEEDED[program], *words]))
     assert {joint.unit for joint in robot.joints} == {"range_m100_100", "range_0_100"}
     assert calibration is not None and set(calibration) == set(robot.joint_names)

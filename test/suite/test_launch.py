@@ -22,7 +22,8 @@ import pytest
 from smolvla_ros.suite.options import SuiteOptions
 from smolvla_ros.suite.ros_domain import reserve_domain_id
 
-ROOT = Path(__file__).parents[2]
+from ..package_files import ROOT
+
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 LAUNCH = "PyPI has no launch and launch_ros; they come with a ROS 2 installation"
 MAIN = (

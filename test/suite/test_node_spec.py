@@ -18,8 +18,8 @@ from smolvla_ros.suite.node_spec import NodeSpec, command_line, node_arguments, 
 from smolvla_ros.suite.options import SuiteOptions, argument_warnings, launch_arguments
 from smolvla_ros.suite.supervisor import MAX_QUICK_EXITS, Reaction, Supervisor, exit_message
 
-ROOT = Path(__file__).parents[2]
-CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+from ..package_files import ROOT
+
 EVERYTHING = SuiteOptions(
     sim=True,
     checkpoint="somewhere",

@@ -16,7 +16,8 @@ from smolvla_ros.suite import programs
 from smolvla_ros.suite.options import SuiteError, SuiteOptions
 from smolvla_ros.suite.parameter_files import unknown_parameters
 
-ROOT = Path(__file__).parents[2]
+from ..package_files import ROOT
+
 SPECS = programs.suite_nodes(SuiteOptions(sim=True, policy="scripted", namespace="left", record=True))
 
 

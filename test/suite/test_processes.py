@@ -20,8 +20,7 @@ from smolvla_ros.suite import processes as module
 from smolvla_ros.suite.node_spec import NodeSpec
 from smolvla_ros.suite.processes import ExitStatus, ProcessError, Processes, last_lines
 
-ROOT = Path(__file__).parents[2]
-CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+from ..package_files import CALIBRATION_FILE, ROOT
 
 
 def emulated_arm(name: str, *arguments: str, **fields: Any) -> NodeSpec:
@@ -36,15 +35,17 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 
 def test_a_program_waits_for_the_first_line_of_another(processes: Processes, tmp_path: Path) -> None:
-    processes.start(emulated_arm("first", "--calibration", CALIBRATION, "--link", str(tmp_path / "port")))
-    processes.start(emulated_arm("second", "--calibration", CALIBRATION, after="first"))
+    processes.start(
+        emulated_arm("first", "--calibration", CALIBRATION_FILE, "--link", str(tmp_path / "port"))
+    )
+    processes.start(emulated_arm("second", "--calibration", CALIBRATION_FILE, after="first"))
     assert (tmp_path / "port").exists()
     processes.check()
 
 
 def test_all_programs_stop_and_their_exit_status_is_returned(processes: Processes, tmp_path: Path) -> None:
-    processes.start(emulated_arm("first", "--calibration", CALIBRATION))
-    processes.start(emulated_arm("second", "--calibration", CALIBRATION, after="first"))
+    processes.start(emulated_arm("first", "--calibration", CALIBRATION_FILE))
+    processes.start(emulated_arm("second", "--calibration", CALIBRATION_FILE, after="first"))
     processes._wait_for_first_line("second", lambda: False)
     assert processes.stop() == {"first": ExitStatus(0), "second": ExitStatus(0)}
     processes.check()
@@ -61,8 +62,8 @@ def test_a_killed_spare_program_is_restarted_and_one_that_fails_is_left_out(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RESTART_DELAY_S", 0.0)
-    processes.start(emulated_arm("needed", "--calibration", CALIBRATION))
-    processes.start(emulated_arm("spare", "--calibration", CALIBRATION, needed=False, restarts=True))
+    processes.start(emulated_arm("needed", "--calibration", CALIBRATION_FILE))
+    processes.start(emulated_arm("spare", "--calibration", CALIBRATION_FILE, needed=False, restarts=True))
     processes.start(emulated_arm("refusing", "--no-such-option", needed=False))
     first = processes._running["spare"].process
     first.kill()
@@ -83,7 +84,7 @@ def test_a_killed_spare_program_is_restarted_and_one_that_fails_is_left_out(
 
 def test_the_arm_stops_before_the_others(processes: Processes) -> None:
     for name, holds_arm in (("camera", False), ("arm", True)):
-        processes.start(emulated_arm(name, "--calibration", CALIBRATION, holds_arm=holds_arm))
+        processes.start(emulated_arm(name, "--calibration", CALIBRATION_FILE, holds_arm=holds_arm))
         processes._wait_for_first_line(name, lambda: False)
     arm, camera = (processes._running[name].process for name in ("arm", "camera"))
     os.kill(arm.pid, signal.SIGSTOP)  # it does not stop at once
@@ -108,7 +109,7 @@ def test_waiting_for_a_program_that_has_exited_raises_an_error(processes: Proces
 
 
 def test_a_program_that_does_not_stop_is_killed(processes: Processes) -> None:
-    processes.start(emulated_arm("deaf", "--calibration", CALIBRATION))
+    processes.start(emulated_arm("deaf", "--calibration", CALIBRATION_FILE))
     processes._wait_for_first_line("deaf", lambda: False)
     os.kill(processes._running["deaf"].process.pid, signal.SIGSTOP)
     assert processes.stop(0.2) == {"deaf": ExitStatus(-signal.SIGKILL, killed=True)}
@@ -119,7 +120,7 @@ def test_no_program_outlives_its_parent(tmp_path: Path) -> None:
         "import sys, time; from pathlib import Path; from smolvla_ros.suite.node_spec import NodeSpec\n"
         "from smolvla_ros.suite.processes import Processes\n"
         f"processes = Processes(Path({str(tmp_path)!r}))\n"
-        f"arguments = ('--calibration', {CALIBRATION!r})\n"
+        f"arguments = ('--calibration', {CALIBRATION_FILE!r})\n"
         "processes.start(NodeSpec('emulated_arm', 'arm', arguments=arguments, is_ros=False))\n"
         "processes._wait_for_first_line('arm', lambda: False)\n"
         "print(processes._running['arm'].process.pid, flush=True); time.sleep(60)"

@@ -24,12 +24,11 @@ from smolvla_ros.suite.options import (
 )
 
 from ..conftest import PROGRAMS
+from ..package_files import CALIBRATION_FILE, ROOT
 
-ROOT = Path(__file__).parents[2]
-CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
 SIMULATION = SuiteOptions(sim=True, checkpoint="somewhere")
 HARDWARE = SuiteOptions(
-    port="/dev/arm", calibration=CALIBRATION, cameras="top=/dev/video0,wrist=2", checkpoint="a/b"
+    port="/dev/arm", calibration=CALIBRATION_FILE, cameras="top=/dev/video0,wrist=2", checkpoint="a/b"
 )
 
 
@@ -71,7 +70,7 @@ def test_teleoperation_adds_a_leader_in_a_namespace_of_its_own() -> None:
     ].parameters.items()
     assert nodes["leader_arm"].full_name == "/leader/arm" and "role" not in nodes["arm"].parameters
     assert (nodes["teleop"].parameters["calibration"], nodes["teleop"].parameters["leader_calibration"]) == (
-        CALIBRATION,
+        CALIBRATION_FILE,
         leader,
     )
     for missing in ("leader_port", "leader_calibration"):
@@ -85,7 +84,7 @@ def test_a_simulated_arm_follows_a_leader_arm_or_who_publishes_its_joint_states(
     assert (
         nodes["teleop"].parameters["leader_calibration"] == nodes["simulated_world"].parameters["calibration"]
     )
-    leader = dataclasses.replace(SIMULATION, leader_port="/dev/leader", leader_calibration=CALIBRATION)
+    leader = dataclasses.replace(SIMULATION, leader_port="/dev/leader", leader_calibration=CALIBRATION_FILE)
     nodes = {spec.label: spec for spec in programs.teleop_nodes(leader)}
     assert nodes["leader_arm"].parameters["port"] == "/dev/leader"
     assert nodes["arm"].after == "simulated_world" and not nodes["leader_arm"].after

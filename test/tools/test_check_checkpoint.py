@@ -22,12 +22,10 @@ pytest.importorskip("torch", reason="reading checkpoints needs torch")
 from safetensors.numpy import load_file, save_file
 
 from smolvla_ros.policy.preflight.unit_evidence import DEGREES_PER_RAD
-from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.check_checkpoint import main
 
-ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "test" / "data" / "golden"
-CALIBRATION = ROOT / "config" / "emulated_calibration.json"
+from ..package_files import CALIBRATION_FILE, GOLDEN, ROBOT, ROOT
+
 BEFORE = "policy_preprocessor_step_5_normalizer_processor.safetensors"
 AFTER = "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
 # The golden statistics are of LeRobot's older calibration; these are of the current one, in degrees.
@@ -37,7 +35,7 @@ STATISTICS = {
     "min": (-70, -101, -60, -20, -150, 0),
     "max": (65, 40, 95, 95, 140, 62),
 }
-MIDDLE = {joint.name: joint.middle_rad for joint in RobotSpec.load(ROOT / "config" / "so100.yaml").joints}
+MIDDLE = {joint.name: joint.middle_rad for joint in ROBOT.joints}
 
 Result = tuple[int, str]
 Run = Callable[..., Result]
@@ -48,7 +46,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Exit code and output of main() with these arguments."""
 
     def run(*arguments: object) -> Result:
-        code = main([*map(str, arguments), "--calibration", str(CALIBRATION)])
+        code = main([*map(str, arguments), "--calibration", CALIBRATION_FILE])
         printed = capsys.readouterr()
         return code, printed.out + printed.err
 

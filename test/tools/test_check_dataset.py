@@ -15,7 +15,7 @@ import pytest
 from smolvla_ros.dataset.bag import BagWriter
 from smolvla_ros.tools.check_dataset import main
 
-from ..dataset.conftest import ROBOT, image, joint_state
+from ..sample_bags import ROBOT, image, joint_state
 
 START_NS = 1_700_000_000_000_000_000
 SECONDS = 4

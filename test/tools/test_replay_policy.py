@@ -13,12 +13,10 @@ import pytest
 pytest.importorskip("rclpy", reason="a bag is read with the policy node's code")
 
 from smolvla_ros.dataset.replay import RecordedCommands, ReplayedChunk, comparison_lines
-from smolvla_ros.robot import RobotSpec
 from smolvla_ros.tools.replay_policy import main
 
+from ..package_files import ROBOT
 from .test_check_dataset import record
-
-ROBOT = RobotSpec.load("config/so100.yaml")
 
 
 def test_a_command_holds_until_the_next_one_and_is_nan_outside_the_recording() -> None:

@@ -20,8 +20,8 @@ from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.units import load_calibration, save_calibration
 
-ROOT = Path(__file__).parents[2]
-CALIBRATION = load_calibration(ROOT / "config" / "emulated_calibration.json")
+from ..package_files import CALIBRATION, CALIBRATION_FILE, ROOT
+
 REGISTERS = ("Homing_Offset", "Min_Position_Limit", "Max_Position_Limit")
 ID = "my_arm"
 
@@ -180,7 +180,7 @@ def test_a_file_copied_to_the_servos_and_back_is_the_same_as_lerobot_writes_it(
 
 
 def test_verify_finds_no_disagreement_with_the_arms_own_file(arm: EmulatedArm, tmp_path: Path) -> None:
-    dialogue = Dialogue(arm.port, tmp_path, "--file", "config/emulated_calibration.json", "--verify")
+    dialogue = Dialogue(arm.port, tmp_path, "--file", CALIBRATION_FILE, "--verify")
     assert dialogue.end() == 0, dialogue.output
     assert "servos, pose and so100.urdf agree" in dialogue.output
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,12 +19,10 @@ from smolvla_ros.arm.motor_setup import set_id_and_baud_rate
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.simulation.servo import EmulatedServo
-from smolvla_ros.units import load_calibration
 
 from ..conftest import installed
+from ..package_files import CALIBRATION, ROOT
 
-ROOT = Path(__file__).parents[2]
-CALIBRATION = load_calibration(ROOT / "config" / "emulated_calibration.json")
 FACTORY_ID = 1
 
 

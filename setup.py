@@ -58,7 +58,8 @@ setup(
     entry_points={
         "console_scripts": [
             f"smolvla-{program.replace('_', '-')}={module}:main" for program, module in programs
-        ]
+        ],
+        "gymnasium.envs": [f"{name}={name}.simulation.environments:register_environments"],
     },
     install_requires=["numpy", "opencv-python-headless", "PyYAML", "rich"],
     extras_require=extras(),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, overload
@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from smolvla_ros.arrays import IntArray
+from smolvla_ros.arrays import Float32Array, FloatArray, IntArray
 
 Unit = Literal["degrees", "range_m100_100", "range_0_100", "degrees_old_calibration"]
 UNIT_TEXT: dict[Unit, str] = {  # for messages; a test compares the keys with Unit
@@ -177,6 +177,20 @@ class JointUnits:
                 "cannot be converted; give LeRobot's calibration file of this arm"
             )
         return self.calibration
+
+
+def positions_to_lerobot(units: Sequence[JointUnits], positions_rad: FloatArray) -> Float32Array:
+    """Positions (..., joints) in LeRobot's units, as datasets and checkpoints hold them; raises CalibrationError."""
+    columns = [joint.rad_to_lerobot(positions_rad[..., index]) for index, joint in enumerate(units)]
+    return np.stack(columns, axis=-1).astype(np.float32)
+
+
+def positions_from_lerobot(units: Sequence[JointUnits], values: npt.NDArray[Any]) -> FloatArray:
+    """Values (..., joints) of a dataset or checkpoint in rad; raises CalibrationError."""
+    columns = [
+        joint.lerobot_to_rad(values[..., index].astype(np.float64)) for index, joint in enumerate(units)
+    ]
+    return np.stack(columns, axis=-1)
 
 
 def load_calibration(path: str | Path, joint_names: Iterable[str] = ()) -> dict[str, MotorCalibration]:

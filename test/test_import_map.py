@@ -60,7 +60,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "clocks and threads": (
         ("time", "threading", "asyncio", "concurrent", "multiprocessing", "sched", "queue"),
         (
-            *("camera/", "arm/", "nodes/", "tools/", "dataset/parallel_conversion.py"),
+            *("camera/", "arm/", "nodes/", "tools/", "dataset/worker_pool.py"),
             *("demo/", "suite/launching.py", "suite/processes.py"),
             *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),
             "policy/smolvla/parallel.py",
@@ -69,6 +69,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
     "physics": (("mujoco",), ("simulation/world.py",)),
+    "gymnasium": (("gymnasium",), ("simulation/environments.py", "simulation/tabletop_environment.py")),
     "drawing": (
         ("matplotlib",),
         ("dataset/html_report.py", "dataset/replay_plot.py", "demo/plot.py", "evaluation/report.py"),

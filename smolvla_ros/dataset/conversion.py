@@ -10,10 +10,8 @@ Results are kept in a folder inside the dataset; after an interruption the same 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,23 +20,21 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from smolvla_ros.arrays import ImageArray
 from smolvla_ros.dataset.alignment import (
     AlignmentSettings,
     BagTopics,
-    Positions,
     align_streams,
     camera_frames,
 )
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import DatasetError
-from smolvla_ros.dataset.lerobot_format import ACTION, INFO, STATE, dataset_features
+from smolvla_ros.dataset.lerobot_format import INFO, dataset_features
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
-from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, StagedVideo, add_episodes
-from smolvla_ros.dataset.statistics import ImageHistogram, sampled_image_indices
-from smolvla_ros.dataset.video import Codec, encode_video
+from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add_episodes
+from smolvla_ros.dataset.staging import StagingFolder, write_atomically
+from smolvla_ros.dataset.video import Codec
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.units import JointUnits, MotorCalibration
+from smolvla_ros.units import MotorCalibration, positions_to_lerobot
 
 WORK_FOLDER = ".conversion"  # inside the dataset while a conversion runs or after it was interrupted
 PLAN = "plan.json"
@@ -72,7 +68,7 @@ class Conversion:
         Raises DatasetError when the folder contains something else, CalibrationError when a unit needs a calibration
         that is missing.
         """
-        self._to_lerobot(np.zeros((1, len(self.robot.joints))), self.calibration)
+        positions_to_lerobot(self.robot.units(self.calibration), np.zeros(len(self.robot.joints)))
         work, plan = self.output / WORK_FOLDER, self._plan()
         if (work / PLAN).exists():
             saved_plan = json.loads((work / PLAN).read_text(encoding="utf-8"))
@@ -104,28 +100,24 @@ class Conversion:
             "episodes": len(dataset.episodes) if dataset else 0,
             "stats": dict(dataset.stats) if dataset else {},
         }
-        _write_atomically(work / PLAN, json.dumps({**plan, **base}).encode())
+        write_atomically(work / PLAN, json.dumps({**plan, **base}).encode())
         return True
 
     def align_bag(self, index: int) -> None:
         """Resample the streams of a bag and convert them to LeRobot's units; raises BagError, EpisodeError."""
         folder = self._folder(index)
-        if (folder / "frames.parquet").exists():
+        if folder.frames.exists():
             return
-        folder.mkdir(parents=True, exist_ok=True)
         with Bag(self.bags[index]) as bag:
             sources = BagTopics.find(bag, self.robot, self.cameras, self.state, self.action)
             episode = align_streams(bag, self.robot, sources, self.alignment, self.task)
-        state = self._to_lerobot(episode.state_rad, self.calibration)
-        action = self._to_lerobot(episode.action_rad, self.action_calibration or self.calibration)
-        columns = {STATE: _vectors(state), ACTION: _vectors(action), "task": pyarrow.array(episode.tasks)}
-        for camera, ordinals in episode.ordinals.items():
-            columns[ORDINALS + camera] = pyarrow.array(ordinals)
-        table = pyarrow.table(columns).replace_schema_metadata(
-            {"topics": json.dumps(dict(sources.cameras)), "stamps": str(int(episode.stamps_ns[0]))}
-        )
-        with _atomic_file(folder / "frames.parquet") as path:
-            pyarrow.parquet.write_table(table, path)
+        units = self.robot.units(self.calibration)
+        action_units = self.robot.units(self.action_calibration or self.calibration)
+        state = positions_to_lerobot(units, episode.state_rad)
+        action = positions_to_lerobot(action_units, episode.action_rad)
+        ordinals = {ORDINALS + camera: pyarrow.array(found) for camera, found in episode.ordinals.items()}
+        metadata = {"topics": json.dumps(dict(sources.cameras)), "stamps": str(int(episode.stamps_ns[0]))}
+        folder.write_frames(state, action, episode.tasks, ordinals, metadata)
 
     def pending_videos(self) -> list[tuple[int, str]]:
         """The videos to encode after all bags are aligned: index of the bag, camera. Raises DatasetError."""
@@ -141,24 +133,14 @@ class Conversion:
     def encode_video(self, index: int, camera: str) -> None:
         """Encode the images of a camera in a bag; raises BagError, EpisodeError, VideoError."""
         folder = self._folder(index)
-        if (folder / f"{camera}.json").exists():
+        if folder.has_video(camera):
             return
-        column = pyarrow.parquet.read_table(folder / "frames.parquet", columns=[ORDINALS + camera]).column(0)
+        column = pyarrow.parquet.read_table(folder.frames, columns=[ORDINALS + camera]).column(0)
         ordinals = column.to_numpy()
-        histogram, samples = ImageHistogram(), sampled_image_indices(len(ordinals))
-        size: list[int] = []
-
-        def images(bag: Bag) -> Iterator[ImageArray]:
-            for tick, frame in enumerate(camera_frames(bag, self._topics(index)[camera], camera, ordinals)):
-                if tick in samples:
-                    histogram.add(frame.image)
-                size[:] = frame.image.shape[:2]
-                yield frame.image
-
-        with Bag(self.bags[index]) as bag, _atomic_file(folder / f"{camera}.mp4") as path:
-            encode_video(path, images(bag), self.alignment.fps, self.codec)
-        video = {"height": size[0], "width": size[1], "statistics": histogram.statistics()}
-        _write_atomically(folder / f"{camera}.json", json.dumps(video).encode())
+        with Bag(self.bags[index]) as bag:
+            frames = camera_frames(bag, self._topics(index)[camera], camera, ordinals)
+            images = (frame.image for frame in frames)
+            folder.write_video(camera, images, len(ordinals), self.alignment.fps, self.codec)
 
     def write_dataset(self) -> LeRobotDataset:
         """Write the episodes to the dataset and remove the work folder; raises DatasetError."""
@@ -204,46 +186,19 @@ class Conversion:
         }
 
     def _staged(self, index: int) -> StagedEpisode:
-        folder, videos = self._folder(index), {}
-        for camera in self._topics(index):
-            video = json.loads((folder / f"{camera}.json").read_text(encoding="utf-8"))
-            videos[self._image_key(camera)] = StagedVideo(
-                folder / f"{camera}.mp4", video["height"], video["width"], self.codec, video["statistics"]
-            )
-        return StagedEpisode(folder / "frames.parquet", videos)
+        keys = {camera: self._image_key(camera) for camera in self._topics(index)}
+        return self._folder(index).episode(keys, self.codec)
 
     def _image_key(self, camera: str) -> str:
         return camera if self.camera_names == "name" else self.robot.camera(camera).image_key
 
-    def _folder(self, index: int) -> Path:
-        return self.output / WORK_FOLDER / f"episode-{index:06d}"
+    def _folder(self, index: int) -> StagingFolder:
+        return StagingFolder(self.output / WORK_FOLDER / f"episode-{index:06d}")
 
     def _topics(self, index: int) -> dict[str, str]:
         """The cameras of an aligned bag: name -> topic."""
-        schema = pyarrow.parquet.read_schema(self._folder(index) / "frames.parquet")
+        schema = pyarrow.parquet.read_schema(self._folder(index).frames)
         return dict(json.loads(schema.metadata[b"topics"]))
 
     def _dataset(self) -> LeRobotDataset:
         return LeRobotDataset.load(self.output)
-
-    def _to_lerobot(self, rad: Positions, calibration: Calibration | None) -> np.ndarray[Any, Any]:
-        units: tuple[JointUnits, ...] = self.robot.units(calibration)
-        columns = [unit.rad_to_lerobot(rad[:, i]) for i, unit in enumerate(units)]
-        return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _vectors(rows: np.ndarray[Any, Any]) -> pyarrow.Array:
-    return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(rows.ravel()), rows.shape[1])
-
-
-@contextmanager
-def _atomic_file(path: Path) -> Iterator[Path]:
-    """A path to write to; the file is renamed to `path` when it is complete."""
-    part = path.with_name(f"{path.name}.part")
-    yield part
-    os.replace(part, path)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    with _atomic_file(path) as part:
-        part.write_bytes(content)

@@ -107,7 +107,8 @@ def add_episodes(
     robot_type: str,
     before: DatasetBefore,
 ) -> None:
-    """Write the dataset at `root`, or append to it. `staging` is an empty folder on the same disk.
+    """Write the dataset at `root`, or append to it. `staging` is a folder on the same disk, for this
+    only; files that are in it already become part of the dataset.
 
     Repeating it after an interruption, with the same `before`, gives the same files. Raises DatasetError.
     """

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
-
 from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
 from smolvla_ros.feature_statistics import Values
 from smolvla_ros.finding import Finding
@@ -22,7 +20,12 @@ from smolvla_ros.policy.preflight.camera_names import match_cameras
 from smolvla_ros.policy.preflight.pose import check_pose
 from smolvla_ros.policy.preflight.preflight import check_dimensions
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.units import CalibrationError, MotorCalibration
+from smolvla_ros.units import (
+    CalibrationError,
+    MotorCalibration,
+    positions_from_lerobot,
+    positions_to_lerobot,
+)
 
 
 class ChunkModel(Protocol):
@@ -102,29 +105,21 @@ class RobotPolicy:
     def infer(self, observation: Observation, continuation: Continuation | None = None) -> FloatArray:
         """Positions of shape (steps, joints), rad."""
         images = {key: observation.frames[camera].image for camera, key in self._image_keys.items()}
-        state = self._to_lerobot(observation.joints.positions_rad)
+        state = positions_to_lerobot(self._units, observation.joints.positions_rad)
         prefix: dict[str, Any] = {}
         if continuation is not None:
             prefix = {
-                "prefix": self._to_lerobot(continuation.positions),
+                "prefix": positions_to_lerobot(self._units, continuation.positions),
                 "inference_delay": continuation.inference_delay,
                 "execution_horizon": continuation.execution_horizon,
                 "schedule": continuation.schedule,
                 "max_guidance_weight": continuation.max_guidance_weight,
             }
         actions = self._model.predict_chunk(images, state, observation.task, **prefix)
-        columns = [
-            units.lerobot_to_rad(actions[:, i].astype(np.float64)) for i, units in enumerate(self._units)
-        ]
-        return np.stack(columns, axis=1)
+        return positions_from_lerobot(self._units, actions)
 
     def check_pose(self, positions_rad: FloatArray, max_sigma: float) -> Finding | None:
         return check_pose(self._robot, self._calibration, self._state_statistics, positions_rad, max_sigma)
 
     def reset(self) -> None:
         self._model.reset()
-
-    def _to_lerobot(self, positions_rad: FloatArray) -> Float32Array:
-        """(..., joints) rad in the checkpoint's units."""
-        columns = [units.rad_to_lerobot(positions_rad[..., i]) for i, units in enumerate(self._units)]
-        return np.stack(columns, axis=-1).astype(np.float32)

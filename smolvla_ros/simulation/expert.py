@@ -32,13 +32,11 @@ OPEN_RAD, CLOSED_RAD = 0.7, -0.2
 GRIP_RAD = 0.02  # target of a gripper that holds a cube, beyond where the cube stops it: 0.6 Nm, no overload
 IS_OPEN_RAD = 0.45
 # of the grasp point above a cube before it descends, and of a carried cube above what it passes
-ABOVE_M = 0.06
 GRASP_HEIGHT_M = 0.021  # the jaws end 17 mm below the grasp point
 NEAR_M = 0.008  # horizontal distance at which the grasp point counts as above the cube
 ALIGNED_RAD = 0.15
 TOUCH_M = 0.026  # of the grasp point above a cube's centre: the jaws would end 6 mm below its top
 SLOT_M = 0.048  # from cube to cube in a tray
-CARRY_M = 0.08  # height of a cube that is carried
 
 
 class ExpertError(ValueError):
@@ -60,10 +58,18 @@ class Expert:
     """Joint targets for an arm built like the SO-100.
 
     max_step_rad: how far a target is from the joint's present position at most, for arm joints and gripper. It sets the
-    speed: the larger it is for the same period, the faster.
+    speed: the larger it is for the same period, the faster. above_m: of the grasp point above a cube before it
+    descends, and of a carried cube above what it passes. carry_m: height of a cube that is carried.
     """
 
-    def __init__(self, urdf: Urdf, max_step_rad: tuple[float, float] = (0.16, 0.4)) -> None:
+    def __init__(
+        self,
+        urdf: Urdf,
+        max_step_rad: tuple[float, float] = (0.16, 0.4),
+        above_m: float = 0.06,
+        carry_m: float = 0.08,
+    ) -> None:
+        self._above_m, self._carry_m = above_m, carry_m
         self._inverse = InverseKinematics(urdf, GRASP_POINT)
         ready = self._inverse.joints(READY_M, math.pi)
         if ready is None:
@@ -92,9 +98,12 @@ class Expert:
     def _put_away(self, state: WorldState, goals: tuple[tuple[str, Tray], ...]) -> FloatArray:
         """Put cubes into their trays, one after the other, beside each other."""
         for cube, tray in goals:
-            if not lies_in(state, cube, tray):
-                beside = [other for other, its_tray in goals if its_tray is tray]
-                return self._carry(state, cube, _slot(tray, beside.index(cube), len(beside)))
+            if lies_in(state, cube, tray):
+                continue
+            if _lies_on_another(state, cube):
+                return self._pick_up(state, cube)
+            count = sum(its_tray is tray for _, its_tray in goals)
+            return self._carry(state, cube, _free_slot(state, cube, tray, count))
         return self._release(state)
 
     def _carry(self, state: WorldState, name: str, place: Place) -> FloatArray:
@@ -107,7 +116,7 @@ class Expert:
             return self._pick_up(state, name)
         if is_over:
             return self._move(state, (place.x_m, place.y_m, place.z_m + CUBE_M / 2), CLOSED_RAD, held=cube)
-        height = max(CARRY_M, place.z_m + ABOVE_M)
+        height = max(self._carry_m, place.z_m + self._above_m)
         is_far = math.dist(cube[:2], (place.x_m, place.y_m)) > 0.03
         over = cube if is_far and cube[2] < height - 0.02 else (place.x_m, place.y_m)
         return self._move(state, (over[0], over[1], height), CLOSED_RAD, held=cube)
@@ -116,7 +125,7 @@ class Expert:
         """Grasp a cube and lift it."""
         cube = state.cube_position(name)
         if state.is_grasped(name):
-            return self._move(state, (cube[0], cube[1], CARRY_M + 0.02), CLOSED_RAD, held=cube)
+            return self._move(state, (cube[0], cube[1], self._carry_m + 0.02), CLOSED_RAD, held=cube)
         yaw = _jaw_yaw(state.cube_poses[name])
         point = state.gripper_point(GRASP_POINT)
         height = max(cube[2], GRASP_HEIGHT_M)
@@ -125,24 +134,28 @@ class Expert:
             return self._move(state, (cube[0], cube[1], height), CLOSED_RAD, yaw)
         if beside < NEAR_M and abs(wrapped_angle(_gripper_yaw(state) - yaw)) < ALIGNED_RAD:
             return self._move(state, (cube[0], cube[1], height), OPEN_RAD, yaw)
-        if point[2] < height + 0.75 * ABOVE_M:
-            return self._move(state, (point[0], point[1], height + ABOVE_M), OPEN_RAD, _gripper_yaw(state))
-        return self._move(state, (cube[0], cube[1], height + ABOVE_M), OPEN_RAD, yaw)
+        if point[2] < height + 0.75 * self._above_m:
+            return self._move(
+                state, (point[0], point[1], height + self._above_m), OPEN_RAD, _gripper_yaw(state)
+            )
+        return self._move(state, (cube[0], cube[1], height + self._above_m), OPEN_RAD, yaw)
 
     def _touch(self, state: WorldState, name: str) -> FloatArray:
         """Bring the closed gripper down on a cube."""
         cube = state.cube_position(name)
         tip = state.gripper_point(GRASP_POINT)
         is_over = math.dist(tip[:2], cube[:2]) < NEAR_M
-        height = cube[2] + (TOUCH_M if is_over or state.is_touched(name) else ABOVE_M)
+        height = cube[2] + (TOUCH_M if is_over or state.is_touched(name) else self._above_m)
         return self._move(state, (cube[0], cube[1], height), 0.0, _jaw_yaw(state.cube_poses[name]))
 
     def _release(self, state: WorldState) -> FloatArray:
         """Open the gripper, then raise it."""
         point = state.gripper_point(GRASP_POINT)
-        if state.positions_rad[-1] < IS_OPEN_RAD and point[2] < CARRY_M + ABOVE_M:
+        if state.positions_rad[-1] < IS_OPEN_RAD and point[2] < self._carry_m + self._above_m:
             return self._limited(state, np.append(state.positions_rad[:-1], OPEN_RAD))
-        return self._move(state, (point[0], point[1], CARRY_M + ABOVE_M), OPEN_RAD, _gripper_yaw(state))
+        return self._move(
+            state, (point[0], point[1], self._carry_m + self._above_m), OPEN_RAD, _gripper_yaw(state)
+        )
 
     def _move(
         self,
@@ -173,6 +186,30 @@ class Expert:
         change[-1] = np.clip(change[-1], -self._max_step_rad[-1], self._max_step_rad[-1])
         limited: FloatArray = state.positions_rad + change
         return limited
+
+
+def _lies_on_another(state: WorldState, cube: str) -> bool:
+    """Whether a cube that the gripper does not touch lies on another one."""
+    others = state.touching[cube] & state.cube_poses.keys()
+    return (
+        bool(others)
+        and not state.is_touched(cube)
+        and any(state.cube_position(cube)[2] - state.cube_position(other)[2] > CUBE_M / 2 for other in others)
+    )
+
+
+def _free_slot(state: WorldState, cube: str, tray: Tray, count: int) -> Place:
+    """Of `count` places in a tray the one farthest from the other cubes in it."""
+    inside = [
+        position[:2]
+        for position in (state.cube_position(other) for other in state.cube_poses if other != cube)
+        if tray.contains(position[0], position[1])
+    ]
+
+    def gap(place: Place) -> float:
+        return min((math.dist((place.x_m, place.y_m), position) for position in inside), default=math.inf)
+
+    return max((_slot(tray, index, count) for index in range(count)), key=gap)
 
 
 def _slot(tray: Tray, index: int, count: int) -> Place:

@@ -31,9 +31,9 @@ JAW_FRICTION, TABLE_FRICTION = (1.2, 0.01, 5e-4), (0.8, 0.005, 5e-4)
 CONTACT_SOLREF = (0.01, 1.0)  # s, damping ratio
 
 
-def time_step_for(period_s: float) -> float:
-    """The longest time step, at most TIME_STEP_S, of which a whole number makes this period."""
-    return period_s / math.ceil(period_s / TIME_STEP_S - 1e-9)
+def time_step_for(period_s: float, longest_s: float = TIME_STEP_S) -> float:
+    """The longest time step, at most `longest_s`, of which a whole number makes this period."""
+    return period_s / math.ceil(period_s / longest_s - 1e-9)
 
 
 class WorldError(ValueError):

@@ -76,6 +76,21 @@ def test_a_cube_that_is_taken_away_and_put_elsewhere_is_picked_up_again(expert: 
     assert opened and progress.was_dropped and progress.is_success
 
 
+def test_a_cube_that_lies_on_another_in_its_tray_is_put_beside_it(expert: Expert) -> None:
+    tray = Tray("red_tray", "red", 0.2, 0.12)
+    cubes = (Cube("red_cube", "red", 0.2, 0.14), Cube("red_cube_2", "red", 0.24, -0.05))
+    layout = Layout(cubes, (tray,))
+    task = understand("Sort the cubes by colour", layout)
+    world, progress = World(URDF, layout), Progress(task)
+    world.step(0.5)
+    while world.time_s < 30.0 and not progress.is_success:
+        world.command(expert.targets(world.state(), task))
+        world.step(PERIOD_S)
+        progress.observe(world.state())
+    first, second = (world.state().cube_position(cube.name) for cube in cubes)
+    assert progress.is_success and np.hypot(*(first - second)[:2]) > 0.03
+
+
 def test_an_instruction_that_changes_on_the_way_is_followed(expert: Expert) -> None:
     layout, _ = random_task("pick_place", 8)
     first, second = layout.cubes[0].colour, layout.cubes[1].colour

@@ -1,0 +1,138 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Make demonstrations of tasks in the simulated world, as a LeRobot dataset (v3.0); needs neither ROS nor LeRobot.
+
+    make_demonstrations --task pick_place --episodes 500 --seed 1 --output my_dataset
+
+If it is interrupted, the same command continues.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from smolvla_ros.dataset.errors import DataError
+from smolvla_ros.dataset.video import CODECS
+from smolvla_ros.dataset.worker_pool import run_all, worker_pool
+from smolvla_ros.settings import SettingError
+from smolvla_ros.share import share_folder
+from smolvla_ros.simulation.disturbance import DisturbanceSettings
+from smolvla_ros.simulation.tasks.instruction import TASKS
+from smolvla_ros.suite.command_line import add_options, exit_on_errors, load_robot
+from smolvla_ros.units import load_calibration
+
+try:
+    from smolvla_ros.simulation.demonstration_dataset import DemonstrationRun, PictureSettings
+except ModuleNotFoundError as error:
+    if error.name != "mujoco":
+        raise
+    sys.exit("make_demonstrations: MuJoCo is missing; install it: pip install mujoco")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make_demonstrations",
+        description=(__doc__ or "").split("\n\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog="Exit code: 0 done, 1 the dataset cannot be made, 2 the command line is wrong.",
+    )
+    add = parser.add_argument
+    add(
+        "--task",
+        nargs="+",
+        choices=TASKS,
+        required=True,
+        help="task; several: each has as many episodes, in turn",
+    )
+    add("--episodes", type=_positive, default=100, help="number of episodes")
+    add("--seed", type=_positive, default=1, help="with another seed all layouts are others")
+    add("--output", type=Path, required=True, help="folder of the dataset")
+    add_options(parser, "robot")
+    add("--calibration", type=Path, help="calibration of the arm; default: that of the emulated arm")
+    add("--cameras", nargs="+", default=["top", "wrist"], help="cameras of the robot file")
+    add("--image-size", type=_size, metavar="WIDTHxHEIGHT", help="default: as in the robot file")
+    add(
+        "--camera-names",
+        choices=("image_key", "name"),
+        default="image_key",
+        help="name images by image_key of the robot file (camera1) or by camera (top)",
+    )
+    add_options(parser, *(entry.name for entry in fields(DisturbanceSettings)), of=DisturbanceSettings)
+    add_options(parser, *(entry.name for entry in fields(PictureSettings)), of=PictureSettings)
+    add("--keep-failures", action="store_true", help="keep episodes in which the expert failed")
+    add("--codec", choices=sorted(CODECS), default="h264", help="of the videos")
+    add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
+    add("--jobs", type=_positive, default=os.cpu_count() or 1, help="processes")
+    return parser
+
+
+def demonstration_run(arguments: argparse.Namespace) -> DemonstrationRun:
+    """What the command line describes; raises RobotSpecError, CalibrationError, DataError."""
+    robot = load_robot(arguments)
+    if arguments.image_size:
+        width, height = arguments.image_size
+        robot = replace(
+            robot, cameras=tuple(replace(camera, width=width, height=height) for camera in robot.cameras)
+        )
+    calibration = arguments.calibration or share_folder() / "config" / "emulated_calibration.json"
+
+    def settings(of: type[Any]) -> Any:
+        return of(**{entry.name: getattr(arguments, entry.name) for entry in fields(of)})
+
+    try:
+        disturbances, pictures = settings(DisturbanceSettings), settings(PictureSettings)
+    except SettingError as error:
+        raise DataError(f"--{str(error).replace('_', '-', 1)}") from error
+    return DemonstrationRun(
+        output=arguments.output,
+        robot=robot,
+        calibration=load_calibration(calibration, robot.joint_names),
+        tasks=tuple(arguments.task),
+        episodes=arguments.episodes,
+        seed=arguments.seed,
+        cameras=tuple(arguments.cameras),
+        disturbances=disturbances,
+        pictures=pictures,
+        keep_failures=arguments.keep_failures,
+        by_name=arguments.camera_names == "name",
+        codec=arguments.codec,
+        robot_type=arguments.robot_type or f"{robot.name}_follower",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got '{text}'")
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return _positive(width), _positive(height)
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+    with exit_on_errors("make_demonstrations", interrupted="run the same command again to continue"):
+        run = demonstration_run(arguments)
+        if not run.prepare():
+            print(f"{run.output}: the demonstrations were already complete")
+            return
+        with worker_pool(arguments.jobs) as pool:
+            run_all("demonstrate", pool, run.make_episode, [(index,) for index in range(run.episodes)])
+        dataset = run.write_dataset()
+        failed = ", ".join(f"{count} times {reason}" for reason, count in run.failures().items())
+        print(
+            f"{run.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "
+            f"{dataset.fps} fps, {len(dataset.tasks)} instructions, images {', '.join(dataset.image_keys)}; "
+            f"failed attempts: {failed or 'none'}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -20,11 +20,13 @@ from smolvla_ros.nodes.messages import action_chunk_msg, compressed_image_msg, j
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.units import MotorCalibration
+from smolvla_ros.wire import header_stamp_ns
 
 CHUNK_ACTIONS = 50  # as of a policy; the next chunk is sent when half of it is left
 TIMEOUT_S = 10.0
 DISCOVERY_S = 1.0
 LAST_MESSAGES_S = 0.3  # until the last messages have arrived
+MAX_STATE_GAP_S = 0.4  # the executor publishes its state ten times a second
 FOLLOWING_STATES = (msg.ExecutorState.SHADOW, msg.ExecutorState.ARMED, msg.ExecutorState.HOLDING)
 ARM_COMMAND = "ros2 service call /executor/arm std_srvs/srv/SetBool '{data: true}'"
 
@@ -50,6 +52,7 @@ class DatasetPlayer:
         self._state_rad = positions_rad(dataset, STATE, self._frames.state, robot, calibration)
         self._action_rad = positions_rad(dataset, ACTION, self._frames.action, robot, calibration)
         self._states: list[msg.ExecutorState] = []  # the newest one
+        self._left_out = ""  # why the executor left out a part of the plan
 
     def play_observations(self) -> int:
         """Publish images, joint states and tasks; returns the number of frames. Raises PlayError."""
@@ -79,7 +82,10 @@ class DatasetPlayer:
         return len(self._state_rad)
 
     def play_actions(self) -> int:
-        """Send the actions to the executor as chunks; returns the number of actions. Raises PlayError."""
+        """Send the actions to the executor as chunks; returns the number of actions.
+
+        Raises PlayError, at the end also when the executor held the arm meanwhile: what was due then is left out.
+        """
         chunks, tasks = self._client.publisher(topics.ACTION_CHUNK), self._client.publisher(topics.TASK)
         self._client.subscribe(topics.EXECUTOR_STATE, self._on_state)
         self._wait(lambda: self._states and chunks.get_subscription_count(), "no executor is running")
@@ -88,7 +94,7 @@ class DatasetPlayer:
         task = self._frames.tasks[0]
         tasks.publish(String(data=task))
         self._wait(lambda: self._states[-1].task == task, f"the executor does not accept the task '{task}'")
-        accepted = self._states[-1].chunks_accepted
+        accepted, self._left_out = self._states[-1].chunks_accepted, ""
         step_ns, start_ns = NANOSECONDS // self._dataset.fps, self._client.now_ns()
         for number, first in enumerate(range(0, max(len(self._action_rad) - 1, 1), CHUNK_ACTIONS // 2), 1):
             stamp_ns = start_ns + first * step_ns
@@ -111,9 +117,18 @@ class DatasetPlayer:
             )
             accepted = self._states[-1].chunks_accepted
         self._spin_until_ns(start_ns + len(self._action_rad) * step_ns)
+        self._client.spin(LAST_MESSAGES_S)
+        if self._left_out:
+            raise PlayError(f"the arm has left out a part of the episode: {self._left_out}")
         return len(self._action_rad)
 
     def _on_state(self, state: msg.ExecutorState) -> None:
+        if state.state == msg.ExecutorState.HOLDING and state.queue_length:
+            self._left_out = self._left_out or state.reason
+        if self._states and self._states[-1].queue_length:
+            gap_s = (header_stamp_ns(state) - header_stamp_ns(self._states[-1])) / NANOSECONDS
+            if gap_s > MAX_STATE_GAP_S:
+                self._left_out = self._left_out or f"the executor stood still for {gap_s:.1f} s"
         self._states[:] = [state]
 
     def _check_following(self) -> None:

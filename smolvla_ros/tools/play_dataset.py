@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
         prog="play_dataset",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Exit code: 0 done, 1 it cannot be played, 2 the command line is wrong.",
+        epilog="Exit code: 0 done, 1 it cannot be played or the arm left out a part, 2 the command line is wrong.",
     )
     add = parser.add_argument
     add("dataset", type=Path, help="folder of the dataset")

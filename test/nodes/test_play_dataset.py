@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +79,20 @@ def test_the_arm_repeats_the_actions(
     refused = play(start, dataset, "--actions")
     assert refused.wait() == 1
     assert "the executor follows nothing" in refused.output and "/executor/arm" in refused.output
+<<<<<<< HEAD
     assert observer.switch("executor/arm", True).success
     player = play(start, dataset, "--actions")
+=======
+    assert observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
+>>>>>>> adeb35d (play_dataset says when the executor has left out a part of the episode)
     actions = in_rad(dataset.frames(0).action)
-    observer.until(lambda: "actions at 30 fps" in player.output, "the end of the episode")
-    assert player.wait() == 0
+    for _ in range(3):  # on a busy computer the executor may hold the arm, and it is played again
+        player = play(start, dataset, "--actions")
+        observer.until(lambda: not player.running, "the end of the episode", 30.0)  # noqa: B023
+        if player.wait() == 0:
+            break
+        assert "the arm has left out a part of the episode" in player.output
+    assert "actions at 30 fps" in player.output
     observer.until(lambda: states[-1].state == msg.ExecutorState.HOLDING, "the arm to hold again")
     observer.spin(0.5)
     assert states[-1].chunks_accepted >= 3 and states[-1].task == TASK
@@ -97,3 +109,21 @@ def test_it_refuses_to_play_while_an_arm_node_runs(
     player = play(start, dataset)
     assert player.wait() == 1
     assert "another node publishes on /joint_states" in player.output and "--actions" in player.output
+
+
+def test_it_says_when_the_executor_left_out_a_part_of_the_episode(
+    observer: Any, start: Any, emulated_arm: Any, dataset: LeRobotDataset
+) -> None:
+    states, measured = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.JOINT_STATES)
+    start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION)
+    executor = start("nodes.executor_node", robot=ROBOT_FILE)
+    observer.until(lambda: states and measured, "arm and executor")
+    assert observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
+    player = play(start, dataset, "--actions")
+    observer.until(lambda: states[-1].state == msg.ExecutorState.ARMED, "the arm to follow")
+    os.kill(executor.pid, signal.SIGSTOP)
+    time.sleep(0.7)
+    os.kill(executor.pid, signal.SIGCONT)
+    observer.until(lambda: not player.running, "the end of the episode", 30.0)
+    assert player.wait() == 1
+    assert "the arm has left out a part of the episode: " in player.output

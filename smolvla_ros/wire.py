@@ -23,6 +23,10 @@ class WireError(ValueError):
     """Fields of a message contradict each other or this robot; the message names both."""
 
 
+class MissingJointsError(WireError):
+    """Joint states lack joints of the robot, whose servos did not answer; the others are there."""
+
+
 def nanoseconds(time_or_duration: Any) -> int:
     """builtin_interfaces Time or Duration -> ns."""
     return int(time_or_duration.sec) * NANOSECONDS + int(time_or_duration.nanosec)
@@ -55,14 +59,15 @@ def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:
     """sensor_msgs JointState -> Joints in the order of `joint_names`; other joints are left out.
 
     Missing velocities and efforts become zeros, and so do NaN, which ros2_control's joint_state_broadcaster publishes
-    for interfaces that a joint does not have. Raises WireError on a missing joint, arrays of different lengths,
+    for interfaces that a joint does not have. Raises MissingJointsError, WireError on arrays of different lengths,
     positions that are no angles in radians, infinite velocities or efforts.
     """
     index = {str(name): i for i, name in enumerate(msg.name)}
     missing = [name for name in joint_names if name not in index]
     if missing:
         names = ", ".join(index)
-        raise WireError(
+        is_part = index.keys() <= set(joint_names)
+        raise (MissingJointsError if is_part else WireError)(
             f"joint states lack {', '.join(missing)}; they have {names[:MAX_TEXT]}{'...' if names[MAX_TEXT:] else ''}"
         )
     order = [index[name] for name in joint_names]

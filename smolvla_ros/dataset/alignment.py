@@ -24,7 +24,7 @@ from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.image import ImageError
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.wire import WireError, frame_from_msg, header_stamp_ns, joints_from_msg
+from smolvla_ros.wire import MissingJointsError, WireError, frame_from_msg, header_stamp_ns, joints_from_msg
 
 Times = IntArray
 Positions = FloatArray
@@ -165,13 +165,17 @@ def align_streams(
         message = recorded.decode()
         for stream in streams:
             if stream.topic == recorded.topic:
+                if stream is state or stream is action:
+                    try:
+                        positions = _positions(recorded.ordinal, stream, message, robot.joint_names)
+                    except MissingJointsError:
+                        continue  # a servo did not answer: a sample that has not come
+                    stream.values.extend(positions)
                 stamped = alignment.clock == "header" and stream is not tasks
                 stream.stamps.append(_stamp(stream, message) if stamped else recorded.receive_ns)
                 stream.arrivals.append(recorded.receive_ns)
                 if stream is tasks:
                     stream.texts.append(str(message.data))
-                elif stream is state or stream is action:
-                    stream.values.extend(_positions(recorded.ordinal, stream, message, robot.joint_names))
     times = {id(stream): stream.sorted(alignment.clock) for stream in streams}
     start = max(int(stamps[0]) for stamps, _ in times.values())
     end = min(int(times[id(stream)][0][-1]) for stream in streams if stream is not tasks)
@@ -271,6 +275,8 @@ def _positions(ordinal: int, stream: _Stream, message: Any, joint_names: tuple[s
         return joints_from_msg(message, joint_names).positions_rad
     except AttributeError as error:
         raise stream.error(f" is a {message.__msgtype__}, not a JointState") from error
+    except MissingJointsError:
+        raise
     except WireError as error:
         raise stream.error(f", message {ordinal}: {error}") from error
 

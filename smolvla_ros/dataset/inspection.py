@@ -25,7 +25,7 @@ from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import CalibrationError, JointUnits
-from smolvla_ros.wire import header_stamp_ns, joints_from_msg
+from smolvla_ros.wire import MissingJointsError, header_stamp_ns, joints_from_msg
 
 Seconds = FloatArray
 Radians = FloatArray
@@ -108,11 +108,14 @@ def _from_bag(bag: Bag, robot: RobotSpec) -> InspectedEpisode:
         if topic == sources.task:
             tasks[str(message.data)] = None
             continue
-        stamps[topic].append(header_stamp_ns(message))
         if topic in hashes:
             hashes[topic].append(zlib.crc32(message.data))
         else:
-            positions[topic].extend(joints_from_msg(message, robot.joint_names).positions_rad)
+            try:
+                positions[topic].extend(joints_from_msg(message, robot.joint_names).positions_rad)
+            except MissingJointsError:
+                continue  # a servo did not answer
+        stamps[topic].append(header_stamp_ns(message))
     start_ns = min((times[0] for times in stamps.values() if times), default=0)
     times_s = {topic: (np.array(times, np.int64) - start_ns) / NANOSECONDS for topic, times in stamps.items()}
 

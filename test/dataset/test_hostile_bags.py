@@ -321,3 +321,17 @@ def test_joints_of_the_robot_file_are_required(tmp_path):
         return entries
 
     fails(record(tmp_path / "bag", edit=rename), f"joint states lack {ROBOT.joint_names[0]}; they have waist")
+
+
+def test_joint_states_without_a_joint_whose_servo_did_not_answer_are_left_out(tmp_path):
+    def silence(bag, entries):
+        states = [message for topic, message, _ in entries if topic == "/joint_states"]
+        for message in states[20:23]:
+            message.name, message.position = message.name[1:], message.position[1:]
+            message.velocity, message.effort = message.velocity[1:], message.effort[1:]
+        return entries
+
+    whole = run(conversion([record(tmp_path / "whole")], tmp_path / "a")).frames(0)
+    part = run(conversion([record(tmp_path / "part", edit=silence)], tmp_path / "b")).frames(0)
+    assert len(part.state) == len(whole.state)
+    assert 0 < (part.state != whole.state).any(axis=1).sum() <= 3

@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument("--policy", default="expert", help="default: %(default)s")
     parser.add_argument("--checkpoint", default="", help="for the policy smolvla")
     parser.add_argument("--output", default="", help="record each task as an episode in this folder")
+    parser.add_argument("--cameras", default="", help="such as top=rendered (default: top and wrist)")
     parser.add_argument(
         "--loads", type=int, default=0, help="busy processes beside it (default: %(default)s)"
     )
@@ -55,6 +56,7 @@ def main() -> int:
             sim=True,
             policy=options.policy,
             checkpoint=options.checkpoint,
+            cameras=options.cameras,
             port=f"{folder}/arm",
             record=bool(options.output),
             output=options.output,

@@ -30,12 +30,22 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tasks", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--cameras", default="", help="such as top=rendered (default: top and wrist)")
     parser.add_argument("--output", type=Path, help="keep episodes and dataset in this folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.output or Path(temporary)).resolve()
         episodes, data = str(folder / "episodes"), str(folder / "dataset")
-        step("record", str(TASKS), "--tasks", str(options.tasks), "--output", episodes)
+        step(
+            "record",
+            str(TASKS),
+            "--tasks",
+            str(options.tasks),
+            "--output",
+            episodes,
+            "--cameras",
+            options.cameras,
+        )
         tool = ["-m", "smolvla_ros.tools.bag_to_lerobot", episodes, "--output", data]
         step("convert", *tool, "--outcome", "success", "--calibration", str(CALIBRATION))
         step("check", "-m", "smolvla_ros.tools.check_dataset", data, "--calibration", str(CALIBRATION))

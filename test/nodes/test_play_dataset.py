@@ -79,12 +79,7 @@ def test_the_arm_repeats_the_actions(
     refused = play(start, dataset, "--actions")
     assert refused.wait() == 1
     assert "the executor follows nothing" in refused.output and "/executor/arm" in refused.output
-<<<<<<< HEAD
     assert observer.switch("executor/arm", True).success
-    player = play(start, dataset, "--actions")
-=======
-    assert observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
->>>>>>> adeb35d (play_dataset says when the executor has left out a part of the episode)
     actions = in_rad(dataset.frames(0).action)
     for _ in range(3):  # on a busy computer the executor may hold the arm, and it is played again
         player = play(start, dataset, "--actions")
@@ -115,10 +110,10 @@ def test_it_says_when_the_executor_left_out_a_part_of_the_episode(
     observer: Any, start: Any, emulated_arm: Any, dataset: LeRobotDataset
 ) -> None:
     states, measured = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.JOINT_STATES)
-    start("nodes.arm_node", robot=ROBOT_FILE, port=emulated_arm[0], calibration=CALIBRATION)
-    executor = start("nodes.executor_node", robot=ROBOT_FILE)
+    start("nodes.arm_node", port=emulated_arm[0])
+    executor = start("nodes.executor_node")
     observer.until(lambda: states and measured, "arm and executor")
-    assert observer.call(SetBool, "executor/arm", SetBool.Request(data=True)).success
+    assert observer.switch("executor/arm", True).success
     player = play(start, dataset, "--actions")
     observer.until(lambda: states[-1].state == msg.ExecutorState.ARMED, "the arm to follow")
     os.kill(executor.pid, signal.SIGSTOP)

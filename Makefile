@@ -35,7 +35,7 @@ export ROS_LOG_DIR ?= $(CURDIR)/build/log
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format bench results small-checkpoint bench-policy bench-executor lerobot clean distclean FORCE
+.PHONY: help setup demo test test-fast lint format bench results small-checkpoint bench-policy bench-executor bench-training lerobot clean distclean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -85,6 +85,9 @@ bench-policy: setup ## only the policy at full size, compared with LeRobot if it
 
 bench-executor: setup ## only the executor: sync and async, fusions, LeRobot's rule. ARGS="--latencies 0.3 --measured 1.4"
 	@$(RUN) test/bench/executor.py $(ARGS)
+
+bench-training: setup ## only an update of the full-size model, beside LeRobot's if installed. ARGS="--batch 4 --cameras 2"
+	@$(RUN) test/bench/training.py $(ARGS)
 
 lerobot: build/lerobot/installed ## LeRobot 0.4.4 for bench-policy, in an environment of its own (build/lerobot)
 

@@ -64,7 +64,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
             *("demo/", "suite/launching.py", "suite/processes.py"),
             *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),
             "policy/smolvla/parallel.py",
-            *("evaluation/trials.py", "training/small/recipe.py"),
+            *("evaluation/trials.py", "training/small/recipe.py", "training/trainer.py"),
         ),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
@@ -72,7 +72,13 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "gymnasium": (("gymnasium",), ("simulation/environments.py", "simulation/tabletop_environment.py")),
     "drawing": (
         ("matplotlib",),
-        ("dataset/html_report.py", "dataset/replay_plot.py", "demo/plot.py", "evaluation/report.py"),
+        (
+            "dataset/html_report.py",
+            "dataset/replay_plot.py",
+            "demo/plot.py",
+            "evaluation/report.py",
+            "training/loss_plot.py",
+        ),
     ),
 }
 WITHOUT_TORCH = (

@@ -149,12 +149,9 @@ class LeRobotDataset:
         count = row["dataset_to_index"] - row["dataset_from_index"]
         if image_key in self.depth_keys:
             raise DatasetError(f"dataset '{self.root}': {name} holds depth images, which are not read")
-        if self.features.get(name, {}).get("dtype") == "video":
-            where = f"videos/{name}/"
-            path = self.root / self.info["video_path"].format(
-                video_key=name, chunk_index=row[f"{where}chunk_index"], file_index=row[f"{where}file_index"]
-            )
-            yield from decode_video(path, row[f"{where}from_timestamp"], count, self.fps)
+        if video := self.video_of(episode, image_key):
+            path, first = video
+            yield from decode_video(path, first / self.fps, count, self.fps)
             return
         if name not in self.features:
             raise DatasetError(f"dataset '{self.root}' has no camera {image_key}, it has {self.image_keys}")
@@ -166,6 +163,17 @@ class LeRobotDataset:
             if picture is None:
                 raise DatasetError(f"'{path}': an image of {name} in episode {episode} is damaged")
             yield bgr_to_rgb(picture)
+
+    def video_of(self, episode: int, image_key: str) -> tuple[Path, int] | None:
+        """The video with the images of an episode, and the number of its first frame there; None: not in a video."""
+        row, name = self._row(episode), IMAGES + image_key
+        if self.features.get(name, {}).get("dtype") != "video":
+            return None
+        where = f"videos/{name}/"
+        path = self.root / self.info["video_path"].format(
+            video_key=name, chunk_index=row[f"{where}chunk_index"], file_index=row[f"{where}file_index"]
+        )
+        return path, round(row[f"{where}from_timestamp"] * self.fps)
 
     def _cameras(self) -> Iterator[tuple[str, bool]]:
         for name, feature in self.features.items():

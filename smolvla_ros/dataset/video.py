@@ -104,3 +104,42 @@ def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[I
         raise VideoError(
             f"video '{path}' ends after {done} of {count} frames from {first_s:.3f} s; download it again"
         )
+
+
+class VideoReader:
+    """Random access to the frames of an mp4; the file stays open, and neighbouring frames are decoded once."""
+
+    def __init__(self, path: Path, fps: int) -> None:
+        """Raises VideoError."""
+        self._path, self._fps = path, fps
+        try:
+            self._container = av.open(str(path))
+        except (av.FFmpegError, OSError) as error:
+            raise VideoError(f"video '{path}' cannot be read: {error}; download the dataset again") from error
+        self._stream = self._container.streams.video[0]
+        self._frames: Iterator[av.VideoFrame] = iter(())
+        self._next = (
+            -KEY_FRAME_INTERVAL
+        )  # the number of the frame that `_frames` gives next; at first it gives none
+
+    def frame(self, index: int) -> ImageArray:
+        """The RGB image (height, width, 3) that is shown at index / fps; raises VideoError."""
+        try:
+            if not 0 <= index - self._next < KEY_FRAME_INTERVAL:
+                time_base = self._stream.time_base
+                assert time_base is not None
+                self._container.seek(int(Fraction(index, self._fps) / time_base), stream=self._stream)
+                self._frames = self._container.decode(self._stream)
+            for frame in self._frames:
+                assert frame.time is not None
+                self._next = round(frame.time * self._fps) + 1
+                if self._next > index:
+                    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        except av.FFmpegError as error:
+            raise VideoError(
+                f"video '{self._path}' cannot be read: {error}; download the dataset again"
+            ) from error
+        raise VideoError(f"video '{self._path}' has no frame {index}; download the dataset again")
+
+    def close(self) -> None:
+        self._container.close()

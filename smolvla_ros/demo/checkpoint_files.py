@@ -8,18 +8,15 @@ inference reads them; only the sizes are smaller.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from smolvla_ros.policy.checkpoint.config import ACTION, IMAGES, STATE
-from smolvla_ros.policy.checkpoint.pipeline_steps import POSTPROCESSOR, PREPROCESSOR
+from smolvla_ros.policy.checkpoint.pipeline_files import write_json, write_pipelines
 
 JOINTS = 6
 CAMERAS = ("camera1", "camera2")  # above the table, on the wrist
@@ -44,20 +41,18 @@ Take the pen from the table, hand it over and return to the home position. Sort 
 def write_files_beside_weights(folder: Path) -> None:
     """Write all files of the checkpoint but the weights; creates the folder."""
     (folder / "vlm").mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", config_json())
-    _write_json(folder / "vlm" / "config.json", backbone_json())
-    for name, steps in ((PREPROCESSOR, preprocessor_steps()), (POSTPROCESSOR, postprocessor_steps())):
-        pipeline = name.removesuffix(".json")
-        for index, step in enumerate(steps):
-            if "norm_map" in step["config"]:
-                step["state_file"] = f"{pipeline}_step_{index}_{step['registry_name']}.safetensors"
-                save_file(statistics(), folder / step["state_file"])
-        _write_json(folder / name, {"name": pipeline, "steps": steps})
+    write_json(folder / "config.json", config_json())
+    write_json(folder / "vlm" / "config.json", backbone_json())
+    tokens = {"max_length": TOKENS, "padding": "max_length", "padding_side": "right", "truncation": True}
+    write_pipelines(
+        folder,
+        features_json(),
+        action_json(),
+        NORMALIZATION,
+        {"tokenizer_name": "vlm", **tokens},
+        statistics(),
+    )
     write_tokenizer(folder / "vlm")
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
 
 
 def features_json() -> dict[str, Any]:
@@ -106,30 +101,6 @@ def backbone_json() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _step(name: str, **config: Any) -> dict[str, Any]:
-    return {"registry_name": name, "config": config}
-
-
-def preprocessor_steps() -> list[dict[str, Any]]:
-    features = {**features_json(), **action_json()}
-    tokens = {"max_length": TOKENS, "padding": "max_length", "padding_side": "right", "truncation": True}
-    return [
-        _step("rename_observations_processor", rename_map={}),
-        _step("to_batch_processor"),
-        _step("smolvla_new_line_processor"),
-        _step("tokenizer_processor", tokenizer_name="vlm", task_key="task", **tokens),
-        _step("device_processor", device="cpu", float_dtype=None),
-        _step("normalizer_processor", eps=1e-8, features=features, norm_map=NORMALIZATION),
-    ]
-
-
-def postprocessor_steps() -> list[dict[str, Any]]:
-    return [
-        _step("unnormalizer_processor", eps=1e-8, features=action_json(), norm_map=NORMALIZATION),
-        _step("device_processor", device="cpu", float_dtype=None),
-    ]
-
-
 def statistics() -> dict[str, Tensor]:
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
     named = {"mean": mean, "std": std, "min": mean - 2 * std, "max": mean + 2 * std}
@@ -162,5 +133,5 @@ def write_tokenizer(folder: Path) -> None:
         "truncation_side": "left",
         "model_max_length": 8192,
     }
-    _write_json(folder / "tokenizer_config.json", {**settings, **special})
-    _write_json(folder / "special_tokens_map.json", special)
+    write_json(folder / "tokenizer_config.json", {**settings, **special})
+    write_json(folder / "special_tokens_map.json", special)

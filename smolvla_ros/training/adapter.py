@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from smolvla_ros.policy.checkpoint.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from smolvla_ros.policy.checkpoint.lora import PREFIX
@@ -77,9 +77,7 @@ def add_adapter(network: Network, settings: AdapterSettings) -> dict[str, nn.Par
     }
 
 
-def save_adapter(
-    folder: Path, parameters: Mapping[str, nn.Parameter], settings: AdapterSettings, base: str
-) -> None:
+def save_adapter(folder: Path, weights: Mapping[str, Tensor], settings: AdapterSettings, base: str) -> None:
     """Write the adapter's two files; base: the checkpoint that it belongs to, a folder or Hub id."""
     config = {
         "peft_type": "LORA",
@@ -93,7 +91,7 @@ def save_adapter(
         "init_lora_weights": True,
     }
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
-    tensors = {PREFIX + name: parameter.detach().cpu() for name, parameter in parameters.items()}
+    tensors = {PREFIX + name: tensor.detach().cpu() for name, tensor in weights.items()}
     save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
 
 

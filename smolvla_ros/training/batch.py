@@ -27,6 +27,9 @@ class Samples:
     action: Tensor  # float32 (B, T, action_dim)
     action_is_pad: Tensor | None  # bool (B, T); true after the end of the episode
     tasks: Sequence[str]  # B texts
+    frames: Tensor | None = (
+        None  # int64 (B,), the number of each among the demonstrations, for those with a cache
+    )
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,10 @@ class BatchPreparation:
         }
         self._tokens: dict[str, Tensor] = {}
 
-    def __call__(self, samples: Samples) -> Batch:
-        """Raises PolicyError if the samples do not fit the checkpoint."""
+    def __call__(self, samples: Samples, needs_images: bool = True) -> Batch:
+        """Raises PolicyError if the samples do not fit the checkpoint. Keys and values from a cache need no images."""
         config, device = self._spec.config, self._device
-        self._check(samples)
+        self._check(samples, needs_images)
         present = [name for name in config.cameras if name in samples.images]
         images = [
             fit_image(samples.images[name].to(device), config.image_size, self._images.get(name))
@@ -77,8 +80,8 @@ class BatchPreparation:
         actions = self._action.normalize(samples.action.to(device))
         is_pad = samples.action_is_pad
         return Batch(
-            images=images + [torch.full_like(images[-1], -1.0)] * empty,
-            image_valid=[True] * len(images) + [False] * empty,
+            images=images + [torch.full_like(image, -1.0) for image in images[-1:] * empty],
+            image_valid=[True] * len(images) + [False] * (empty if images else 0),
             tokens=tokens,
             tokens_valid=valid,
             state=F.pad(state, (0, config.max_state_dim - state.shape[-1])),
@@ -98,10 +101,10 @@ class BatchPreparation:
         valid = torch.arange(tokens.shape[1])[None] < lengths[:, None]
         return tokens.to(self._device), valid.to(self._device)
 
-    def _check(self, samples: Samples) -> None:
+    def _check(self, samples: Samples, needs_images: bool) -> None:
         config, name = self._spec.config, self._spec.name
         strange = sorted(set(samples.images) - set(config.cameras))
-        if strange or not samples.images:
+        if strange or (needs_images and not samples.images):
             raise PolicyError(
                 f"{name} has cameras {', '.join(config.cameras)}, given are {', '.join(samples.images) or 'none'}"
             )

@@ -17,6 +17,7 @@ from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name
 
 EXPERT_ONLY = ("expert", "expert_frozen_state_proj")  # the vision-language model is frozen
 TRAINED = (*EXPERT_ONLY, "vlm_without_vision", "all")
+FROM_SCRATCH = "all_from_scratch"  # every parameter that has an effect
 EXPERT = ("expert.", "action_")
 
 # LeRobot's order of modules, in which it numbers the optimizer's state. The order inside a layer is another for the
@@ -43,6 +44,8 @@ def is_trained(network: Network, name: str, trained: str) -> bool:
 
     With the language model its last layer and final norm stay frozen: LeRobot does so because of unused parts of them.
     """
+    if trained == FROM_SCRATCH:
+        return not _is_unused(network, name)
     if trained not in TRAINED:
         raise ValueError(f"trained is {trained!r}, expected one of {', '.join(TRAINED)}")
     if name.startswith(EXPERT):
@@ -54,6 +57,16 @@ def is_trained(network: Network, name: str, trained: str) -> bool:
     if name.startswith("vision."):
         return trained == "all"
     return not name.startswith(("text.norm.", f"text.layers.{len(network.text.layers) - 1}."))
+
+
+def _is_unused(network: Network, name: str) -> bool:
+    """Whether a parameter has no effect: of the last layer of the language model only keys and values are used."""
+    last = f"text.layers.{len(network.text.layers) - 1}."
+    if not name.startswith(last):
+        return name.startswith("text.norm.")
+    return not name.removeprefix(last).startswith(
+        ("input_layernorm.", "self_attn.k_proj", "self_attn.v_proj")
+    )
 
 
 def set_trained(network: Network, trained: str) -> dict[str, nn.Parameter]:

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 T = TypeVar("T")
 
-WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 HUB_FILES = ["*.json", "*.safetensors"]  # of the top folder: a state file may have any name
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")

@@ -9,7 +9,6 @@ LeRobot would silently leave the values unnormalised, and the arm would receive 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,8 +38,6 @@ from smolvla_ros.policy.checkpoint.statistics import (
     find_statistics,
 )
 from smolvla_ros.policy.checkpoint.tokenization import TokenizerSettings
-
-logger = logging.getLogger(__name__)
 
 
 def fit_image(image: Tensor, size: int, normalizer: Normalizer | None = None) -> Tensor:
@@ -140,11 +137,6 @@ class Processors:
             tokenizer = TokenizerSettings.of_old_checkpoint(checkpoint, config)
             modes = _older_modes(checkpoint, config)
         if choice.identity:
-            logger.warning(
-                "%s: images, state and action are not normalised, because normalization='identity' was given; the "
-                "arm moves wrongly unless the policy was trained so",
-                checkpoint.name,
-            )
             modes = {feature: replace(entry, mode="IDENTITY") for feature, entry in modes.items()}
         statistics = _statistics(checkpoint, config, weights, choice, modes)
         normalizers = {

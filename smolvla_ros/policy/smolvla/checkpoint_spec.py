@@ -16,7 +16,13 @@ from pathlib import Path
 import torch
 
 from smolvla_ros.policy.checkpoint.config import BackboneConfig, SmolVLAConfig, find_backbone
-from smolvla_ros.policy.checkpoint.files import ADAPTER_CONFIG, WEIGHTS_FILE, Checkpoint, CheckpointError
+from smolvla_ros.policy.checkpoint.files import (
+    ADAPTER_CONFIG,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Checkpoint,
+    CheckpointError,
+)
 from smolvla_ros.policy.checkpoint.lora import Adapter
 from smolvla_ros.policy.checkpoint.pipeline_steps import POSTPROCESSOR, PREPROCESSOR
 from smolvla_ros.policy.checkpoint.processing import Processors
@@ -27,7 +33,7 @@ from smolvla_ros.policy.smolvla.weights import Weights
 
 logger = logging.getLogger(__name__)
 
-CONFIG_FILE = "config.json"
+
 IMAGE_START = ("<fake_token_around_image>", "<global-img>")
 IMAGE_END = ("<fake_token_around_image>",)
 

@@ -129,6 +129,12 @@ class SmolVLA:
         if compiles is None:
             compiles = target.type == "cuda"
         spec = CheckpointSpec.load(checkpoint, backbone, revision, dataset, stats, normalization)
+        if normalization == "identity":
+            logger.warning(
+                "%s: images, state and action are not normalised, because normalization='identity' was given; the "
+                "arm moves wrongly unless the policy was trained so",
+                spec.name,
+            )
         network = spec.empty_network()
         count = sum(parameter.numel() for parameter in network.parameters())
         spec.weights.load(network, target, dtype)

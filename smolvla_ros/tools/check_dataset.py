@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from smolvla_ros.dataset.checks import check_episodes, measured_facts
 from smolvla_ros.dataset.errors import DataError, DatasetError
 from smolvla_ros.dataset.html_report import save_page
 from smolvla_ros.dataset.inspection import read_episodes
-from smolvla_ros.dataset.lerobot_format import ACTION, INFO, STATE
-from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
-from smolvla_ros.finding import Finding, Report
-from smolvla_ros.policy.preflight.unit_evidence import check_units
-from smolvla_ros.robot import RobotSpec, RobotSpecError
+from smolvla_ros.dataset.lerobot_format import INFO
+from smolvla_ros.finding import Report
+from smolvla_ros.policy.preflight.dataset_check import check_dataset
+from smolvla_ros.robot import RobotSpecError
 from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
 from smolvla_ros.terminal.report import print_report, report_console
-from smolvla_ros.units import CalibrationError, MotorCalibration
+from smolvla_ros.units import CalibrationError
 from smolvla_ros.wire import WireError
 
 
@@ -42,23 +39,6 @@ def parser() -> argparse.ArgumentParser:
     add_options(parser, *ROBOT)
     add("--html", type=Path, metavar="FILE", help="save the report with plots as an HTML page")
     return parser
-
-
-def check_dataset(
-    path: Path, robot: RobotSpec, calibration: Mapping[str, MotorCalibration] | None, is_unit_confirmed: bool
-) -> list[Finding]:
-    """Findings of a dataset as a whole: units that do not fit its statistics, depth images, which are not checked."""
-    dataset = LeRobotDataset.load(path)
-    statistics = {
-        feature: dataset.statistics(feature) for feature in (STATE, ACTION) if feature in dataset.stats
-    }
-    unit_finding = check_units(robot, calibration, statistics, is_unit_confirmed)
-    findings = [replace(unit_finding, where="the whole dataset")] if unit_finding else []
-    remedy = "Only RGB images are checked; look at these yourself"
-    return findings + [
-        Finding("warning", "depth images", "they are left out", remedy, where=key)
-        for key in dataset.depth_keys
-    ]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -22,6 +22,7 @@ from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.dataset.lerobot_format import ACTION
 from smolvla_ros.finding import Report
 from smolvla_ros.policy.policy import PolicyError
+from smolvla_ros.policy.preflight.dataset_check import check_dataset
 from smolvla_ros.settings import SettingError
 from smolvla_ros.stop_signals import recorded_stop_signals
 from smolvla_ros.suite.command_line import (
@@ -32,7 +33,6 @@ from smolvla_ros.suite.command_line import (
     load_robot_and_calibration,
 )
 from smolvla_ros.terminal.report import print_report, report_console
-from smolvla_ros.tools.check_dataset import check_dataset
 from smolvla_ros.training.action_errors import error_table, joint_names
 from smolvla_ros.training.errors import TrainingError
 from smolvla_ros.training.session import Outcome, TrainingRequest, prepare_once, train

@@ -38,6 +38,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WARM_UP_CHUNKS = 2  # the first compiles, the second records CUDA graphs, later ones replay them
+NOT_NORMALIZED = (
+    "%s: images, state and action are not normalised, because normalization='identity' was given; the arm moves "
+    "wrongly unless the policy was trained so"
+)
 DTYPES = ("auto", "float32", "bfloat16", "int8", "native")
 
 
@@ -129,12 +133,8 @@ class SmolVLA:
         if compiles is None:
             compiles = target.type == "cuda"
         spec = CheckpointSpec.load(checkpoint, backbone, revision, dataset, stats, normalization)
-        if normalization == "identity":
-            logger.warning(
-                "%s: images, state and action are not normalised, because normalization='identity' was given; the "
-                "arm moves wrongly unless the policy was trained so",
-                spec.name,
-            )
+        if normalization is not None:
+            logger.warning(NOT_NORMALIZED, spec.name)
         network = spec.empty_network()
         count = sum(parameter.numel() for parameter in network.parameters())
         spec.weights.load(network, target, dtype)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from smolvla_ros.policy.smolvla.smolvla_policy import SmolVLA
+from smolvla_ros.policy.smolvla.weights import parameter_dtype
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.share import find_robot_file, share_folder
 from smolvla_ros.simulation.layout import CUBE_COLOURS
@@ -149,6 +150,8 @@ def test_the_checkpoint_gives_the_chunks_of_the_averaged_network(trainer: Traine
     inputs = policy.prepare(images, state, "Pick up the red cube")
     assert inputs.tokens[0].tolist() == token_ids(word_tokenizer(), "Pick up the red cube", SIZES.text_tokens)
     with torch.inference_mode():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(parameter.to(parameter_dtype(network, name, "native")))
         context = network.encode_prefix(
             inputs.images, inputs.image_valid, inputs.tokens, inputs.tokens_valid, inputs.state, True
         )

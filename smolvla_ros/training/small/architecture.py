@@ -40,7 +40,7 @@ from smolvla_ros.policy.checkpoint.pipeline_steps import (
     UNNORMALIZER,
 )
 from smolvla_ros.policy.smolvla.network import Network
-from smolvla_ros.policy.smolvla.weights import checkpoint_name
+from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name, parameter_dtype
 from smolvla_ros.simulation.layout import CUBE_COLOURS
 from smolvla_ros.simulation.tasks.instruction import TASKS
 
@@ -206,10 +206,15 @@ def save_checkpoint(
     _write_json(backbone / "config.json", sizes.backbone_json())
     _write_tokenizer(backbone)
     _write_processors(folder, sizes, statistics)
+    # In the types in which LeRobot runs them: it would round float32 values when it loads them.
     weights = {
-        checkpoint_name(name): parameter.detach().to("cpu", torch.float32).contiguous()
+        checkpoint_name(name): parameter.detach()
+        .to("cpu", parameter_dtype(network, name, "native"))
+        .contiguous()
         for name, parameter in network.named_parameters()
     }
+    # LeRobot's model has it, though no action depends on it.
+    weights[UNUSED] = torch.zeros(sizes.vocabulary, sizes.text_width, dtype=torch.bfloat16)
     save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
 
 

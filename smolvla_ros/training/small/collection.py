@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from tokenizers import Tokenizer
 
-from smolvla_ros.arrays import FloatArray, ImageArray
+from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
 from smolvla_ros.image import JPEG_QUALITY, fitted_size
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.appearance import DEFAULT, random_appearance
@@ -30,8 +30,8 @@ from smolvla_ros.simulation.tasks.task import CubeTask, Task
 from smolvla_ros.simulation.world_state import WorldState
 from smolvla_ros.training.small.architecture import Sizes, token_ids
 from smolvla_ros.training.small.read_outs import CLASSES, PLACES
-from smolvla_ros.training.small.records import INSTRUCTIONS, Float32Array, Records
-from smolvla_ros.units import JointUnits
+from smolvla_ros.training.small.records import INSTRUCTIONS, Records
+from smolvla_ros.units import JointUnits, positions_from_lerobot, positions_to_lerobot
 from smolvla_ros.urdf import Urdf
 
 # (image by camera of the robot, state (joints,), instruction) -> actions (chunk, joints); LeRobot's units
@@ -109,11 +109,9 @@ class Collector:
         self, chunks: Chunks, images: Mapping[str, ImageArray], state: WorldState, task: Task
     ) -> FloatArray:
         """The next commands of the network's chunk, rad; of random number, as replanning varies."""
-        actions = chunks(images, self._to_lerobot(state.positions_rad), task.instruction)
+        actions = chunks(images, positions_to_lerobot(self._units, state.positions_rad), task.instruction)
         periods = int(self._random.choice([1, 2])) * RECORD_PERIODS
-        columns = [unit.lerobot_to_rad(actions[:, i].astype(float)) for i, unit in enumerate(self._units)]
-        plan: FloatArray = np.stack(columns, axis=1)[1 : 1 + periods]
-        return plan
+        return positions_from_lerobot(self._units, actions)[1 : 1 + periods]
 
     def _record(
         self,
@@ -130,12 +128,12 @@ class Collector:
         sizes = self._sizes
         return Records(
             np.stack([fit(images[camera], sizes.image) for camera in CAMERAS])[None],
-            self._to_lerobot(state.positions_rad)[None],
+            positions_to_lerobot(self._units, state.positions_rad)[None],
             np.array(
                 [[token_ids(self._tokenizer, task.instruction, sizes.text_tokens) for task in tasks]],
                 np.int16,
             ),
-            np.stack([self._to_lerobot(chunk) for chunk in actions])[None],
+            np.stack([positions_to_lerobot(self._units, chunk) for chunk in actions])[None],
             np.stack([_objects_in_view(tabletop, camera, state) for camera in CAMERAS])[None],
             np.stack([_places(state, task) for task in tasks])[None],
         )
@@ -148,10 +146,6 @@ class Collector:
             perform(tabletop, commands[-1])
             state = tabletop.state()
         return np.stack(commands)
-
-    def _to_lerobot(self, positions_rad: FloatArray) -> Float32Array:
-        columns = [unit.rad_to_lerobot(positions_rad[..., i]) for i, unit in enumerate(self._units)]
-        return np.stack(columns, axis=-1).astype(np.float32)
 
 
 def fit(image: ImageArray, side: int) -> ImageArray:

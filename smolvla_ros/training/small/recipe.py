@@ -24,14 +24,14 @@ import cv2
 import numpy as np
 import torch
 
-from smolvla_ros.arrays import ImageArray
+from smolvla_ros.arrays import Float32Array, ImageArray
 from smolvla_ros.policy.smolvla.smolvla_policy import SmolVLA
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.settings import Settings, setting
 from smolvla_ros.simulation.tabletop import CAMERAS
 from smolvla_ros.training.small.architecture import Sizes, save_checkpoint, word_tokenizer
 from smolvla_ros.training.small.collection import Chunks, Collector, concatenated
-from smolvla_ros.training.small.records import Float32Array, Records
+from smolvla_ros.training.small.records import Records
 from smolvla_ros.training.small.trainer import RecordBuffer, Trainer
 from smolvla_ros.units import load_calibration
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from smolvla_ros.arrays import ImageArray
+from smolvla_ros.arrays import Float32Array, ImageArray
 
-Float32Array = npt.NDArray[np.float32]
 INSTRUCTIONS = 2  # for each record
 
 

@@ -17,8 +17,7 @@ from hypothesis import settings
 sys.path.insert(0, str(Path(__file__).parent))
 import watchdog  # noqa: E402
 
-from .package_files import ROOT
-
+ROOT = Path(__file__).parents[1]
 PROGRAMS = dict(
     line.split() for line in (ROOT / "executables.txt").read_text().splitlines() if not line.startswith("#")
 )  # of the package: name -> module

@@ -25,7 +25,7 @@ from smolvla_ros.policy.policy import ObservesWorld, Policy
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.simulation.appearance import random_appearance
 from smolvla_ros.simulation.layout import CUBE_COLOURS, Layout
-from smolvla_ros.simulation.tabletop import Tabletop
+from smolvla_ros.simulation.tabletop import CAMERAS, Tabletop
 from smolvla_ros.simulation.tasks.instruction import random_task
 from smolvla_ros.simulation.tasks.task import Progress
 
@@ -96,7 +96,8 @@ class _Run:
         if conditions.instruction == "shuffled":
             self._said = _shuffled(self._said, layout, seed)
         looks = random_appearance(LAYOUT_SEEDS + seed, conditions.appearance)
-        self.tabletop = Tabletop(robot, layout, policy.cameras, looks, jpeg_quality=JPEG_QUALITY, seed=seed)
+        cameras = tuple(dict.fromkeys((*policy.cameras, *CAMERAS)))
+        self.tabletop = Tabletop(robot, layout, cameras, looks, jpeg_quality=JPEG_QUALITY, seed=seed)
         self.progress = Progress(self._task)
         config = conditions.executor_config()
         self.rate_hz = config.rate_hz
@@ -170,8 +171,8 @@ class _Run:
         if isinstance(self._policy, ObservesWorld):
             state = _WorldState(self._conditions.task, LAYOUT_SEEDS + self._seed, self.tabletop.save())
             self._policy.observe_world(state)
-        seen = self.tabletop.observe()
-        frames = {name: Frame(name, now_ns, image) for name, image in seen.images.items()}
+        render = self.tabletop.render
+        frames = {name: Frame(name, now_ns, render(name)) for name in self._policy.cameras}
         self._chunks += 1
         return ActionChunk(
             positions=self._policy.infer(Observation(frames, self._joints(now_ns), self._said)),

@@ -155,8 +155,14 @@ class CameraNode(SuiteNode[CameraConfig]):
             (topics.SCENE_OBJECTS, self._on_scene_objects),
         ):
             data = self._newest.pop(topic.name, None)
-            if data is not None:
-                take_over(rendered, deserialize_message(data, topic.type))
+            if data is None:
+                continue
+            try:
+                message = deserialize_message(data, topic.type)
+            except RuntimeError as error:  # RMWError: not all of its bytes have come
+                self.get_logger().warning(f"{topic.name} refused: {error}", throttle_duration_sec=2.0)
+                continue
+            take_over(rendered, message)
         return True
 
     def _on_joint_states(self, rendered: RenderedCamera, message: Any) -> None:

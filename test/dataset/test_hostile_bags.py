@@ -234,7 +234,7 @@ def test_invalid_joint_states(tmp_path, positions, words):
 def test_a_topic_of_another_type(tmp_path):
     text = replacing("/joint_states", lambda bag, *_: bag.message("std_msgs/msg/String", data="?"))
     path = record(tmp_path / "bag", edit=text)
-    fails(path, "/joint_states .*is a std_msgs/msg/String without a header")
+    fails(path, "/joint_states .*is a std_msgs/msg/String, not a JointState")
     by_arrival = AlignmentSettings(30, "receive")
     fails(path, "/joint_states .*is a std_msgs/msg/String, not a JointState", alignment=by_arrival)
 

@@ -113,11 +113,17 @@ def checkpoint(bench: Bench) -> None:
 
 
 def evaluation(bench: Bench) -> None:
-    """A small network is made from nothing, and evaluated for a moment."""
+    """A small network is made from nothing, trained on a demonstration, and evaluated for a moment."""
     sizes = ("--first-records", 4, "--records-per-file", 4, "--steps", 1, "--batch-size", 2)
     bench.finish("make_small_checkpoint", bench.folder / "small", *sizes)
+    checkpoint, dataset, run = (bench.folder / name for name in ("small/checkpoint", "shown", "trained"))
+    bench.finish("make_demonstrations", "--task", "touch", "--episodes", 1, "--output", dataset, "--jobs", 1)
+    sizes = ("--steps", 1, "--batch-size", 2, "--validation", 0, "--workers", 0)
+    start = ("--checkpoint", checkpoint, "--calibration", CALIBRATION_FILE, "--device", "cpu")
+    bench.finish("train", dataset, "--output", run, *start, *sizes)
     moment = ("--episodes", 1, "--limit-s", 0.5, "--jobs", 1)
-    assert "of 1;" in bench.finish("evaluate", bench.folder / "small" / "checkpoint", *moment)
+    trained = run / "checkpoints" / "last" / "pretrained_model"
+    assert "of 1;" in bench.finish("evaluate", trained, *moment)
 
 
 def keys(name: str, shown: str) -> Callable[[Bench], None]:

@@ -28,7 +28,7 @@ def test_it_sees_what_the_rendered_camera_of_the_suite_sees() -> None:
     np.testing.assert_allclose(positions_rad, LAYOUT.start_rad)
     assert list(images) == ["top", "side"]
     for name, image in images.items():
-        camera = RenderedCamera(ROBOT, ROBOT.camera(name), 1000.0, 3, lambda: 0)
+        camera = RenderedCamera(ROBOT, ROBOT.camera(name), 1000.0, 3, lambda: 0, lambda _camera: True)
         camera.show(layout_boxes(LAYOUT))
         camera.move(positions_rad)
         frame = camera.read()

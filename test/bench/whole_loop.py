@@ -17,11 +17,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from convert import CALIBRATION, ROOT
+from convert import ROOT
 from lerobot_opens import CONTENDER, ffmpeg_environment
 
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 
+CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
 TASKS = ROOT / "test" / "bench" / "instructed_tasks.py"
 
 
@@ -47,8 +48,8 @@ def main() -> int:
             options.cameras,
         )
         tool = ["-m", "smolvla_ros.tools.bag_to_lerobot", episodes, "--output", data]
-        step("convert", *tool, "--outcome", "success", "--calibration", str(CALIBRATION))
-        step("check", "-m", "smolvla_ros.tools.check_dataset", data, "--calibration", str(CALIBRATION))
+        step("convert", *tool, "--outcome", "success", "--calibration", CALIBRATION)
+        step("check", "-m", "smolvla_ros.tools.check_dataset", data, "--calibration", CALIBRATION)
         python = Path(os.environ.get("LEROBOT_PYTHON", ROOT / "build" / "lerobot" / "bin" / "python"))
         if not python.exists():
             print(f"no LeRobot at {python}: make lerobot, or LEROBOT_PYTHON=...")

@@ -23,6 +23,7 @@ from lerobot_opens import CONTENDER, ffmpeg_environment
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 
 CALIBRATION = str(ROOT / "config" / "emulated_calibration.json")
+DECODED = 40
 TASKS = ROOT / "test" / "bench" / "instructed_tasks.py"
 
 
@@ -66,11 +67,11 @@ def step(name: str, *arguments: str) -> None:
 
 
 def open_in_lerobot(python: Path, data: Path, folder: Path) -> int:
-    """Read every frame with LeRobot; prints which parts are equal and returns 0 if all are."""
+    """Read every frame with LeRobot, and some images; prints which parts are equal and returns 0 if all are."""
     (folder / "ffmpeg").mkdir()
     environment = ffmpeg_environment(python, folder / "ffmpeg")
     environment.pop("PYTHONPATH", None)
-    command = [python, CONTENDER, data, folder / "seen.npz"]
+    command = [python, CONTENDER, data, folder / "seen.npz", str(DECODED)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         print(done.stderr)
@@ -83,7 +84,9 @@ def open_in_lerobot(python: Path, data: Path, folder: Path) -> int:
         "state": np.array_equal(seen["observation.state"], np.concatenate([e.state for e in episodes])),
         "action": np.array_equal(seen["action"], np.concatenate([e.action for e in episodes])),
     }
-    images = "with its images" if report["images"] else "without images (no torchcodec there)"
+    images = (
+        f"and decodes {DECODED} of its images" if report["images"] else "without images (no torchcodec there)"
+    )
     print(f"LeRobot reads {len(episodes)} episodes, {report['frames']} frames, {images}")
     for name, is_equal in equal.items():
         print(f"{name}: {'equal' if is_equal else 'DIFFERENT'}")

@@ -3,7 +3,8 @@
 """Read a dataset with LeRobot 0.4.4, in LeRobot's own environment, and save the values of every frame.
 
 torchvision, which LeRobot imports but does not use here, is replaced by an empty module. Images need torchcodec with
-FFmpeg; without it they are left out.
+FFmpeg; without it they are left out. With a third argument, so many images are decoded and none is saved: those of a
+long dataset do not fit into memory.
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ def main() -> None:
     root, output = Path(sys.argv[1]), Path(sys.argv[2])
     dataset = LeRobotDataset("local/check", root=root, video_backend="torchcodec")
     images = has_decoder()
-    items = [dataset[i] if images else dataset.hf_dataset[i] for i in range(len(dataset))]
+    decoded = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    keeps_images = images and decoded is None
+    items = [dataset[i] if keeps_images else dataset.hf_dataset[i] for i in range(len(dataset))]
+    for i in np.linspace(0, len(dataset) - 1, decoded or 0).astype(int).tolist() if images else ():
+        assert all(np.ptp(np.asarray(dataset[i][key])) > 0.0 for key in dataset.meta.video_keys)
     columns = {
         key: np.stack([np.asarray(item[key]) for item in items])
         for key in items[0]

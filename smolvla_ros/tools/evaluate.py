@@ -44,12 +44,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 done, 1 the checkpoint cannot be used, 2 the command line is wrong.",
     )
     add = parser.add_argument
-    add(
-        "checkpoint",
-        nargs="?",
-        default="",
-        help="LeRobot checkpoint, expert or scripted; default: the shipped one",
-    )
+    add("checkpoint", nargs="?", default="expert", help="LeRobot checkpoint, expert or scripted; %(default)s")
     add("--episodes", type=int, default=100, metavar="N", help="%(default)s")
     add("--seed", type=int, default=1, metavar="N", help="of the layouts; %(default)s")
     add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes; one for each core")
@@ -126,9 +121,7 @@ def evaluate(options: argparse.Namespace) -> int:
 def _policy_config(options: argparse.Namespace) -> PolicyConfig:
     if options.checkpoint in ("expert", "scripted"):
         return policy_config(options, policy=options.checkpoint, cameras=("top", "wrist"))
-    given: dict[str, Any] = {
-        "checkpoint": options.checkpoint or str(share_folder() / "resource" / "small_smolvla")
-    }
+    given: dict[str, Any] = {"checkpoint": options.checkpoint}
     if not options.calibration:
         given["calibration"] = str(share_folder() / "config" / "emulated_calibration.json")
     return policy_config(options, threads=1, **given)

@@ -222,7 +222,7 @@ def wait_for_output(suite: Launched, words: str) -> None:
 @pytest.mark.parametrize(
     ("file", "arguments", "words"),
     [
-        ("teleop.launch.py", ["sim:=true"], "[teleop]: active"),
+        ("teleop.launch.py", ["sim:=true"], "[arm]: active"),  # it waits for the simulated world
         ("record.launch.py", ["task:=wave"], "episodes go to"),
         ("so100.launch.py", ["sim:=true", "policy:=scripted", "record:=true"], "episodes go to"),
     ],

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Sequence
 
 from smolvla_ros.nodes.client_node import SPIN_S, ClientNode
 from smolvla_ros.nodes.executor_client import ExecutorClient
+from smolvla_ros.stop_signals import recorded_stop_signals
 from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, cbreak_mode, read_pending_keys
 from smolvla_ros.terminal.status_view import watch_screen
 
@@ -38,7 +38,8 @@ def _draw_until(ended: threading.Event, executor: ExecutorClient) -> None:
             text = text[os.write(sys.stdout.fileno(), text) :]
 
 
-def _run(client: ClientNode) -> None:
+def _run(client: ClientNode, stop: Sequence[int]) -> None:
+    """Until q is pressed, or a stop signal is in `stop`."""
     executor, ended = ExecutorClient(client), threading.Event()
     actions = {
         "s": executor.stop,
@@ -50,7 +51,7 @@ def _run(client: ClientNode) -> None:
     }
     threading.Thread(target=_draw_until, args=(ended, executor), daemon=True).start()
     try:
-        while (text := read_pending_keys(sys.stdin.fileno())) is not None:
+        while not stop and (text := read_pending_keys(sys.stdin.fileno())) is not None:
             keys = ESCAPE_SEQUENCE.sub("", text)
             for key in keys:
                 if key in actions:
@@ -70,11 +71,11 @@ def main() -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("watch needs a terminal; elsewhere: ros2 topic echo executor/state", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # restores the terminal, as Ctrl-C does
     try:
         print(ALTERNATE_SCREEN, end="", flush=True)
-        with suppress(KeyboardInterrupt), ClientNode("watch") as client, cbreak_mode(sys.stdin.fileno()):
-            _run(client)
+        # Polled: a KeyboardInterrupt that comes within rclpy can be lost there.
+        with recorded_stop_signals() as stop, ClientNode("watch") as client, cbreak_mode(sys.stdin.fileno()):
+            _run(client, stop)
     finally:
         print(NORMAL_SCREEN, end="", flush=True)
     return 0

@@ -9,7 +9,6 @@ compute patch positions in float32, which is exact for these only.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,15 +29,7 @@ from smolvla_ros.policy.checkpoint.config import (
     VisionConfig,
 )
 from smolvla_ros.policy.checkpoint.files import WEIGHTS_FILE, Json
-from smolvla_ros.policy.checkpoint.pipeline_steps import (
-    NEW_LINE,
-    NORMALIZER,
-    POSTPROCESSOR,
-    PREPROCESSOR,
-    RENAME,
-    TOKENIZER,
-    UNNORMALIZER,
-)
+from smolvla_ros.policy.checkpoint.pipeline_files import write_json, write_pipelines
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name, parameter_dtype
 from smolvla_ros.simulation.layout import CUBE_COLOURS
@@ -202,8 +193,8 @@ def save_checkpoint(
     """Write a folder in LeRobot's layout. `statistics`: feature -> "mean" and "std" -> values (joints,)."""
     backbone = folder / BACKBONE
     backbone.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", sizes.policy_json())
-    _write_json(backbone / "config.json", sizes.backbone_json())
+    write_json(folder / "config.json", sizes.policy_json())
+    write_json(backbone / "config.json", sizes.backbone_json())
     _write_tokenizer(backbone)
     _write_processors(folder, sizes, statistics)
     # In the types in which LeRobot runs them: it would round float32 values when it loads them.
@@ -220,7 +211,7 @@ def save_checkpoint(
 
 def _write_tokenizer(folder: Path) -> None:
     word_tokenizer().save(str(folder / "tokenizer.json"))
-    _write_json(
+    write_json(
         folder / "tokenizer_config.json",
         {
             "bos_token": "<|im_start|>",
@@ -235,41 +226,15 @@ def _write_tokenizer(folder: Path) -> None:
 
 
 def _write_processors(folder: Path, sizes: Sizes, statistics: dict[str, dict[str, FloatArray]]) -> None:
-    """Both pipelines and their statistics, as LeRobot saves them."""
+    """Both pipelines and their statistics."""
     config = sizes.policy_json()
-    outputs = config["output_features"]
-    normalization = {"eps": 1e-8, "norm_map": NORM_MODES}
     tokenizer = {
-        "max_length": sizes.text_tokens,
-        "task_key": "task",
-        "padding_side": "right",
-        "padding": "max_length",
-        "truncation": True,
         "tokenizer_name": BACKBONE,
+        "max_length": sizes.text_tokens,
+        "padding": "max_length",
+        "padding_side": "right",
+        "truncation": True,
     }
-    device = {"registry_name": "device_processor", "config": {"device": "cpu", "float_dtype": None}}
-    before = [
-        {"registry_name": RENAME, "config": {"rename_map": {}}},
-        {"registry_name": "to_batch_processor", "config": {}},
-        {"registry_name": NEW_LINE, "config": {}},
-        {"registry_name": TOKENIZER, "config": tokenizer},
-        device,
-        {
-            "registry_name": NORMALIZER,
-            "config": {**normalization, "features": {**config["input_features"], **outputs}},
-            "state_file": "policy_preprocessor_step_5_normalizer_processor.safetensors",
-        },
-    ]
-    after = [
-        {
-            "registry_name": UNNORMALIZER,
-            "config": {**normalization, "features": outputs},
-            "state_file": "policy_postprocessor_step_0_unnormalizer_processor.safetensors",
-        },
-        device,
-    ]
-    _write_json(folder / PREPROCESSOR, {"name": "policy_preprocessor", "steps": before})
-    _write_json(folder / POSTPROCESSOR, {"name": "policy_postprocessor", "steps": after})
     tensors = {
         f"{feature}.{name}": torch.tensor(np.asarray(values, np.float32))
         for feature, values_by_name in statistics.items()
@@ -277,9 +242,6 @@ def _write_processors(folder: Path, sizes: Sizes, statistics: dict[str, dict[str
     }
     # LeRobot's dataset statistics tell the rate: frame_index / timestamp is the number of frames per second.
     tensors |= {"frame_index.std": torch.tensor([sizes.rate_hz]), "timestamp.std": torch.tensor([1.0])}
-    for step in (before[-1], after[0]):
-        save_file(tensors, folder / str(step["state_file"]))
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_pipelines(
+        folder, config["input_features"], config["output_features"], NORM_MODES, tokenizer, tensors
+    )

@@ -60,11 +60,11 @@ class Sizes:
     rate_hz: float = 10.0  # of the actions
     flow_steps: int = 6
     image: int = 192  # side of the square, pixels
-    patch: int = 12
-    pixel_shuffle: int = 4
-    vision_width: int = 96
-    vision_layers: int = 3
-    vision_heads: int = 3
+    patch: int = 24
+    pixel_shuffle: int = 2
+    vision_width: int = 128
+    vision_layers: int = 2
+    vision_heads: int = 4
     text_width: int = 192
     text_layers: int = 4
     text_heads: int = 6

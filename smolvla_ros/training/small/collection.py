@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
 from smolvla_ros.image import JPEG_QUALITY, fitted_size
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.simulation.appearance import DEFAULT, random_appearance
+from smolvla_ros.simulation.appearance import random_appearance
 from smolvla_ros.simulation.expert import GRASP_POINT, Expert
 from smolvla_ros.simulation.layout import CUBE_COLOURS, CUBE_M, Layout
 from smolvla_ros.simulation.tabletop import CAMERAS, Tabletop
@@ -37,9 +37,9 @@ from smolvla_ros.urdf import Urdf
 # (image by camera of the robot, state (joints,), instruction) -> actions (chunk, joints); LeRobot's units
 Chunks = Callable[[Mapping[str, ImageArray], Float32Array, str], Float32Array]
 
-LAYOUTS = {"pick_place": 0.65, "sort": 0.15, "stack": 0.2}  # which layouts, and how often
+LAYOUTS = {"pick_place": 0.72, "sort": 0.14, "stack": 0.14}  # which layouts, and how often
 TASKS_OF_LAYOUT = {  # tasks that are possible in each layout, and how often
-    "pick_place": {"pick_place": 0.75, "stack": 0.1, "pick_up": 0.1, "touch": 0.05},
+    "pick_place": {"pick_place": 0.8, "stack": 0.08, "pick_up": 0.08, "touch": 0.04},
     "sort": {"sort": 1.0},
     "stack": {"stack": 0.6, "pick_up": 0.25, "touch": 0.15},
 }
@@ -50,8 +50,10 @@ STEPS_S = (
     0.03,
 )  # a period in three steps of the world: 30 commands a second, as the executor gives
 RECORD_PERIODS = 4  # from record to record
-EPISODE_S = {"sort": 30.0, "pick_place": 14.0, "stack": 12.0}  # of a layout
-NEW_TASK_PROBABILITY = 0.08  # at a record: somebody says something else
+EPISODE_S = {"sort": 24.0, "pick_place": 12.0, "stack": 10.0}  # of a layout, at most
+NEW_TASK_PROBABILITY = 0.06  # at a record: somebody says something else
+DONE_PROBABILITY = 0.4  # at a record of a task that is done: the episode ends
+APPEARANCE_STRENGTH = 0.5  # at most; see random_appearance
 NOISE_RAD = (0.0, 0.03)  # standard deviation of the disturbance of an episode
 NOISE_DECAY = 0.7  # from period to period
 BURST_PROBABILITY, BURST_RAD = 0.02, 0.12
@@ -74,7 +76,7 @@ class Collector:
         random = self._random
         kind = str(random.choice(list(LAYOUTS), p=list(LAYOUTS.values())))
         layout, _ = random_task(kind, int(random.integers(2**31)))
-        looks = random_appearance(int(random.integers(2**31))) if random.random() < 0.8 else DEFAULT
+        looks = random_appearance(int(random.integers(2**31)), random.uniform(0.0, APPEARANCE_STRENGTH))
         tabletop = Tabletop(self._robot, layout, CAMERAS, looks, jpeg_quality=JPEG_QUALITY)
         task = self._random_task(kind, layout)
         noise_rad = random.uniform(*NOISE_RAD)
@@ -83,6 +85,8 @@ class Collector:
         for period in range(round(EPISODE_S[kind] / EXPERT_PERIOD_S)):
             state = tabletop.state()
             if period % RECORD_PERIODS == 0:
+                if task.is_done(state) and random.random() < DONE_PROBABILITY:
+                    return
                 if random.random() < NEW_TASK_PROBABILITY:
                     task, plan = self._random_task(kind, layout), plan[:0]
                 images = tabletop.observe().images

@@ -32,7 +32,7 @@ from smolvla_ros.simulation.tabletop import CAMERAS
 from smolvla_ros.training.small.architecture import Sizes, save_checkpoint, word_tokenizer
 from smolvla_ros.training.small.collection import Chunks, Collector, concatenated
 from smolvla_ros.training.small.records import Records
-from smolvla_ros.training.small.trainer import RecordBuffer, Trainer
+from smolvla_ros.training.small.trainer import STAGES, RecordBuffer, Stage, Trainer
 from smolvla_ros.units import load_calibration
 
 VALIDATION_SHARDS = 25  # one of so many files is not trained on
@@ -47,24 +47,39 @@ AVERAGE_DECAY = 0.998
 class Recipe(Settings):
     """Settings of a run."""
 
-    steps: int = setting(4000, "updates of the network", bounds=(1, None))
+    vision_steps: int = setting(1500, "updates of the vision tower alone", bounds=(0, None))
+    steps: int = setting(5000, "updates of everything, after that", bounds=(1, None))
+    expert_steps: int = setting(2500, "updates of the action expert alone, at the end", bounds=(0, None))
     workers: int = setting(1, "processes that collect records", bounds=(1, None))
-    batch_size: int = setting(64, "records in a training step", bounds=(2, None))
+    batch_size: int = setting(24, "records in a training step", bounds=(2, None))
     learning_rate: float = setting(1e-3, "highest learning rate", bounds=(1e-6, None))
     reuse: float = setting(
         4.0, "how often a record is used on average before training waits for others", bounds=(1.0, None)
     )
     network_acts_after: float = setting(
-        0.25,
-        "share of the steps after which the network acts while records are collected",
+        0.35,
+        "share of all updates after which the network acts while records are collected",
         bounds=(0.0, None),
     )
     first_records: int = setting(1000, "training begins when there are so many records", bounds=(1, None))
     records_per_file: int = setting(64, "records in a file", bounds=(1, None))
-    max_records: int = setting(30_000, "collection ends when there are so many records", bounds=(1, None))
+    max_records: int = setting(60_000, "collection ends when there are so many records", bounds=(1, None))
     seed: int = setting(1, "of weights, layouts and disturbances", bounds=(0, None))
     device: str = setting("cpu", "torch's name of the device of the training")
     compile: bool = setting(False, "whether to use torch.compile")
+
+    @property
+    def all_steps(self) -> int:
+        return self.vision_steps + self.steps + self.expert_steps
+
+    def stage(self, steps: int) -> tuple[Stage, float]:
+        """The stage after so many updates, and the share of it that has passed."""
+        lengths = (self.vision_steps, self.steps, self.expert_steps)
+        for stage, length in zip(STAGES, lengths):
+            if steps < length:
+                return stage, steps / length
+            steps -= length
+        return STAGES[-1], 1.0
 
 
 def run(recipe: Recipe, folder: Path, robot: RobotSpec, calibration: Path) -> Path:
@@ -91,7 +106,8 @@ def _train(recipe: Recipe, trainer: Trainer, folder: Path, workers: list[BasePro
     saved_s = logged_s = time.monotonic()
     sums: dict[str, torch.Tensor] = {}
     count = 0
-    while trainer.steps < recipe.steps:
+    stage: Stage | None = None
+    while trainer.steps < recipe.all_steps:
         for path, shard in _drain(incoming):
             (validation if _number(path) % VALIDATION_SHARDS == 0 else records).add(shard)
         wanted = min(
@@ -100,14 +116,17 @@ def _train(recipe: Recipe, trainer: Trainer, folder: Path, workers: list[BasePro
         if len(records) < wanted or not len(validation):
             time.sleep(0.2)
             continue
-        share = trainer.steps / recipe.steps
-        for name, loss in trainer.step(records, recipe.batch_size, share).items():
+        before, (stage, share) = stage, recipe.stage(trainer.steps)
+        if stage != before:
+            sums, count = {}, 0
+        for name, loss in trainer.step(records, recipe.batch_size, stage, share).items():
             sums[name] = sums.get(name, torch.zeros((), device=trainer.device)) + loss
         count += 1
         now_s = time.monotonic()
         if now_s - logged_s > LOG_S:
             held_out = trainer.validation_losses(validation, VALIDATION_RECORDS)
             line = {
+                "stage": stage,
                 "steps": trainer.steps,
                 "records": len(records),
                 **{name: round(float(loss) / count, 4) for name, loss in sums.items()},
@@ -121,7 +140,7 @@ def _train(recipe: Recipe, trainer: Trainer, folder: Path, workers: list[BasePro
                 for worker in workers:
                     worker.terminate()
         if now_s - saved_s > SAVE_S:
-            _save(trainer, folder, acts=share >= recipe.network_acts_after)
+            _save(trainer, folder, acts=trainer.steps >= recipe.network_acts_after * recipe.all_steps)
             saved_s = time.monotonic()
     _save(trainer, folder, acts=True)
 

@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the small network on a growing set of records: flow matching, and the auxiliary losses of ReadOuts.
 
-The set grows while the network is trained, so the length of a run is a time: the learning rate follows the elapsed
-share of it.
+Training has three stages: the vision tower alone, then everything, then the action expert alone. The expert's loss does
+not change the vision-language model, which learns from the auxiliary losses: it learns faster so, and the expert can
+have several draws of noise for each record.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +27,11 @@ from smolvla_ros.training.small.read_outs import ReadOuts
 from smolvla_ros.training.small.records import INSTRUCTIONS, Records
 
 BETAS, WEIGHT_DECAY, MAX_NORM = (0.9, 0.95), 0.01, 1.0
-WARM_UP = 0.02  # share of the time in which the learning rate rises
-MIN_RATE = 0.01  # of the highest learning rate, at the end
-FLOW_DRAWS = 4  # of noise and time for each record in a step
+WARM_UP = 0.02  # share of a stage in which the learning rate rises
+MIN_RATE = 0.02  # of the highest learning rate, at the end of a stage
+Stage = Literal["vision", "all", "expert"]  # what is trained
+STAGES: tuple[Stage, ...] = get_args(Stage)
+FLOW_DRAWS: dict[Stage, int] = {"all": 2, "expert": 6}  # of noise and time for each record in a step
 STATE_NOISE = 0.02  # of the normalised state, standard deviation
 UNKNOWN_PROBABILITY = 0.03  # of a word to be replaced by an unknown one
 BRIGHTNESS, CONTRAST = 0.1, 0.1  # of images, standard deviations
@@ -124,8 +129,8 @@ class Trainer:
         """Use torch.compile for the losses, which takes a minute and pays on a GPU."""
         self.loss_of = torch.compile(self._losses)
 
-    def step(self, records: RecordBuffer, batch_size: int, share: float) -> dict[str, Tensor]:
-        """One update; `share` of the run's time has passed. Returns the losses by name, on the device."""
+    def step(self, records: RecordBuffer, batch_size: int, stage: Stage, share: float) -> dict[str, Tensor]:
+        """One update; `share` of the stage has passed. Returns the losses by name, on the device."""
         if self.statistics is None:
             self.statistics = Statistics.of(records)
         rate = self.learning_rate * learning_rate_factor(share)
@@ -133,7 +138,7 @@ class Trainer:
             group["lr"] = rate
         inputs = self._augmented(self.sample(records, batch_size))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            losses = self.loss_of(*inputs)
+            losses = self.loss_of(stage, *inputs)
         total = sum(LOSS_WEIGHTS[name] * loss for name, loss in losses.items())
         assert isinstance(total, Tensor)
         total.backward()  # type: ignore[no-untyped-call]
@@ -159,7 +164,7 @@ class Trainer:
             torch.arange(count, device=self.device) % len(records),
             torch.arange(count, device=self.device) % INSTRUCTIONS,
         )
-        losses = self._losses(*self._prepared(batch))
+        losses = self._losses("all", *self._prepared(batch))
         return {name: float(loss) for name, loss in losses.items()}
 
     def averaged_network(self) -> Network:
@@ -176,8 +181,7 @@ class Trainer:
         images = batch["images"].permute(1, 0, 4, 2, 3).to(torch.float32) / 127.5 - 1.0
         (mean, std), (action_mean, action_std) = self.statistics.state, self.statistics.action
         state, actions = (batch["states"] - mean) / std, (batch["actions"] - action_mean) / action_std
-        times = sample_times(FLOW_DRAWS * len(state)).to(self.device)
-        return images, batch["tokens"].long(), state, actions, batch["objects"], batch["places"], times
+        return images, batch["tokens"].long(), state, actions, batch["objects"], batch["places"]
 
     def _augmented(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """The same with other brightness and contrast, noise on the state, and words missing."""
@@ -194,36 +198,45 @@ class Trainer:
 
     def _losses(
         self,
+        stage: Stage,
         images: Tensor,
         tokens: Tensor,
         state: Tensor,
         actions: Tensor,
         objects: Tensor,
         places: Tensor,
-        times: Tensor,
     ) -> dict[str, Tensor]:
+        """The losses of a stage by name."""
         network, sizes = self.network, self.sizes
         cameras, batch = images.shape[:2]
         padded = nn.functional.pad(images.flatten(0, 1), (0, 0, sizes.image - images.shape[3], 0), value=-1.0)
-        patches = network.vision(padded)
-        encoded = network.connector(patches).unflatten(0, (cameras, batch))
-        state = nn.functional.pad(state, (0, network.config.max_state_dim - state.shape[1]))
-        prefix = network.join_prefix(list(encoded), [True] * cameras, tokens, tokens != PADDING, state)
-        keys, values = network.prefix_keys_values(prefix)
-        memory = torch.cat([keys[-1].flatten(2), values[-1].flatten(2)], dim=2)
-        first_word = prefix.valid.shape[1] - 1 - tokens.shape[1]
-        context = repeated(network.context(prefix, keys, values), FLOW_DRAWS)
+        losses: dict[str, Tensor] = {}
+        with torch.no_grad() if stage == "expert" else nullcontext():
+            patches = network.vision(padded)
+            if stage != "expert":
+                losses["patches"] = self.heads.patch_loss(patches, objects.transpose(0, 1).flatten(0, 1))
+            if stage == "vision":
+                return losses
+            encoded = network.connector(patches).unflatten(0, (cameras, batch))
+            state = nn.functional.pad(state, (0, network.config.max_state_dim - state.shape[1]))
+            prefix = network.join_prefix(list(encoded), [True] * cameras, tokens, tokens != PADDING, state)
+            keys, values = network.prefix_keys_values(prefix)
+            if stage != "expert":
+                memory = torch.cat([keys[-1].flatten(2), values[-1].flatten(2)], dim=2)
+                first_word = prefix.valid.shape[1] - 1 - tokens.shape[1]
+                words = memory[:, first_word:-1]
+                losses["places"] = self.heads.place_loss(words, tokens != PADDING, places)
+                losses["state"] = self.heads.state_loss(memory[:, -1], actions, places)
+        keys, values = [key.detach() for key in keys], [value.detach() for value in values]
+        draws = FLOW_DRAWS[stage]
+        context = repeated(network.context(prefix, keys, values), draws)
         wide = nn.functional.pad(actions, (0, network.config.max_action_dim - actions.shape[2]))
-        wide = wide.repeat_interleave(FLOW_DRAWS, 0)
-        flow, _ = flow_matching_loss(
+        wide = wide.repeat_interleave(draws, 0)
+        times = sample_times(len(wide)).to(self.device)
+        losses["flow"], _ = flow_matching_loss(
             network, context, wide, None, torch.randn_like(wide), times, actions.shape[2]
         )
-        return {
-            "flow": flow,
-            "patches": self.heads.patch_loss(patches, objects.transpose(0, 1).flatten(0, 1)),
-            "places": self.heads.place_loss(memory[:, first_word:-1], tokens != PADDING, places),
-            "state": self.heads.state_loss(memory[:, -1], actions, places),
-        }
+        return losses
 
 
 def learning_rate_factor(share: float) -> float:

@@ -17,8 +17,6 @@ from smolvla_ros.dataset.task_text import suggest_task, task_problem
 from smolvla_ros.finding import Finding
 from smolvla_ros.robot import RobotSpec
 
-NAMED_EPISODES = 3  # in a finding
-
 
 def check_episodes(episodes: Sequence[InspectedEpisode], robot: RobotSpec) -> list[Finding]:
     """All findings, errors first; a finding of several episodes appears once, with the message of the first one."""
@@ -27,21 +25,31 @@ def check_episodes(episodes: Sequence[InspectedEpisode], robot: RobotSpec) -> li
         for finding in _check_episode(episode, robot):
             found.setdefault(replace(finding, message=""), []).append((episode.name, finding.message))
     merged = [
-        replace(key, message=cases[0][1], where=f"{key.where}, {_names([name for name, _ in cases])}")
+        replace(
+            key,
+            message=cases[0][1],
+            where=f"{key.where}, {stream_checks.name_some([name for name, _ in cases])}",
+        )
         for key, cases in found.items()
     ]
+    of_all = [
+        *motion_checks.check_static_joints(episodes, robot),
+        *stream_checks.check_swapped_cameras(episodes),
+    ]
     return sorted(
-        [*merged, *motion_checks.check_static_joints(episodes, robot)],
+        [*merged, *of_all],
         key=lambda finding: (finding.severity != "error", finding.check),
     )
 
 
 def _check_episode(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Finding]:
     if episode.has_capture_times:
+        yield from stream_checks.check_stamps(episode)
         yield from stream_checks.check_rates(episode)
         yield from stream_checks.check_gaps(episode)
         yield from stream_checks.check_skew(episode)
         yield from motion_checks.check_limits(episode, robot)
+    yield from stream_checks.check_images(episode)
     yield from stream_checks.check_frozen_images(episode)
     yield from stream_checks.check_repeated_images(episode)
     yield from motion_checks.check_jumps(episode, robot)
@@ -51,7 +59,13 @@ def _check_episode(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Find
 
 def check_tasks(episode: InspectedEpisode) -> Iterator[Finding]:
     if not episode.tasks:
-        yield Finding("error", "task", "there is none", "Give it when converting: --task TEXT", where="task")
+        yield Finding(
+            "error",
+            "task",
+            "there is none",
+            "Give it when converting: bag_to_lerobot --task TEXT",
+            where="task",
+        )
     for task in episode.tasks:
         if problem := task_problem(task):
             better = suggest_task(task)
@@ -88,8 +102,3 @@ def measured_facts(episodes: Sequence[InspectedEpisode]) -> dict[str, tuple[str,
 
 def _median_rate_hz(times_s: Sequence[FloatArray]) -> float:
     return float(np.median([mean_rate_hz(np.diff(times)) for times in times_s]))
-
-
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_EPISODES} more" if len(names) > NAMED_EPISODES else ""
-    return f"{', '.join(names[:NAMED_EPISODES])}{more}"

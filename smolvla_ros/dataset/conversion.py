@@ -27,6 +27,7 @@ from smolvla_ros.dataset.alignment import (
     camera_frames,
 )
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.lerobot_format import INFO, dataset_features
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
@@ -54,9 +55,7 @@ class Conversion:
     calibration: Calibration | None = None  # of the arm
     # of the leader if it gives the action; None: as `calibration`
     action_calibration: Calibration | None = None
-    cameras: Mapping[str, str | None] | None = None  # as in BagTopics.find
-    state: str = "joint_states"
-    action: str = "joint_commands"
+    mapping: BagMapping = OWN_TOPICS
     task: str | None = None  # replaces the recorded tasks
     camera_names: Literal["image_key", "name"] = "image_key"
     codec: Codec = "h264"
@@ -109,7 +108,8 @@ class Conversion:
         if folder.frames.exists():
             return
         with Bag(self.bags[index]) as bag:
-            sources = BagTopics.find(bag, self.robot, self.cameras, self.state, self.action)
+            names = self.mapping
+            sources = BagTopics.find(bag, self.robot, names.cameras, names.state, names.action)
             episode = align_streams(bag, self.robot, sources, self.alignment, self.task)
         units = self.robot.units(self.calibration)
         action_units = self.robot.units(self.action_calibration or self.calibration)
@@ -160,9 +160,11 @@ class Conversion:
         staging = work / "dataset"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
-        features = dataset_features(self.robot.joint_names, sizes[0], self.alignment.fps)
+        fps = self.alignment.fps
+        features = dataset_features(self.robot.joint_names, sizes[0], fps)
         before = DatasetBefore(dataset, plan["stats"])
-        add_episodes(self.output, staging, episodes, features, self.alignment.fps, self.robot_type, before)
+        units = {joint.name: joint.unit for joint in self.robot.joints}
+        add_episodes(self.output, staging, episodes, features, fps, self.robot_type, units, before)
         shutil.rmtree(work)
         return self._dataset()
 

@@ -1,39 +1,39 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Read episodes for the checks: from a rosbag or a LeRobot dataset, as times, positions and repeated images.
+"""Read episodes for the checks, from a rosbag or a LeRobot dataset: times, positions, and what was seen in the images.
 
-Images are not kept, only whether each differs from the previous one. Positions are radians; values of a dataset that
-cannot be converted (a joint in -100..100 without calibration) become NaN.
+Times are sorted, as by the converter. Positions are radians; values of a dataset that cannot be converted (a joint in
+-100..100 without calibration) become NaN.
 """
 
 from __future__ import annotations
 
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 
-from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray, ImageArray
-from smolvla_ros.dataset.alignment import BagTopics
-from smolvla_ros.dataset.bag import Bag, find_bags
+from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from smolvla_ros.dataset.alignment import BagTopics, Clock
+from smolvla_ros.dataset.bag import Bag, RecordedMessage, find_bags
+from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
+from smolvla_ros.dataset.errors import DatasetError, EpisodeError, VideoError
+from smolvla_ros.dataset.image_inspection import ImageInspector
 from smolvla_ros.dataset.lerobot_format import INFO
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.video import key_frames
+from smolvla_ros.image import ImageError
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import CalibrationError, JointUnits
-from smolvla_ros.wire import MissingJointsError, header_stamp_ns, joints_from_msg
+from smolvla_ros.wire import MissingJointsError, frame_from_msg, header_stamp_ns, joints_from_msg
 
 Seconds = FloatArray
 Radians = FloatArray
-BLOCK = 16  # pixels; images are compared by the means of blocks, which the noise of a codec hardly changes
-LARGEST_BLOCKS = 99.5  # percentile of the differences: a small motion of the arm changes few blocks
-# Grey levels. Measured on rendered scenes with a key frame every other frame: repeated images differ by up to 2.1 with
-# h264 and by 2 to 9 with AV1, slow motion by 3. Some repetitions in AV1 are missed; a lower limit would report motion.
-CODEC_NOISE = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +46,28 @@ class JointTrack:
 
 @dataclass(frozen=True, eq=False)
 class CameraTrack:
-    """The times of a camera's images, and which of them differ from the previous one (the first one does)."""
+    """The times of n images of a camera, and what was seen in them."""
 
     rate_hz: float  # as configured
     times_s: Seconds  # (n,)
-    is_new: BoolArray  # (n,)
+    is_new: BoolArray  # (n,) whether it differs from the previous one; the first one does
+    black: int = 0  # images
+    damage: tuple[str, ...] = ()  # what is wrong with images that cannot be decoded
+    mean_image: Float32Array | None = None  # (12, 16, 3) grey levels; None if no image could be decoded
+
+
+@dataclass(frozen=True)
+class StampFaults:
+    """Header stamps of a stream that are empty or in another order than their messages."""
+
+    messages: int
+    empty: int = 0
+    decrease_s: float = 0.0  # the most by which a message is stamped before one that arrived earlier
 
 
 @dataclass(frozen=True, eq=False)
 class InspectedEpisode:
-    """One episode. The times of all streams are of one clock and start near 0 s."""
+    """One episode. The times of all streams are of one clock, ascending, and start near 0 s."""
 
     name: str
     rate_hz: float  # as configured
@@ -64,10 +76,20 @@ class InspectedEpisode:
     state: JointTrack
     action: JointTrack | None
     tasks: tuple[str, ...]
+    stamps: Mapping[str, StampFaults] = field(default_factory=dict)  # by topic, of a bag
 
 
-def read_episodes(path: Path, robot: RobotSpec, units: Sequence[JointUnits]) -> Iterator[InspectedEpisode]:
-    """The episodes of a dataset folder, a bag or a folder of bags; raises DataError, WireError."""
+def read_episodes(
+    path: Path,
+    robot: RobotSpec,
+    units: Sequence[JointUnits],
+    mapping: BagMapping = OWN_TOPICS,
+    clock: Clock = "header",
+) -> Iterator[InspectedEpisode]:
+    """The episodes of a dataset folder, a bag or a folder of bags; raises DataError, WireError.
+
+    `mapping` and `clock`: how bags are read.
+    """
     if (path / INFO).exists():
         dataset = LeRobotDataset.load(path)
         for episode in range(len(dataset.episodes)):
@@ -75,7 +97,7 @@ def read_episodes(path: Path, robot: RobotSpec, units: Sequence[JointUnits]) -> 
         return
     for folder in find_bags([path]):
         with Bag(folder) as bag:
-            yield _from_bag(bag, robot)
+            yield _from_bag(bag, robot, mapping, clock)
 
 
 def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
@@ -85,54 +107,122 @@ def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUn
         f"episode {episode}",
         dataset.fps,
         False,
-        {
-            key: CameraTrack(dataset.fps, times_s, find_new_images(dataset.images(episode, key)))
-            for key in dataset.image_keys
-        },
+        {key: _dataset_camera(dataset, episode, key, times_s) for key in dataset.image_keys},
         JointTrack(times_s, _radians(rows.state, units)),
         JointTrack(times_s, _radians(rows.action, units)),
         tuple(dict.fromkeys(rows.tasks)),
     )
 
 
-def _from_bag(bag: Bag, robot: RobotSpec) -> InspectedEpisode:
-    has_action = bag.find("joint_commands") is not None
-    sources = BagTopics.find(bag, robot, action="joint_commands" if has_action else "joint_states")
-    joint_topics = dict.fromkeys([sources.state, *([sources.action] if has_action else [])])
-    stamps = {topic: array("q") for topic in (*sources.cameras.values(), *joint_topics)}
-    positions = {topic: array("d") for topic in joint_topics}
-    hashes = {topic: array("Q") for topic in sources.cameras.values()}
+def _dataset_camera(dataset: LeRobotDataset, episode: int, key: str, times_s: Seconds) -> CameraTrack:
+    images = ImageInspector()
+    keys: set[int] = set()
+    try:
+        if place := dataset.video_of(episode, key):
+            keys = key_frames(*place, len(times_s), dataset.fps)
+        for image in dataset.images(episode, key):
+            images.add(image)
+    except (VideoError, DatasetError) as error:
+        images.add_damaged(str(error))
+    is_new = np.ones(len(times_s), np.bool_)
+    found = images.is_new(keys)[: len(times_s)]
+    is_new[: len(found)] = found
+    return CameraTrack(dataset.fps, times_s, is_new, images.black, tuple(images.damage), images.mean_image)
+
+
+@dataclass(eq=False)
+class _Stream:
+    """The messages of one topic in order of arrival."""
+
+    stamps: array[int] = field(default_factory=lambda: array("q"))
+    arrivals: array[int] = field(default_factory=lambda: array("q"))
+    positions: array[float] = field(default_factory=lambda: array("d"))
+    images: ImageInspector = field(default_factory=ImageInspector)
+    last_bytes: int = -1  # checksum of the last image's bytes
+
+    def add(self, recorded: RecordedMessage, message: Any) -> None:
+        self.stamps.append(header_stamp_ns(message))
+        self.arrivals.append(recorded.receive_ns)
+
+    def add_image(self, message: Any) -> None:
+        checksum = zlib.crc32(message.data)
+        if checksum == self.last_bytes:
+            self.images.add_same()
+            return
+        self.last_bytes = checksum
+        try:
+            self.images.add(frame_from_msg(message, "").image)
+        except ImageError as error:
+            self.images.add_damaged(str(error))
+
+    def faults(self) -> StampFaults:
+        stamps = np.array(self.stamps, np.int64)
+        decrease_ns = int((np.maximum.accumulate(stamps) - stamps).max(initial=0))
+        empty = int((stamps <= 0).sum())
+        return StampFaults(len(stamps), empty, 0.0 if empty else decrease_ns / NANOSECONDS)
+
+    def ordered(self, clock: Clock) -> tuple[IntArray, IntArray]:
+        """The times in ns, ascending, and the numbers of their messages."""
+        times = np.array(self.stamps if clock == "header" else self.arrivals, np.int64)
+        order = np.argsort(times, kind="stable")
+        return times[order], order
+
+
+def _from_bag(bag: Bag, robot: RobotSpec, mapping: BagMapping, clock: Clock) -> InspectedEpisode:
+    has_action = mapping.action != OWN_TOPICS.action or bag.find(mapping.action) is not None
+    sources = BagTopics.find(
+        bag, robot, mapping.cameras, mapping.state, mapping.action if has_action else mapping.state
+    )
+    streams = {topic: _Stream() for topic in (*sources.cameras.values(), sources.state, sources.action)}
     tasks: dict[str, None] = {}
-    for recorded in bag.messages({*stamps, *([sources.task] if sources.task else [])}):
+    for recorded in bag.messages({*streams, *([sources.task] if sources.task else [])}):
         message, topic = recorded.decode(), recorded.topic
         if topic == sources.task:
             tasks[str(message.data)] = None
             continue
-        if topic in hashes:
-            hashes[topic].append(zlib.crc32(message.data))
+        stream = streams[topic]
+        if topic in sources.cameras.values():
+            stream.add_image(message)
+        elif not hasattr(message, "position"):
+            raise EpisodeError(f"bag '{bag.path}': {topic} is a {recorded.type}, not a JointState")
         else:
             try:
-                positions[topic].extend(joints_from_msg(message, robot.joint_names).positions_rad)
+                stream.positions.extend(joints_from_msg(message, robot.joint_names).positions_rad)
             except MissingJointsError:
                 continue  # a servo did not answer
-        stamps[topic].append(header_stamp_ns(message))
-    start_ns = min((times[0] for times in stamps.values() if times), default=0)
-    times_s = {topic: (np.array(times, np.int64) - start_ns) / NANOSECONDS for topic, times in stamps.items()}
+        stream.add(recorded, message)
+    faults = {topic: stream.faults() for topic, stream in streams.items()}
+    if any(found.empty for found in faults.values()):
+        clock = "receive"
+    ordered = {topic: stream.ordered(clock) for topic, stream in streams.items()}
+    start_ns = min((times[0] for times, _ in ordered.values() if len(times)), default=0)
+    times_s = {topic: (times - start_ns) / NANOSECONDS for topic, (times, _) in ordered.items()}
 
-    def track(topic: str) -> JointTrack:
-        return JointTrack(times_s[topic], np.array(positions[topic]).reshape(-1, len(robot.joints)))
+    def joints(topic: str) -> JointTrack:
+        positions = np.array(streams[topic].positions).reshape(-1, len(robot.joints))
+        return JointTrack(times_s[topic], positions[ordered[topic][1]])
+
+    def camera(name: str, topic: str) -> CameraTrack:
+        images = streams[topic].images
+        is_new = images.is_new()[ordered[topic][1]]
+        return CameraTrack(
+            robot.camera(name).rate_hz,
+            times_s[topic],
+            is_new,
+            images.black,
+            tuple(images.damage),
+            images.mean_image,
+        )
 
     return InspectedEpisode(
         bag.name,
         robot.rate_hz,
         True,
-        {
-            name: CameraTrack(robot.camera(name).rate_hz, times_s[topic], _find_changes(hashes[topic]))
-            for name, topic in sources.cameras.items()
-        },
-        track(sources.state),
-        track(sources.action) if has_action else None,
+        {name: camera(name, topic) for name, topic in sources.cameras.items()},
+        joints(sources.state),
+        joints(sources.action) if has_action else None,
         tuple(tasks),
+        faults,
     )
 
 
@@ -144,28 +234,3 @@ def _radians(values: Float32Array, units: Sequence[JointUnits]) -> Radians:
         except CalibrationError:
             columns.append(np.full(len(values), np.nan))
     return np.stack(columns, axis=1)
-
-
-def _find_changes(hashes: array[int]) -> BoolArray:
-    values = np.array(hashes, np.uint64)
-    is_new = np.ones(len(values), np.bool_)
-    is_new[1:] = values[1:] != values[:-1]
-    return is_new
-
-
-def find_new_images(images: Iterable[ImageArray]) -> BoolArray:
-    """Which decoded images (height, width, 3) differ from the last new one, so that slow motion adds up.
-
-    The first image is new.
-    """
-    is_new: list[bool] = []
-    last: Float32Array | None = None
-    for image in images:
-        height, width = (max(8, side // BLOCK) for side in image.shape[:2])
-        blocks = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-        is_new.append(
-            last is None or float(np.percentile(np.abs(blocks - last), LARGEST_BLOCKS)) > CODEC_NOISE
-        )
-        if is_new[-1]:
-            last = blocks
-    return np.array(is_new, np.bool_)

@@ -13,6 +13,7 @@ import pyarrow
 VERSION = "v3.0"
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
 COUNTERS = ("timestamp", "frame_index", "episode_index", "index", "task_index")  # columns of every dataset
+OWN_FIELD = "smolvla_ros"  # in info.json, which LeRobot ignores: what LeRobot's format does not state
 INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"

@@ -24,7 +24,17 @@ import pyarrow.parquet
 
 from smolvla_ros.arrays import Float32Array, ImageArray, IntArray
 from smolvla_ros.dataset.errors import DatasetError
-from smolvla_ros.dataset.lerobot_format import ACTION, IMAGES, INFO, STATE, STATS, TASK_COLUMN, TASKS, VERSION
+from smolvla_ros.dataset.lerobot_format import (
+    ACTION,
+    IMAGES,
+    INFO,
+    OWN_FIELD,
+    STATE,
+    STATS,
+    TASK_COLUMN,
+    TASKS,
+    VERSION,
+)
 from smolvla_ros.dataset.video import decode_video
 from smolvla_ros.feature_statistics import Values
 from smolvla_ros.image import bgr_to_rgb
@@ -62,6 +72,12 @@ class LeRobotDataset:
     @property
     def features(self) -> Mapping[str, Any]:
         return dict(self.info["features"])
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Joint -> unit of state and action, which this package's datasets state; empty if it is not known."""
+        own = self.info.get(OWN_FIELD)
+        return dict(own.get("units", {})) if isinstance(own, dict) else {}
 
     @property
     def image_keys(self) -> tuple[str, ...]:

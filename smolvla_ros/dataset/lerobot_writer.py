@@ -29,6 +29,7 @@ from smolvla_ros.dataset.lerobot_format import (
     EPISODES_PATH,
     IMAGES,
     INFO,
+    OWN_FIELD,
     STATE,
     STATS,
     TASKS,
@@ -80,8 +81,15 @@ class _FileNumber:
         return {"chunk_index": self.number // CHUNK_FILES, "file_index": self.number % CHUNK_FILES}
 
 
-def check_compatible(dataset: LeRobotDataset, features: Mapping[str, Any], fps: int) -> None:
-    """Raise DatasetError if episodes with these features cannot be appended to `dataset`."""
+def check_compatible(
+    dataset: LeRobotDataset, features: Mapping[str, Any], fps: int, units: Mapping[str, str]
+) -> None:
+    """Raise DatasetError if episodes with these features and units cannot be appended to `dataset`."""
+    if dataset.units and dataset.units != units:
+        raise DatasetError(
+            f"dataset '{dataset.root}' is in {_text(dataset.units)}, these episodes in {_text(units)}; use the robot "
+            "file and the --units with which it was made"
+        )
     if dataset.fps != fps:
         raise DatasetError(
             f"dataset '{dataset.root}' has {dataset.fps} fps, these episodes {fps}; use --fps {dataset.fps}"
@@ -105,16 +113,17 @@ def add_episodes(
     features: Mapping[str, Any],
     fps: int,
     robot_type: str,
+    units: Mapping[str, str],
     before: DatasetBefore,
 ) -> None:
-    """Write the dataset at `root`, or append to it. `staging` is a folder on the same disk, for this
-    only; files that are in it already become part of the dataset.
+    """Write the dataset at `root`, or append to it. `units`: joint -> unit of state and action. `staging` is a folder
+    on the same disk, for this only; files that are in it already become part of the dataset.
 
     Repeating it after an interruption, with the same `before`, gives the same files. Raises DatasetError.
     """
     old = before.dataset
     if old is not None:
-        check_compatible(old, features, fps)
+        check_compatible(old, features, fps, units)
     tasks = list(old.tasks) if old else []
     rows = [dict(row) for row in old.episodes] if old else []
     added: list[dict[str, Any]] = []
@@ -153,12 +162,19 @@ def add_episodes(
         "total_tasks": len(tasks),
         "splits": {"train": f"0:{len(rows) + len(episodes)}"},
     }
-    _write_json(staging / INFO, {**(old.info if old else _new_info(features, fps, robot_type)), **totals})
+    info = old.info if old else _new_info(features, fps, robot_type, units)
+    _write_json(staging / INFO, {**info, **totals})
     _move_files(staging, root)
 
 
-def _new_info(features: Mapping[str, Any], fps: int, robot_type: str) -> dict[str, Any]:
-    """info.json of a dataset without episodes, its keys in LeRobot's order."""
+def _text(units: Mapping[str, str]) -> str:
+    return ", ".join(f"{joint}: {unit}" for joint, unit in units.items())
+
+
+def _new_info(
+    features: Mapping[str, Any], fps: int, robot_type: str, units: Mapping[str, str]
+) -> dict[str, Any]:
+    """info.json of a dataset without episodes, its keys in LeRobot's order, then our own."""
     has_videos = any(feature["dtype"] == "video" for feature in features.values())
     return {
         "codebase_version": VERSION,
@@ -174,6 +190,7 @@ def _new_info(features: Mapping[str, Any], fps: int, robot_type: str) -> dict[st
         "data_path": DATA_PATH,
         "video_path": VIDEO_PATH if has_videos else None,
         "features": dict(features),
+        OWN_FIELD: {"units": dict(units)},
     }
 
 

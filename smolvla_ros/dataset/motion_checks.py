@@ -20,6 +20,11 @@ MIN_JUMP_RAD = 0.05  # smaller steps are noise, however short their time
 MAX_LAG_S = 0.3
 LAG_WINDOW_S = 1.0
 MIN_LAG_CORRELATION = 0.5  # with less correlation there is no lag to measure
+MOVING_RAD = 0.1  # range of a joint in an episode in which the arm does something
+MAX_NOISE_RAD = 0.05  # standard deviation
+# Correlation of consecutive differences between action and state, above which they are no noise: a command that leads
+# by a fraction of a frame differs from the state smoothly, with a correlation near 1.
+MAX_NOISE_CORRELATION = 0.3
 LIMIT_TOLERANCE_RAD = 0.35  # arms are calibrated by hand
 
 
@@ -97,7 +102,7 @@ def check_action(episode: InspectedEpisode) -> Iterator[Finding]:
             "error",
             "action",
             "there are no actions",
-            "Record joint_commands too, or name the topic that has the actions",
+            "Record joint_commands too, or name the topic that has the actions: --action TOPIC",
             where="joint_commands",
         )
         return
@@ -106,6 +111,24 @@ def check_action(episode: InspectedEpisode) -> Iterator[Finding]:
             "warning",
             "action",
             "action and state are the same numbers",
+            "The action must be the command (the leader's pose), else the policy learns to stand still",
+            where="all joints",
+        )
+        return
+    if _reach(episode.action) < STATIC_RAD and _reach(episode.state) > MOVING_RAD:
+        yield Finding(
+            "error",
+            "action",
+            "the action is constant while the state moves",
+            "Name the topic with the commands that the arm followed: --action TOPIC",
+            where="all joints",
+        )
+        return
+    if _is_noise(episode.state, episode.action):
+        yield Finding(
+            "warning",
+            "action",
+            "the action is the state with noise",
             "The action must be the command (the leader's pose), else the policy learns to stand still",
             where="all joints",
         )
@@ -148,6 +171,22 @@ def check_static_joints(episodes: Sequence[InspectedEpisode], robot: RobotSpec) 
                 "Check whether its motor is connected and the task needs it; its statistics will have no spread",
                 where=joint.name,
             )
+
+
+def _reach(motion: JointTrack) -> float:
+    """The largest range of a joint, rad; 0 without samples."""
+    positions = motion.positions_rad
+    return float(np.nan_to_num(np.ptp(positions, axis=0)).max()) if len(positions) else 0.0
+
+
+def _is_noise(state: JointTrack, action: JointTrack) -> bool:
+    """Whether the action differs from the state at the same time by noise alone, although the arm moves."""
+    if len(action.times_s) < 3 or _reach(state) < MOVING_RAD:
+        return False
+    difference = np.nan_to_num(action.positions_rad - _interpolate(state, action.times_s))
+    difference -= difference.mean(axis=0)
+    is_small = bool((difference.std(axis=0) < MAX_NOISE_RAD).all())
+    return is_small and _correlation(difference[1:], difference[:-1]) < MAX_NOISE_CORRELATION
 
 
 def _correlation(one: FloatArray, other: FloatArray) -> float:

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of streams: rates, gaps and skew between them, frozen and repeated images.
+"""Checks of streams: stamps, rates, gaps and skew; frozen, repeated, damaged and black images, swapped cameras.
 
 A LeRobot dataset stores a perfect grid instead of the times of capture, so a loop that was slower than configured shows
 only in its images, which repeat; a bag still has the stamps.
@@ -8,11 +8,12 @@ only in its images, which repeat; a bag still has the stamps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 
-from smolvla_ros.arrays import BoolArray, FloatArray
+from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray
 from smolvla_ros.dataset.inspection import InspectedEpisode, JointTrack
 from smolvla_ros.dataset.stream_timing import gap_lengths_s, mean_rate_hz
 from smolvla_ros.finding import Finding
@@ -22,6 +23,11 @@ MAX_SKEW_S = 0.05  # between the parts of one observation; the policy node's def
 FROZEN_S = 0.5  # an image is frozen if it does not change for this long while the arm moves
 MOVES_RAD = 0.1  # by how much the arm moves meanwhile
 MAX_REPEATED = 0.05  # share of images that repeat the previous one
+MAX_REORDERING_S = 0.1  # messages overtake each other on their way; the converter sorts them
+MAX_BLACK = 0.05  # share of black images
+MIN_LOOK_DIFFERENCE = 8.0  # grey levels; cameras that look more alike cannot be told apart
+SWAPPED_SHARE = 0.5  # of the difference between mean images, once their names are exchanged
+NAMED_EPISODES = 3  # in a finding
 
 
 def check_rates(episode: InspectedEpisode) -> Iterator[Finding]:
@@ -33,7 +39,8 @@ def check_rates(episode: InspectedEpisode) -> Iterator[Finding]:
                 "warning",
                 "rate",
                 f"{measured_hz:.1f} images per second, {camera.rate_hz:.0f} are configured",
-                "Use more light, another USB port or smaller images; or give the measured rate when converting",
+                "Use more light, another USB port or smaller images; or convert at the measured rate: "
+                f"bag_to_lerobot --fps {max(1, round(measured_hz))}",
                 where=name,
             )
 
@@ -46,15 +53,6 @@ def check_gaps(episode: InspectedEpisode) -> Iterator[Finding]:
         if len(steps_s) == 0:
             continue
         median_s = float(np.median(steps_s))
-        if (steps_s < 0).any():
-            yield Finding(
-                "error",
-                "order",
-                f"its stamps decrease by up to {-steps_s.min():.3f} s",
-                "A clock was changed, or two nodes publish on one topic; record again",
-                where=name,
-            )
-            continue
         gaps_s = gap_lengths_s(steps_s, median_s)
         if len(gaps_s):
             yield Finding(
@@ -63,6 +61,27 @@ def check_gaps(episode: InspectedEpisode) -> Iterator[Finding]:
                 f"{len(gaps_s)} gaps, the longest {gaps_s.max():.2f} s; the median interval is {median_s * 1e3:.0f} ms",
                 "Find where messages are lost (the recorder reports its own losses); leave out episodes with long gaps",
                 where=name,
+            )
+
+
+def check_stamps(episode: InspectedEpisode) -> Iterator[Finding]:
+    for topic, faults in episode.stamps.items():
+        if faults.empty:
+            yield Finding(
+                "error",
+                "stamps",
+                f"{faults.empty} of {faults.messages} messages have an empty header stamp",
+                "Its node must set the stamp; what is recorded converts by the times of arrival: bag_to_lerobot --time "
+                "receive",
+                where=topic,
+            )
+        if faults.decrease_s > MAX_REORDERING_S:
+            yield Finding(
+                "error",
+                "order",
+                f"its stamps decrease by up to {faults.decrease_s:.3f} s",
+                "A clock was changed, or two nodes publish on one topic; record again",
+                where=topic,
             )
 
 
@@ -125,6 +144,74 @@ def check_repeated_images(episode: InspectedEpisode) -> Iterator[Finding]:
                 "The camera or the loop was slower than configured, or was resampled at nearly its own rate",
                 where=name,
             )
+
+
+def check_images(episode: InspectedEpisode) -> Iterator[Finding]:
+    """Whether images cannot be decoded or show nothing."""
+    for name, camera in episode.cameras.items():
+        images = len(camera.times_s)
+        if camera.damage:
+            yield Finding(
+                "error",
+                "damaged images",
+                f"{len(camera.damage)} of {images} images cannot be decoded; the first: {camera.damage[0]}",
+                "Leave the episode out, or convert without this camera: bag_to_lerobot --cameras NAME ...",
+                where=name,
+            )
+        if camera.black > MAX_BLACK * images:
+            yield Finding(
+                "error",
+                "black images",
+                f"{camera.black} of {images} images are black",
+                "Take the cap off the lens, and check exposure, light and cable; leave the episode out",
+                where=name,
+            )
+
+
+def check_swapped_cameras(episodes: Sequence[InspectedEpisode]) -> Iterator[Finding]:
+    """Whether two cameras look in a few episodes as the other one does in the rest."""
+    pairs = combinations(dict.fromkeys(name for episode in episodes for name in episode.cameras), 2)
+    for one, other in pairs:
+        looks = {
+            episode.name: (first, second)
+            for episode in episodes
+            if (first := _mean_image(episode, one)) is not None
+            and (second := _mean_image(episode, other)) is not None
+        }
+        swapped = [name for name, look in looks.items() if _is_swapped(look, next(iter(looks.values())))]
+        if 2 * len(swapped) > len(looks):  # the first episode is one of the few
+            swapped = [name for name in looks if name not in swapped]
+        if swapped:
+            yield Finding(
+                "error",
+                "swapped cameras",
+                f"they look like each other's images in the other {len(looks) - len(swapped)} episodes",
+                "Give each camera a device path by its USB port; leave these episodes out, or convert them alone: "
+                f"bag_to_lerobot --cameras {one}=TOPIC {other}=TOPIC",
+                where=f"{one} and {other}, {name_some(swapped)}",
+            )
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMED_EPISODES} more" if len(names) > NAMED_EPISODES else ""
+    return f"{', '.join(names[:NAMED_EPISODES])}{more}"
+
+
+def _mean_image(episode: InspectedEpisode, camera: str) -> Float32Array | None:
+    return episode.cameras[camera].mean_image if camera in episode.cameras else None
+
+
+def _is_swapped(
+    look: tuple[Float32Array, Float32Array], reference: tuple[Float32Array, Float32Array]
+) -> bool:
+    """Whether the mean images of two cameras resemble the reference better when they are exchanged."""
+
+    def difference(order: tuple[int, int]) -> float:
+        return float(sum(np.abs(look[i] - image).mean() for i, image in zip(order, reference, strict=True)))
+
+    straight = difference((0, 1))
+    return straight > MIN_LOOK_DIFFERENCE and difference((1, 0)) < SWAPPED_SHARE * straight
 
 
 def _distance_to_nearest(times_s: FloatArray, other_s: FloatArray) -> FloatArray:

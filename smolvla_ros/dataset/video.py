@@ -98,12 +98,33 @@ def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[I
                     continue  # between the key frame and the first requested frame
                 yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
                 done += 1
-    except av.FFmpegError as error:
+    except (av.FFmpegError, OSError) as error:
         raise VideoError(f"video '{path}' cannot be read: {error}; download the dataset again") from error
     if done < count:
         raise VideoError(
             f"video '{path}' ends after {done} of {count} frames from {first_s:.3f} s; download it again"
         )
+
+
+def key_frames(path: Path, first: int, count: int, fps: int) -> set[int]:
+    """Which of `count` frames from frame `first` of an mp4 are key frames, counted from `first`; raises VideoError."""
+    found: set[int] = set()
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            assert stream.time_base is not None
+            container.seek(int(Fraction(first, fps) / stream.time_base), stream=stream)
+            for packet in container.demux(stream):
+                if packet.pts is None or not packet.is_keyframe:
+                    continue
+                index = round(packet.pts * stream.time_base * fps) - first
+                if index >= count:
+                    break
+                if index >= 0:
+                    found.add(index)
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"video '{path}' cannot be read: {error}; download the dataset again") from error
+    return found
 
 
 class VideoReader:

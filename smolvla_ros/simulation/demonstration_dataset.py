@@ -170,9 +170,11 @@ class DemonstrationRun:
         report = {"plan": self._plan(), "episodes": results}
         (staging / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
         sizes = {key: (v.height, v.width, v.codec) for key, v in episodes[0].videos.items()}
-        features = dataset_features(self.robot.joint_names, sizes, self._fps)
+        fps = self._fps
+        features = dataset_features(self.robot.joint_names, sizes, fps)
         before = DatasetBefore(None, {})
-        add_episodes(self.output, staging, episodes, features, self._fps, self.robot_type, before)
+        units = {joint.name: joint.unit for joint in self.robot.joints}
+        add_episodes(self.output, staging, episodes, features, fps, self.robot_type, units, before)
         shutil.rmtree(work)
         return LeRobotDataset.load(self.output)
 

@@ -19,6 +19,7 @@ from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.dataset.parallel_conversion import convert
 from smolvla_ros.dataset.video import CODECS
+from smolvla_ros.suite.bag_options import add_bag_options, bag_mapping
 from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
 from smolvla_ros.units import load_calibration
 
@@ -41,12 +42,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help="calibration of the leader, if it gives the action",
     )
-    add(
-        "--cameras",
-        nargs="+",
-        metavar="NAME[=TOPIC]",
-        help="cameras of the robot; default: all that were recorded",
-    )
+    add_bag_options(parser)
     add(
         "--camera-names",
         choices=("image_key", "name"),
@@ -54,15 +50,7 @@ def parser() -> argparse.ArgumentParser:
         help="name images by image_key of the robot file (camera1) or by camera (top)",
     )
     add("--outcome", help="only bags with this outcome, such as success")
-    add("--state", default="joint_states", metavar="TOPIC", help="observation.state; %(default)s")
-    add("--action", default="joint_commands", metavar="TOPIC", help="action; %(default)s")
     add("--task", help="instruction of all episodes; default: the recorded active_task")
-    add(
-        "--time",
-        choices=("header", "receive"),
-        default="header",
-        help="header stamps or times of arrival; %(default)s",
-    )
     add(
         "--max-age",
         nargs="+",
@@ -82,11 +70,6 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
     rate_hz = arguments.fps or robot.rate_hz
     if rate_hz != int(rate_hz):
         raise EpisodeError(f"robot '{robot.name}': rate_hz {rate_hz} is not a whole number; give --fps")
-    cameras = None
-    if arguments.cameras is not None:
-        cameras = {
-            name: topic or None for name, _, topic in (text.partition("=") for text in arguments.cameras)
-        }
     leader = arguments.action_calibration
     return Conversion(
         bags=tuple(find_bags(arguments.bags, arguments.outcome)),
@@ -95,9 +78,7 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
         alignment=AlignmentSettings(int(rate_hz), arguments.time, **dict(map(_max_age, arguments.max_age))),
         calibration=calibration,
         action_calibration=load_calibration(leader, robot.joint_names) if leader else None,
-        cameras=cameras,
-        state=arguments.state,
-        action=arguments.action,
+        mapping=bag_mapping(arguments),
         task=arguments.task,
         camera_names=arguments.camera_names,
         codec=arguments.codec,

@@ -22,6 +22,7 @@ from smolvla_ros.dataset.lerobot_format import INFO
 from smolvla_ros.finding import Report
 from smolvla_ros.policy.preflight.dataset_check import check_dataset
 from smolvla_ros.robot import RobotSpecError
+from smolvla_ros.suite.bag_options import add_bag_options, bag_mapping
 from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
 from smolvla_ros.terminal.report import print_report, report_console
 from smolvla_ros.units import CalibrationError
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("path", type=Path, help="dataset folder, bag, or folder of bags")
     add_options(parser, *ROBOT)
+    add_bag_options(parser)
     add("--html", type=Path, metavar="FILE", help="save the report with plots as an HTML page")
     return parser
 
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        episodes = list(read_episodes(options.path, robot, units))
+        episodes = list(read_episodes(options.path, robot, units, bag_mapping(options), options.time))
         findings = check_episodes(episodes, robot)
         if (options.path / INFO).exists():  # a bag is in radians and has no statistics
             findings += check_dataset(options.path, robot, calibration, bool(options.units))

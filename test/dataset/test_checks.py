@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from smolvla_ros.dataset.checks import check_episodes
-from smolvla_ros.dataset.inspection import CameraTrack, InspectedEpisode, JointTrack
+from smolvla_ros.dataset.inspection import CameraTrack, InspectedEpisode, JointTrack, StampFaults
 from smolvla_ros.dataset.motion_checks import action_lag
 from smolvla_ros.finding import Finding
 
@@ -65,10 +65,19 @@ def with_gap(episode: InspectedEpisode) -> InspectedEpisode:
     return kept(episode, (times_s < 5.0) | (times_s > 5.3))
 
 
-def backwards(episode: InspectedEpisode) -> InspectedEpisode:
-    times_s = episode.cameras["top"].times_s.copy()
-    times_s[[100, 101]] = times_s[[101, 100]]
-    return with_camera(episode, "top", times_s=times_s)
+def stamped(episode: InspectedEpisode, **faults: float) -> InspectedEpisode:
+    return replace(episode, stamps={"/top/image_raw": StampFaults(300, **faults)})
+
+
+def constant_action(episode: InspectedEpisode) -> InspectedEpisode:
+    return replace(
+        episode, action=JointTrack(episode.state.times_s, np.tile(MIDDLE, (len(episode.state.times_s), 1)))
+    )
+
+
+def noisy_state_as_action(episode: InspectedEpisode) -> InspectedEpisode:
+    noise = np.random.default_rng(0).normal(0, 0.01, episode.state.positions_rad.shape)
+    return replace(episode, action=JointTrack(episode.state.times_s, episode.state.positions_rad + noise))
 
 
 def skewed(episode: InspectedEpisode) -> InspectedEpisode:
@@ -116,7 +125,11 @@ def lagging(episode: InspectedEpisode, by_s: float) -> InspectedEpisode:
 CASES: dict[str, tuple[str, str, Callable[[InspectedEpisode], InspectedEpisode]]] = {
     "rate": ("top", "20.0 images per second, 30 are configured", slow),
     "gaps": ("top", "1 gaps, the longest 0.3", with_gap),
-    "order": ("top", "stamps decrease by up to 0.0", backwards),
+    "order": ("top", "stamps decrease by up to 0.3", lambda episode: stamped(episode, decrease_s=0.3)),
+    "stamps": ("top", "12 of 300 messages have an empty", lambda episode: stamped(episode, empty=12)),
+    "black images": ("wrist", "50 of 300 images are black", lambda e: with_camera(e, "wrist", black=50)),
+    "damaged images": ("top", "2 of 300 images cannot be decoded; the first: cut",
+        lambda e: with_camera(e, "top", damage=("cut", "cut too"))),
     "skew": ("all streams", "ms apart", skewed),
     "frozen camera": ("wrist", "the image does not change for 2.0 s, 3.3 s into the episode", frozen),
     "duplicate frames": ("top", "25% of the images repeat the previous one: about 23 new images per second", repeating),
@@ -156,6 +169,42 @@ def test_actions_later_than_the_state_are_an_error() -> None:
 def test_an_action_equal_to_the_state_is_a_finding() -> None:
     [finding] = check_episodes([lagging(good_episode(), 0.0)], ROBOT)
     assert "same numbers" in finding.message
+
+
+def test_reordering_that_the_converter_sorts_is_no_finding() -> None:
+    assert check_episodes([stamped(good_episode(), decrease_s=0.012)], ROBOT) == []
+
+
+def test_a_constant_action_is_an_error() -> None:
+    [finding] = check_episodes([constant_action(good_episode())], ROBOT)
+    assert finding.severity == "error" and "constant while the state moves" in finding.message
+
+
+@pytest.mark.parametrize("bag", [True, False], ids=["bag", "dataset"])
+def test_an_action_that_is_the_state_with_noise_is_a_finding(bag: bool) -> None:
+    [finding] = check_episodes([noisy_state_as_action(good_episode(bag))], ROBOT)
+    assert "the action is the state with noise" in finding.message
+
+
+def test_a_command_that_the_state_follows_within_a_frame_is_not_noise() -> None:
+    assert check_episodes([lagging(good_episode(), 0.02)], ROBOT) == []
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_cameras_that_are_swapped_in_an_episode_are_found(odd: int) -> None:
+    rng = np.random.default_rng(1)
+    top, wrist = rng.uniform(0, 255, (2, 12, 16, 3)).astype(np.float32)
+    episodes = []
+    for index in range(3):
+        episode = replace(good_episode(), name=f"episode {index}")
+        for name, look in (("top", top), ("wrist", wrist)):
+            other = wrist if name == "top" else top
+            image = (other if index == odd else look) + rng.normal(0, 10, look.shape)
+            episode = with_camera(episode, name, mean_image=image.astype(np.float32))
+        episodes.append(episode)
+    [finding] = check_episodes(episodes, ROBOT)
+    assert finding.check == "swapped cameras" and finding.where == f"top and wrist, episode {odd}"
+    assert check_episodes([episode for index, episode in enumerate(episodes) if index != odd], ROBOT) == []
 
 
 @pytest.mark.parametrize("by_s", [0.0, 0.1, 0.4, -0.3])

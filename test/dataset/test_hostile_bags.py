@@ -9,6 +9,7 @@ import pytest
 
 from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.bag import Bag, BagWriter, find_bags
+from smolvla_ros.dataset.bag_mapping import BagMapping
 from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError, VideoError
 from smolvla_ros.observation import NANOSECONDS
 
@@ -95,7 +96,11 @@ def test_missing_topic(tmp_path, topic, what):
 
 
 def test_missing_camera_that_was_selected(bag):
-    fails(bag, "no topic for camera 'side', expected side/image_raw/compressed", cameras={"side": None})
+    fails(
+        bag,
+        "no topic for camera 'side', expected side/image_raw/compressed",
+        mapping=BagMapping(cameras={"side": None}),
+    )
 
 
 def test_leader_instead_of_commands(tmp_path):
@@ -103,7 +108,7 @@ def test_leader_instead_of_commands(tmp_path):
         return [("/leader/joint_states" if t == "/joint_commands" else t, m, at) for t, m, at in entries]
 
     path = record(tmp_path / "bag", edit=rename)
-    dataset = run(conversion([path], tmp_path / "data", action="leader/joint_states"))
+    dataset = run(conversion([path], tmp_path / "data", mapping=BagMapping(action="leader/joint_states")))
     assert (dataset.frames(0).action[:, 0] != dataset.frames(0).state[:, 0]).all()
 
 

@@ -53,7 +53,7 @@ def write_small_dataset(
     features = dataset_features(JOINTS, {camera: (HEIGHT, WIDTH, "h264") for camera in cameras}, fps)
     work = folder.with_name(f"{folder.name}_work")
     work.mkdir()
-    add_episodes(folder, work, episodes, features, fps, "so100_follower", DatasetBefore(None, {}))
+    add_episodes(folder, work, episodes, features, fps, "so100_follower", {}, DatasetBefore(None, {}))
     return folder
 
 

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from smolvla_ros.dataset.lerobot_format import ACTION, STATE
+from smolvla_ros.dataset.lerobot_format import ACTION, INFO, STATE
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.finding import Finding
-from smolvla_ros.policy.preflight.unit_evidence import check_units
+from smolvla_ros.policy.preflight.unit_evidence import CONFIRMABLE, check_units
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import MotorCalibration
+
+UNIT_REMEDY = (
+    f"Give the robot file and the unit that belong to the data: --robot, --units {' or '.join(CONFIRMABLE)}"
+)
 
 
 def check_dataset(
@@ -21,13 +25,26 @@ def check_dataset(
 ) -> list[Finding]:
     """Findings of a dataset as a whole: units that do not fit its statistics, depth images, which are not checked."""
     dataset = LeRobotDataset.load(path)
-    statistics = {
-        feature: dataset.statistics(feature) for feature in (STATE, ACTION) if feature in dataset.stats
-    }
-    unit_finding = check_units(robot, calibration, statistics, is_unit_confirmed)
-    findings = [replace(unit_finding, where="the whole dataset")] if unit_finding else []
+    if dataset.units:
+        unit_finding = _compare_units(dataset.units, robot)
+    else:
+        statistics = {
+            feature: dataset.statistics(feature) for feature in (STATE, ACTION) if feature in dataset.stats
+        }
+        unit_finding = check_units(robot, calibration, statistics, is_unit_confirmed)
+    findings = [replace(unit_finding, where="the whole dataset", remedy=UNIT_REMEDY)] if unit_finding else []
     remedy = "Only RGB images are checked; look at these yourself"
     return findings + [
         Finding("warning", "depth images", "they are left out", remedy, where=key)
         for key in dataset.depth_keys
     ]
+
+
+def _compare_units(stated: Mapping[str, str], robot: RobotSpec) -> Finding | None:
+    """An error where the units that a dataset states are not those of the robot."""
+    different = [
+        f"{joint.name} in {stated[joint.name]}, not {joint.unit}"
+        for joint in robot.joints
+        if joint.name in stated and stated[joint.name] != joint.unit
+    ]
+    return Finding("error", "units", f"its {INFO} states {', '.join(different)}") if different else None

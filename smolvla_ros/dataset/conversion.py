@@ -29,6 +29,7 @@ from smolvla_ros.dataset.alignment import (
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.global_statistics import StatisticsBefore
 from smolvla_ros.dataset.lerobot_format import INFO, dataset_features
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add_episodes
@@ -97,7 +98,7 @@ class Conversion:
         work.mkdir(parents=True, exist_ok=True)
         base = {
             "episodes": len(dataset.episodes) if dataset else 0,
-            "stats": dict(dataset.stats) if dataset else {},
+            **vars(StatisticsBefore.load(dataset) if dataset else StatisticsBefore()),
         }
         write_atomically(work / PLAN, json.dumps({**plan, **base}).encode())
         return True
@@ -162,7 +163,7 @@ class Conversion:
         staging.mkdir()
         fps = self.alignment.fps
         features = dataset_features(self.robot.joint_names, sizes[0], fps)
-        before = DatasetBefore(dataset, plan["stats"])
+        before = DatasetBefore(dataset, StatisticsBefore(plan["stats"], plan["histograms"]))
         units = {joint.name: joint.unit for joint in self.robot.joints}
         add_episodes(self.output, staging, episodes, features, fps, self.robot_type, units, before)
         shutil.rmtree(work)

@@ -135,9 +135,7 @@ class LeRobotDataset:
     def frames(self, episode: int) -> EpisodeFrames:
         """The rows of an episode; raises DatasetError."""
         row = self._row(episode)
-        path = self.root / self.info["data_path"].format(
-            chunk_index=row.get("data/chunk_index", 0), file_index=row.get("data/file_index", 0)
-        )
+        path = self._data_path(row)
         names = [STATE, ACTION, "timestamp", "frame_index", "index", "task_index"]
         table = _table(path, names, [("episode_index", "=", episode)])
         expected = row["dataset_to_index"] - row["dataset_from_index"]
@@ -159,6 +157,12 @@ class LeRobotDataset:
             tasks=[self.tasks[i] for i in task_index],
         )
 
+    def values(self, feature: str) -> npt.NDArray[Any]:
+        """A feature that is no image, of all rows of the dataset: (n,) or (n, width). Raises DatasetError."""
+        paths = dict.fromkeys(self._data_path(row) for row in self.episodes)
+        within = [("episode_index", "<", len(self.episodes))]
+        return np.concatenate([_array(_table(path, [feature], within).column(feature)) for path in paths])
+
     def images(self, episode: int, image_key: str) -> Iterator[ImageArray]:
         """The RGB images (height, width, 3) of a camera; raises DatasetError, VideoError."""
         row, name = self._row(episode), IMAGES + image_key
@@ -171,9 +175,7 @@ class LeRobotDataset:
             return
         if name not in self.features:
             raise DatasetError(f"dataset '{self.root}' has no camera {image_key}, it has {self.image_keys}")
-        path = self.root / self.info["data_path"].format(
-            chunk_index=row.get("data/chunk_index", 0), file_index=row.get("data/file_index", 0)
-        )
+        path = self._data_path(row)
         for cell in _table(path, [name], [("episode_index", "=", episode)]).column(name):
             picture = cv2.imdecode(np.frombuffer(cell["bytes"].as_py(), np.uint8), cv2.IMREAD_COLOR)
             if picture is None:
@@ -195,6 +197,12 @@ class LeRobotDataset:
         for name, feature in self.features.items():
             if name.startswith(IMAGES):
                 yield name[len(IMAGES) :], _is_depth(name, feature)
+
+    def _data_path(self, row: Mapping[str, Any]) -> Path:
+        """The parquet file with the rows of an episode, given its row of meta/episodes."""
+        pattern = str(self.info["data_path"])
+        numbers = {name: row.get(f"data/{name}", 0) for name in ("chunk_index", "file_index")}
+        return self.root / pattern.format(**numbers)
 
     def _row(self, episode: int) -> Mapping[str, Any]:
         if not 0 <= episode < len(self.episodes):

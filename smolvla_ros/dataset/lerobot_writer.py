@@ -12,16 +12,23 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow
 import pyarrow.parquet
 
 from smolvla_ros.dataset import statistics
 from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.global_statistics import (
+    HISTOGRAMS,
+    StatisticsBefore,
+    exact_statistics,
+    lerobot_statistics,
+)
 from smolvla_ros.dataset.lerobot_format import (
     ACTION,
     CHUNK_FILES,
@@ -38,6 +45,7 @@ from smolvla_ros.dataset.lerobot_format import (
     tasks_table,
 )
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.statistics import ImageHistogram
 from smolvla_ros.dataset.video import concatenate_videos
 
 DATA_BYTES, VIDEO_BYTES = 100_000_000, 200_000_000  # no episode is added to a file of this size
@@ -51,7 +59,7 @@ class StagedVideo:
     height: int
     width: int
     codec: str
-    statistics: Mapping[str, Any]
+    histogram: ImageHistogram
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,9 @@ class StagedEpisode:
 class DatasetBefore:
     """The state before the episodes are added."""
 
-    dataset: LeRobotDataset | None  # the dataset to append to; None: a new one is written
-    stats: Mapping[str, Any]  # its stats.json; after an interruption the file may already be the new one
+    dataset: LeRobotDataset | None = None  # the dataset to append to; None: a new one is written
+    # its statistics; after an interruption its files may already be the new ones
+    statistics: StatisticsBefore = field(default_factory=StatisticsBefore)
 
 
 @dataclass(frozen=True)
@@ -139,23 +148,16 @@ def add_episodes(
             }
         )
         index += length
-    _write_rows(staging, episodes, added, fps, tasks, _next_file(rows, "data"))
+    values = _write_rows(staging, episodes, added, fps, tasks, _next_file(rows, "data"))
+    histograms = {}
     for key in episodes[0].videos:
         name = IMAGES + key
+        histograms[name] = ImageHistogram.sum(episode.videos[key].histogram for episode in episodes)
         videos = [episode.videos[key] for episode in episodes]
         _write_videos(staging, videos, added, fps, name, _next_file(rows, f"videos/{name}"))
     _write_episodes(staging, added, features, _next_file(rows, "meta/episodes"))
     pyarrow.parquet.write_table(tasks_table(tasks), staging / TASKS, compression="snappy")
-    stats = {
-        name: statistics.combined_statistics(
-            [
-                *([before.stats[name]] if name in before.stats else []),
-                *(row[f"stats/{name}"] for row in added),
-            ]
-        )
-        for name in features
-    }
-    _write_json(staging / STATS, stats)
+    _write_statistics(staging, before, values, histograms, added)
     totals = {
         "total_episodes": len(rows) + len(episodes),
         "total_frames": index,
@@ -165,6 +167,31 @@ def add_episodes(
     info = old.info if old else _new_info(features, fps, robot_type, units)
     _write_json(staging / INFO, {**info, **totals})
     _move_files(staging, root)
+
+
+def _write_statistics(
+    staging: Path,
+    before: DatasetBefore,
+    values: dict[str, list[npt.NDArray[Any]]],
+    histograms: dict[str, ImageHistogram],
+    added: list[dict[str, Any]],
+) -> None:
+    """`values` and `histograms` are those of the added episodes, by feature."""
+    if before.dataset and not before.statistics.histograms:
+        stats = lerobot_statistics(before.statistics.stats, added, [*values, *histograms])
+    else:
+        if before.dataset:
+            values = {name: [before.dataset.values(name), *parts] for name, parts in values.items()}
+            histograms = {
+                name: ImageHistogram.sum(
+                    [ImageHistogram.from_json(before.statistics.histograms[name]), histogram]
+                )
+                for name, histogram in histograms.items()
+            }
+        stats = exact_statistics(values, histograms)
+        counts = {name: histogram.to_json() for name, histogram in histograms.items()}
+        (staging / HISTOGRAMS).write_text(json.dumps(counts), encoding="utf-8")
+    _write_json(staging / STATS, stats)
 
 
 def _text(units: Mapping[str, str]) -> str:
@@ -230,7 +257,9 @@ def _write_rows(
     fps: int,
     tasks: list[str],
     number: int,
-) -> None:
+) -> dict[str, list[npt.NDArray[Any]]]:
+    """Returns the values of each feature, by episode."""
+    by_feature: dict[str, list[npt.NDArray[Any]]] = {}
     sizes = [episode.frames.stat().st_size for episode in episodes]
     for file, part in _files(sizes, DATA_BYTES, number):
         path = staging / DATA_PATH.format(**file.indices)
@@ -256,14 +285,16 @@ def _write_rows(
             writer.write_table(table)
             row["tasks"] = list(dict.fromkeys(frame_tasks))
             row |= {f"data/{name}": value for name, value in file.indices.items()}
-            for name in (STATE, ACTION):
-                rows = table.column(name).combine_chunks()
-                row[f"stats/{name}"] = statistics.value_statistics(
-                    rows.flatten().to_numpy().reshape(len(rows), -1)
-                )
-            row |= {f"stats/{name}": statistics.value_statistics(values) for name, values in counters.items()}
+            vectors = {name: table.column(name).combine_chunks() for name in (STATE, ACTION)}
+            arrays = {
+                name: rows.flatten().to_numpy().reshape(len(rows), -1) for name, rows in vectors.items()
+            }
+            for name, array in {**arrays, **counters}.items():
+                row[f"stats/{name}"] = statistics.value_statistics(array)
+                by_feature.setdefault(name, []).append(array)
         if writer is not None:
             writer.close()
+    return by_feature
 
 
 def _write_videos(
@@ -285,7 +316,7 @@ def _write_videos(
             row[f"videos/{name}/from_timestamp"] = before / fps
             before += row["length"]
             row[f"videos/{name}/to_timestamp"] = before / fps
-            row[f"stats/{name}"] = dict(video.statistics)
+            row[f"stats/{name}"] = video.histogram.statistics()
 
 
 def _write_episodes(

@@ -65,7 +65,7 @@ class StagingFolder:
 
         with atomic_file(self._video(camera)) as path:
             encode_video(path, counted(), fps, codec)
-        description = {"height": size[0], "width": size[1], "statistics": histogram.statistics()}
+        description = {"height": size[0], "width": size[1], "histogram": histogram.to_json()}
         write_atomically(self._description(camera), json.dumps(description).encode())
 
     def episode(self, cameras: Mapping[str, str], codec: Codec) -> StagedEpisode:
@@ -74,7 +74,8 @@ class StagingFolder:
         for camera, key in cameras.items():
             found = json.loads(self._description(camera).read_text(encoding="utf-8"))
             path = self._video(camera)
-            videos[key] = StagedVideo(path, found["height"], found["width"], codec, found["statistics"])
+            histogram = ImageHistogram.from_json(found["histogram"])
+            videos[key] = StagedVideo(path, found["height"], found["width"], codec, histogram)
         return StagedEpisode(self.frames, videos)
 
     def _video(self, camera: str) -> Path:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,25 @@ class ImageHistogram:
     def __init__(self) -> None:
         self._images = 0
         self._counts = np.zeros((3, 256), np.int64)
+
+    @classmethod
+    def sum(cls, parts: Iterable[ImageHistogram]) -> ImageHistogram:
+        """The histogram of the images of all parts."""
+        total = cls()
+        for part in parts:
+            total._images += part._images
+            total._counts += part._counts
+        return total
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ImageHistogram:
+        histogram = cls()
+        histogram._images = int(data["images"])
+        histogram._counts += np.array(data["counts"], np.int64)
+        return histogram
+
+    def to_json(self) -> dict[str, Any]:
+        return {"images": self._images, "counts": self._counts.tolist()}
 
     def add(self, image: ImageArray) -> None:
         """Count the pixels of an RGB image (height, width, 3), a subset of them if it is large."""

@@ -172,7 +172,7 @@ class DemonstrationRun:
         sizes = {key: (v.height, v.width, v.codec) for key, v in episodes[0].videos.items()}
         fps = self._fps
         features = dataset_features(self.robot.joint_names, sizes, fps)
-        before = DatasetBefore(None, {})
+        before = DatasetBefore()
         units = {joint.name: joint.unit for joint in self.robot.joints}
         add_episodes(self.output, staging, episodes, features, fps, self.robot_type, units, before)
         shutil.rmtree(work)

@@ -28,7 +28,9 @@ from smolvla_ros.tools.bag_to_lerobot import parser
 from smolvla_ros.units import CalibrationError
 
 from ..package_files import CALIBRATION_FILE, ROOT
-from ..sample_bags import CALIBRATION, ROBOT, START_NS, conversion, positions, record, run
+from ..sample_bags import CALIBRATION, ROBOT, START_NS, conversion, image, positions, record, run
+
+RANDOM = np.random.default_rng(0)
 
 
 def lerobot(rad):
@@ -308,7 +310,14 @@ def tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_command_lines_convert_to_a_dataset_and_back_without_depth_images(tmp_path):
-    record(tmp_path / "bags" / "one", seconds=0.4)
+    def fill(bag, entries):
+        picture = image(bag, START_NS, RANDOM.integers(0, 255, (24, 32, 3), np.uint8)).data
+        for _, message, _ in entries:
+            if hasattr(message, "format"):
+                message.data = picture
+        return entries
+
+    record(tmp_path / "bags" / "one", seconds=0.4, edit=fill)
     data, again = tmp_path / "data", tmp_path / "again"
     calibration = ["--calibration", CALIBRATION_FILE]
     tool("bag_to_lerobot", tmp_path / "bags", "--output", data, "--jobs", 1, *calibration)

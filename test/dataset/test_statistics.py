@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from smolvla_ros.dataset.global_statistics import HISTOGRAMS, StatisticsBefore
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.statistics import (
     ImageHistogram,
@@ -17,6 +20,7 @@ from smolvla_ros.dataset.statistics import (
     value_statistics,
 )
 
+from ..sample_bags import conversion, record, run
 from .test_lerobot_reader import DATA
 
 RANDOM = np.random.default_rng(0)
@@ -49,6 +53,18 @@ def test_combined_statistics_equal_those_of_all_rows():
         assert np.allclose(parts[key], whole[key])
 
 
+def test_a_histogram_survives_json_and_sums_are_those_of_all_images():
+    images = RANDOM.integers(0, 256, (6, 12, 16, 3), dtype=np.uint8)
+    whole, parts = ImageHistogram(), [ImageHistogram() for _ in range(2)]
+    for index, image in enumerate(images):
+        whole.add(image)
+        parts[index // 4].add(image)
+    assert (
+        ImageHistogram.sum(ImageHistogram.from_json(part.to_json()) for part in parts).statistics()
+        == whole.statistics()
+    )
+
+
 def test_image_statistics_are_those_of_the_pixels():
     images = RANDOM.integers(0, 256, (5, 12, 16, 3), dtype=np.uint8)
     tally = ImageHistogram()
@@ -70,3 +86,45 @@ def test_image_statistics_are_those_of_the_pixels():
 def test_as_many_images_are_sampled_as_by_lerobot(count, samples):
     chosen = sampled_image_indices(count)
     assert len(chosen) == samples and min(chosen) == 0 and max(chosen) == count - 1
+
+
+def written(data: Path) -> dict[str, Any]:
+    return json.loads((data / "meta" / "stats.json").read_text())
+
+
+def test_quantiles_are_those_of_all_frames_also_after_appending(tmp_path):
+    """Episodes of other lengths at other positions, whose quantiles have another mean."""
+    bags = [record(tmp_path / f"bag{s}", seconds=s, cameras={"top": 10.0}) for s in (0.5, 3.0, 1.0)]
+    run(conversion(bags, tmp_path / "once", fps=10))
+    run(conversion(bags[:2], tmp_path / "twice", fps=10))
+    run(conversion(bags[2:], tmp_path / "twice", fps=10), append=True)
+    assert written(tmp_path / "once") == written(tmp_path / "twice")
+    dataset = LeRobotDataset.load(tmp_path / "twice")
+    rows = np.concatenate([dataset.frames(episode).state for episode in range(3)])
+    assert np.allclose(dataset.stats["observation.state"]["q10"], np.quantile(rows, 0.1, axis=0), atol=1e-6)
+    greys = np.concatenate([[round(k / 255, 4)] * 1 for s in (5, 30, 10) for k in range(s + 1)])
+    found = dataset.stats["observation.images.camera1"]["q90"]
+    assert np.allclose(np.ravel(found), np.quantile(greys, 0.9), atol=2 / 255)
+
+
+def test_what_is_appended_to_lerobots_dataset_is_combined_as_lerobot_does(tmp_path):
+    bags = [record(tmp_path / f"bag{s}", seconds=s, cameras={"top": 10.0}) for s in (0.5, 3.0)]
+    run(conversion(bags[:1], tmp_path / "data", fps=10))
+    (tmp_path / "data" / HISTOGRAMS).unlink()
+    before = written(tmp_path / "data")
+    run(conversion(bags[1:], tmp_path / "data", fps=10), append=True)
+    dataset = LeRobotDataset.load(tmp_path / "data")
+    for feature, name in (("observation.state", "state"), ("action", "action")):
+        parts = [before[feature], value_statistics(getattr(dataset.frames(1), name))]
+        assert dataset.stats[feature] == combined_statistics(parts)
+    assert not (tmp_path / "data" / HISTOGRAMS).exists()
+
+
+def test_histograms_that_miss_images_are_not_used(tmp_path):
+    bag = record(tmp_path / "bag", seconds=0.5, cameras={"top": 10.0})
+    run(conversion([bag], tmp_path / "data", fps=10))
+    assert StatisticsBefore.load(LeRobotDataset.load(tmp_path / "data")).histograms
+    stats = written(tmp_path / "data")
+    stats["observation.images.camera1"]["count"] = [99]  # LeRobot has added images
+    (tmp_path / "data" / "meta" / "stats.json").write_text(json.dumps(stats))
+    assert not StatisticsBefore.load(LeRobotDataset.load(tmp_path / "data")).histograms

@@ -48,12 +48,12 @@ def write_small_dataset(
             for image in images:
                 histogram.add(image)
             encode_video(path, images, fps, "h264")
-            videos[camera] = StagedVideo(path, HEIGHT, WIDTH, "h264", histogram.statistics())
+            videos[camera] = StagedVideo(path, HEIGHT, WIDTH, "h264", histogram)
         episodes.append(StagedEpisode(frames, videos))
     features = dataset_features(JOINTS, {camera: (HEIGHT, WIDTH, "h264") for camera in cameras}, fps)
     work = folder.with_name(f"{folder.name}_work")
     work.mkdir()
-    add_episodes(folder, work, episodes, features, fps, "so100_follower", {}, DatasetBefore(None, {}))
+    add_episodes(folder, work, episodes, features, fps, "so100_follower", {}, DatasetBefore())
     return folder
 
 

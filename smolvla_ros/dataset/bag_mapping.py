@@ -1,20 +1,146 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics of a bag hold the cameras, the state and the action."""
+"""Where a bag holds the cameras, the state, the action and the task of this robot; config/map_example.yaml explains it.
+
+Without a mapping, the topics and messages are those of this package.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smolvla_ros.dataset.errors import DataError
+from smolvla_ros.robot import JointSpec, RobotSpec, did_you_mean
+
+UNITS = {"radians": 1.0, "degrees": math.pi / 180}  # to rad
+
+
+class MappingError(DataError):
+    """A mapping file cannot be used; the message names the file, the key, its value and the remedy."""
+
+
+@dataclass(frozen=True)
+class JointSource:
+    """Where a message holds the position of a joint, which is scale * value + offset_rad."""
+
+    source: str | int  # its name in the message, or its place in an array, counted from 0
+    scale: float = 1.0
+    offset_rad: float = 0.0
+
+
+@dataclass(frozen=True)
+class JointTopic:
+    """A topic with joint positions; a name without a leading slash is found in any namespace."""
+
+    name: str
+    joints: tuple[JointSource, ...] = ()  # in the robot's order; empty: named as the robot's, in rad
 
 
 @dataclass(frozen=True)
 class BagMapping:
-    """The topics to read; names without a leading slash are found in any namespace."""
+    """The topics of a bag, and how their messages become joint states of this robot."""
 
     cameras: Mapping[str, str | None] | None = None  # as in BagTopics.find
-    state: str = "joint_states"
-    action: str = "joint_commands"
+    state: JointTopic = JointTopic("joint_states")
+    action: JointTopic = JointTopic("joint_commands")
+    task: str | None = None  # None: active_task or task
+
+    @classmethod
+    def load(cls, path: Path, robot: RobotSpec) -> BagMapping:
+        """Read a mapping file; raises MappingError, OSError."""
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise MappingError(f"'{path}' is not valid YAML: {error}") from error
+        root = _table(data, str(path), ("cameras", "state", "action", "task"))
+        cameras = root.get("cameras")
+        if cameras is not None:
+            names = [camera.name for camera in robot.cameras]
+            cameras = {
+                name: _text(topic, f"{path}: cameras.{name}")
+                for name, topic in _table(cameras, f"{path}: cameras", names).items()
+            }
+        return cls(
+            cameras,
+            _joint_topic(root["state"], f"{path}: state", robot) if "state" in root else cls.state,
+            _joint_topic(root["action"], f"{path}: action", robot) if "action" in root else cls.action,
+            _text(root["task"], f"{path}: task") if "task" in root else None,
+        )
 
 
 OWN_TOPICS = BagMapping()  # the topics of this package
+
+
+def _joint_topic(data: Any, where: str, robot: RobotSpec) -> JointTopic:
+    table = _table(data, where, ("topic", "joints"))
+    topic = _text(table.get("topic"), f"{where}.topic")
+    if "joints" not in table:
+        return JointTopic(topic)
+    names = [joint.name for joint in robot.joints]
+    joints = _table(table["joints"], f"{where}.joints", names)
+    if missing := [name for name in names if name not in joints]:
+        raise MappingError(f"{where}.joints has no {', '.join(missing)}; the robot file has these joints")
+    return JointTopic(
+        topic,
+        tuple(
+            _joint_source(joints[joint.name], f"{where}.joints.{joint.name}", joint) for joint in robot.joints
+        ),
+    )
+
+
+def _joint_source(data: Any, where: str, joint: JointSpec) -> JointSource:
+    table = _table(data, where, ("source", "unit", "scale", "offset", "limits"))
+    source = table.get("source")
+    if isinstance(source, bool) or not (isinstance(source, int) or (isinstance(source, str) and source)):
+        raise MappingError(
+            f"{where}.source: expected a joint's name or its place in an array, got {source!r}"
+        )
+    if "limits" in table:
+        if others := [key for key in ("unit", "scale", "offset") if key in table]:
+            raise MappingError(f"{where}: limits and {others[0]} exclude each other")
+        ends = table["limits"]
+        if not isinstance(ends, list) or len(ends) != 2 or ends[0] == ends[1]:
+            raise MappingError(
+                f"{where}.limits: expected the values at the joint's lower and upper limit, such as [0, 100], got "
+                f"{ends!r}"
+            )
+        low, high = (_number(end, f"{where}.limits") for end in ends)
+        scale = (joint.upper_rad - joint.lower_rad) / (high - low)
+        return JointSource(source, scale, joint.lower_rad - low * scale)
+    unit = table.get("unit", "radians")
+    if unit not in UNITS:
+        raise MappingError(f"{where}.unit: '{unit}' is not one of {', '.join(UNITS)}")
+    scale = _number(table.get("scale", 1), f"{where}.scale")
+    return JointSource(
+        source, scale * UNITS[unit], _number(table.get("offset", 0), f"{where}.offset") * UNITS[unit]
+    )
+
+
+def _table(data: Any, where: str, known: Iterable[str]) -> dict[str, Any]:
+    if not isinstance(data, dict) or not data:
+        raise MappingError(f"{where}: expected keys and values, got {data!r}")
+    for key in data:
+        if key not in known:
+            names = list(known)
+            raise MappingError(
+                f"{where}: unknown key '{key}' (known: {', '.join(names)}){did_you_mean(str(key), names)}"
+            )
+    return dict(data)
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise MappingError(f"{where}: expected the name of a topic, got {value!r}")
+    return value
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise MappingError(f"{where}: expected a number, got {value!r}")
+    return float(value)

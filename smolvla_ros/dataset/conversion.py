@@ -20,19 +20,14 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from smolvla_ros.dataset.alignment import (
-    AlignmentSettings,
-    BagTopics,
-    align_streams,
-    camera_frames,
-)
-from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.alignment import AlignmentSettings, align_streams, camera_frames
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.global_statistics import StatisticsBefore
 from smolvla_ros.dataset.lerobot_format import INFO, dataset_features
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add_episodes
+from smolvla_ros.dataset.mapped_bag import MappedBag
 from smolvla_ros.dataset.staging import StagingFolder, write_atomically
 from smolvla_ros.dataset.video import Codec
 from smolvla_ros.robot import RobotSpec
@@ -108,9 +103,8 @@ class Conversion:
         folder = self._folder(index)
         if folder.frames.exists():
             return
-        with Bag(self.bags[index]) as bag:
-            names = self.mapping
-            sources = BagTopics.find(bag, self.robot, names.cameras, names.state, names.action)
+        with self._open(index) as bag:
+            sources = bag.sources()
             episode = align_streams(bag, self.robot, sources, self.alignment, self.task)
         units = self.robot.units(self.calibration)
         action_units = self.robot.units(self.action_calibration or self.calibration)
@@ -138,7 +132,7 @@ class Conversion:
             return
         column = pyarrow.parquet.read_table(folder.frames, columns=[ORDINALS + camera]).column(0)
         ordinals = column.to_numpy()
-        with Bag(self.bags[index]) as bag:
+        with self._open(index) as bag:
             frames = camera_frames(bag, self._topics(index)[camera], camera, ordinals)
             images = (frame.image for frame in frames)
             folder.write_video(camera, images, len(ordinals), self.alignment.fps, self.codec)
@@ -194,6 +188,9 @@ class Conversion:
 
     def _image_key(self, camera: str) -> str:
         return camera if self.camera_names == "name" else self.robot.camera(camera).image_key
+
+    def _open(self, index: int) -> MappedBag:
+        return MappedBag(self.bags[index], self.robot, self.mapping)
 
     def _folder(self, index: int) -> StagingFolder:
         return StagingFolder(self.output / WORK_FOLDER / f"episode-{index:06d}")

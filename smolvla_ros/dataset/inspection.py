@@ -11,20 +11,21 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray, IntArray
-from smolvla_ros.dataset.alignment import BagTopics, Clock
+from smolvla_ros.dataset.alignment import Clock
 from smolvla_ros.dataset.bag import Bag, RecordedMessage, find_bags
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
-from smolvla_ros.dataset.errors import DatasetError, EpisodeError, VideoError
+from smolvla_ros.dataset.errors import DatasetError, VideoError
 from smolvla_ros.dataset.image_inspection import ImageInspector
 from smolvla_ros.dataset.lerobot_format import INFO
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.mapped_bag import MappedBag
 from smolvla_ros.dataset.video import key_frames
 from smolvla_ros.image import ImageError
 from smolvla_ros.observation import NANOSECONDS
@@ -96,8 +97,7 @@ def read_episodes(
             yield _from_dataset(dataset, episode, units)
         return
     for folder in find_bags([path]):
-        with Bag(folder) as bag:
-            yield _from_bag(bag, robot, mapping, clock)
+        yield _from_bag(folder, robot, mapping, clock)
 
 
 def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
@@ -168,11 +168,15 @@ class _Stream:
         return times[order], order
 
 
-def _from_bag(bag: Bag, robot: RobotSpec, mapping: BagMapping, clock: Clock) -> InspectedEpisode:
-    has_action = mapping.action != OWN_TOPICS.action or bag.find(mapping.action) is not None
-    sources = BagTopics.find(
-        bag, robot, mapping.cameras, mapping.state, mapping.action if has_action else mapping.state
-    )
+def _from_bag(path: Path, robot: RobotSpec, mapping: BagMapping, clock: Clock) -> InspectedEpisode:
+    with Bag(path) as bag:
+        has_action = mapping.action != OWN_TOPICS.action or bag.find(mapping.action.name) is not None
+    with MappedBag(path, robot, mapping if has_action else replace(mapping, action=mapping.state)) as mapped:
+        return _inspect(mapped, robot, has_action, clock)
+
+
+def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -> InspectedEpisode:
+    sources = bag.sources()
     streams = {topic: _Stream() for topic in (*sources.cameras.values(), sources.state, sources.action)}
     tasks: dict[str, None] = {}
     for recorded in bag.messages({*streams, *([sources.task] if sources.task else [])}):
@@ -183,8 +187,6 @@ def _from_bag(bag: Bag, robot: RobotSpec, mapping: BagMapping, clock: Clock) -> 
         stream = streams[topic]
         if topic in sources.cameras.values():
             stream.add_image(message)
-        elif not hasattr(message, "position"):
-            raise EpisodeError(f"bag '{bag.path}': {topic} is a {recorded.type}, not a JointState")
         else:
             try:
                 stream.positions.extend(joints_from_msg(message, robot.joint_names).positions_rad)

@@ -17,10 +17,17 @@ from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.bag import find_bags
 from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.errors import EpisodeError
+from smolvla_ros.dataset.map_suggestion import suggest_mapping
 from smolvla_ros.dataset.parallel_conversion import convert
 from smolvla_ros.dataset.video import CODECS
 from smolvla_ros.suite.bag_options import add_bag_options, bag_mapping
-from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
+from smolvla_ros.suite.command_line import (
+    ROBOT,
+    add_options,
+    exit_on_errors,
+    load_robot,
+    load_robot_and_calibration,
+)
 from smolvla_ros.units import load_calibration
 
 
@@ -32,7 +39,14 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("bags", nargs="+", type=Path, metavar="BAG", help="rosbag2 folder or file, or a folder of bags")
-    add("--output", type=Path, required=True, help="folder of the dataset")
+    result = parser.add_mutually_exclusive_group(required=True)
+    result.add_argument("--output", type=Path, help="folder of the dataset")
+    result.add_argument(
+        "--suggest-map",
+        type=Path,
+        metavar="YAML",
+        help="write a file for --map from the first bag, to be corrected",
+    )
     add("--append", action="store_true", help="append to an existing dataset")
     add("--fps", type=int, help="frames per second; default: the robot file's rate_hz")
     add_options(parser, *ROBOT)
@@ -78,7 +92,7 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
         alignment=AlignmentSettings(int(rate_hz), arguments.time, **dict(map(_max_age, arguments.max_age))),
         calibration=calibration,
         action_calibration=load_calibration(leader, robot.joint_names) if leader else None,
-        mapping=bag_mapping(arguments),
+        mapping=bag_mapping(arguments, robot),
         task=arguments.task,
         camera_names=arguments.camera_names,
         codec=arguments.codec,
@@ -97,9 +111,21 @@ def _max_age(text: str) -> tuple[str, float]:
         raise EpisodeError(f"--max-age: expected something like camera=0.5, got '{text}'") from error
 
 
+def suggest_map(arguments: argparse.Namespace) -> None:
+    """Write the file of --suggest-map; raises DataError, OSError."""
+    robot, bags = load_robot(arguments), find_bags(arguments.bags, arguments.outcome)
+    text = suggest_mapping(bags[0], robot)
+    with arguments.suggest_map.open("x", encoding="utf-8") as file:
+        file.write(text)
+    print(f"{arguments.suggest_map}: correct it, then use it with --map {arguments.suggest_map}")
+
+
 def main() -> None:
     arguments = parser().parse_args()
     with exit_on_errors("bag_to_lerobot", interrupted="run the same command again to continue"):
+        if arguments.suggest_map:
+            suggest_map(arguments)
+            return
         dataset = convert(conversion(arguments), arguments.append, arguments.jobs)
         if dataset is None:
             print(f"{arguments.output}: the conversion was already complete")

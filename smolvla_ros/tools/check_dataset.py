@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        episodes = list(read_episodes(options.path, robot, units, bag_mapping(options), options.time))
+        episodes = list(read_episodes(options.path, robot, units, bag_mapping(options, robot), options.time))
         findings = check_episodes(episodes, robot)
         if (options.path / INFO).exists():  # a bag is in radians and has no statistics
             findings += check_dataset(options.path, robot, calibration, bool(options.units))

@@ -9,7 +9,7 @@ import pytest
 
 from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.bag import Bag, BagWriter, find_bags
-from smolvla_ros.dataset.bag_mapping import BagMapping
+from smolvla_ros.dataset.bag_mapping import BagMapping, JointTopic
 from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError, VideoError
 from smolvla_ros.observation import NANOSECONDS
 
@@ -108,7 +108,9 @@ def test_leader_instead_of_commands(tmp_path):
         return [("/leader/joint_states" if t == "/joint_commands" else t, m, at) for t, m, at in entries]
 
     path = record(tmp_path / "bag", edit=rename)
-    dataset = run(conversion([path], tmp_path / "data", mapping=BagMapping(action="leader/joint_states")))
+    dataset = run(
+        conversion([path], tmp_path / "data", mapping=BagMapping(action=JointTopic("leader/joint_states")))
+    )
     assert (dataset.frames(0).action[:, 0] != dataset.frames(0).state[:, 0]).all()
 
 
@@ -239,9 +241,9 @@ def test_invalid_joint_states(tmp_path, positions, words):
 def test_a_topic_of_another_type(tmp_path):
     text = replacing("/joint_states", lambda bag, *_: bag.message("std_msgs/msg/String", data="?"))
     path = record(tmp_path / "bag", edit=text)
-    fails(path, "/joint_states .*is a std_msgs/msg/String, not a JointState")
-    by_arrival = AlignmentSettings(30, "receive")
-    fails(path, "/joint_states .*is a std_msgs/msg/String, not a JointState", alignment=by_arrival)
+    message = "/joint_states .the state. is a std_msgs/msg/String, not a sensor_msgs/msg/JointState"
+    fails(path, message)
+    fails(path, message, alignment=AlignmentSettings(30, "receive"))
 
 
 def test_unknown_message_types_are_ignored(tmp_path):

@@ -18,7 +18,7 @@ from typing import Any
 from smolvla_ros.dataset.alignment import BagTopics
 from smolvla_ros.dataset.bag import Bag, RecordedMessage
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping, JointSource
-from smolvla_ros.dataset.errors import BagError
+from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import header_stamp_ns, nanoseconds
@@ -76,7 +76,7 @@ class MappedBag(Bag):
                 continue
             reader = _JointReader(str(self.path), topic, mapped.joints, self._robot.joint_names)
             if reader != self._readers_of.setdefault(topic, reader):
-                raise BagError(
+                raise EpisodeError(
                     f"bag '{self.path}': {topic} cannot be both state and action, with different joints"
                 )
             reader.check_type(self.topics[topic], what)
@@ -93,19 +93,19 @@ class _JointReader:
     was_read: bool = field(default=False, compare=False)
 
     def check_type(self, kind: str, what: str) -> None:
+        """Raise EpisodeError if positions cannot be read from messages of this type."""
+        where = f"bag '{self.bag}': {self.topic} ({what}) is a {kind}"
         if kind not in (JOINT_STATE, JOINT_TRAJECTORY, *ARRAYS):
-            raise BagError(
-                f"bag '{self.bag}': {self.topic} ({what}) is a {kind}, not a {JOINT_STATE}, {JOINT_TRAJECTORY} "
-                f"or {' or '.join(ARRAYS)}; name or record another topic"
-            )
+            known = f"{JOINT_STATE}, {JOINT_TRAJECTORY}, {' or '.join(ARRAYS)}"
+            raise EpisodeError(f"{where}, not a {known}; name or record another topic")
         if kind in ARRAYS and not self.joints:
-            raise BagError(
-                f"bag '{self.bag}': {self.topic} ({what}) is a {kind}, without names of joints. Say which value is which joint: "
-                f"bag_to_lerobot {self.bag} --suggest-map map.yaml, complete the file, then add --map map.yaml"
+            raise EpisodeError(
+                f"{where}, without names of joints. Say which value is which joint: bag_to_lerobot {self.bag} "
+                "--suggest-map map.yaml, complete the file, then add --map map.yaml"
             )
 
     def read(self, recorded: RecordedMessage) -> list[tuple[int, RecordedMessage]]:
-        """The stamp and the translation of each point of a message; raises BagError."""
+        """The stamp and the translation of each point of a message; raises BagError, EpisodeError."""
         message = recorded.decode()
         stamp_ns = header_stamp_ns(message) if hasattr(message, "header") else recorded.receive_ns
         if recorded.type != JOINT_TRAJECTORY:
@@ -128,7 +128,7 @@ class _JointReader:
         joints = self.joints or tuple(JointSource(name) for name in self.joint_names)
         missing = [str(joint.source) for joint in joints if joint.source not in found]
         if missing and not self.was_read:
-            raise BagError(
+            raise EpisodeError(
                 f"bag '{self.bag}': {self.topic} has no joint {', '.join(missing)}; it has "
                 f"{', '.join(map(str, found))}. Name them in the file of --map"
             )

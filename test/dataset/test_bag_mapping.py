@@ -14,7 +14,7 @@ import yaml
 from smolvla_ros.dataset.bag import BagWriter
 from smolvla_ros.dataset.bag_mapping import BagMapping, MappingError
 from smolvla_ros.dataset.conversion import Conversion
-from smolvla_ros.dataset.errors import BagError, DataError
+from smolvla_ros.dataset.errors import DataError, EpisodeError
 from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.dataset.map_suggestion import suggest_mapping
 from smolvla_ros.tools.bag_to_lerobot import conversion as command
@@ -166,9 +166,11 @@ def test_an_array_without_a_mapping_is_refused_with_the_command_that_helps(tmp_p
         ]
 
     bag = record(tmp_path / "bag", edit=edit)
-    with pytest.raises(BagError, match=r"without names of joints.*--suggest-map map.yaml.*--map map.yaml"):
+    with pytest.raises(
+        EpisodeError, match=r"without names of joints.*--suggest-map map.yaml.*--map map.yaml"
+    ):
         run(conversion([bag], tmp_path / "data"))
-    with pytest.raises(BagError, match="without names of joints"):
+    with pytest.raises(EpisodeError, match="without names of joints"):
         list(read_episodes(bag, ROBOT, ROBOT.units(CALIBRATION)))
 
 
@@ -176,7 +178,7 @@ def test_names_that_the_messages_do_not_have_are_refused(tmp_path: Path) -> None
     text = EXAMPLE.read_text().replace("source: joint_3", "source: joint_9")
     (tmp_path / "map.yaml").write_text(text)
     bag = record(tmp_path / "bag", edit=other_robot)
-    with pytest.raises(BagError, match="has no joint joint_9; it has joint_4, joint_2"):
+    with pytest.raises(EpisodeError, match="has no joint joint_9; it has joint_4, joint_2"):
         run(mapped(bag, tmp_path / "data", tmp_path / "map.yaml"))
 
 

@@ -50,6 +50,8 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{name}"]),
         (f"share/{name}", ["package.xml"]),
+        shared("checkpoints/so100_tabletop"),
+        shared("checkpoints/so100_tabletop/vlm"),
         shared("config"),
         shared("config/rviz"),
         shared("launch"),

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -21,7 +20,6 @@ ROOT = Path(__file__).parents[1]
 PROGRAMS = dict(
     line.split() for line in (ROOT / "executables.txt").read_text().splitlines() if not line.startswith("#")
 )  # of the package: name -> module
-MADE = ROOT / "build" / "test"  # files that tests create once and then only read
 WATCHDOG = pytest.StashKey[watchdog.Watchdog]()
 NOT_FAST_MODULES = ("rclpy", "torch", "transformers")
 NOT_FAST_FOLDERS = ("nodes", "policy", "training")  # their conftest.py imports these
@@ -101,19 +99,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`kill`: the number of a repetition in which a test kills a process at a random time."""
     if "kill" in metafunc.fixturenames:
         metafunc.parametrize("kill", range(metafunc.config.getoption("kills")))
-
-
-@pytest.fixture(scope="session")
-def demo_checkpoint() -> Path:
-    """The folder of the demo's checkpoint, created once for all tests and workers. Tests must not change it."""
-    pytest.importorskip("torch", reason="SmolVLA needs torch")
-    from smolvla_ros.demo.plan import ensure_demo_checkpoint
-
-    MADE.mkdir(parents=True, exist_ok=True)
-    with (MADE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        ensure_demo_checkpoint(MADE / "demo_checkpoint")
-    return MADE / "demo_checkpoint"
 
 
 @pytest.fixture

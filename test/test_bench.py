@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tokenizers import Tokenizer
 
 from smolvla_ros.evaluation.trial import TrialResult
 from smolvla_ros.evaluation.trials import append_results
@@ -71,12 +70,8 @@ def test_its_other_files_have_the_published_values(full_size: ModuleType, tmp_pa
         "observation.images.camera3",
     ]
     assert (config["num_vlm_layers"], config["resize_imgs_with_padding"]) == (16, [512, 512])
-    tokenizer = Tokenizer.from_file(str(tmp_path / "vlm" / "tokenizer.json"))
-    assert tokenizer.get_vocab_size() == 49280
-    assert tokenizer.token_to_id("<|im_end|>") == 2
-    assert tokenizer.token_to_id("<image>") == 49190
-    task = "Pick up the red cube\n"
-    assert tokenizer.decode(tokenizer.encode(task).ids) == task
+    backbone = json.loads((tmp_path / "vlm" / "config.json").read_text())
+    assert (backbone["text_config"]["vocab_size"], backbone["scale_factor"]) == (49280, 4)
 
 
 @pytest.mark.slow

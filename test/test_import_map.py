@@ -40,19 +40,19 @@ FLOORS = (
     {"node_configs"},
     {"nodes"},
     {"suite"},
-    {"demo"},
+    {"demo", "evaluation/live_trials"},
     {"tools"},
 )
 MESSAGES = ("builtin_interfaces", "rcl_interfaces", "std_srvs", "smolvla_ros.msg")
 HEAVY = {  # what: (its packages, where alone they may be imported)
     "rclpy and messages": (
         ("rclpy", "cv_bridge", "message_filters", "*_msgs", *MESSAGES),
-        ("nodes/", "demo/observer.py"),
+        ("nodes/", "demo/observer.py", "evaluation/live_trials.py"),
     ),
     "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "suite/launching.py")),
     "torch": (
         ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
-        ("policy/", "training/", "demo/checkpoint.py", "demo/checkpoint_files.py"),
+        ("policy/", "training/"),
     ),
     "trainers": (("accelerate", "peft"), ("training/",)),
     "serial ports": (("serial", "scservo_sdk", "pty"), ("arm/feetech.py", "simulation/emulated_arm.py")),

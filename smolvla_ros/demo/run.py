@@ -18,6 +18,7 @@ from smolvla_ros.share import PACKAGE
 from smolvla_ros.stop_signals import handle_stop_signals
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.processes import Processes
+from smolvla_ros.terminal.typed_line import TypedLine
 
 if TYPE_CHECKING:
     from smolvla_ros.demo.observer import DemoObserver
@@ -42,6 +43,7 @@ class DemoRun:
         self._task = plan.task
         self._stopping = False
         self._processes = Processes(plan.folder)
+        self._typed = TypedLine()
         handle_stop_signals(self._stop)
 
     def run(self) -> Summary:
@@ -58,7 +60,8 @@ class DemoRun:
                 self._begin_task(observer)
                 if not plan.options.sim and self._has_consent():
                     self._arm(observer)
-                start_ns, end_ns = self._show_status(observer)
+                with self._typed.reading():
+                    start_ns, end_ns = self._show_status(observer)
                 print("ending all programs ...", flush=True)
                 ended = self._processes.stop()
                 summary = summarize(observer.run, self._task, start_ns, end_ns, ended)
@@ -152,7 +155,10 @@ class DemoRun:
         while not self._stopping and (elapsed_s < plan.seconds or not plan.seconds):
             observer.spin(POLL_S)
             self._check_processes()
-            if self._is_task_over(observer):
+            if typed := self._typed.poll():
+                self._task = typed
+                self._give_task(observer, typed)
+            elif self._is_task_over(observer):
                 self._begin_task(observer)
             elapsed_s = (observer.now_ns() - start_ns) / NANOSECONDS
             if elapsed_s >= next_report_s:
@@ -160,7 +166,8 @@ class DemoRun:
                 status = demo_status(observer.run, plan.robot, start_ns, observer.now_ns())
                 if on_terminal:
                     width = shutil.get_terminal_size().columns
-                    print(status_screen(status, plan.title, plan.seconds, width), end="", flush=True)
+                    screen = status_screen(status, plan.title, plan.seconds, self._typed.text, width)
+                    print(screen, end="", flush=True)
                 else:
                     print(status_line(status), flush=True)
         return start_ns, observer.now_ns()

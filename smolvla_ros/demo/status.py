@@ -13,6 +13,7 @@ from rich.text import Text
 
 from smolvla_ros.dataset.stream_timing import recent_rate_hz
 from smolvla_ros.demo.observed_run import ObservedRun
+from smolvla_ros.demo.summary import task_result
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
@@ -29,6 +30,7 @@ class DemoStatus:
     executor: Any | None  # the newest ExecutorState
     rates_hz: Mapping[str, float]
     joints: tuple[JointStatus, ...]
+    tasks: str  # how those of the simulated world went so far
 
 
 def demo_status(run: ObservedRun, robot: RobotSpec, start_ns: int, now_ns: int) -> DemoStatus:
@@ -47,17 +49,22 @@ def demo_status(run: ObservedRun, robot: RobotSpec, start_ns: int, now_ns: int) 
             JointStatus(joint.name, *map(math.degrees, (at_rad, goal_rad, joint.lower_rad, joint.upper_rad)))
             for joint, at_rad, goal_rad in positions_rad
         ),
+        tasks=task_result(run),
     )
 
 
-def status_screen(status: DemoStatus, title: str, seconds: float, width: int) -> str:
-    """Text that replaces the previous screen; `seconds`: how long the demo runs, 0 for no limit."""
+def status_screen(status: DemoStatus, title: str, seconds: float, typed: str, width: int) -> str:
+    """Text that replaces the previous screen.
+
+    seconds: how long the demo runs, 0 for no limit. typed: the part of an instruction that has been typed.
+    """
     limit = f" of {seconds:.0f}" if seconds else ""
     rates = "   ".join(f"{name} {rate:.1f}" for name, rate in status.rates_hz.items())
     lines = [
         Text(title),
-        Text(f"{status.elapsed_s:.1f}{limit} s, Ctrl-C ends"),
+        Text(f"{status.elapsed_s:.1f}{limit} s, Ctrl-C ends. Another instruction and ENTER: {typed}_"),
         *status_view.executor_lines(status.executor),
+        *([status_view.labelled("tasks", status.tasks)] if status.tasks else []),
         status_view.labelled("rates", f"{rates} Hz"),
         status_view.joint_table(status.joints),
     ]

@@ -115,7 +115,7 @@ def summarize(
         tasks_tried=len(run.tasks),
         tasks_done=sum(bool(progress.success) for progress in run.tasks.values()),
         wrong_objects=sum(bool(progress.wrong_object) for progress in run.tasks.values()),
-        task_result=_task_result(run),
+        task_result=task_result(run),
         policy=run.chunks[-1].policy if run.chunks else "",
         chunks_accepted=_counter_increase(run, "chunks_accepted"),
         chunks_rejected=_rejections(run),
@@ -145,13 +145,14 @@ def _counter_increase(run: ObservedRun, counter: str) -> int:
     return int(getattr(run.state, counter)) - int(getattr(run.first_state, counter))
 
 
-def _task_result(run: ObservedRun) -> str:
+def task_result(run: ObservedRun) -> str:
     """How the tasks went in a simulated world, in words."""
     if run.task_progress is None:
         return ""
     tasks = list(run.tasks.values())
     if not tasks:
         return run.task_progress.reason or "none was given"
+    reason = [run.task_progress.reason] if run.task_progress.reason else []
     times_s = [progress.success_time for progress in tasks if progress.success]
     words = [f"{len(times_s)} of {len(tasks)} done"]
     words += [f"in {np.median(times_s):.1f} s (median)"] if times_s else []
@@ -159,7 +160,7 @@ def _task_result(run: ObservedRun) -> str:
     words += [f"dropped {sum(bool(progress.dropped) for progress in tasks)}"]
     if not tasks[-1].success:
         words += [f"the last one got {tasks[-1].score:.2f} in {tasks[-1].elapsed:.1f} s"]
-    return ", ".join(words)
+    return ", ".join([*words, *reason])
 
 
 def _rejections(run: ObservedRun) -> dict[str, int]:

@@ -30,7 +30,9 @@ class Conditions(Settings):
         choices=("as_meant", "shuffled"),
     )
     appearance: float = setting(
-        1.0, "how much light, colours, table and cameras differ from trial to trial", bounds=(0.0, 1.0)
+        0.0,
+        "how much light, colours, table and cameras differ from the suite's own, at random in each trial",
+        bounds=(0.0, 1.0),
     )
     distractors: int = setting(0, "further cubes of other colours on the table", bounds=(0, 2))
     moved_after_s: float = setting(

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.trial import TrialResult
 from smolvla_ros.simulation.layout import CUBE_COLOURS
 from smolvla_ros.text_table import align_columns
@@ -112,3 +115,17 @@ def report_lines(results: Sequence[TrialResult]) -> tuple[str, ...]:
         ("roughness", f"{1000 * summary.roughness:.2f} mrad a period squared"),
     ]
     return align_columns(rows)
+
+
+def save_json(
+    path: Path, results: Sequence[TrialResult], conditions: Conditions, seed: int, checkpoint: str
+) -> None:
+    """Write rates (0 to 1), seed, checkpoint and conditions to a file."""
+    values = {
+        "task": conditions.task,
+        **Summary.of(results).values(),
+        "seed": seed,
+        "checkpoint": checkpoint,
+        "conditions": asdict(conditions),
+    }
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -147,7 +147,7 @@ class _Run:
             chunks=self._chunks,
             starved_periods=self._executor.status(self._now_ns()).starved_periods,
             periods=self.periods,
-            roughness=_roughness(self._commands),
+            roughness=roughness(self._commands),
             conditions=asdict(self._conditions),
         )
 
@@ -207,7 +207,7 @@ def _random_push(seed: int) -> tuple[float, float]:
     return PUSH_M_S * float(np.cos(angle)), PUSH_M_S * float(np.sin(angle))
 
 
-def _roughness(commands: list[FloatArray]) -> float:
+def roughness(commands: list[FloatArray]) -> float:
     if len(commands) < 3:
         return 0.0
     return float(np.abs(np.diff(np.stack(commands), n=2, axis=0)).mean())

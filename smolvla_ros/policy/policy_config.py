@@ -11,6 +11,7 @@ from smolvla_ros.policy.guidance_settings import SCHEDULES, GuidanceSettings
 from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA
 from smolvla_ros.policy.preflight.unit_evidence import CONFIRMABLE
 from smolvla_ros.settings import Settings, setting
+from smolvla_ros.share import CHECKPOINT
 
 WITHOUT_CHECKPOINT = ("scripted", "expert")  # policies that need none
 
@@ -24,7 +25,9 @@ class PolicyConfig(Settings):
         "smolvla", "which policy answers", choices=("smolvla", *WITHOUT_CHECKPOINT), reloads=True
     )
     checkpoint: str = setting(
-        "", "SmolVLA checkpoint: a LeRobot folder (pretrained_model) or a hub id", reloads=True
+        "",
+        f"SmolVLA checkpoint: a LeRobot folder (pretrained_model), a hub id, or {CHECKPOINT} for the simulated world",
+        reloads=True,
     )
     revision: str = setting("", "revision of a hub id; empty: its newest", reloads=True)
     backbone: str = setting(

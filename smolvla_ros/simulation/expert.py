@@ -97,14 +97,14 @@ class Expert:
 
     def _put_away(self, state: WorldState, goals: tuple[tuple[str, Tray], ...]) -> FloatArray:
         """Put cubes into their trays, one after the other, beside each other."""
-        for cube, tray in goals:
-            if lies_in(state, cube, tray):
-                continue
-            if _lies_on_another(state, cube):
-                return self._pick_up(state, cube)
-            count = sum(its_tray is tray for _, its_tray in goals)
-            return self._carry(state, cube, _free_slot(state, cube, tray, count))
-        return self._release(state)
+        goal = next_goal(state, goals)
+        if goal is None:
+            return self._release(state)
+        cube, tray = goal
+        if _lies_on_another(state, cube):
+            return self._pick_up(state, cube)
+        count = sum(its_tray is tray for _, its_tray in goals)
+        return self._carry(state, cube, _free_slot(state, cube, tray, count))
 
     def _carry(self, state: WorldState, name: str, place: Place) -> FloatArray:
         """Put a cube at a place and retreat."""
@@ -186,6 +186,14 @@ class Expert:
         change[-1] = np.clip(change[-1], -self._max_step_rad[-1], self._max_step_rad[-1])
         limited: FloatArray = state.positions_rad + change
         return limited
+
+
+def next_goal(state: WorldState, goals: tuple[tuple[str, Tray], ...]) -> tuple[str, Tray] | None:
+    """Which cube is to be put into its tray now: of those that are not there the one nearest to the gripper, which
+    can be seen; None when all are there."""
+    gripper = state.gripper_point(GRASP_POINT)
+    left = [(cube, tray) for cube, tray in goals if not lies_in(state, cube, tray)]
+    return min(left, key=lambda goal: math.dist(gripper, state.cube_position(goal[0])), default=None)
 
 
 def _lies_on_another(state: WorldState, cube: str) -> bool:

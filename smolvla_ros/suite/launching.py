@@ -33,7 +33,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
 from smolvla_ros.nodes.fast_dds import fast_dds_settings
-from smolvla_ros.share import PACKAGE
+from smolvla_ros.share import CHECKPOINT, PACKAGE
 from smolvla_ros.suite.node_spec import NodeSpec, node_arguments
 from smolvla_ros.suite.options import SuiteOptions, argument_warnings, launch_arguments
 from smolvla_ros.suite.parameter_files import unknown_parameters
@@ -41,8 +41,8 @@ from smolvla_ros.suite.programs import has_policy
 from smolvla_ros.suite.supervisor import RESTART_DELAY_S, Reaction, Supervisor, exit_message
 
 NO_POLICY = (
-    "no policy is started, so the arm will not move by itself: give checkpoint:=<LeRobot folder or hub id>. "
-    "An untrained one for a first try: ros2 run smolvla_ros demo_checkpoint <folder>"
+    "no policy is started, so the arm will not move by itself: give checkpoint:=<LeRobot folder or hub id>, "
+    f"or with sim:=true checkpoint:={CHECKPOINT}"
 )
 
 

@@ -91,7 +91,7 @@ def executor_lines(state: Any | None) -> list[RenderableType]:
         ("limited", _counts(zip(state.joint_names, state.clamps, strict=True))),
     ]  # fmt: skip
     head = Text(f"{arming.name}  {state.reason}".rstrip(), STATE_STYLES.get(arming, BOLD))
-    return [head, "", *(labelled(label, text) for label, text in rows)]
+    return [head, *(labelled(label, text) for label, text in rows)]
 
 
 def labelled(label: str, text: str) -> Text:

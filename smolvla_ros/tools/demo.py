@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make demo`: runs the whole suite as processes over real DDS, shows its status, and saves figures and plots.
 
-By default in the simulated world, where a scripted expert does one task after the other; with a checkpoint that policy
-does. With a port, cameras, a calibration and a checkpoint on hardware, where the arm moves only after a confirmation.
+By default in the simulated world, where a scripted expert does one instructed task after the other; with a checkpoint
+that policy does. Another instruction can be typed meanwhile. With a port, cameras, a calibration and a checkpoint on
+hardware, where the arm moves only after a confirmation.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from smolvla_ros.demo.plan import (
     TASK,
     DemoError,
     DemoPlan,
-    ensure_demo_checkpoint,
     make_plan,
     set_environment,
 )
 from smolvla_ros.demo.run import DemoRun, Interrupted
+from smolvla_ros.share import CHECKPOINT
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.command_line import ROBOT, add_options
 from smolvla_ros.suite.options import SuiteError
@@ -30,17 +31,12 @@ from smolvla_ros.suite.parameter_files import unknown_parameters
 from smolvla_ros.suite.processes import ProcessError
 from smolvla_ros.suite.ros_domain import NoFreeDomainError
 
-UNTRAINED = (
-    "The checkpoint is NOT A TRAINED POLICY: its layout is that of a real one, its weights are random. "
-    "The arm moves, but does not do the task."
-)
-
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="demo",
         description="Run the whole suite, in a simulated world or on your arm (--port). Without --checkpoint a "
-        "scripted expert does the tasks of the world; --policy smolvla makes an untrained checkpoint instead.",
+        f"scripted expert does the tasks of the world; {CHECKPOINT} is a checkpoint that comes with the package.",
     )
     add_options(
         parser, *ROBOT, "port", "cameras", "checkpoint", "policy", "policy_cameras", "device", "params_file"
@@ -63,15 +59,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def prepare(options: argparse.Namespace) -> DemoPlan:
-    """Make the results folder, the environment and, if needed, the checkpoint; raises what main catches."""
+    """Make the results folder and the environment; raises what main catches."""
     plan = make_plan(options)
     plan.folder.mkdir(parents=True, exist_ok=True)
     set_environment(plan.folder)
     warnings = unknown_parameters(options.params_file, programs.suite_nodes(plan.options))
     print("\n".join([plan.title, *warnings]))
-    if plan.makes_checkpoint:
-        print(UNTRAINED)
-        ensure_demo_checkpoint(plan.folder / "checkpoint")
     variables = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
     settings = " ".join(f"{name}={os.environ[name]}" for name in variables)
     print(f"to see its topics in another terminal: export {settings}", flush=True)

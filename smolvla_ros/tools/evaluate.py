@@ -11,11 +11,11 @@ chunks arrive --latency-s later. Prints success with its 95 % interval, wrong ob
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
-from dataclasses import asdict, fields
+from collections.abc import Iterator
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,17 @@ from typing import Any
 from tqdm import tqdm
 
 from smolvla_ros.evaluation.conditions import Conditions
-from smolvla_ros.evaluation.summary import Summary, report_lines
-from smolvla_ros.evaluation.trial import Trial
+from smolvla_ros.evaluation.summary import report_lines, save_json
+from smolvla_ros.evaluation.trial import Trial, TrialResult
 from smolvla_ros.evaluation.trials import append_results, read_results, run_trials
 from smolvla_ros.nodes.policy_loading import load_policy
-from smolvla_ros.policy.policy import Policy, PolicyError
-from smolvla_ros.policy.policy_config import PolicyConfig
+from smolvla_ros.policy.policy import Policy
+from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT, PolicyConfig
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.settings import SettingError
-from smolvla_ros.share import share_folder
+from smolvla_ros.share import CHECKPOINT, share_folder
 from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot, policy_config
+from smolvla_ros.suite.options import SuiteOptions
 
 EPISODE_SEEDS = 10_000  # between the layouts of two seeds
 
@@ -44,7 +45,12 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 done, 1 the checkpoint cannot be used, 2 the command line is wrong.",
     )
     add = parser.add_argument
-    add("checkpoint", nargs="?", default="expert", help="LeRobot checkpoint, expert or scripted; %(default)s")
+    add(
+        "checkpoint",
+        nargs="?",
+        default=CHECKPOINT,
+        help="LeRobot checkpoint, expert or scripted; %(default)s",
+    )
     add("--episodes", type=int, default=100, metavar="N", help="%(default)s")
     add("--seed", type=int, default=1, metavar="N", help="of the layouts; %(default)s")
     add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes; one for each core")
@@ -57,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
         help="write a page with plots, episodes and films of failures",
     )
     add("--films", type=int, default=6, metavar="N", help="failures that are filmed for it; %(default)s")
+    add("--live", action="store_true", help="through the real nodes, in real time; one episode at a time")
     add("--score", type=Path, metavar="FILE", help="score the episodes of such a file, run none")
     add_options(parser, *(entry.name for entry in fields(Conditions)), of=Conditions)
     add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
@@ -79,7 +86,7 @@ def main() -> int:
         except SettingError as error:
             print(f"evaluate: {error}", file=sys.stderr)
             return 2
-        except (PolicyError, ValueError) as error:  # a CheckpointError is a ValueError
+        except (ValueError, RuntimeError) as error:  # of the checkpoint, of the suite
             print(f"evaluate: {error}", file=sys.stderr)
             return 1
 
@@ -93,33 +100,40 @@ def evaluate(options: argparse.Namespace) -> int:
     results = []
     bar = tqdm(total=len(seeds), unit="episode", disable=not sys.stderr.isatty())
     with bar:
-        for result in run_trials(partial(load, config, robot), robot, conditions, seeds, options.jobs):
+        if options.live:
+            trials = live_trials(options, conditions, seeds)
+        else:
+            trials = run_trials(partial(load, config, robot), robot, conditions, seeds, options.jobs)
+        for result in trials:
             results.append(result)
             if options.results:
                 append_results(options.results, [result])
             bar.update()
             bar.set_postfix(success=sum(done.success for done in results))
     print(*report_lines(results), sep="\n")
+    name = config.checkpoint or config.policy
     if options.json:
-        values = {
-            "task": conditions.task,
-            **Summary.of(results).values(),
-            "seed": options.seed,
-            "checkpoint": config.checkpoint or config.policy,
-            "conditions": asdict(conditions),
-        }
-        options.json.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        save_json(options.json, results, conditions, options.seed, name)
     if options.report:
         from smolvla_ros.evaluation.report import save_report  # here: needs matplotlib
 
-        name = f"{conditions.task}: {config.checkpoint or config.policy}"
         trial = Trial(load(config, robot), robot, conditions)
-        save_report(options.report, name, results, trial, options.films)
+        save_report(options.report, f"{conditions.task}: {name}", results, trial, options.films)
     return 0
 
 
+def live_trials(options: argparse.Namespace, conditions: Conditions, seeds: range) -> Iterator[TrialResult]:
+    """Through the real nodes."""
+    from smolvla_ros.evaluation.live_trials import run_live_trials  # here: needs ROS
+
+    given = {name: value for name, value in vars(options).items() if isinstance(value, str)}
+    if options.checkpoint in WITHOUT_CHECKPOINT:
+        given |= {"policy": options.checkpoint, "checkpoint": ""}
+    return run_live_trials(SuiteOptions.from_text(given), conditions, seeds)
+
+
 def _policy_config(options: argparse.Namespace) -> PolicyConfig:
-    if options.checkpoint in ("expert", "scripted"):
+    if options.checkpoint in WITHOUT_CHECKPOINT:
         return policy_config(options, policy=options.checkpoint, cameras=("top", "wrist"))
     given: dict[str, Any] = {"checkpoint": options.checkpoint}
     if not options.calibration:

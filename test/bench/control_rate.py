@@ -26,12 +26,11 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
-from smolvla_ros.demo.checkpoint import write_demo_checkpoint
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.realtime_priority import request_realtime_priority
 from smolvla_ros.policy.policy_config import PolicyConfig
-from smolvla_ros.share import PACKAGE
+from smolvla_ros.share import CHECKPOINT, PACKAGE
 from smolvla_ros.suite.options import SuiteOptions
 from smolvla_ros.suite.processes import Processes
 from smolvla_ros.suite.programs import suite_nodes
@@ -179,12 +178,10 @@ def main() -> int:
     set_fast_dds()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        checkpoint = str(folder / "checkpoint")
-        write_demo_checkpoint(Path(checkpoint))
         for rate_hz in options.rates:
             processes = Processes(folder)
             try:
-                measure(checkpoint, processes, folder, rate_hz, options)
+                measure(CHECKPOINT, processes, folder, rate_hz, options)
             finally:
                 processes.stop()
     return 0

@@ -38,18 +38,17 @@ def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     ("arguments", "who", "checkpoint"),
     [
         ([], "a scripted expert, no policy", ""),
-        (["--policy", "smolvla"], "NOT A TRAINED POLICY", "made"),
+        (["--policy", "smolvla"], "policy so100_tabletop", "so100_tabletop"),
         (["--checkpoint", "a/b"], "policy a/b", "a/b"),
     ],
-    ids=["nothing", "an untrained checkpoint", "a checkpoint"],
+    ids=["nothing", "the shipped checkpoint", "a checkpoint"],
 )
 def test_the_title_says_who_does_the_tasks_of_the_simulated_world(
     arguments: list[str], who: str, checkpoint: str, tmp_path: Path
 ) -> None:
     plan = make_plan(parse_arguments(["--out", str(tmp_path), *arguments]))
     assert plan.options.sim and plan.cameras == ("top", "wrist") and not plan.task
-    assert plan.options.checkpoint == (str(tmp_path / "checkpoint") if checkpoint == "made" else checkpoint)
-    assert plan.makes_checkpoint == (checkpoint == "made")
+    assert plan.options.checkpoint == checkpoint
     assert plan.title.startswith("smolvla_ros demo: simulated world, ") and plan.title.endswith(who)
     assert plan.options.port == str(tmp_path / "arm")
 
@@ -59,7 +58,6 @@ def test_a_real_arm_starts_in_shadow_mode() -> None:
     assert not plan.options.sim and not plan.has_consent
     [executor] = [spec for spec in suite_nodes(plan.options) if spec.name == "executor"]
     assert executor.parameters["mode"] == "shadow"
-    assert "TRAINED" not in plan.title
 
 
 @pytest.mark.parametrize("name", ["calibration", "cameras", "checkpoint"])

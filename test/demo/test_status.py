@@ -30,7 +30,7 @@ def test_the_status_is_computed_from_the_run(status: DemoStatus) -> None:
 
 
 def test_the_screen_overwrites_the_last_one_completely(status: DemoStatus) -> None:
-    text = status_screen(status, "demo", 30.0, WIDTH)
+    text = status_screen(status, "demo", 30.0, "", WIDTH)
     assert text.startswith("\033[H") and text.endswith("\033[J")
     lines = text.split("\n")[:-1]
     assert all(row.endswith("\033[K") for row in lines)
@@ -49,7 +49,7 @@ def test_the_screen_overwrites_the_last_one_completely(status: DemoStatus) -> No
 
 
 def test_the_screen_shows_where_each_joint_is_between_its_limits(status: DemoStatus) -> None:
-    text = status_screen(status, "demo", 0.0, WIDTH)
+    text = status_screen(status, "demo", 0.0, "", WIDTH)
     rows = [row for row in text.split("\n") if row.startswith(("shoulder_pan", "gripper"))]
     for row in rows:
         bar = re.search(r"\[(\S*)\]", row)
@@ -70,7 +70,7 @@ def test_a_line_for_a_log_has_no_control_characters(status: DemoStatus) -> None:
 def test_unknown_values_are_dashes(robot: RobotSpec) -> None:
     nothing = demo_status(ObservedRun(robot.joint_names, {"top": 30.0}), robot, 0, SECOND)
     assert "unknown" in status_line(nothing)
-    for text in (status_line(nothing), status_screen(nothing, "demo", 0.0, WIDTH)):
+    for text in (status_line(nothing), status_screen(nothing, "demo", 0.0, "", WIDTH)):
         assert "nan" not in text and "-" in text
 
 
@@ -78,4 +78,4 @@ def test_a_reason_to_hold_is_shown(run: ObservedRun, robot: RobotSpec) -> None:
     run.state.state, run.state.reason = 3, "joint states are 0.4 s old"
     holding = demo_status(run, robot, SECOND, 3 * SECOND)
     assert "holding (joint states are 0.4 s old)" in status_line(holding)
-    assert "HOLDING  joint states are 0.4 s old" in status_screen(holding, "demo", 0.0, WIDTH)
+    assert "HOLDING  joint states are 0.4 s old" in status_screen(holding, "demo", 0.0, "", WIDTH)

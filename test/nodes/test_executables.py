@@ -16,13 +16,12 @@ import pytest
 from ament_index_python.packages import get_package_prefix
 
 from ..conftest import PROGRAMS, installed
-from ..package_files import CALIBRATION_FILE, ROBOT_FILE
+from ..package_files import CALIBRATION_FILE, CHECKPOINT, ROBOT_FILE
 from ..tools.test_check_dataset import record
 from .conftest import Program, Terminal
 
 ELSEWHERE = (
     "demo",
-    "demo_checkpoint",
     "so100_setup_motors",
 )  # started in the same way by their own tests
 AT_ONCE = 4  # jobs at a time; they wait most of the time
@@ -32,9 +31,8 @@ WITHIN_S = 100.0  # for each step of a job
 class Bench:
     """Starts installed programs and keeps their names; used by several threads."""
 
-    def __init__(self, folder: Path, checkpoint: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.checkpoint = checkpoint  # made by an installed program too
         self.started = set(ELSEWHERE)
         self._left: list[Program | Terminal] = []
 
@@ -109,7 +107,7 @@ def dataset(bench: Bench) -> None:
 
 
 def checkpoint(bench: Bench) -> None:
-    assert "fits" in bench.finish("check_checkpoint", bench.checkpoint, "--calibration", CALIBRATION_FILE)
+    assert "fits" in bench.finish("check_checkpoint", CHECKPOINT, "--calibration", CALIBRATION_FILE)
 
 
 def evaluation(bench: Bench) -> None:
@@ -166,12 +164,12 @@ Jobs = tuple[Bench, dict[str, Future[None]]]
 
 
 @pytest.fixture(scope="module")
-def jobs(tmp_path_factory: pytest.TempPathFactory, demo_checkpoint: Path) -> Iterator[Jobs]:
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
     """All jobs, running in parallel."""
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(AT_ONCE) as pool:
         patch.setenv("AMENT_PREFIX_PATH", get_package_prefix("smolvla_ros"))
         patch.delenv("PYTHONPATH", raising=False)
-        bench = Bench(tmp_path_factory.mktemp("jobs"), demo_checkpoint)
+        bench = Bench(tmp_path_factory.mktemp("jobs"))
         try:
             yield bench, {name: pool.submit(job, bench) for name, job in JOBS.items()}
         finally:

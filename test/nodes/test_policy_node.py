@@ -25,9 +25,10 @@ from smolvla_ros.observation import Frame
 from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.robot import Joints
+from smolvla_ros.simulation.layout import REST_RAD
 from smolvla_ros.wire import chunk_from_msg, header_stamp_ns
 
-from ..package_files import CALIBRATION_FILE, ROBOT
+from ..package_files import CALIBRATION_FILE, CHECKPOINT, ROBOT
 
 CAMERAS = ("top", "wrist")
 LOADED_S = 30.0  # to load a checkpoint; a repeated service call would load it twice
@@ -178,8 +179,8 @@ def test_an_incomplete_or_untimely_observation_is_reported_and_not_used(robot: R
 
 
 @pytest.fixture(scope="module")
-def checkpoint(demo_checkpoint: Path) -> Path:
-    return demo_checkpoint
+def checkpoint() -> Path:
+    return CHECKPOINT
 
 
 @pytest.fixture(scope="module")
@@ -223,10 +224,12 @@ def test_smolvla_answers_until_another_valid_checkpoint_replaces_it(
     robot: Robot, start: Any, checkpoint: Path, other_checkpoint: Path, tmp_path: Path
 ) -> None:
     program = smolvla(start, checkpoint)
+    robot.pose[:] = REST_RAD
     robot.connect()
     robot.observer.spin(0.3)
     chunk = robot.chunk(1)
-    assert chunk.policy == checkpoint.name and chunk.positions.shape == (50, 6)
+    assert chunk.policy == checkpoint.name and chunk.positions.shape == (16, 6)
+    assert chunk.step_duration_ns == 100_000_000  # as in the data that it was trained on
     assert np.abs(chunk.positions[0] - robot.pose).max() < 0.5
     assert (chunk.positions > robot.spec.lower_rad - 1).all()
     assert (chunk.positions < robot.spec.upper_rad + 1).all()
@@ -257,16 +260,17 @@ def test_no_chunk_is_inferred_from_a_pose_outside_the_training_data(
     robot: Robot, start: Any, checkpoint: Path
 ) -> None:
     program = smolvla(start, checkpoint, units="degrees", max_pose_sigma=5.0)
-    robot.pose[robot.spec.joint_names.index("shoulder_lift")] = 0.0  # 103 degrees from the middle
+    robot.pose[:] = REST_RAD
+    robot.pose[3] = robot.spec.joints[3].middle_rad  # wrist_flex
     robot.connect()
     robot.request()
-    message = "this pose is 5 sigma from anything the policy saw: shoulder_lift at -103"
+    message = "this pose is 9 sigma from anything the policy saw: wrist_flex at 0"
     robot.observer.until(lambda: message in program.output, f"the log to say '{message}'")
     robot.observer.spin(0.3)
     assert not robot.chunks
-    robot.pose[:] = [joint.middle_rad for joint in robot.spec.joints]
+    robot.pose[:] = REST_RAD
     robot.observer.until(lambda: robot.chunks, "a chunk once the arm stands where the data are", 30.0)
-    robot.pose[1] = 0.0  # after the first chunk any pose is allowed
+    robot.pose[3] = 0.0  # after the first chunk any pose is allowed
     robot.observer.spin(0.3)
     robot.chunk(2)
     assert "could as well be" not in program.output  # the units are confirmed
@@ -276,6 +280,7 @@ def test_a_request_made_while_a_checkpoint_loads_is_answered_by_it(
     robot: Robot, start: Any, checkpoint: Path
 ) -> None:
     program = scripted(start, calibration=CALIBRATION_FILE, latency_s=1.0)
+    robot.pose[:] = REST_RAD
     robot.connect()
     robot.observer.spin(0.3)
     robot.request(1)

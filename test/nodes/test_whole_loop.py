@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,13 @@ from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
 
-from ..package_files import CALIBRATION_FILE
+from ..package_files import CALIBRATION_FILE, CHECKPOINT
 from .conftest import EVERY_ONE, is_complete
 
 TASK = "pick up the red cube"
 
 
-def test_the_arm_executes_a_task_by_fused_chunks(
-    observer: Any, start: Any, emulated_arm: Any, demo_checkpoint: Path
-) -> None:
+def test_the_arm_executes_a_task_by_fused_chunks(observer: Any, start: Any, emulated_arm: Any) -> None:
     states, chunks = observer.collect(topics.EXECUTOR_STATE), observer.collect(topics.ACTION_CHUNK)
     commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
     measured = observer.collect(topics.JOINT_STATES)
@@ -31,7 +28,7 @@ def test_the_arm_executes_a_task_by_fused_chunks(
         start("nodes.arm_node", port=emulated_arm[0]),
         start(
             "nodes.policy_node",
-            checkpoint=demo_checkpoint,
+            checkpoint=CHECKPOINT,
             calibration=CALIBRATION_FILE,
             threads=1,
             niceness=0,  # with a higher niceness the policy gets too little CPU time on a busy computer

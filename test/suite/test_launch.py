@@ -198,7 +198,7 @@ def moved(heard: dict[str, list[Any]]) -> bool:
         (["sim:=true", "checkpoint:=/no/such/folder"], ["/no/such/folder", "policy has ended (exit code 1)"]),
         (
             ["port:=/dev/no_such_port", f"calibration:={ROOT}/config/emulated_calibration.json"],
-            ["/dev/no_such_port", "arm has ended (exit code 1)", "demo_checkpoint"],
+            ["/dev/no_such_port", "arm has ended (exit code 1)", "so100_tabletop"],
         ),
     ],
     ids=["no port", "wrong camera", "no checkpoint", "no such port"],

@@ -22,9 +22,10 @@ pytest.importorskip("torch", reason="reading checkpoints needs torch")
 from safetensors.numpy import load_file, save_file
 
 from smolvla_ros.policy.preflight.unit_evidence import DEGREES_PER_RAD
+from smolvla_ros.simulation.layout import REST_RAD
 from smolvla_ros.tools.check_checkpoint import main
 
-from ..package_files import CALIBRATION_FILE, GOLDEN, ROBOT, ROOT
+from ..package_files import CALIBRATION_FILE, CHECKPOINT, GOLDEN, ROBOT, ROOT
 
 BEFORE = "policy_preprocessor_step_5_normalizer_processor.safetensors"
 AFTER = "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
@@ -229,9 +230,9 @@ def test_missing_statistics_come_from_options(run: Run, fitting: Path) -> None:
     assert (code, findings(output)) == (0, [["warning", "units"]])
 
 
-def test_the_demos_checkpoint_has_no_findings(run: Run, demo_checkpoint: Path) -> None:
-    middle = [f"{name}={rad}" for name, rad in MIDDLE.items()]
-    code, output = run(demo_checkpoint, "--units", "degrees", "--joint-states", *middle)
+def test_the_shipped_checkpoint_has_no_findings(run: Run) -> None:
+    rest = [f"{joint.name}={rad}" for joint, rad in zip(ROBOT.joints, REST_RAD, strict=True)]
+    code, output = run(CHECKPOINT, "--units", "degrees", "--joint-states", *rest)
     assert (code, findings(output)) == (0, [])
 
 

@@ -23,10 +23,12 @@ from smolvla_ros.training.small.architecture import (
     Sizes,
     save_checkpoint,
     token_ids,
+    word_id,
     word_tokenizer,
     words,
 )
 from smolvla_ros.training.small.collection import Collector, concatenated
+from smolvla_ros.training.small.read_outs import ReadOuts
 from smolvla_ros.training.small.recipe import Recipe
 from smolvla_ros.training.small.records import Records
 from smolvla_ros.training.small.trainer import STAGES, RecordBuffer, Stage, Trainer, learning_rate_factor
@@ -161,6 +163,21 @@ def test_a_stage_changes_its_parts_alone(records: Records, stage: Stage) -> None
     }
     parts = {"vision": {"vision"}, "expert": action_parts}
     assert changed == parts.get(stage, {"vision", "connector", "text", "state_proj"} | action_parts)
+
+
+def test_only_names_of_colours_of_which_one_cube_is_in_view_count() -> None:
+    heads = ReadOuts(SIZES)
+    words = ["put", "the", "red", "cube", "on", "the", "blue"]
+    tokens = torch.tensor([[word_id(word) for word in words]])
+    memory = torch.ones(1, len(words) + 1, heads.colours.in_features, requires_grad=True)
+    valid = torch.ones(1, len(words) + 1, dtype=torch.bool)
+    objects = torch.full((1, 7, 2, 2), torch.nan)
+    objects[0, CUBE_COLOURS.index("red"), 0] = torch.tensor([0.2, 0.7])
+    objects[0, CUBE_COLOURS.index("blue")] = torch.tensor([[0.3, 0.3], [0.6, 0.6]])  # two of them
+    _, error = heads.cube_losses(memory, valid, tokens, objects)
+    error.backward()
+    assert memory.grad is not None
+    assert memory.grad.abs().sum(-1)[0].nonzero().flatten().tolist() == [words.index("red")]
 
 
 def test_the_stages_of_a_recipe_follow_each_other() -> None:

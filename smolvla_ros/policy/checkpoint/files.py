@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError, safe_open
 
+from smolvla_ros.share import CHECKPOINT, shipped_checkpoint
+
 T = TypeVar("T")
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -47,8 +49,11 @@ class Checkpoint:
 
     @classmethod
     def locate(cls, checkpoint: str | Path, revision: str | None = None) -> Checkpoint:
-        """A local folder (without network access) or a Hub id such as `lerobot/smolvla_base`."""
+        """A local folder or the name of a shipped checkpoint (both without network access), or a Hub id such as
+        `lerobot/smolvla_base`."""
         folder = Path(checkpoint).expanduser()
+        if not folder.exists():
+            folder = shipped_checkpoint(str(checkpoint)) or folder
         if folder.is_dir():
             if revision is not None:
                 raise CheckpointError(
@@ -61,7 +66,7 @@ class Checkpoint:
             )
         if not HUB_ID.fullmatch(str(checkpoint)):
             raise CheckpointError(
-                f"no such folder: {folder}; give a checkpoint folder or a Hub id 'owner/name'"
+                f"no such folder: {folder}; give a checkpoint folder, a Hub id 'owner/name' or {CHECKPOINT}"
             )
         folder = download(str(checkpoint), revision, HUB_FILES)
         commit = folder.name  # as the Hub's cache names it

@@ -171,6 +171,11 @@ def words() -> tuple[str, ...]:
     return tuple(sorted({word.lower() for text in texts for word in text.split()} | set(CUBE_COLOURS)))
 
 
+def word_id(word: str) -> int:
+    """The id of one of `words`."""
+    return len(SPECIAL_TOKENS) + words().index(word)
+
+
 def word_tokenizer() -> Tokenizer:
     """One token for each word in lower case; an unknown word is UNKNOWN."""
     vocabulary = {token: index for index, token in enumerate((*SPECIAL_TOKENS, *words()))}
@@ -191,12 +196,7 @@ def save_checkpoint(
     folder: Path, sizes: Sizes, network: Network, statistics: dict[str, dict[str, FloatArray]]
 ) -> None:
     """Write a folder in LeRobot's layout. `statistics`: feature -> "mean" and "std" -> values (joints,)."""
-    backbone = folder / BACKBONE
-    backbone.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", sizes.policy_json())
-    write_json(backbone / "config.json", sizes.backbone_json())
-    _write_tokenizer(backbone)
-    _write_processors(folder, sizes, statistics)
+    write_files_beside_weights(folder, sizes, statistics)
     # In the types in which LeRobot runs them: it would round float32 values when it loads them.
     weights = {
         checkpoint_name(name): parameter.detach()
@@ -207,6 +207,18 @@ def save_checkpoint(
     # LeRobot's model has it, though no action depends on it.
     weights[UNUSED] = torch.zeros(sizes.vocabulary, sizes.text_width, dtype=torch.bfloat16)
     save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+
+
+def write_files_beside_weights(
+    folder: Path, sizes: Sizes, statistics: dict[str, dict[str, FloatArray]]
+) -> None:
+    """Write all files of a checkpoint but its weights; creates the folder."""
+    backbone = folder / BACKBONE
+    backbone.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", sizes.policy_json())
+    write_json(backbone / "config.json", sizes.backbone_json())
+    _write_tokenizer(backbone)
+    _write_processors(folder, sizes, statistics)
 
 
 def _write_tokenizer(folder: Path) -> None:

@@ -19,11 +19,11 @@ from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
 from smolvla_ros.image import JPEG_QUALITY, fitted_size
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.appearance import random_appearance
-from smolvla_ros.simulation.expert import GRASP_POINT, Expert
+from smolvla_ros.simulation.expert import GRASP_POINT, Expert, next_goal
 from smolvla_ros.simulation.layout import CUBE_COLOURS, CUBE_M, Layout
 from smolvla_ros.simulation.tabletop import CAMERAS, Tabletop
 from smolvla_ros.simulation.tasks.instruction import TASKS, random_task, understand
-from smolvla_ros.simulation.tasks.pick_place import PickPlace, lies_in
+from smolvla_ros.simulation.tasks.pick_place import PickPlace
 from smolvla_ros.simulation.tasks.sort import Sort
 from smolvla_ros.simulation.tasks.stack import Stack
 from smolvla_ros.simulation.tasks.task import CubeTask, Task
@@ -37,7 +37,7 @@ from smolvla_ros.urdf import Urdf
 # (image by camera of the robot, state (joints,), instruction) -> actions (chunk, joints); LeRobot's units
 Chunks = Callable[[Mapping[str, ImageArray], Float32Array, str], Float32Array]
 
-LAYOUTS = {"pick_place": 0.72, "sort": 0.14, "stack": 0.14}  # which layouts, and how often
+LAYOUTS = {"pick_place": 0.79, "sort": 0.06, "stack": 0.15}  # which layouts, and how often; sorting is long
 TASKS_OF_LAYOUT = {  # tasks that are possible in each layout, and how often
     "pick_place": {"pick_place": 0.8, "stack": 0.08, "pick_up": 0.08, "touch": 0.04},
     "sort": {"sort": 1.0},
@@ -198,10 +198,10 @@ def _places(state: WorldState, task: Task) -> Float32Array:
     target: FloatArray = np.full(3, np.nan)
     destination: FloatArray = np.full(3, np.nan)
     if isinstance(task, Sort):
-        for cube, tray in task.goals:
-            if not lies_in(state, cube, tray):
-                target, destination = state.cube_position(cube), np.array([tray.x_m, tray.y_m, 0.0])
-                break
+        goal = next_goal(state, task.goals)
+        if goal is not None:
+            cube, tray = goal
+            target, destination = state.cube_position(cube), np.array([tray.x_m, tray.y_m, 0.0])
     elif isinstance(task, Stack):
         target = state.cube_position(task.cube)
         destination = state.cube_position(task.below) + [0.0, 0.0, CUBE_M]

@@ -51,8 +51,8 @@ class Recipe(Settings):
     steps: int = setting(5000, "updates of everything, after that", bounds=(1, None))
     expert_steps: int = setting(2500, "updates of the action expert alone, at the end", bounds=(0, None))
     workers: int = setting(1, "processes that collect records", bounds=(1, None))
-    batch_size: int = setting(24, "records in a training step", bounds=(2, None))
-    learning_rate: float = setting(1e-3, "highest learning rate", bounds=(1e-6, None))
+    batch_size: int = setting(16, "records in a training step", bounds=(2, None))
+    learning_rate: float = setting(2e-3, "highest learning rate", bounds=(1e-6, None))
     reuse: float = setting(
         4.0, "how often a record is used on average before training waits for others", bounds=(1.0, None)
     )

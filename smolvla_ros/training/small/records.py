@@ -26,7 +26,7 @@ class Records:
     states: Float32Array  # (n, joints), in LeRobot's units
     tokens: npt.NDArray[np.int16]  # (n, INSTRUCTIONS, tokens)
     actions: Float32Array  # (n, INSTRUCTIONS, chunk, joints), in LeRobot's units
-    objects: Float32Array  # (n, cameras, CLASSES, instances, 2): see ReadOuts.patch_loss
+    objects: Float32Array  # (n, cameras, CLASSES, instances, 2): see Detector.loss
     places: Float32Array  # (n, INSTRUCTIONS, PLACES, 3): see ReadOuts.place_loss
 
     def __len__(self) -> int:

@@ -31,11 +31,19 @@ WARM_UP = 0.02  # share of a stage in which the learning rate rises
 MIN_RATE = 0.02  # of the highest learning rate, at the end of a stage
 Stage = Literal["vision", "all", "expert"]  # what is trained
 STAGES: tuple[Stage, ...] = get_args(Stage)
-FLOW_DRAWS: dict[Stage, int] = {"all": 2, "expert": 6}  # of noise and time for each record in a step
+FLOW_DRAWS: dict[Stage, int] = {"all": 1, "expert": 6}  # of noise and time for each record in a step
 STATE_NOISE = 0.02  # of the normalised state, standard deviation
 UNKNOWN_PROBABILITY = 0.03  # of a word to be replaced by an unknown one
 BRIGHTNESS, CONTRAST = 0.1, 0.1  # of images, standard deviations
-LOSS_WEIGHTS = {"flow": 1.0, "patches": 0.3, "places": 0.5, "state": 0.2}
+LOSS_WEIGHTS = {
+    "flow": 1.0,
+    "patches": 1.0,
+    "tokens": 1.0,
+    "cubes": 4.0,
+    "colours": 4.0,
+    "places": 0.5,
+    "state": 0.3,
+}
 
 
 class RecordBuffer:
@@ -67,12 +75,11 @@ class RecordBuffer:
         """One field of all records."""
         return self._columns[name][: self._count]
 
-    def batch(self, indices: Tensor, chosen: Tensor) -> dict[str, Tensor]:
-        """Fields of some records, of the instruction `chosen` (n,) where there are several."""
+    def batch(self, indices: Tensor) -> dict[str, Tensor]:
+        """Fields of some records; those that differ between the instructions have (n * INSTRUCTIONS, ...) rows."""
         batch = {name: column[indices] for name, column in self._columns.items()}
-        rows = torch.arange(len(indices), device=self._device)
         for name in ("tokens", "actions", "places"):
-            batch[name] = batch[name][rows, chosen]
+            batch[name] = batch[name].flatten(0, 1)
         return batch
 
 
@@ -151,19 +158,14 @@ class Trainer:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def sample(self, records: RecordBuffer, batch_size: int) -> dict[str, Tensor]:
-        """Random records, with one of their instructions each."""
+        """Random records."""
         random = {"generator": self.generator, "device": self.device}
-        indices = torch.randint(len(records), (batch_size,), **random)  # type: ignore[call-overload]
-        chosen = torch.randint(INSTRUCTIONS, (batch_size,), **random)  # type: ignore[call-overload]
-        return records.batch(indices, chosen)
+        return records.batch(torch.randint(len(records), (batch_size,), **random))  # type: ignore[call-overload]
 
     @torch.no_grad()
     def validation_losses(self, records: RecordBuffer, count: int) -> dict[str, float]:
         """Losses of the present weights on records that are not trained on."""
-        batch = records.batch(
-            torch.arange(count, device=self.device) % len(records),
-            torch.arange(count, device=self.device) % INSTRUCTIONS,
-        )
+        batch = records.batch(torch.arange(count, device=self.device) % len(records))
         losses = self._losses("all", *self._prepared(batch))
         return {name: float(loss) for name, loss in losses.items()}
 
@@ -176,11 +178,12 @@ class Trainer:
         return network
 
     def _prepared(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        """Inputs of `_losses`: images (cameras, B, 3, side, side) in -1..1, and the others."""
+        """Inputs of `_losses`: images (cameras, n, 3, height, width) in -1..1, others with n * INSTRUCTIONS rows."""
         assert self.statistics is not None
         images = batch["images"].permute(1, 0, 4, 2, 3).to(torch.float32) / 127.5 - 1.0
         (mean, std), (action_mean, action_std) = self.statistics.state, self.statistics.action
-        state, actions = (batch["states"] - mean) / std, (batch["actions"] - action_mean) / action_std
+        state = ((batch["states"] - mean) / std).repeat_interleave(INSTRUCTIONS, 0)
+        actions = (batch["actions"] - action_mean) / action_std
         return images, batch["tokens"].long(), state, actions, batch["objects"], batch["places"]
 
     def _augmented(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
@@ -208,16 +211,23 @@ class Trainer:
     ) -> dict[str, Tensor]:
         """The losses of a stage by name."""
         network, sizes = self.network, self.sizes
-        cameras, batch = images.shape[:2]
+        cameras = len(images)
         padded = nn.functional.pad(images.flatten(0, 1), (0, 0, sizes.image - images.shape[3], 0), value=-1.0)
         losses: dict[str, Tensor] = {}
         with torch.no_grad() if stage == "expert" else nullcontext():
             patches = network.vision(padded)
             if stage != "expert":
-                losses["patches"] = self.heads.patch_loss(patches, objects.transpose(0, 1).flatten(0, 1))
+                by_image = objects.transpose(0, 1).flatten(0, 1)
+                losses["patches"] = self.heads.patches.loss(patches, by_image)
             if stage == "vision":
                 return losses
-            encoded = network.connector(patches).unflatten(0, (cameras, batch))
+            encoded = network.connector(patches)
+            if stage != "expert":
+                unit = (
+                    encoded * network.text.embed_tokens.embedding_dim**0.5
+                )  # as the language model gets them
+                losses["tokens"] = self.heads.tokens.loss(unit, by_image)
+            encoded = encoded.unflatten(0, (cameras, -1)).repeat_interleave(INSTRUCTIONS, 1)
             state = nn.functional.pad(state, (0, network.config.max_state_dim - state.shape[1]))
             prefix = network.join_prefix(list(encoded), [True] * cameras, tokens, tokens != PADDING, state)
             keys, values = network.prefix_keys_values(prefix)
@@ -225,6 +235,10 @@ class Trainer:
                 memory = torch.cat([keys[-1].flatten(2), values[-1].flatten(2)], dim=2)
                 first_word = prefix.valid.shape[1] - 1 - tokens.shape[1]
                 words = memory[:, first_word:-1]
+                first_image = objects[:, 0].repeat_interleave(INSTRUCTIONS, 0)
+                losses["cubes"], losses["colours"] = self.heads.cube_losses(
+                    memory[:, first_word:], prefix.valid[:, first_word:], tokens, first_image
+                )
                 losses["places"] = self.heads.place_loss(words, tokens != PADDING, places)
                 losses["state"] = self.heads.state_loss(memory[:, -1], actions, places)
         keys, values = [key.detach() for key in keys], [value.detach() for value in values]

@@ -3,8 +3,8 @@
 """Write a full-size SmolVLA with random weights in LeRobot 0.4's layout, without downloading anything.
 
 Sizes, names and types are those of lerobot/smolvla_base: 500 tensors, 450,046,176 parameters, 0.91 GB. They are
-listed here and not taken from network.py, so that a mistake there is found. The other files are the demo checkpoint's,
-with the real values. Its actions are meaningless; its inference time is realistic.
+listed here and not taken from network.py, so that a mistake there is found. The tokenizer is that of the small
+checkpoint: a prompt is padded to the same length. Its actions are meaningless; its inference time is realistic.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from smolvla_ros.demo.checkpoint_files import backbone_json, config_json, write_files_beside_weights
+from smolvla_ros.training.small.architecture import Sizes, write_files_beside_weights
 
 CAMERAS = ("camera1", "camera2", "camera3")
-TEXT = {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "vocab_size": 49280}
+TEXT = {"hidden_size": 960, "intermediate_size": 2560, "vocab_size": 49280}
 HEADS = {"num_attention_heads": 15, "num_key_value_heads": 5, "head_dim": 64}
 VISION = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 IMAGE, PATCH, SHUFFLE = 512, 16, 4  # pixels a side; pixels of a patch; patches a side of a token
@@ -31,14 +32,26 @@ LAYERS = 16  # of the language model that are used
 EXPERT, EXPERT_MLP = 720, 2048
 PADDED = 32  # width of padded state and actions
 
-# Ids of SmolVLM2's special tokens; smaller ids than FIRST_ADDED are ordinary words.
-FIRST_ADDED = 49152
-ADDED = {
-    "<global-img>": 49152,
-    "<fake_token_around_image>": 49189,
-    "<image>": 49190,
-    "<end_of_utterance>": 49279,
-}
+SIZES = Sizes(
+    cameras=CAMERAS,
+    chunk=50,
+    rate_hz=30.0,
+    flow_steps=10,
+    image=IMAGE,
+    patch=PATCH,
+    pixel_shuffle=SHUFFLE,
+    vision_width=VISION["hidden_size"],
+    vision_layers=VISION["num_hidden_layers"],
+    vision_heads=VISION["num_attention_heads"],
+    text_width=TEXT["hidden_size"],
+    text_layers=LAYERS,
+    text_heads=HEADS["num_attention_heads"],
+    text_kv_heads=HEADS["num_key_value_heads"],
+    head_dim=HEADS["head_dim"],
+    text_mlp_width=TEXT["intermediate_size"],
+    text_tokens=48,
+    vocabulary=TEXT["vocab_size"],
+)
 
 
 class Spec(NamedTuple):
@@ -147,9 +160,8 @@ def make(folder: Path, seed: int = 0) -> Path:
 
 def write_files(folder: Path) -> None:
     """Write all files but the weights."""
-    write_files_beside_weights(folder)
-    _write_configs(folder)
-    _write_tokenizer(folder / "vlm")
+    values = {"mean": np.zeros(SIZES.joints), "std": np.full(SIZES.joints, 30.0)}
+    write_files_beside_weights(folder, SIZES, {"observation.state": values, "action": values})
 
 
 def _write_weights(path: Path, seed: int) -> None:
@@ -176,36 +188,3 @@ def _values(name: str, spec: Spec, generator: torch.Generator) -> Tensor:
     middle = 1.0 if "norm" in name and name.endswith(".weight") else 0.0
     values = torch.empty(math.prod(spec.shape))
     return values.normal_(middle, spec.spread, generator=generator).to(spec.dtype)
-
-
-def _write_configs(folder: Path) -> None:
-    """Write both config.json with the values of lerobot/smolvla_base and of SmolVLM2-500M-Video-Instruct."""
-    config, backbone = config_json(), backbone_json()
-    images = {f"observation.images.{name}": {"type": "VISUAL", "shape": [3, 256, 256]} for name in CAMERAS}
-    config["input_features"] = {"observation.state": config["input_features"]["observation.state"], **images}
-    config.update(resize_imgs_with_padding=[IMAGE, IMAGE], num_vlm_layers=LAYERS)
-    backbone.update(image_token_id=ADDED["<image>"], pad_token_id=128002, scale_factor=SHUFFLE)
-    backbone["text_config"].update(
-        **TEXT, **HEADS, rope_theta=100000, max_position_embeddings=8192, pad_token_id=2
-    )
-    backbone["vision_config"].update(**VISION, image_size=IMAGE, patch_size=PATCH)
-    for path, values in ((folder / "config.json", config), (folder / "vlm" / "config.json", backbone)):
-        path.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
-
-
-def _write_tokenizer(folder: Path) -> None:
-    """Write the demo's tokenizer with SmolVLM2's ids; the missing words are filled with unused ones."""
-    path = folder / "tokenizer.json"
-    tokenizer = json.loads(path.read_text(encoding="utf-8"))
-    special = [dict(token) for token in tokenizer["added_tokens"]]
-    first, late = special[:3], {token["content"] for token in special[3:]}
-    known = sorted(tokenizer["model"]["vocab"].items(), key=lambda item: item[1])
-    words = [word for word, _ in known if word not in late]
-    words += [f"<unused_{index}>" for index in range(len(words), FIRST_ADDED)]
-    tokenizer["model"]["vocab"] = {word: index for index, word in enumerate(words)}
-    content = {index: text for text, index in ADDED.items()}
-    tokenizer["added_tokens"] = first + [
-        {**first[0], "id": index, "content": content.get(index, f"<reserved_{index}>")}
-        for index in range(FIRST_ADDED, TEXT["vocab_size"])
-    ]
-    path.write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,171 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Trials through the real nodes in real time: DDS, servo bus, compressed images, whatever the policy takes to infer.
+
+The arm begins each trial where the last one left it. What happened is what the simulated world says of it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from smolvla_ros.arrays import FloatArray
+from smolvla_ros.evaluation.conditions import Conditions
+from smolvla_ros.evaluation.trial import LAYOUT_SEEDS, TrialResult, roughness
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.share import PACKAGE
+from smolvla_ros.simulation.tasks.instruction import random_task
+from smolvla_ros.suite.options import SuiteOptions
+from smolvla_ros.suite.processes import Processes
+from smolvla_ros.suite.programs import suite_nodes
+from smolvla_ros.suite.ros_domain import reserve_domain_id
+
+START_S, SERVICE_S, TASK_S = 120.0, 10.0, 5.0
+STEPPED_ONLY = ("instruction", "appearance", "distractors", "moved_after_s", "latency_s")
+ARM_ATTEMPTS = 10  # joint states may be late again
+
+
+class LiveTrialError(RuntimeError):
+    """The suite does not start or does not answer; the message says what."""
+
+
+def run_live_trials(
+    suite: SuiteOptions, conditions: Conditions, seeds: Sequence[int]
+) -> Iterator[TrialResult]:
+    """One result after the other, for successive seeds. With `suite.record` each trial is an episode.
+
+    Raises LiveTrialError, ProcessError, and ValueError for conditions that only the stepped world has.
+    """
+    for name in STEPPED_ONLY:
+        if getattr(conditions, name) != getattr(Conditions(), name):
+            raise ValueError(f"--{name.replace('_', '-')} is a condition of the stepped world; leave it out")
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(reserve_domain_id()))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        processes = Processes(folder)
+        stack.callback(processes.stop)
+        client = stack.enter_context(ClientNode("evaluate"))
+        suite = replace(
+            suite,
+            sim=True,
+            port=str(folder / "arm"),
+            params_file=str(_write_parameters(folder, conditions)),
+            seed=LAYOUT_SEEDS + seeds[0] - 1,  # each reset takes the next
+        )
+        for spec in suite_nodes(suite):
+            if spec.package == PACKAGE:
+                processes.start(spec)
+        live = _LiveSuite(client, suite.record)
+        for seed in seeds:
+            processes.check()
+            yield live.trial(seed, conditions)
+
+
+def _write_parameters(folder: Path, conditions: Conditions) -> Path:
+    """A parameter file for the nodes, from the conditions."""
+    executor = {name: getattr(conditions, name) for name in ("trigger", "threshold", "fusion")}
+    nodes = {"simulated_world": {"layout": conditions.task}, "executor": executor}
+    path = folder / "conditions.yaml"
+    values = {node: {"ros__parameters": parameters} for node, parameters in nodes.items()}
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+class _LiveSuite:
+    """The running suite, as somebody who gives it tasks sees it."""
+
+    def __init__(self, client: ClientNode, records: bool) -> None:
+        self._client, self._records = client, records
+        self._progress: list[Any] = []
+        self._states: list[Any] = []
+        self._commands: list[FloatArray] = []
+        client.subscribe(topics.TASK_PROGRESS, self._progress.append)
+        client.subscribe(topics.EXECUTOR_STATE, self._states.append)
+        client.subscribe(
+            topics.JOINT_COMMANDS, lambda command: self._commands.append(np.array(command.position))
+        )
+        self._task = client.publisher(topics.TASK)
+        if not client.spin_until(lambda: self._progress and self._task.get_subscription_count(), START_S):
+            raise LiveTrialError("the suite does not start")
+        client.spin_until(lambda: client.node.count_subscribers(topics.CHUNK_REQUEST.name), START_S)
+        client.spin(1.0)
+
+    def trial(self, seed: int, conditions: Conditions) -> TrialResult:
+        """Put the objects of a seed on the table, say what is to be done, and wait until it is done or time is over."""
+        self._call(Trigger, "simulated_world/reset")
+        _, task = random_task(conditions.task, LAYOUT_SEEDS + seed, conditions.wordings)
+        instruction = task.instruction
+        self._say(instruction)
+        if self._records:
+            self._call(Trigger, "recorder/start")
+        first = self._states[-1]
+        del self._commands[:]
+        self._client.spin_until(lambda: self._progress[-1].success, conditions.duration_s)
+        progress, last = self._progress[-1], self._states[-1]
+        if self._records:
+            self._call(Trigger, "recorder/success" if progress.success else "recorder/failure")
+        commands = list(self._commands)
+        self._say("")
+        self._arm()
+        del self._progress[:-1], self._states[:-1]
+        return TrialResult(
+            seed=seed,
+            instruction=instruction,
+            said=instruction,
+            success=bool(progress.success),
+            score=progress.score,
+            time_s=progress.success_time if progress.success else None,
+            wrong_object=progress.wrong_object or None,
+            dropped=progress.dropped,
+            stuck=progress.stuck,
+            hit_table=progress.hit_table,
+            reached={},
+            chunks=last.chunks_accepted - first.chunks_accepted,
+            starved_periods=last.starved_periods - first.starved_periods,
+            periods=len(commands),
+            roughness=roughness(commands),
+            conditions={**asdict(conditions), "live": True},
+        )
+
+    def _say(self, text: str) -> None:
+        """Give the executor a task, as a person would."""
+        self._task.publish(String(data=text))
+        if not self._client.spin_until(lambda: self._progress[-1].task == text, TASK_S):
+            raise LiveTrialError(f"the executor does not take the task '{text}'")
+
+    def _arm(self) -> None:
+        """After a fault: a person would look at the arm, and go on."""
+        if self._states[-1].state != self._states[-1].FAULT:
+            return
+        self._call(Trigger, "executor/reset")
+        for _ in range(ARM_ATTEMPTS):
+            with suppress(LiveTrialError):
+                self._call(SetBool, "executor/arm", SetBool.Request(data=True))
+                return
+
+    def _call(self, kind: Any, name: str, request: Any = None) -> None:
+        """Call a service; raises LiveTrialError when it fails or does not answer."""
+        client = self._client.node.create_client(kind, name)
+        try:
+            if not self._client.spin_until(client.service_is_ready, SERVICE_S):
+                raise LiveTrialError(f"there is no service {name}")
+            future = client.call_async(request or kind.Request())
+            self._client.spin_until(future.done, SERVICE_S)
+            if not future.done() or not future.result().success:
+                said = future.result().message if future.done() else "no answer"
+                raise LiveTrialError(f"{name}: {said}")
+        finally:
+            self._client.node.destroy_client(client)

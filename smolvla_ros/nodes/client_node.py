@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -70,6 +71,6 @@ def other_publishers_problem(node: Node, publisher: Any) -> str:
     return f"{others} other publishers on {publisher.topic_name}; stop them" if others > 0 else ""
 
 
-def arguments_without_ros(arguments: list[str]) -> list[str]:
-    """The words of a command line without the program and without --ros-args and what follows it."""
-    return list(remove_ros_args(arguments))[1:]
+def arguments_without_ros(arguments: Sequence[str] | None) -> list[str]:
+    """The words of a command line, by default of this program's, without --ros-args and what follows it."""
+    return list(remove_ros_args(list(sys.argv[1:] if arguments is None else arguments)))

@@ -5,26 +5,33 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
-from smolvla_ros.dataset.errors import DataError
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.policy.preflight.unit_evidence import with_units
 from smolvla_ros.robot import RobotSpec, RobotSpecError
+from smolvla_ros.settings import SettingError
 from smolvla_ros.share import InstallationError, find_robot_file
 from smolvla_ros.suite.options import SuiteOptions
 from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibration
 
 # The options of tools that convert between radians and LeRobot's units.
 ROBOT = ("robot", "calibration", "units")
+Program = Callable[[Sequence[str] | None], int]  # from the words after its name to its exit code
 
 
 class UsageError(ValueError):
     """The command line is wrong; the message names the option, its value and the remedy."""
+
+
+USAGE_ERRORS = (UsageError, SettingError, RobotSpecError, CalibrationError, InstallationError)
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str, of: type[Any] = SuiteOptions) -> None:
@@ -67,19 +74,54 @@ def load_robot_and_calibration(
     return robot, load_calibration(file, robot.joint_names) if file else None
 
 
-@contextmanager
-def exit_on_errors(program: str, interrupted: str = "interrupted") -> Iterator[None]:
-    """End the program with the message of an error that the user can correct; other errors show their traceback.
+def positive_int(text: str) -> int:
+    """The type of an option that takes a whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got '{text}'")
+    return int(text)
 
-    Exit code 2: robot or calibration are wrong, 1: data cannot be read or written, 130: ctrl-c, which prints
-    `interrupted`.
+
+def exit_on_errors(name: str, interrupted: str = "interrupted") -> Callable[[Program], Callable[..., int]]:
+    """Decorate the main() of a program: its errors become a line on stderr and an exit code, never a traceback.
+
+    Exit code 2: option, robot or calibration are wrong; 1: another error of this package, whose message names the
+    remedy, or of a file; 130: Ctrl-C, which prints `interrupted`; 3: any other error, a fault of the program.
     """
-    usage = (RobotSpecError, CalibrationError, InstallationError)
-    try:
-        yield
-    except (*usage, DataError, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, usage) else 1)
-    except KeyboardInterrupt:
-        print(f"{program}: {interrupted}", file=sys.stderr)
-        sys.exit(130)
+
+    def decorate(main: Program) -> Callable[..., int]:
+        @wraps(main)
+        def guarded(arguments: Sequence[str] | None = None) -> int:
+            try:
+                return main(arguments)
+            except KeyboardInterrupt:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one, while the interpreter ends
+                text, code = interrupted, 130
+            except USAGE_ERRORS as error:
+                text, code = str(error), 2
+            except Exception as error:
+                text, code = _error_text(error), 1 if _is_expected(error) else 3
+            print(f"{name}: {text}", file=sys.stderr)
+            return code
+
+        return guarded
+
+    return decorate
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether the message of an error is written for users: those of this package, and of files and devices."""
+    return isinstance(error, (OSError, EOFError)) or type(error).__module__.startswith("smolvla_ros.")
+
+
+def _error_text(error: Exception) -> str:
+    if isinstance(error, EOFError):
+        return "cancelled, its input has ended"
+    if _is_expected(error):
+        return str(error)
+    calls = [
+        f"{Path(call.filename).name}:{call.lineno}" for call in traceback.extract_tb(error.__traceback__)
+    ]
+    return (
+        f"{type(error).__name__}: {error}. This is an error of the program; please report it with the command and "
+        f"this: {' > '.join(calls)}"
+    )

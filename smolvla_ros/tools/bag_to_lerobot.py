@@ -11,22 +11,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.bag import find_bags
 from smolvla_ros.dataset.conversion import Conversion
-from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.dataset.map_suggestion import suggest_mapping
 from smolvla_ros.dataset.parallel_conversion import convert
 from smolvla_ros.dataset.video import CODECS
 from smolvla_ros.suite.bag_options import add_bag_options, bag_mapping
 from smolvla_ros.suite.command_line import (
     ROBOT,
+    UsageError,
     add_options,
     exit_on_errors,
     load_robot,
     load_robot_and_calibration,
+    positive_int,
 )
 from smolvla_ros.units import load_calibration
 
@@ -48,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         help="write a file for --map from the first bag, to be corrected",
     )
     add("--append", action="store_true", help="append to an existing dataset")
-    add("--fps", type=int, help="frames per second; default: the robot file's rate_hz")
+    add("--fps", type=positive_int, help="frames per second; default: the robot file's rate_hz")
     add_options(parser, *ROBOT)
     add(
         "--action-calibration",
@@ -74,16 +77,16 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--codec", choices=sorted(CODECS), default="h264", help="%(default)s")
     add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
-    add("--jobs", type=int, default=os.cpu_count() or 1, help="processes; %(default)s")
+    add("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes; %(default)s")
     return parser
 
 
 def conversion(arguments: argparse.Namespace) -> Conversion:
-    """The conversion that the command line describes; raises DataError, RobotSpecError, CalibrationError."""
+    """The conversion that the command line describes; raises USAGE_ERRORS, DataError."""
     robot, calibration = load_robot_and_calibration(arguments)
     rate_hz = arguments.fps or robot.rate_hz
     if rate_hz != int(rate_hz):
-        raise EpisodeError(f"robot '{robot.name}': rate_hz {rate_hz} is not a whole number; give --fps")
+        raise UsageError(f"robot '{robot.name}': rate_hz {rate_hz} is not a whole number; give --fps")
     leader = arguments.action_calibration
     return Conversion(
         bags=tuple(find_bags(arguments.bags, arguments.outcome)),
@@ -101,40 +104,41 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
 
 
 def _max_age(text: str) -> tuple[str, float]:
-    """The field of AlignmentSettings and the seconds of STREAM=SECONDS; raises EpisodeError."""
+    """The field of AlignmentSettings and the seconds of STREAM=SECONDS; raises UsageError."""
     name, _, value = text.partition("=")
     if name not in ("camera", "state", "action"):
-        raise EpisodeError(f"--max-age: '{name}' is none of camera, state, action")
+        raise UsageError(f"--max-age: '{name}' is none of camera, state, action")
     try:
         return f"max_{name}_age_s", float(value)
     except ValueError as error:
-        raise EpisodeError(f"--max-age: expected something like camera=0.5, got '{text}'") from error
+        raise UsageError(f"--max-age: expected something like camera=0.5, got '{text}'") from error
 
 
-def suggest_map(arguments: argparse.Namespace) -> None:
+def suggest_map(options: argparse.Namespace) -> None:
     """Write the file of --suggest-map; raises DataError, OSError."""
-    robot, bags = load_robot(arguments), find_bags(arguments.bags, arguments.outcome)
+    robot, bags = load_robot(options), find_bags(options.bags, options.outcome)
     text = suggest_mapping(bags[0], robot)
-    with arguments.suggest_map.open("x", encoding="utf-8") as file:
+    with options.suggest_map.open("x", encoding="utf-8") as file:
         file.write(text)
-    print(f"{arguments.suggest_map}: correct it, then use it with --map {arguments.suggest_map}")
+    print(f"{options.suggest_map}: correct it, then use it with --map {options.suggest_map}")
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    with exit_on_errors("bag_to_lerobot", interrupted="run the same command again to continue"):
-        if arguments.suggest_map:
-            suggest_map(arguments)
-            return
-        dataset = convert(conversion(arguments), arguments.append, arguments.jobs)
-        if dataset is None:
-            print(f"{arguments.output}: the conversion was already complete")
-            return
-        print(
-            f"{arguments.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "
-            f"{dataset.fps} fps, {len(dataset.tasks)} tasks, images {', '.join(dataset.image_keys)}"
-        )
+@exit_on_errors("bag_to_lerobot", interrupted="stopped; run the same command again to continue")
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    if options.suggest_map:
+        suggest_map(options)
+        return 0
+    dataset = convert(conversion(options), options.append, options.jobs)
+    if dataset is None:
+        print(f"{options.output}: the conversion was already complete")
+        return 0
+    print(
+        f"{options.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "
+        f"{dataset.fps} fps, {len(dataset.tasks)} tasks, images {', '.join(dataset.image_keys)}"
+    )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,19 +20,16 @@ from rich.text import Text
 from smolvla_ros.finding import Finding, Report
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.policy.preflight.preflight import Expectations, RobotSetup, preflight
-from smolvla_ros.robot import RobotSpecError
-from smolvla_ros.settings import SettingError
-from smolvla_ros.share import InstallationError
 from smolvla_ros.suite.command_line import (
     ROBOT,
     UsageError,
     add_options,
+    exit_on_errors,
     load_robot_and_calibration,
     policy_config,
 )
 from smolvla_ros.suite.joint_positions import parse_joint_positions
 from smolvla_ros.terminal.report import print_report, report_console
-from smolvla_ros.units import CalibrationError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,13 +62,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(options: argparse.Namespace) -> Report:
-    """Check the checkpoint that the command line names; raises UsageError."""
-    try:
-        robot, calibration = load_robot_and_calibration(options)
-        robot.select_cameras(options.cameras)
-        config = policy_config(options)
-    except (RobotSpecError, CalibrationError, InstallationError, SettingError) as error:
-        raise UsageError(str(error)) from error
+    """Check the checkpoint that the command line names; raises USAGE_ERRORS."""
+    robot, calibration = load_robot_and_calibration(options)
+    robot.select_cameras(options.cameras)
+    config = policy_config(options)
     setup = RobotSetup(
         robot=robot,
         calibration=calibration,
@@ -105,13 +99,9 @@ def _topic(text: str) -> tuple[str, str]:
     return parts[-2], text
 
 
+@exit_on_errors("check_checkpoint")
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    try:
-        report = check(options)
-    except UsageError as error:
-        print(f"check_checkpoint: {error}", file=sys.stderr)
-        return 2
+    report = check(parser().parse_args(arguments))
     console = report_console()
     print_report(console, report)
     warnings = len(report.findings) - len(report.errors)

@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from smolvla_ros.dataset.checks import check_episodes, measured_facts
-from smolvla_ros.dataset.errors import DataError, DatasetError
+from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.html_report import save_page
 from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.dataset.lerobot_format import INFO
 from smolvla_ros.finding import Report
 from smolvla_ros.policy.preflight.dataset_check import check_dataset
-from smolvla_ros.robot import RobotSpecError
 from smolvla_ros.suite.bag_options import add_bag_options, bag_mapping
-from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot_and_calibration
+from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
 from smolvla_ros.terminal.report import print_report, report_console
-from smolvla_ros.units import CalibrationError
-from smolvla_ros.wire import WireError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,27 +41,20 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: list[str] | None = None) -> int:
+@exit_on_errors("check_dataset")
+def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    try:
-        robot, calibration = load_robot_and_calibration(options)
-        units = robot.units(calibration)
-    except (RobotSpecError, CalibrationError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    try:
-        episodes = list(read_episodes(options.path, robot, units, bag_mapping(options, robot), options.time))
-        findings = check_episodes(episodes, robot)
-        if (options.path / INFO).exists():  # a bag is in radians and has no statistics
-            findings += check_dataset(options.path, robot, calibration, bool(options.units))
-        if not episodes:
-            raise DatasetError(f"'{options.path}' has no episodes")
-        report = Report(measured_facts(episodes), tuple(findings))
-        if options.html:
-            save_page(options.html, options.path.name, episodes, report, robot)
-    except (DataError, WireError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    robot, calibration = load_robot_and_calibration(options)
+    units = robot.units(calibration)
+    episodes = list(read_episodes(options.path, robot, units, bag_mapping(options, robot), options.time))
+    findings = check_episodes(episodes, robot)
+    if (options.path / INFO).exists():  # a bag is in radians and has no statistics
+        findings += check_dataset(options.path, robot, calibration, bool(options.units))
+    if not episodes:
+        raise DatasetError(f"'{options.path}' has no episodes")
+    report = Report(measured_facts(episodes), tuple(findings))
+    if options.html:
+        save_page(options.html, options.path.name, episodes, report, robot)
     print_report(report_console(), report)
     print(f"{len(report.errors)} errors, {len(findings) - len(report.errors)} warnings")
     if options.html:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from smolvla_ros.demo.plan import (
     TASK,
-    DemoError,
     DemoPlan,
     make_plan,
     set_environment,
@@ -25,11 +24,8 @@ from smolvla_ros.demo.plan import (
 from smolvla_ros.demo.run import DemoRun, Interrupted
 from smolvla_ros.share import CHECKPOINT
 from smolvla_ros.suite import programs
-from smolvla_ros.suite.command_line import ROBOT, add_options
-from smolvla_ros.suite.options import SuiteError
+from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors
 from smolvla_ros.suite.parameter_files import unknown_parameters
-from smolvla_ros.suite.processes import ProcessError
-from smolvla_ros.suite.ros_domain import NoFreeDomainError
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -59,7 +55,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def prepare(options: argparse.Namespace) -> DemoPlan:
-    """Make the results folder and the environment; raises what main catches."""
+    """Make the results folder and the environment; raises errors of this package."""
     plan = make_plan(options)
     plan.folder.mkdir(parents=True, exist_ok=True)
     set_environment(plan.folder)
@@ -71,18 +67,14 @@ def prepare(options: argparse.Namespace) -> DemoPlan:
     return plan
 
 
+@exit_on_errors("demo", interrupted="interrupted before the demo had started")
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: success; 1: a problem, which was printed; 130: interrupted before the demo had started."""
-    options = parse_arguments(arguments)
+    plan = prepare(parse_arguments(arguments))
     try:
-        plan = prepare(options)
         summary = DemoRun(plan).run()
-    except (SuiteError, DemoError, ProcessError, NoFreeDomainError, OSError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except (Interrupted, KeyboardInterrupt):
-        print("interrupted before the demo had started", file=sys.stderr)
-        return 130
+    except Interrupted as error:
+        raise KeyboardInterrupt from error
     print()
     print(summary.to_text())
     saved = ", ".join(sorted(file.name for file in plan.folder.iterdir() if file.suffix in (".png", ".json")))

@@ -14,7 +14,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -30,9 +30,15 @@ from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT, PolicyConfig
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.settings import SettingError
 from smolvla_ros.share import CHECKPOINT, share_folder
-from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot, policy_config
+from smolvla_ros.suite.command_line import (
+    ROBOT,
+    add_options,
+    exit_on_errors,
+    load_robot,
+    policy_config,
+    positive_int,
+)
 from smolvla_ros.suite.options import SuiteOptions
 
 EPISODE_SEEDS = 10_000  # between the layouts of two seeds
@@ -51,9 +57,9 @@ def parser() -> argparse.ArgumentParser:
         default=CHECKPOINT,
         help="LeRobot checkpoint, expert or scripted; %(default)s",
     )
-    add("--episodes", type=int, default=100, metavar="N", help="%(default)s")
+    add("--episodes", type=positive_int, default=100, metavar="N", help="%(default)s")
     add("--seed", type=int, default=1, metavar="N", help="of the layouts; %(default)s")
-    add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes; one for each core")
+    add("--jobs", type=positive_int, default=os.cpu_count(), metavar="N", help="processes; one for each core")
     add("--json", type=Path, metavar="FILE", help="write the rates to a file")
     add("--results", type=Path, metavar="FILE", help="add a line for each episode to this JSONL file")
     add(
@@ -75,23 +81,17 @@ def load(config: PolicyConfig, robot: RobotSpec) -> Policy:
     return load_policy(config, robot, logging.getLogger("evaluate"))
 
 
-def main() -> int:
-    options = parser().parse_args()
-    with exit_on_errors("evaluate"):
-        if options.score:
-            print(*report_lines(read_results(options.score)), sep="\n")
-            return 0
-        try:
-            return evaluate(options)
-        except SettingError as error:
-            print(f"evaluate: {error}", file=sys.stderr)
-            return 2
-        except (ValueError, RuntimeError) as error:  # of the checkpoint, of the suite
-            print(f"evaluate: {error}", file=sys.stderr)
-            return 1
+@exit_on_errors("evaluate")
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    if options.score:
+        print(*report_lines(read_results(options.score)), sep="\n")
+    else:
+        evaluate(options)
+    return 0
 
 
-def evaluate(options: argparse.Namespace) -> int:
+def evaluate(options: argparse.Namespace) -> None:
     """Run the episodes and print what they add up to."""
     conditions = Conditions(**{entry.name: getattr(options, entry.name) for entry in fields(Conditions)})
     robot = load_robot(options)
@@ -119,7 +119,6 @@ def evaluate(options: argparse.Namespace) -> int:
 
         trial = Trial(load(config, robot), robot, conditions)
         save_report(options.report, f"{conditions.task}: {name}", results, trial, options.films)
-    return 0
 
 
 def live_trials(options: argparse.Namespace, conditions: Conditions, seeds: range) -> Iterator[TrialResult]:

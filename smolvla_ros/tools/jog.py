@@ -16,12 +16,13 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 from smolvla_ros.execution.jog import SETTINGS, Jog
 from smolvla_ros.nodes.client_node import ClientNode, arguments_without_ros
 from smolvla_ros.nodes.jog_node import JogNode
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.suite.command_line import add_options, load_robot
+from smolvla_ros.suite.command_line import add_options, exit_on_errors, load_robot
 from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, cbreak_mode, read_pending_keys
 
 ARROWS = {"\x1b[C": "+", "\x1b[D": "-"}
@@ -47,12 +48,13 @@ def _run(client: ClientNode, robot: RobotSpec) -> None:
         print(f"\r{jog.status_line(node.publish_command())}\033[K", end="", flush=True)
 
 
-def main() -> int:
+@exit_on_errors("jog")
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="jog", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_options(parser, "robot")
-    options = parser.parse_args(arguments_without_ros(sys.argv))
+    options = parser.parse_args(arguments_without_ros(arguments))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("jog needs a terminal", file=sys.stderr)
         return 1
@@ -64,9 +66,6 @@ def main() -> int:
             _run(client, robot)
     except KeyboardInterrupt:
         pass
-    except ValueError as error:  # the robot file is not valid, or no safe command exists
-        print(f"\njog: {error}", file=sys.stderr)
-        return 1
     finally:
         print()
     return 0

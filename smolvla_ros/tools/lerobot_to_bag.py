@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from smolvla_ros.dataset.bag_export import ACTION_TOPIC, write_bag
@@ -36,21 +37,22 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    with exit_on_errors("lerobot_to_bag"):
-        robot, calibration = load_robot_and_calibration(arguments)
-        dataset = LeRobotDataset.load(arguments.dataset)
-        if dataset.depth_keys:
-            print(f"lerobot_to_bag: {dataset.depth_note}", file=sys.stderr)
-        start_ns = START_NS
-        for episode in arguments.episodes or range(len(dataset.episodes)):
-            path = arguments.output / f"episode_{episode:06d}"
-            frames = write_bag(dataset, episode, path, robot, calibration, start_ns)
-            start_ns += (frames // dataset.fps + 2) * NANOSECONDS
-            print(f"{path}: {frames} frames at {dataset.fps} fps")
-        print(f"actions are on {ACTION_TOPIC}: playing them moves no arm")
+@exit_on_errors("lerobot_to_bag")
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    robot, calibration = load_robot_and_calibration(options)
+    dataset = LeRobotDataset.load(options.dataset)
+    if dataset.depth_keys:
+        print(f"lerobot_to_bag: {dataset.depth_note}", file=sys.stderr)
+    start_ns = START_NS
+    for episode in options.episodes or range(len(dataset.episodes)):
+        path = options.output / f"episode_{episode:06d}"
+        frames = write_bag(dataset, episode, path, robot, calibration, start_ns)
+        start_ns += (frames // dataset.fps + 2) * NANOSECONDS
+        print(f"{path}: {frames} frames at {dataset.fps} fps")
+    print(f"actions are on {ACTION_TOPIC}: playing them moves no arm")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

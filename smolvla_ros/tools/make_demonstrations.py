@@ -12,18 +12,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from smolvla_ros.dataset.errors import DataError
 from smolvla_ros.dataset.video import CODECS
 from smolvla_ros.dataset.worker_pool import run_all, worker_pool
 from smolvla_ros.settings import SettingError
 from smolvla_ros.share import share_folder
 from smolvla_ros.simulation.disturbance import DisturbanceSettings
 from smolvla_ros.simulation.tasks.instruction import TASKS
-from smolvla_ros.suite.command_line import add_options, exit_on_errors, load_robot
+from smolvla_ros.suite.command_line import UsageError, add_options, exit_on_errors, load_robot, positive_int
 from smolvla_ros.units import load_calibration
 
 try:
@@ -49,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         help="task; several: each has as many episodes, in turn",
     )
-    add("--episodes", type=_positive, default=100, help="number of episodes")
-    add("--seed", type=_positive, default=1, help="with another seed all layouts are others")
+    add("--episodes", type=positive_int, default=100, help="number of episodes")
+    add("--seed", type=positive_int, default=1, help="with another seed all layouts are others")
     add("--output", type=Path, required=True, help="folder of the dataset")
     add_options(parser, "robot")
     add("--calibration", type=Path, help="calibration of the arm; default: that of the emulated arm")
@@ -67,12 +67,12 @@ def parser() -> argparse.ArgumentParser:
     add("--keep-failures", action="store_true", help="keep episodes in which the expert failed")
     add("--codec", choices=sorted(CODECS), default="h264", help="of the videos")
     add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
-    add("--jobs", type=_positive, default=os.cpu_count() or 1, help="processes")
+    add("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes")
     return parser
 
 
 def demonstration_run(arguments: argparse.Namespace) -> DemonstrationRun:
-    """What the command line describes; raises RobotSpecError, CalibrationError, DataError."""
+    """What the command line describes; raises RobotSpecError, CalibrationError, UsageError."""
     robot = load_robot(arguments)
     if arguments.image_size:
         width, height = arguments.image_size
@@ -87,7 +87,7 @@ def demonstration_run(arguments: argparse.Namespace) -> DemonstrationRun:
     try:
         disturbances, pictures = settings(DisturbanceSettings), settings(PictureSettings)
     except SettingError as error:
-        raise DataError(f"--{str(error).replace('_', '-', 1)}") from error
+        raise UsageError(f"--{str(error).replace('_', '-', 1)}") from error
     return DemonstrationRun(
         output=arguments.output,
         robot=robot,
@@ -105,34 +105,29 @@ def demonstration_run(arguments: argparse.Namespace) -> DemonstrationRun:
     )
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got '{text}'")
-    return int(text)
-
-
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
-    return _positive(width), _positive(height)
+    return positive_int(width), positive_int(height)
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    with exit_on_errors("make_demonstrations", interrupted="run the same command again to continue"):
-        run = demonstration_run(arguments)
-        if not run.prepare():
-            print(f"{run.output}: the demonstrations were already complete")
-            return
-        with worker_pool(arguments.jobs) as pool:
-            run_all("demonstrate", pool, run.make_episode, [(index,) for index in range(run.episodes)])
-        dataset = run.write_dataset()
-        failed = ", ".join(f"{count} times {reason}" for reason, count in run.failures().items())
-        print(
-            f"{run.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "
-            f"{dataset.fps} fps, {len(dataset.tasks)} instructions, images {', '.join(dataset.image_keys)}; "
-            f"failed attempts: {failed or 'none'}"
-        )
+@exit_on_errors("make_demonstrations", interrupted="stopped; run the same command again to continue")
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    run = demonstration_run(options)
+    if not run.prepare():
+        print(f"{run.output}: the demonstrations were already complete")
+        return 0
+    with worker_pool(options.jobs) as pool:
+        run_all("demonstrate", pool, run.make_episode, [(index,) for index in range(run.episodes)])
+    dataset = run.write_dataset()
+    failed = ", ".join(f"{count} times {reason}" for reason, count in run.failures().items())
+    print(
+        f"{run.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "
+        f"{dataset.fps} fps, {len(dataset.tasks)} instructions, images {', '.join(dataset.image_keys)}; "
+        f"failed attempts: {failed or 'none'}"
+    )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

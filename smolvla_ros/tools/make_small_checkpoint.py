@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from smolvla_ros.settings import SettingError
 from smolvla_ros.share import share_folder
 from smolvla_ros.suite.command_line import add_options, exit_on_errors, load_robot
 from smolvla_ros.training.small.recipe import Recipe, run
@@ -32,16 +32,12 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
-    options = parser().parse_args()
+@exit_on_errors("make_small_checkpoint", interrupted="interrupted; the same command goes on from here")
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
     calibration = Path(options.calibration or share_folder() / "config" / "emulated_calibration.json")
-    with exit_on_errors("make_small_checkpoint", "interrupted; the same command goes on from here"):
-        try:
-            recipe = Recipe(**{entry.name: getattr(options, entry.name) for entry in fields(Recipe)})
-        except SettingError as error:
-            print(f"make_small_checkpoint: {error}", file=sys.stderr)
-            return 2
-        print(run(recipe, options.folder, load_robot(options), calibration))
+    recipe = Recipe(**{entry.name: getattr(options, entry.name) for entry in fields(Recipe)})
+    print(run(recipe, options.folder, load_robot(options), calibration))
     return 0
 
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.nodes.client_node import ClientNode, arguments_without_ros
-from smolvla_ros.nodes.dataset_player import DatasetPlayer, PlayError
+from smolvla_ros.nodes.dataset_player import DatasetPlayer
 from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
 
 
@@ -35,22 +36,18 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
-    arguments = parser().parse_args(arguments_without_ros(sys.argv))
-    with exit_on_errors("play_dataset"):
-        robot, calibration = load_robot_and_calibration(arguments)
-        dataset = LeRobotDataset.load(arguments.dataset)
-        if dataset.depth_keys and not arguments.actions:
-            print(f"play_dataset: {dataset.depth_note}", file=sys.stderr, flush=True)
-        try:
-            with ClientNode("play_dataset") as client:
-                player = DatasetPlayer(client, dataset, arguments.episode, robot, calibration)
-                count = player.play_actions() if arguments.actions else player.play_observations()
-        except PlayError as error:
-            print(f"play_dataset: {error}", file=sys.stderr)
-            return 1
-    what = "actions" if arguments.actions else "frames"
-    print(f"{dataset.root}, episode {arguments.episode}: {count} {what} at {dataset.fps} fps")
+@exit_on_errors("play_dataset")
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments_without_ros(arguments))
+    robot, calibration = load_robot_and_calibration(options)
+    dataset = LeRobotDataset.load(options.dataset)
+    if dataset.depth_keys and not options.actions:
+        print(f"play_dataset: {dataset.depth_note}", file=sys.stderr, flush=True)
+    with ClientNode("play_dataset") as client:
+        player = DatasetPlayer(client, dataset, options.episode, robot, calibration)
+        count = player.play_actions() if options.actions else player.play_observations()
+    what = "actions" if options.actions else "frames"
+    print(f"{dataset.root}, episode {options.episode}: {count} {what} at {dataset.fps} fps")
     return 0
 
 

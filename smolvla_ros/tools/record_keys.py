@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from smolvla_ros.nodes.client_node import SPIN_S, ClientNode
 from smolvla_ros.nodes.recorder_client import RecorderClient
+from smolvla_ros.suite.command_line import exit_on_errors
 from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, cbreak_mode, read_pending_keys
 
 
@@ -32,8 +34,9 @@ def _run(client: ClientNode) -> None:
         client.spin(SPIN_S)
 
 
-def main() -> int:
-    if {"-h", "--help"} & set(sys.argv[1:]):
+@exit_on_errors("record_keys")
+def main(arguments: Sequence[str] | None = None) -> int:
+    if {"-h", "--help"} & set(sys.argv[1:] if arguments is None else arguments):
         print(__doc__)
         return 0
     if not sys.stdin.isatty():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,14 @@ import numpy as np
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.dataset.replay import RecordedCommands, ReplayedChunk, comparison_lines
-from smolvla_ros.image import ImageError
 from smolvla_ros.nodes.bag_replay import observations
 from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.policy.policy import Policy, PolicyError
+from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.policy_config import PolicyConfig
-from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.settings import SettingError
-from smolvla_ros.share import InstallationError, find_robot_file
-from smolvla_ros.suite.command_line import ROBOT, add_options, load_robot, policy_config
-from smolvla_ros.units import CalibrationError
-from smolvla_ros.wire import WireError
+from smolvla_ros.robot import RobotSpec
+from smolvla_ros.share import find_robot_file
+from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot, policy_config
 
 
 class _PrintingLogger:
@@ -89,32 +86,25 @@ def replay(
     return chunks
 
 
-def main(arguments: list[str] | None = None) -> int:
+@exit_on_errors("replay_policy")
+def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    try:
-        robot = load_robot(options)
-        kind = "scripted" if options.checkpoint == "scripted" else "smolvla"
-        config = policy_config(options, robot=str(find_robot_file(options.robot)), policy=kind)
-    except (RobotSpecError, InstallationError, SettingError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    try:
-        with Bag(options.bag) as bag:
-            commands = RecordedCommands.read(bag, options.action, robot.joint_names)
-            policy = load_policy(config, robot, _PrintingLogger())
-            chunks = replay(bag, policy, robot, commands, options)
-            if not chunks:
-                raise BagError(
-                    f"bag '{bag.path}': its images and joint states are never within 0.05 s of each other"
-                )
-            print("\n".join(comparison_lines(chunks, robot)))
-            if options.plot:
-                from smolvla_ros.dataset.replay_plot import save_replay_plot  # here: needs matplotlib
+    robot = load_robot(options)
+    kind = "scripted" if options.checkpoint == "scripted" else "smolvla"
+    config = policy_config(options, robot=str(find_robot_file(options.robot)), policy=kind)
+    with Bag(options.bag) as bag:
+        commands = RecordedCommands.read(bag, options.action, robot.joint_names)
+        policy = load_policy(config, robot, _PrintingLogger())
+        chunks = replay(bag, policy, robot, commands, options)
+        if not chunks:
+            raise BagError(
+                f"bag '{bag.path}': its images and joint states are never within 0.05 s of each other"
+            )
+        print("\n".join(comparison_lines(chunks, robot)))
+        if options.plot:
+            from smolvla_ros.dataset.replay_plot import save_replay_plot  # here: needs matplotlib
 
-                save_replay_plot(options.plot, chunks, commands, robot, f"{policy.name} on {bag.name}")
-    except (BagError, ImageError, WireError, PolicyError, CalibrationError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+            save_replay_plot(options.plot, chunks, commands, robot, f"{policy.name} on {bag.name}")
     return 0
 
 

@@ -20,11 +20,9 @@ from contextlib import closing
 from pathlib import Path
 
 from smolvla_ros.arm.calibration import calibration_file, check_servos, find_calibration_file
-from smolvla_ros.arm.feetech import BusError, FeetechBus
-from smolvla_ros.robot import RobotSpecError
-from smolvla_ros.suite.command_line import add_options, load_robot
+from smolvla_ros.arm.feetech import FeetechBus
+from smolvla_ros.suite.command_line import add_options, exit_on_errors, load_robot
 from smolvla_ros.terminal.calibration_dialogue import CalibrationDialogue
-from smolvla_ros.units import CalibrationError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,20 +57,14 @@ def run(options: argparse.Namespace, dialogue: CalibrationDialogue) -> bool:
     return dialogue.copy_from_servos(path) if options.from_servos else dialogue.calibrate(path)
 
 
+@exit_on_errors("so100_calibrate", interrupted="cancelled")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    try:
-        robot = load_robot(options)
-        with closing(FeetechBus(options.port, options.baudrate)) as bus, bus.long_timeouts():
-            bus.open()
-            check_servos(bus, {joint.name: joint.servo_id for joint in robot.joints})
-            return 0 if run(options, CalibrationDialogue(robot, bus, options.yes)) else 1
-    except (BusError, CalibrationError, RobotSpecError, OSError) as error:
-        print(f"so100_calibrate: {error}", file=sys.stderr)
-        return 1
-    except (EOFError, KeyboardInterrupt):
-        print("\nso100_calibrate: cancelled", file=sys.stderr)
-        return 1
+    robot = load_robot(options)
+    with closing(FeetechBus(options.port, options.baudrate)) as bus, bus.long_timeouts():
+        bus.open()
+        check_servos(bus, {joint.name: joint.servo_id for joint in robot.joints})
+        return 0 if run(options, CalibrationDialogue(robot, bus, options.yes)) else 1
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ from smolvla_ros.arm.feetech import BusError
 from smolvla_ros.arm.motor_setup import find_servos, set_id_and_baud_rate
 from smolvla_ros.arm.registers import BAUD_RATES
 from smolvla_ros.robot import RobotSpec, RobotSpecError
-from smolvla_ros.share import InstallationError
-from smolvla_ros.suite.command_line import add_options, load_robot
+from smolvla_ros.suite.command_line import add_options, exit_on_errors, load_robot
 from smolvla_ros.terminal.prompt import Prompt
 
 HIGHEST_ID = 253
@@ -66,16 +65,10 @@ def run(options: argparse.Namespace, robot: RobotSpec) -> bool:
     return True
 
 
+@exit_on_errors("so100_setup_motors", interrupted="cancelled")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    try:
-        return 0 if run(options, load_robot(options)) else 1
-    except (BusError, RobotSpecError, InstallationError) as error:
-        print(f"so100_setup_motors: {error}", file=sys.stderr)
-        return 1
-    except (EOFError, KeyboardInterrupt):
-        print("\nso100_setup_motors: cancelled", file=sys.stderr)
-        return 1
+    return 0 if run(options, load_robot(options)) else 1
 
 
 if __name__ == "__main__":

@@ -17,13 +17,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from smolvla_ros.dataset.checks import check_episodes
-from smolvla_ros.dataset.errors import DataError
 from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.dataset.lerobot_format import ACTION
 from smolvla_ros.finding import Report
-from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.policy.preflight.dataset_check import check_dataset
-from smolvla_ros.settings import SettingError
 from smolvla_ros.stop_signals import recorded_stop_signals
 from smolvla_ros.suite.command_line import (
     ROBOT,
@@ -82,7 +79,7 @@ def request(options: argparse.Namespace, datasets: Sequence[Path]) -> TrainingRe
 
 
 def prepare(options: argparse.Namespace) -> TrainingRequest:
-    """Convert and check the data of a new run. Raises what `main` catches."""
+    """Convert and check the data of a new run. Raises errors of this package."""
     if options.output.exists() and any(options.output.iterdir()):
         raise UsageError(f"--output '{options.output}' is not empty; continue its run with --resume")
     request(options, ())  # wrong settings are found before the data is read
@@ -103,7 +100,7 @@ def prepare(options: argparse.Namespace) -> TrainingRequest:
 
 
 def request_of(options: argparse.Namespace) -> TrainingRequest:
-    """The request of a new run, or that of the run to continue. Raises what `main` catches."""
+    """The request of a new run, or that of the run to continue. Raises errors of this package."""
     if options.resume:
         return TrainingRequest.load(options.output)
     if not options.datasets:
@@ -126,21 +123,14 @@ def print_outcome(outcome: Outcome, options: argparse.Namespace) -> None:
         print(f"losses: {outcome.picture}")
 
 
+@exit_on_errors("train")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    try:
-        with exit_on_errors("train"):
-            made = request_of(options)
-            with recorded_stop_signals() as stop:
-                outcome = train(made, options.output, stop, lambda text: print(text, file=sys.stderr))
-            if outcome.is_first_process:
-                print_outcome(outcome, options)
-    except (UsageError, SettingError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 2
-    except (TrainingError, PolicyError, DataError, ValueError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 1
+    made = request_of(options)
+    with recorded_stop_signals() as stop:
+        outcome = train(made, options.output, stop, lambda text: print(text, file=sys.stderr))
+    if outcome.is_first_process:
+        print_outcome(outcome, options)
     return 0
 
 

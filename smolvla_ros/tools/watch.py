@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from smolvla_ros.nodes.client_node import SPIN_S, ClientNode
 from smolvla_ros.nodes.executor_client import ExecutorClient
 from smolvla_ros.stop_signals import recorded_stop_signals
+from smolvla_ros.suite.command_line import exit_on_errors
 from smolvla_ros.terminal.keys import ESCAPE_SEQUENCE, cbreak_mode, read_pending_keys
 from smolvla_ros.terminal.status_view import watch_screen
 
@@ -64,8 +65,9 @@ def _run(client: ClientNode, stop: Sequence[int]) -> None:
         ended.set()
 
 
-def main() -> int:
-    if {"-h", "--help"} & set(sys.argv[1:]):
+@exit_on_errors("watch")
+def main(arguments: Sequence[str] | None = None) -> int:
+    if {"-h", "--help"} & set(sys.argv[1:] if arguments is None else arguments):
         print(__doc__)
         return 0
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

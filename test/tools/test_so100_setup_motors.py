@@ -134,4 +134,4 @@ def test_an_empty_bus_and_an_unknown_joint_are_reported(bus: EmulatedArm) -> Non
     code, output = set_up(bus, "--joint", "gripper")
     assert code == 1 and "no servo answers" in output and "any baud rate" in output
     code, output = set_up(bus, "--joint", "elbow")
-    assert code == 1 and "no joint 'elbow'" in output and "elbow_flex" in output
+    assert code == 2 and "no joint 'elbow'" in output and "elbow_flex" in output

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -43,37 +44,49 @@ def unfinished_episodes(output: Path) -> list[Path]:
     )
 
 
-def recover_episode(folder: Path) -> int:
+def recover_episode(folder: Path, keep_free_bytes: int = 0) -> int:
     """Finish an episode and return its number of messages; an episode without messages is removed.
 
     The file is repaired, then copied with index and metadata into a folder beside it, and replaced by the copy: if this
     is interrupted too, nothing is lost. Raises RecordingError, and leaves the file unchanged, when a running process
-    writes it, when it is not an MCAP file, and when it is damaged.
+    writes it, when it is not an MCAP file, when it is damaged, and when the copy would not leave `keep_free_bytes`.
     """
     file = folder / f"{folder.name}.mcap"
     rewritten = folder.with_name(folder.name + RECOVERING)
     shutil.rmtree(rewritten, ignore_errors=True)
     try:
+        _check_space(file, keep_free_bytes)
         _repair(file)
         count, last_ns = _copy_with_index(file, rewritten)
+        if count:
+            _replace_by_copy(file, rewritten, {"messages": count, "last_message_ns": last_ns})
+        else:
+            shutil.rmtree(folder)
     except Exception as error:  # the reader raises many types on damaged data
-        shutil.rmtree(rewritten, ignore_errors=True)
         raise RecordingError(f"'{folder}' cannot be recovered: {error}") from error
-    if count:
-        bag = rewritten / f"{rewritten.name}.mcap"
-        bag.replace(file)
-        metadata = yaml.safe_load((rewritten / METADATA).read_text(encoding="utf-8"))
-        information = metadata[BAG_INFORMATION]
-        information["relative_file_paths"] = [file.name]
-        information["files"][0]["path"] = file.name
-        information["custom_data"] = {
-            "recovered": json.dumps({"messages": count, "last_message_ns": last_ns})
-        }
-        save_metadata(folder / METADATA, metadata)
-    else:
-        shutil.rmtree(folder)
-    shutil.rmtree(rewritten, ignore_errors=True)
+    finally:
+        shutil.rmtree(rewritten, ignore_errors=True)
     return count
+
+
+def _check_space(file: Path, keep_free_bytes: int) -> None:
+    size, free = file.stat().st_size, shutil.disk_usage(file).free
+    if free < size + keep_free_bytes:
+        raise RecordingError(
+            f"its copy takes {size / 1e6:.0f} MB, {free / 1e6:.0f} MB are free and {keep_free_bytes / 1e6:.0f} MB must "
+            "stay free; free some, and start the recorder again"
+        )
+
+
+def _replace_by_copy(file: Path, copy: Path, recovered: Mapping[str, int]) -> None:
+    """Replace the file of an episode by that in the folder of its copy, then write the metadata of the copy."""
+    (copy / f"{copy.name}.mcap").replace(file)
+    metadata = yaml.safe_load((copy / METADATA).read_text(encoding="utf-8"))
+    information = metadata[BAG_INFORMATION]
+    information["relative_file_paths"] = [file.name]
+    information["files"][0]["path"] = file.name
+    information["custom_data"] = {"recovered": json.dumps(recovered)}
+    save_metadata(file.with_name(METADATA), metadata)
 
 
 def _copy_with_index(file: Path, folder: Path) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from smolvla_ros.dataset.errors import RecordingError
@@ -33,9 +34,11 @@ class OutputLock:
         except OSError:
             self._file.close()
             raise
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        with suppress(
+            OSError
+        ):  # a full disk: the lock counts, without the process that the message would name
+            os.ftruncate(self._file.fileno(), 0)
+            os.write(self._file.fileno(), str(os.getpid()).encode())
 
     def release(self) -> None:
         self._file.close()

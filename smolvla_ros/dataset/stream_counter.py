@@ -16,6 +16,7 @@ from smolvla_ros.wire import serialized_header_stamp_ns
 PERIODIC_MESSAGES = 20  # with fewer there is no rate; commands and requests are not periodic
 STAMP_END = 12  # bytes of a serialized message up to the end of its header's stamp
 SLOWEST_S = 0.25  # period; slower topics are event-driven: chunks, states
+SLOW_DISK = "the disk is too slow"
 PERIODIC_SPREAD = 0.5  # interquartile range of the intervals by their median; above, a topic has no rate
 
 
@@ -31,7 +32,8 @@ class StreamReport:
     missing: int  # messages in all gaps
     longest_gap_s: float
     lost: int  # by the middleware, because this computer or its network was too slow
-    dropped: int  # received but not written, because the disk was too slow
+    dropped: int  # received but not written
+    drop_cause: str  # why
 
     @property
     def is_complete(self) -> bool:
@@ -44,7 +46,7 @@ class StreamReport:
             for count, text in (
                 (self.gaps, f"{self.gaps} gaps ({self.missing} missing, longest {self.longest_gap_s:.2f} s)"),
                 (self.lost, f"{self.lost} lost in transport"),
-                (self.dropped, f"{self.dropped} dropped, the disk is too slow"),
+                (self.dropped, f"{self.dropped} dropped, {self.drop_cause}"),
             )
             if count
         ]
@@ -71,7 +73,7 @@ class StreamCounter:
         self._bytes += len(data)
         self._times_ns.append(serialized_header_stamp_ns(data) if self._stamped else receive_ns)
 
-    def report(self) -> StreamReport:
+    def report(self, drop_cause: str = SLOW_DISK) -> StreamReport:
         steps_s = intervals_s(np.sort(np.frombuffer(self._times_ns, np.int64)))
         period_s = _period_s(steps_s)
         gaps_s = gap_lengths_s(steps_s, period_s)
@@ -85,6 +87,7 @@ class StreamCounter:
             float(gaps_s.max(initial=0.0)),
             self.lost,
             self.dropped,
+            drop_cause,
         )
 
 

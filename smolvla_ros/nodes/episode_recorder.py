@@ -8,6 +8,7 @@ counted. The file is flushed every `flush_s`, so a crash loses at most the messa
 
 from __future__ import annotations
 
+import errno
 import queue
 import shutil
 import threading
@@ -16,8 +17,9 @@ from contextlib import suppress
 
 from smolvla_ros.dataset.episode_writer import EpisodeWriter, StreamType
 from smolvla_ros.dataset.errors import RecordingError
-from smolvla_ros.dataset.stream_counter import StreamCounter, StreamReport
+from smolvla_ros.dataset.stream_counter import SLOW_DISK, StreamCounter, StreamReport
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 FINISH_S = 60.0  # to write the queued messages; after that the disk counts as failed
 
 
@@ -99,7 +101,8 @@ class EpisodeRecorder:
         self._writer.discard()
 
     def report(self) -> list[StreamReport]:
-        return [counter.report() for _, counter in sorted(self._counters.items())]
+        cause = self.failure or SLOW_DISK
+        return [counter.report(cause) for _, counter in sorted(self._counters.items())]
 
     def _counter(self, topic: str, kind: StreamType) -> StreamCounter:
         if topic not in self._counters:
@@ -122,7 +125,9 @@ class EpisodeRecorder:
         try:
             self._write_until_stopped()
         except Exception as error:  # `failure` reports any error to the node
-            self.failure, self._broken = f"{type(error).__name__}: {error}", True
+            is_full = isinstance(error, OSError) and error.errno in DISK_FULL
+            self.failure = "the disk is full" if is_full else f"{type(error).__name__}: {error}"
+            self._broken = True
             with suppress(OSError):
                 self._writer.abort()
 
@@ -152,5 +157,6 @@ class EpisodeRecorder:
         free = shutil.disk_usage(self.folder).free
         if free < self._min_free_bytes:
             self.failure = (
-                f"{free / 1e6:.0f} MB of disk space are free, min_free_mb={self._min_free_bytes / 1e6:.0f}"
+                f"the disk is nearly full, {free / 1e6:.0f} MB are free, "
+                f"min_free_mb={self._min_free_bytes / 1e6:.0f}"
             )

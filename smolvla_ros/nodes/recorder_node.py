@@ -3,7 +3,8 @@
 """Records episodes: one MCAP rosbag each, of the topics of the suite or of listed ones, as serialized messages.
 
 `recorder/start` starts an episode; `stop`, `success` and `failure` end it (or mark the last one, if none is recorded),
-`discard` deletes the current or the last one, `rerecord` deletes it and starts again. An episode needs a task: the
+`discard` deletes the current or the last one, `rerecord` deletes it and starts again. After a `start` that was refused
+there is no last one, so that nobody marks or deletes another episode than they mean. An episode needs a task: the
 parameter `task`, or the newest message on `task` or `active_task`. It is the first message of every bag, on `task` and,
 if that has a publisher, on `active_task`, so that each episode is complete.
 
@@ -69,12 +70,13 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self._lock = OutputLock(self._output)
         self.get_logger().info(f"episodes go to {self._output}")
         self._last: Path | None = None
-        self._has_commands = True  # the last episode
+        self._last_notes: list[str] = []  # what is wrong with it
+        self._no_last_reason = "none was recorded"
         self._newest_task = ""
         self._finished = 0
         for folder in unfinished_episodes(self._output):
             try:
-                count = recover_episode(folder)
+                count = recover_episode(folder, round(self.config.min_free_mb * MEGABYTE))
             except RecordingError as error:
                 self.get_logger().error(str(error))
                 continue
@@ -199,6 +201,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             raise RecordingError(
                 f"{self._recording.folder.name} is being recorded; stop, discard or rerecord it"
             )
+        self._last, self._no_last_reason = None, "the last start was refused"
         task = self._task
         if not task:
             raise RecordingError("there is no task; publish it on `task`, or set the parameter `task`")
@@ -209,7 +212,6 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             )
         taken = [int(found[1]) for path in self._output.iterdir() if (found := EPISODE.match(path.name))]
         folder = self._output / f"episode_{max(taken, default=-1) + 1:06d}"
-        self._last = None  # so that after a discard the previous episode is not marked
         self._recording = EpisodeRecorder(
             EpisodeWriter(folder, self._inputs.types),
             task,
@@ -230,19 +232,20 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         if self._recording is not None:
             return self._close(outcome=outcome)
         if self._last is None:
-            raise RecordingError(f"there is no episode to mark as {outcome}")
+            raise RecordingError(f"there is no episode to mark as {outcome}: {self._no_last_reason}")
         add_custom_data(self._last, {"outcome": outcome})
-        note = f"; {NO_COMMANDS}" if outcome == "success" and not self._has_commands else ""
-        return f"{self._last.name} is marked as {outcome}{note}"
+        return "; ".join([f"{self._last.name} is marked as {outcome}", *self._last_notes])
 
     def _discard(self) -> str:
         recording, self._recording = self._recording, None
         if recording is not None:
+            self._no_last_reason = f"{recording.folder.name} is discarded"
             recording.discard()
             return f"{recording.folder.name} is discarded"
         if self._last is None:
-            raise RecordingError("there is no episode to discard")
+            raise RecordingError(f"there is no episode to discard: {self._no_last_reason}")
         folder, self._last = self._last, None
+        self._no_last_reason = f"{folder.name} is discarded"
         shutil.rmtree(folder)
         self._finished -= 1
         return f"{folder.name} is discarded"
@@ -259,20 +262,24 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         notes["robot"] = self._robot_name
         if recording.failure:
             notes["ended"] = recording.failure
-        reports = recording.finish(notes)
+        try:
+            reports = recording.finish(notes)
+        except RecordingError as error:
+            self._no_last_reason = str(error)
+            raise
         self._last, self._finished = recording.folder, self._finished + 1
         commands = self.resolve_topic_name(topics.JOINT_COMMANDS.name)
-        self._has_commands = any(report.topic == commands and report.messages for report in reports)
+        has_commands = any(report.topic == commands and report.messages for report in reports)
+        self._last_notes = [f"it ended early: {recording.failure}"] if recording.failure else []
+        self._last_notes += [] if has_commands else [NO_COMMANDS]
         for report in reports:
             if report.is_complete:
                 self.get_logger().info(str(report))
             else:  # not in one call: rclpy allows only one severity for each line of code
                 self.get_logger().warning(str(report))
-        summary = f"{recording.folder.name}: {_summary(reports, duration_s)}"
-        if self._has_commands:
-            return summary
-        self.get_logger().warning(f"{recording.folder.name}: {NO_COMMANDS}")
-        return f"{summary}; {NO_COMMANDS}"
+        for note in self._last_notes:
+            self.get_logger().warning(f"{recording.folder.name}: {note}")
+        return "; ".join([f"{recording.folder.name}: {_summary(reports, duration_s)}", *self._last_notes])
 
     def _close_and_log(self) -> None:
         try:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -26,7 +27,7 @@ from smolvla_ros.dataset.episode_writer import (
     offered_qos,
 )
 from smolvla_ros.dataset.errors import RecordingError
-from smolvla_ros.dataset.output_lock import OutputLock
+from smolvla_ros.dataset.output_lock import LOCK_FILE, OutputLock
 
 ROOT = Path(__file__).parents[2]
 STRING = StreamType("std_msgs/msg/String", stamped=False, qos=offered_qos(1, 10, 1, 2))
@@ -155,6 +156,42 @@ def test_an_episode_is_not_recovered_while_it_is_written(tmp_path: Path) -> None
     assert file.read_bytes() == written
     writer.finish({})
     assert len(said(folder)) == 50 and unfinished_episodes(tmp_path) == []
+
+
+def test_without_room_for_its_copy_an_episode_is_left_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "episode_000000"
+    writer = write(folder)
+    writer.flush()
+    writer.abort()
+    [file] = folder.iterdir()
+    file.write_bytes(file.read_bytes() + b"cut off")
+    written = file.read_bytes()
+    with pytest.raises(RecordingError, match="cannot be recovered: its copy takes .* MB are free"):
+        recover_episode(folder, keep_free_bytes=10**18)
+    assert file.read_bytes() == written and list(tmp_path.iterdir()) == [folder]
+    assert recover_episode(folder) == 50
+
+
+def test_an_error_at_the_end_of_a_recovery_is_named_and_it_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "episode_000000"
+    writer = write(folder)
+    writer.flush()
+    writer.abort()
+    (folder / "metadata.yaml.tmp").mkdir()  # so that metadata.yaml cannot be written
+    with pytest.raises(RecordingError, match="cannot be recovered"):
+        recover_episode(folder)
+    (folder / "metadata.yaml.tmp").rmdir()
+    assert recover_episode(folder) == 50
+
+
+def test_a_folder_is_locked_on_a_full_disk_too(tmp_path: Path) -> None:
+    (tmp_path / LOCK_FILE).symlink_to("/dev/full")
+    lock = OutputLock(tmp_path)
+    with pytest.raises(BlockingIOError), (tmp_path / LOCK_FILE).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock.release()
 
 
 def test_other_files_in_the_folder_are_not_changed(tmp_path: Path) -> None:

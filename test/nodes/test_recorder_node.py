@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,7 +46,7 @@ class RecorderBench:
         self.observer = observer
         self.output = output
         self.spec = ROBOT
-        self.program = start("nodes.recorder_node", output=output, min_free_mb=1.0, **parameters)
+        self.program = start("nodes.recorder_node", output=output, **{"min_free_mb": 1.0, **parameters})
         self._listened = [f"/{name}" for name in parameters.get("topics", LISTENED)]
         self.sent: dict[str, list[Any]] = {}
         self._ends = {
@@ -277,6 +280,48 @@ def test_an_episode_is_closed_when_the_node_is_stopped(make_bench: Callable[...,
     assert bench.program.stop() == 0
     assert unfinished_episodes(bench.output) == []
     assert set(recorded(bench.output / "episode_000000")) == {"/task", "/joint_states"}
+
+
+def test_after_a_refused_start_the_previous_episode_is_neither_marked_nor_deleted(
+    make_bench: Callable[..., RecorderBench],
+) -> None:
+    bench = make_bench(task=TASK, topics=["joint_states"])
+    bench.call("start")
+    bench.publish(5)
+    assert bench.call("failure").success
+    assert bench.observer.set_parameters("recorder", task="").successful
+    assert "there is no task" in bench.call("start").message
+    for verb in ("success", "discard"):
+        answer = bench.call(verb)
+        assert not answer.success and "the last start was refused" in answer.message
+    with Bag(bench.output / "episode_000000") as bag:
+        assert bag.custom_data["outcome"] == "failure"
+
+
+def test_marking_an_episode_says_that_the_disk_ended_it(
+    make_bench: Callable[..., RecorderBench], tmp_path: Path
+) -> None:
+    free_mb = shutil.disk_usage(tmp_path).free / 1e6
+    bench = make_bench(task=TASK, topics=["joint_states"], flush_s=0.05, min_free_mb=free_mb - 100)
+    assert bench.call("start").success
+    bench.publish(5)
+    with (tmp_path / "filling").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 300_000_000)
+    bench.program.wait_for("recording ends: the disk is nearly full")
+    answer = bench.call("success")
+    assert answer.success and "it ended early: the disk is nearly full" in answer.message
+
+
+def test_an_episode_that_the_disk_broke_off_cannot_be_marked(
+    make_bench: Callable[..., RecorderBench],
+) -> None:
+    bench = make_bench(task=TASK, topics=["joint_states"], flush_s=0.05)
+    assert bench.call("start").success
+    resource.prlimit(bench.program.pid, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+    bench.publish(10)
+    for _ in range(2):
+        answer = bench.call("success")
+        assert not answer.success and "is recovered at the next start" in answer.message
 
 
 def test_no_episode_starts_on_a_full_disk(observer: Any, start: Callable[..., Any], tmp_path: Path) -> None:

@@ -107,9 +107,10 @@ def conversion(bags: list[Path], output: Path, fps: int = 30, **changes: Any) ->
 def run(work: Conversion, append: bool = False) -> Any:
     """Run all steps of a conversion in this process."""
     if work.prepare(append):
-        for index in range(len(work.bags)):
+        every = range(len(work.bags))
+        for index in every:
             work.align_bag(index)
-        for index, camera in work.pending_videos():
+        for index, camera in work.pending_videos(every):
             work.encode_video(index, camera)
-        return work.write_dataset()
+        return work.write_dataset(every)
     return None

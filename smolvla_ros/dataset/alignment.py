@@ -19,7 +19,9 @@ from typing import Any, Literal
 import numpy as np
 
 from smolvla_ros.arrays import FloatArray, IntArray
+from smolvla_ros.dataset import clocks
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.clocks import ClockComparison
 from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.image import ImageError
 from smolvla_ros.observation import NANOSECONDS, Frame
@@ -30,9 +32,11 @@ Times = IntArray
 Positions = FloatArray
 Clock = Literal["header", "receive"]
 
+JOINT_STATE = "sensor_msgs/msg/JointState"
+IMAGES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
+TEXT = "std_msgs/msg/String"
+
 START_PHASES = 16  # phases within a period that are tried for the first tick
-# of the difference between receive time and header stamp, within an episode and stream
-MAX_CLOCK_CHANGE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class AlignmentSettings:
     """The rate of the ticks, and how samples are assigned to them."""
 
     fps: int
-    clock: Clock = "header"  # header stamps or times of arrival; tasks have no header: always arrival
+    clock: Clock = "header"  # header stamps or times of arrival; tasks have no header: clocks.py
     max_camera_age_s: float = 0.2  # EpisodeError if the newest sample is older at a tick
     max_state_age_s: float = 0.2
     max_action_age_s: float = 0.5
@@ -68,7 +72,7 @@ class BagTopics:
         state: str = "joint_states",
         action: str = "joint_commands",
     ) -> BagTopics:
-        """Find topics by this package's names, under any namespace; raises EpisodeError, BagError.
+        """Find topics by this package's names, under any namespace; raises EpisodeError, also on other types, BagError.
 
         `cameras`: name -> topic (None: the default topic); without it, all of the robot's cameras that were recorded.
         A compressed topic is preferred to a raw one.
@@ -88,6 +92,10 @@ class BagTopics:
         task_topics = [
             topic for topic in map(bag.find, ("active_task", "task")) if topic and bag.counts[topic]
         ]
+        for name, topic in found.items():
+            check_type(bag, topic, f"camera '{name}'", IMAGES)
+        for topic in task_topics:
+            check_type(bag, topic, "task", (TEXT,))
         return cls(
             cameras=found,
             state=_required(bag, "the state", state, "--state TOPIC"),
@@ -105,6 +113,7 @@ class AlignedEpisode:
     action_rad: Positions  # (n, joints)
     tasks: list[str]  # n
     ordinals: Mapping[str, Times]  # camera -> (n,)
+    clock_warning: str  # how clocks differ; empty: they agree
 
 
 @dataclass(eq=False)
@@ -123,23 +132,18 @@ class _Stream:
     def error(self, text: str) -> EpisodeError:
         return EpisodeError(f"bag '{self.bag.path}': {self.topic} ({self.name}){text}")
 
-    def sorted(self, clock: Clock) -> tuple[Times, Times]:
-        """Stamps in ascending order and their ordinals; raises EpisodeError if they are not of one clock."""
+    def check_stamps(self, clock: Clock) -> None:
+        """Raise EpisodeError if there are none, or some are not set."""
         if not self.stamps:
             raise self.error(" has no messages; was its node running?")
-        stamps, arrivals = np.array(self.stamps), np.array(self.arrivals)
-        if clock == "header" and (stamps <= 0).any():
+        if clock == "header" and min(self.stamps) <= 0:
             raise self.error(" has empty header stamps; use --time receive")
-        lags = arrivals - stamps
-        change_s = float(lags.max() - lags.min()) / NANOSECONDS
-        if change_s > MAX_CLOCK_CHANGE_S:
-            raise self.error(
-                f": header stamps and times of arrival drift "
-                f"{change_s:.2f} s apart, so a clock jumped or the stamps are in wrong order; use --time receive if "
-                "the times of arrival are right"
-            )
+
+    def sorted(self, ahead_ns: int) -> tuple[Times, Times]:
+        """Stamps in ascending order and their ordinals. `ahead_ns`: what its clock is ahead of the others."""
+        stamps = np.array(self.stamps)
         order = np.argsort(stamps, kind="stable")
-        return stamps[order], order
+        return stamps[order] - ahead_ns, order
 
 
 def align_streams(
@@ -172,11 +176,14 @@ def align_streams(
                         continue  # a servo did not answer: a sample that has not come
                     stream.values.extend(positions)
                 stamped = alignment.clock == "header" and stream is not tasks
-                stream.stamps.append(_stamp(stream, message) if stamped else recorded.receive_ns)
+                stream.stamps.append(header_stamp_ns(message) if stamped else recorded.receive_ns)
                 stream.arrivals.append(recorded.receive_ns)
                 if stream is tasks:
                     stream.texts.append(str(message.data))
-    times = {id(stream): stream.sorted(alignment.clock) for stream in streams}
+    for stream in streams:
+        stream.check_stamps(alignment.clock)
+    comparison = _compare_clocks([*cameras.values(), state, action])
+    times = {id(stream): stream.sorted(comparison.offset_ns if stream is tasks else 0) for stream in streams}
     start = max(int(stamps[0]) for stamps, _ in times.values())
     end = min(int(times[id(stream)][0][-1]) for stream in streams if stream is not tasks)
     if end < start:
@@ -195,7 +202,28 @@ def align_streams(
         action_rad=np.array(action.values).reshape(-1, width)[chosen[id(action)]],
         tasks=[tasks.texts[i] for i in chosen[id(tasks)]] if task is None else [task] * len(ticks),
         ordinals={name: chosen[id(stream)] for name, stream in cameras.items()},
+        clock_warning="; ".join(filter(None, (comparison.disagreement, comparison.recorder_difference))),
     )
+
+
+def _compare_clocks(streams: list[_Stream]) -> ClockComparison:
+    """The clocks of the streams; raises EpisodeError if their stamps cannot be compared."""
+    comparison = ClockComparison.of(
+        {stream.topic: (np.array(stream.stamps), np.array(stream.arrivals)) for stream in streams}
+    )
+    for stream in streams:
+        if (change_s := comparison.changes_s[stream.topic]) > clocks.MAX_CHANGE_S:
+            raise stream.error(
+                f": header stamps and times of arrival drift {change_s:.2f} s apart, so a clock jumped or the stamps "
+                "are in wrong order, or simulated time had another pace; use --time receive if the times of arrival "
+                "are right"
+            )
+    if comparison.difference_s > clocks.MAX_DIFFERENCE_S:
+        raise EpisodeError(
+            f"bag '{streams[0].bag.path}': {comparison.disagreement}: the clocks of the computers that stamped them "
+            "differ. Synchronise them and record again; use --time receive if the times of arrival are right"
+        )
+    return comparison
 
 
 def camera_frames(bag: Bag, topic: str, camera: str, ordinals: Times) -> Iterator[Frame]:
@@ -262,19 +290,9 @@ def _newest_ordinals(stream: _Stream, stamps: Times, ordinals: Times, ticks: Tim
     return np.asarray(ordinals[newest])
 
 
-def _stamp(stream: _Stream, message: Any) -> int:
-    if not hasattr(message, "header"):
-        raise stream.error(
-            f" is a {message.__msgtype__} without a header; use --time receive, or another topic"
-        )
-    return header_stamp_ns(message)
-
-
 def _positions(ordinal: int, stream: _Stream, message: Any, joint_names: tuple[str, ...]) -> Positions:
     try:
         return joints_from_msg(message, joint_names).positions_rad
-    except AttributeError as error:
-        raise stream.error(f" is a {message.__msgtype__}, not a JointState") from error
     except MissingJointsError:
         raise
     except WireError as error:
@@ -285,7 +303,16 @@ def _required(bag: Bag, what: str, name: str, option: str) -> str:
     topic = bag.find(name)
     if topic is None:
         raise _missing(bag, what, [name], option)
+    check_type(bag, topic, what, (JOINT_STATE,))
     return topic
+
+
+def check_type(bag: Bag, topic: str, what: str, types: tuple[str, ...]) -> None:
+    """Raise EpisodeError if the messages of a topic are of none of these types."""
+    if (kind := bag.topics[topic]) not in types:
+        raise EpisodeError(
+            f"bag '{bag.path}': {topic} ({what}) is a {kind}, not a {' or '.join(types)}; name or record another topic"
+        )
 
 
 def _missing(bag: Bag, what: str, names: list[str], option: str) -> EpisodeError:

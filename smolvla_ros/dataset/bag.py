@@ -189,7 +189,8 @@ class BagWriter:
 def find_bags(paths: Iterable[str | Path], outcome: str | None = None) -> list[Path]:
     """The bags in `paths`; for a folder that is not a bag, those in it by name.
 
-    `outcome`: only those that the recorder marked with this outcome. Raises BagError.
+    `outcome`: only those that the recorder marked with this outcome, and those that cannot be read, so that they are
+    reported. Raises BagError.
     """
     bags: list[Path] = []
     for path in map(Path, paths):
@@ -207,15 +208,21 @@ def find_bags(paths: Iterable[str | Path], outcome: str | None = None) -> list[P
     if outcome is None:
         return bags
     outcomes = {path: _outcome(path) for path in bags}
-    chosen = [path for path in bags if outcomes[path] == outcome]
+    chosen = [path for path in bags if outcomes[path] in (outcome, None)]
     if not chosen:
-        raise BagError(f"no bag is marked '{outcome}'; the marks are {sorted(set(outcomes.values()))}")
+        raise BagError(
+            f"no bag is marked '{outcome}'; the marks are {sorted(set(map(str, outcomes.values())))}"
+        )
     return chosen
 
 
-def _outcome(path: Path) -> str:
-    with Bag(path) as bag:
-        return bag.custom_data.get("outcome", "")
+def _outcome(path: Path) -> str | None:
+    """None: the bag cannot be read."""
+    try:
+        with Bag(path) as bag:
+            return bag.custom_data.get("outcome", "")
+    except BagError:
+        return None
 
 
 def _is_bag(folder: Path) -> bool:

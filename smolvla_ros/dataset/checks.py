@@ -45,6 +45,7 @@ def check_episodes(episodes: Sequence[InspectedEpisode], robot: RobotSpec) -> li
 def _check_episode(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Finding]:
     if episode.has_capture_times:
         yield from stream_checks.check_stamps(episode)
+        yield from stream_checks.check_clocks(episode)
         yield from stream_checks.check_rates(episode)
         yield from stream_checks.check_gaps(episode)
         yield from stream_checks.check_skew(episode)

@@ -4,6 +4,7 @@
 
 The steps depend on few others, so that they can run in parallel and none is repeated: `align_bag` for each bag (which
 finds errors in its streams before anything is encoded), `encode_video` for each camera of each bag, `write_dataset`.
+The later steps can leave out bags: damaged ones, and those whose episodes the dataset has already.
 Results are kept in a folder inside the dataset; after an interruption the same steps continue from there.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ import pyarrow.parquet
 
 from smolvla_ros.dataset.alignment import AlignmentSettings, align_streams, camera_frames
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
+from smolvla_ros.dataset.episode_identity import episode_digest, episode_digests
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.global_statistics import StatisticsBefore
 from smolvla_ros.dataset.lerobot_format import INFO, dataset_features
@@ -35,6 +37,7 @@ from smolvla_ros.units import MotorCalibration, positions_to_lerobot
 
 WORK_FOLDER = ".conversion"  # inside the dataset while a conversion runs or after it was interrupted
 PLAN = "plan.json"
+CLOCK_WARNING = "clock_warning"
 ORDINALS = "ordinal."  # prefix of columns: the ordinal in the bag of the camera image of each row
 
 Calibration = Mapping[str, MotorCalibration]
@@ -111,19 +114,39 @@ class Conversion:
         state = positions_to_lerobot(units, episode.state_rad)
         action = positions_to_lerobot(action_units, episode.action_rad)
         ordinals = {ORDINALS + camera: pyarrow.array(found) for camera, found in episode.ordinals.items()}
-        metadata = {"topics": json.dumps(dict(sources.cameras)), "stamps": str(int(episode.stamps_ns[0]))}
+        metadata = {
+            "topics": json.dumps(dict(sources.cameras)),
+            "stamps": str(int(episode.stamps_ns[0])),
+            CLOCK_WARNING: episode.clock_warning,
+        }
         folder.write_frames(state, action, episode.tasks, ordinals, metadata)
 
-    def pending_videos(self) -> list[tuple[int, str]]:
-        """The videos to encode after all bags are aligned: index of the bag, camera. Raises DatasetError."""
-        cameras = [tuple(self._topics(index)) for index in range(len(self.bags))]
-        for index, names in enumerate(cameras):
-            if names != cameras[0]:
+    def clock_warning(self, index: int) -> str:
+        """How the clocks of an aligned bag differ; empty if they agree."""
+        metadata: Mapping[bytes, bytes] = pyarrow.parquet.read_schema(self._folder(index).frames).metadata
+        return metadata[CLOCK_WARNING.encode()].decode()
+
+    def known_episodes(self, indices: Sequence[int]) -> dict[int, int]:
+        """The aligned bags whose rows the dataset has already: index of the bag -> episode. Raises DatasetError."""
+        plan = json.loads((self.output / WORK_FOLDER / PLAN).read_text(encoding="utf-8"))
+        if not plan["episodes"]:
+            return {}
+        rows = {index: self._folder(index).read_frames() for index in indices}
+        episodes = episode_digests(self._dataset(), (len(tasks) for _, _, tasks in rows.values()))
+        found = {index: episodes.get(episode_digest(*rows[index])) for index in indices}
+        return {index: episode for index, episode in found.items() if episode is not None}
+
+    def pending_videos(self, indices: Sequence[int]) -> list[tuple[int, str]]:
+        """The videos to encode of these aligned bags: index of the bag, camera. Raises DatasetError."""
+        cameras = {index: tuple(self._topics(index)) for index in indices}
+        for index, names in cameras.items():
+            first = indices[0]
+            if names != cameras[first]:
                 raise DatasetError(
-                    f"bag '{self.bags[index]}' has the cameras {', '.join(names)}, bag '{self.bags[0]}' "
-                    f"{', '.join(cameras[0])}; select cameras with --cameras"
+                    f"bag '{self.bags[index]}' has the cameras {', '.join(names)}, bag '{self.bags[first]}' "
+                    f"{', '.join(cameras[first])}; select cameras with --cameras"
                 )
-        return [(index, camera) for index, names in enumerate(cameras) for camera in names]
+        return [(index, camera) for index, names in cameras.items() for camera in names]
 
     def encode_video(self, index: int, camera: str) -> None:
         """Encode the images of a camera in a bag; raises BagError, EpisodeError, VideoError."""
@@ -137,18 +160,19 @@ class Conversion:
             images = (frame.image for frame in frames)
             folder.write_video(camera, images, len(ordinals), self.alignment.fps, self.codec)
 
-    def write_dataset(self) -> LeRobotDataset:
-        """Write the episodes to the dataset and remove the work folder; raises DatasetError."""
+    def write_dataset(self, indices: Sequence[int]) -> LeRobotDataset:
+        """Write the episodes of these bags to the dataset and remove the work folder; raises DatasetError."""
         work = self.output / WORK_FOLDER
         plan = json.loads((work / PLAN).read_text(encoding="utf-8"))
-        episodes = [self._staged(index) for index in range(len(self.bags))]
+        episodes = [self._staged(index) for index in indices]
         sizes = [
             {key: (v.height, v.width, v.codec) for key, v in episode.videos.items()} for episode in episodes
         ]
-        for bag, size in zip(self.bags, sizes, strict=True):
+        for index, size in zip(indices, sizes, strict=True):
             if size != sizes[0]:
                 raise DatasetError(
-                    f"bag '{bag}' has images {size}, bag '{self.bags[0]}' {sizes[0]} (height, width, codec); "
+                    f"bag '{self.bags[index]}' has images {size}, bag '{self.bags[indices[0]]}' {sizes[0]} (height, "
+                    "width, codec); "
                     "a dataset has one image size per camera"
                 )
         dataset = self._dataset() if plan["episodes"] else None
@@ -162,6 +186,10 @@ class Conversion:
         add_episodes(self.output, staging, episodes, features, fps, self.robot_type, units, before)
         shutil.rmtree(work)
         return self._dataset()
+
+    def remove_work(self) -> None:
+        """End a conversion that adds no episode."""
+        shutil.rmtree(self.output / WORK_FOLDER)
 
     def _plan(self) -> dict[str, Any]:
         """Identifies the conversion: an interrupted one is continued if its plan is equal."""

@@ -17,6 +17,7 @@ from jinja2 import Environment
 matplotlib.use("Agg")  # no display
 from matplotlib import pyplot
 
+from smolvla_ros.arrays import FloatArray
 from smolvla_ros.dataset.inspection import InspectedEpisode
 from smolvla_ros.dataset.motion_checks import action_lag
 from smolvla_ros.dataset.stream_checks import stream_skew_s
@@ -63,7 +64,7 @@ def save_page(
 ) -> None:
     """Write the page; raises OSError."""
     figures = [
-        _plot_timing(episodes),
+        *([_plot_timing(episodes)] if episodes else []),
         *(_plot_joints(episode, robot) for episode in episodes[:MAX_JOINT_PLOTS]),
     ]
     page = PAGE.render(name=name, report=report, plots=[_png(figure) for figure in figures])
@@ -79,14 +80,20 @@ def _plot_timing(episodes: Sequence[InspectedEpisode]) -> Any:
         for name, camera in episode.cameras.items():
             streams.setdefault(name, []).append(np.diff(camera.times_s))
     for name, parts in streams.items():
-        steps.hist(np.concatenate(parts) * 1e3, bins=50, histtype="step", label=name)
+        steps.hist(_milliseconds(np.concatenate(parts)), bins=50, histtype="step", label=name)
     steps.set(title="intervals", xlabel="ms", yscale="log")
     steps.legend()
-    skews.hist(np.concatenate([stream_skew_s(episode) for episode in episodes]) * 1e3, bins=50)
+    skews.hist(_milliseconds(np.concatenate([stream_skew_s(episode) for episode in episodes])), bins=50)
     skews.set(title="skew within an observation", xlabel="ms")
-    lags.hist([lag.seconds * 1e3 for episode in episodes if (lag := action_lag(episode))], bins=20)
+    found = [lag.seconds for episode in episodes if (lag := action_lag(episode))]
+    lags.hist(_milliseconds(np.array(found)), bins=20)
     lags.set(title="state behind action", xlabel="ms")
     return figure
+
+
+def _milliseconds(values_s: FloatArray) -> FloatArray:
+    """To whole microseconds, because numpy refuses bins for values that differ by rounding errors alone."""
+    return np.asarray(np.round(values_s * 1e3, 3))
 
 
 def _plot_joints(episode: InspectedEpisode, robot: RobotSpec) -> Any:

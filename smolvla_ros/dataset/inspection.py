@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import zlib
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from smolvla_ros.dataset.alignment import Clock
 from smolvla_ros.dataset.bag import Bag, RecordedMessage, find_bags
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
-from smolvla_ros.dataset.errors import DatasetError, VideoError
+from smolvla_ros.dataset.clocks import ClockComparison
+from smolvla_ros.dataset.errors import DataError, DatasetError, VideoError
 from smolvla_ros.dataset.image_inspection import ImageInspector
 from smolvla_ros.dataset.lerobot_format import INFO
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
@@ -31,7 +33,7 @@ from smolvla_ros.image import ImageError
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import CalibrationError, JointUnits
-from smolvla_ros.wire import MissingJointsError, frame_from_msg, header_stamp_ns, joints_from_msg
+from smolvla_ros.wire import MissingJointsError, WireError, frame_from_msg, header_stamp_ns, joints_from_msg
 
 Seconds = FloatArray
 Radians = FloatArray
@@ -78,6 +80,7 @@ class InspectedEpisode:
     action: JointTrack | None
     tasks: tuple[str, ...]
     stamps: Mapping[str, StampFaults] = field(default_factory=dict)  # by topic, of a bag
+    clocks: ClockComparison = ClockComparison({}, {})  # of a bag
 
 
 def read_episodes(
@@ -86,18 +89,33 @@ def read_episodes(
     units: Sequence[JointUnits],
     mapping: BagMapping = OWN_TOPICS,
     clock: Clock = "header",
+    damaged: dict[str, Exception] | None = None,
 ) -> Iterator[InspectedEpisode]:
     """The episodes of a dataset folder, a bag or a folder of bags; raises DataError, WireError.
 
-    `mapping` and `clock`: how bags are read.
+    `mapping` and `clock`: how bags are read. `damaged`: if it is given, those errors of an episode are not raised, but
+    put there: name of the episode -> error.
     """
+    for name, read in _readers(path, robot, units, mapping, clock):
+        try:
+            yield read()
+        except (DataError, WireError) as error:
+            if damaged is None:
+                raise
+            damaged[name] = error
+
+
+def _readers(
+    path: Path, robot: RobotSpec, units: Sequence[JointUnits], mapping: BagMapping, clock: Clock
+) -> Iterator[tuple[str, Callable[[], InspectedEpisode]]]:
+    """Name and reader of each episode."""
     if (path / INFO).exists():
         dataset = LeRobotDataset.load(path)
         for episode in range(len(dataset.episodes)):
-            yield _from_dataset(dataset, episode, units)
-        return
-    for folder in find_bags([path]):
-        yield _from_bag(folder, robot, mapping, clock)
+            yield f"episode {episode}", partial(_from_dataset, dataset, episode, units)
+    else:
+        for folder in find_bags([path]):
+            yield folder.name, partial(_from_bag, folder, robot, mapping, clock)
 
 
 def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
@@ -161,6 +179,10 @@ class _Stream:
         empty = int((stamps <= 0).sum())
         return StampFaults(len(stamps), empty, 0.0 if empty else decrease_ns / NANOSECONDS)
 
+    def times(self) -> tuple[IntArray, IntArray]:
+        """Stamps and times of arrival, ns."""
+        return np.array(self.stamps, np.int64), np.array(self.arrivals, np.int64)
+
     def ordered(self, clock: Clock) -> tuple[IntArray, IntArray]:
         """The times in ns, ascending, and the numbers of their messages."""
         times = np.array(self.stamps if clock == "header" else self.arrivals, np.int64)
@@ -196,6 +218,8 @@ def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -
     faults = {topic: stream.faults() for topic, stream in streams.items()}
     if any(found.empty for found in faults.values()):
         clock = "receive"
+    compared = streams if clock == "header" else {}
+    clocks = ClockComparison.of({topic: stream.times() for topic, stream in compared.items()})
     ordered = {topic: stream.ordered(clock) for topic, stream in streams.items()}
     start_ns = min((times[0] for times, _ in ordered.values() if len(times)), default=0)
     times_s = {topic: (times - start_ns) / NANOSECONDS for topic, (times, _) in ordered.items()}
@@ -225,6 +249,7 @@ def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -
         joints(sources.action) if has_action else None,
         tuple(tasks),
         faults,
+        clocks,
     )
 
 

@@ -39,6 +39,7 @@ from smolvla_ros.dataset.video import decode_video
 from smolvla_ros.feature_statistics import Values
 from smolvla_ros.image import bgr_to_rgb
 
+NEEDED = {"fps": int, "features": dict, "total_episodes": int, "total_frames": int, "data_path": str}
 DEPTH_FLAGS, DEPTH_SUFFIX = ("is_depth_map", "video.is_depth_map"), "_depth"  # of LeRobot 0.6 and of 0.4
 
 
@@ -105,9 +106,12 @@ class LeRobotDataset:
                 f"dataset '{root}' has version {version}, expected {VERSION}; LeRobot converts older versions: "
                 "python -m lerobot.datasets.v30.convert_dataset_v21_to_v30"
             )
-        for key in ("fps", "features", "total_episodes", "total_frames", "data_path"):
-            if key not in info:
-                raise DatasetError(f"dataset '{root}': {INFO} has no '{key}'; download the dataset again")
+        for key, kind in NEEDED.items():
+            if not isinstance(info.get(key), kind):
+                raise DatasetError(
+                    f"dataset '{root}': {INFO} has {key}: {info.get(key)!r:.80}, expected {kind.__name__}; download "
+                    "the dataset again"
+                )
         total = int(info["total_episodes"])
         rows: list[Mapping[str, Any]] = []
         for file in sorted(root.glob("meta/episodes/*/*.parquet")):

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from smolvla_ros.dataset.alignment import IMAGES, JOINT_STATE, TEXT
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import BagError
-from smolvla_ros.dataset.mapped_bag import ARRAYS, JOINT_STATE, JOINT_TRAJECTORY
+from smolvla_ros.dataset.mapped_bag import ARRAYS, JOINT_TRAJECTORY
 from smolvla_ros.robot import RobotSpec
 
-IMAGES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
-TEXT = "std_msgs/msg/String"
 COMMAND_WORDS = ("command", "action", "leader", "target", "goal", "reference", "trajectory")
 LARGEST_RAD = 2 * math.pi  # a larger position is in degrees
 ALIKE = 0.5  # similarity of names, 0 .. 1

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from smolvla_ros.dataset.alignment import BagTopics
+from smolvla_ros.dataset.alignment import JOINT_STATE, BagTopics
 from smolvla_ros.dataset.bag import Bag, RecordedMessage
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping, JointSource
 from smolvla_ros.dataset.errors import EpisodeError
@@ -23,7 +23,6 @@ from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import header_stamp_ns, nanoseconds
 
-JOINT_STATE = "sensor_msgs/msg/JointState"
 JOINT_TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 ARRAYS = ("std_msgs/msg/Float64MultiArray", "std_msgs/msg/Float32MultiArray")
 

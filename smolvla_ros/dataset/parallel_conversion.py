@@ -4,19 +4,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.worker_pool import run_all, worker_pool
 
 
-def convert(conversion: Conversion, append: bool, jobs: int) -> LeRobotDataset | None:
-    """Convert with `jobs` processes; returns None if a conversion that was interrupted turns out to be complete.
+@dataclass(frozen=True)
+class Converted:
+    """The result of a conversion."""
 
-    Raises DataError and CalibrationError.
+    dataset: LeRobotDataset | None  # None: no episode was added
+    damaged: int  # bags that were left out because of an error
+
+
+def convert(
+    conversion: Conversion,
+    append: bool,
+    jobs: int,
+    strict: bool = True,
+    report: Callable[[str], None] = lambda _: None,
+) -> Converted:
+    """Convert with `jobs` processes, and pass to `report` what users should know about single bags.
+
+    Bags whose episodes are in the dataset already are left out, and, unless `strict`, bags that raise DataError. Raises
+    DataError and CalibrationError.
     """
     if not conversion.prepare(append):
-        return None
+        return Converted(None, 0)
+    every = range(len(conversion.bags))
     with worker_pool(jobs) as pool:
-        run_all("read", pool, conversion.align_bag, [(index,) for index in range(len(conversion.bags))])
-        run_all("encode", pool, conversion.encode_video, conversion.pending_videos())
-    return conversion.write_dataset()
+        unreadable = run_all("read", pool, conversion.align_bag, [(index,) for index in every], strict)
+        damaged = {index for index in every if unreadable[index]}
+        for index in sorted(damaged):
+            report(f"left out: {unreadable[index]}")
+        aligned = [index for index in every if index not in damaged]
+        for index in aligned:
+            if warning := conversion.clock_warning(index):
+                report(f"warning: bag '{conversion.bags[index]}': {warning}")
+        known = conversion.known_episodes(aligned)
+        for index, episode in known.items():
+            report(f"left out: bag '{conversion.bags[index]}' is episode {episode} of the dataset already")
+        calls = conversion.pending_videos([index for index in aligned if index not in known])
+        faulty = run_all("encode", pool, conversion.encode_video, calls, strict)
+    for (index, _), error in zip(calls, faulty, strict=True):
+        if error and index not in damaged:
+            damaged.add(index)
+            report(f"left out: {error}")
+    added = [index for index in every if index not in damaged | known.keys()]
+    if added:
+        return Converted(conversion.write_dataset(added), len(damaged))
+    conversion.remove_work()
+    return Converted(None, len(damaged))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smolvla_ros.arrays import FloatArray, IntArray
+from smolvla_ros.dataset.alignment import JOINT_STATE, check_type
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.robot import RobotSpec
@@ -26,8 +27,9 @@ class RecordedCommands:
 
     @classmethod
     def read(cls, bag: Bag, topic: str, joint_names: tuple[str, ...]) -> RecordedCommands:
-        """The commands (JointState) of a bag; raises BagError, WireError."""
+        """The commands (JointState) of a bag; raises BagError, EpisodeError, WireError."""
         name = bag.require(topic)
+        check_type(bag, name, "the commands", (JOINT_STATE,))
         commands = [joints_from_msg(message.decode(), joint_names) for message in bag.messages([name])]
         if not commands:
             raise BagError(f"bag '{bag.path}': {name} has no messages")

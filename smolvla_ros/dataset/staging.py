@@ -46,6 +46,15 @@ class StagingFolder:
         with atomic_file(self.frames) as path:
             pyarrow.parquet.write_table(table, path)
 
+    def read_frames(self) -> tuple[Float32Array, Float32Array, list[str]]:
+        """What `write_frames` wrote: state and action (frames, joints), and the tasks."""
+        table = pyarrow.parquet.read_table(self.frames, columns=[STATE, ACTION, "task"])
+        state, action = (
+            table.column(name).combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+            for name in (STATE, ACTION)
+        )
+        return state, action, table.column("task").to_pylist()
+
     def has_video(self, camera: str) -> bool:
         return self._description(camera).exists()
 

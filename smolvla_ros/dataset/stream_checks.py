@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of streams: stamps, rates, gaps and skew; frozen, repeated, damaged and black images, swapped cameras.
+"""Checks of streams: stamps, clocks, rates, gaps and skew; frozen, repeated, damaged and black images, swapped cameras.
 
 A LeRobot dataset stores a perfect grid instead of the times of capture, so a loop that was slower than configured shows
 only in its images, which repeat; a bag still has the stamps.
@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray
+from smolvla_ros.dataset.clocks import MAX_CHANGE_S, MAX_DIFFERENCE_S
 from smolvla_ros.dataset.inspection import InspectedEpisode, JointTrack
 from smolvla_ros.dataset.stream_timing import gap_lengths_s, mean_rate_hz
 from smolvla_ros.finding import Finding
@@ -43,6 +44,36 @@ def check_rates(episode: InspectedEpisode) -> Iterator[Finding]:
                 f"bag_to_lerobot --fps {max(1, round(measured_hz))}",
                 where=name,
             )
+
+
+def check_clocks(episode: InspectedEpisode) -> Iterator[Finding]:
+    """Whether the clocks of the streams agree with each other and with the recorder's."""
+    found = episode.clocks
+    for topic, change_s in found.changes_s.items():
+        if change_s > MAX_CHANGE_S:
+            yield Finding(
+                "error",
+                "clocks",
+                f"its stamps and times of arrival drift {change_s:.2f} s apart",
+                "A clock jumped, or simulated time had another pace; record again, or convert with --time receive",
+                where=topic,
+            )
+    if found.disagreement:
+        yield Finding(
+            "error" if found.difference_s > MAX_DIFFERENCE_S else "warning",
+            "clocks",
+            found.disagreement,
+            "Synchronise the clocks of all computers, as with chrony, or convert with --time receive",
+            where="all streams",
+        )
+    if found.recorder_difference:
+        yield Finding(
+            "warning",
+            "clocks",
+            found.recorder_difference,
+            "Tasks are put on the stamps' clock in a conversion; synchronise the clocks if time was not simulated",
+            where="recorder",
+        )
 
 
 def check_gaps(episode: InspectedEpisode) -> Iterator[Finding]:

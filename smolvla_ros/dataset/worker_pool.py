@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import cv2
 from tqdm import tqdm
@@ -43,15 +43,25 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def run_all(
-    phase: str, pool: ProcessPoolExecutor, step: Callable[..., None], calls: Sequence[tuple[Any, ...]]
-) -> None:
-    """Call `step` with each tuple of arguments; the first error cancels the calls that have not started."""
+    phase: str,
+    pool: ProcessPoolExecutor,
+    step: Callable[..., None],
+    calls: Sequence[tuple[Any, ...]],
+    strict: bool = True,
+) -> list[DataError | None]:
+    """Call `step` with each tuple of arguments; returns their DataErrors, in the order of the calls.
+
+    Other errors, and if `strict` all, are raised: the first one cancels the calls that have not started.
+    """
     with _interrupt_deferred():
         futures: list[Future[None]] = [pool.submit(step, *call) for call in calls]
     try:
         # disable=None: no bar where stderr is not a terminal
         for future in tqdm(as_completed(futures), phase, len(futures), disable=None):
-            future.result()
+            error = future.exception()
+            if error is not None and (strict or not isinstance(error, DataError)):
+                raise error
+        return [cast(DataError | None, future.exception()) for future in futures]
     finally:
         for future in futures:
             future.cancel()

@@ -17,6 +17,11 @@ from smolvla_ros.evaluation.trial import Trial, TrialResult
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.robot import RobotSpec
 
+
+class ResultsError(ValueError):
+    """A file of results cannot be read."""
+
+
 PolicyLoader = Callable[[], Policy]  # is sent to the processes, so it must be picklable
 
 # Of this process. It is loaded by its first trial, because an error in a pool's initializer is lost.
@@ -48,9 +53,15 @@ def append_results(path: Path, results: Sequence[TrialResult]) -> None:
 
 
 def read_results(path: Path) -> list[TrialResult]:
-    """The results in a JSONL file."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [TrialResult(**json.loads(line)) for line in lines if line]
+    """The results in a JSONL file; raises ResultsError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        results = [TrialResult(**json.loads(line)) for line in lines if line]
+    except (ValueError, TypeError) as error:
+        raise ResultsError(f"'{path}' is no file of results, as --results writes it: {error}") from error
+    if not results:
+        raise ResultsError(f"'{path}' has no results")
+    return results
 
 
 def _set_loader(load: PolicyLoader) -> None:

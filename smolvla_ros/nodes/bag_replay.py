@@ -14,6 +14,7 @@ from typing import Any
 import message_filters
 from rclpy.serialization import deserialize_message
 
+from smolvla_ros.dataset.alignment import IMAGES, JOINT_STATE, check_type
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.nodes.observation_sync import observation_from, observed_topics, synchronize
@@ -35,9 +36,12 @@ def observations(
 ) -> Iterator[Observation]:
     """The observations that the policy node would use if a chunk were requested every `every_s` of the recording.
 
-    `task` overrides that of the bag. Raises BagError if a topic or the task is missing, ImageError and WireError.
+    `task` overrides that of the bag. Raises DataError if a topic or the task is missing or of another type,
+    ImageError and WireError.
     """
     names = [bag.require(name) for _, name in observed_topics(cameras, image_transport)]
+    for name in names:
+        check_type(bag, name, "an observation", (JOINT_STATE, *IMAGES))
     types = {name: message_class(bag.topics[name]) for name in names}
     filters = {name: message_filters.SimpleFilter() for name in names}
     newest: list[tuple[Any, ...]] = []

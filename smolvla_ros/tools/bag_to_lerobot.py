@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from smolvla_ros.dataset.alignment import AlignmentSettings
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bag_to_lerobot",
         description=(__doc__ or "").split("\n\n")[0],
-        epilog="Exit code: 0 done, 1 a bag or the dataset cannot be used, 2 the command line is wrong.",
+        epilog="Exit code: 0 done, 1 a bag (left out) or the dataset cannot be used, 2 the command line is wrong.",
     )
     add = parser.add_argument
     add("bags", nargs="+", type=Path, metavar="BAG", help="rosbag2 folder or file, or a folder of bags")
@@ -50,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="YAML",
         help="write a file for --map from the first bag, to be corrected",
     )
-    add("--append", action="store_true", help="append to an existing dataset")
+    add("--append", action="store_true", help="append to an existing dataset what it does not have yet")
+    add("--strict", action="store_true", help="stop at the first bag that cannot be converted")
     add("--fps", type=positive_int, help="frames per second; default: the robot file's rate_hz")
     add_options(parser, *ROBOT)
     add(
@@ -129,15 +131,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.suggest_map:
         suggest_map(options)
         return 0
-    dataset = convert(conversion(options), options.append, options.jobs)
-    if dataset is None:
-        print(f"{options.output}: the conversion was already complete")
-        return 0
-    print(
-        f"{options.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "
-        f"{dataset.fps} fps, {len(dataset.tasks)} tasks, images {', '.join(dataset.image_keys)}"
-    )
-    return 0
+    report = partial(print, "bag_to_lerobot:", file=sys.stderr)
+    converted = convert(conversion(options), options.append, options.jobs, options.strict, report)
+    if dataset := converted.dataset:
+        print(
+            f"{options.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "
+            f"{dataset.fps} fps, {len(dataset.tasks)} tasks, images {', '.join(dataset.image_keys)}"
+        )
+    else:
+        print(f"{options.output}: there was no episode to add")
+    return 1 if converted.damaged else 0
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.html_report import save_page
 from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.dataset.lerobot_format import INFO
-from smolvla_ros.finding import Report
+from smolvla_ros.finding import Finding, Report
 from smolvla_ros.policy.preflight.dataset_check import check_dataset
 from smolvla_ros.suite.bag_options import add_bag_options, bag_mapping
 from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add("path", type=Path, help="dataset folder, bag, or folder of bags")
     add_options(parser, *ROBOT)
     add_bag_options(parser)
+    add("--strict", action="store_true", help="stop at the first episode that cannot be read")
     add("--html", type=Path, metavar="FILE", help="save the report with plots as an HTML page")
     return parser
 
@@ -46,13 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     robot, calibration = load_robot_and_calibration(options)
     units = robot.units(calibration)
-    episodes = list(read_episodes(options.path, robot, units, bag_mapping(options, robot), options.time))
-    findings = check_episodes(episodes, robot)
+    damaged: dict[str, Exception] | None = None if options.strict else {}
+    episodes = list(
+        read_episodes(options.path, robot, units, bag_mapping(options, robot), options.time, damaged)
+    )
+    findings = [
+        Finding("error", "unreadable", str(error), "It is not checked; leave it out or repair it", where=name)
+        for name, error in (damaged or {}).items()
+    ]
+    findings += check_episodes(episodes, robot)
     if (options.path / INFO).exists():  # a bag is in radians and has no statistics
         findings += check_dataset(options.path, robot, calibration, bool(options.units))
-    if not episodes:
+    if not episodes and not damaged:
         raise DatasetError(f"'{options.path}' has no episodes")
-    report = Report(measured_facts(episodes), tuple(findings))
+    report = Report(measured_facts(episodes) if episodes else {}, tuple(findings))
     if options.html:
         save_page(options.html, options.path.name, episodes, report, robot)
     print_report(report_console(), report)

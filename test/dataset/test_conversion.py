@@ -278,7 +278,7 @@ def test_an_interrupted_conversion_is_not_mixed_with_another(tmp_path):
     work.prepare()
     for index in range(2):
         work.align_bag(index)
-    work.encode_video(*work.pending_videos()[0])
+    work.encode_video(*work.pending_videos(range(2))[0])
     with pytest.raises(DatasetError, match="another interrupted conversion, of 2 bags"):
         conversion(bags[:1], tmp_path / "data").prepare()
 

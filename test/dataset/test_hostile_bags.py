@@ -246,6 +246,14 @@ def test_a_topic_of_another_type(tmp_path):
     fails(path, message, alignment=AlignmentSettings(30, "receive"))
 
 
+def test_a_camera_topic_of_another_type(bag, tmp_path):
+    fails(
+        bag,
+        "/joint_states .camera 'top'. is a .*JointState, not a sensor_msgs/msg/CompressedImage or",
+        mapping=BagMapping(cameras={"top": "/joint_states"}),
+    )
+
+
 def test_unknown_message_types_are_ignored(tmp_path):
     path = tmp_path / "bag"
     definition = "float64 x\nacme_msgs/Odd[] odd\n" + "=" * 80 + "\nMSG: acme_msgs/Odd\nuint8[3] y\n"

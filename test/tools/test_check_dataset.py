@@ -19,8 +19,9 @@ from smolvla_ros.image import encode_jpeg
 from smolvla_ros.policy.preflight.unit_evidence import with_units
 from smolvla_ros.tools.check_dataset import main
 
+from .. import sample_bags
 from ..package_files import CALIBRATION_FILE
-from ..sample_bags import ROBOT, conversion, image, joint_state, run
+from ..sample_bags import ROBOT, Entry, conversion, image, joint_state, run
 
 START_NS = 1_700_000_000_000_000_000
 SECONDS = 4
@@ -134,7 +135,7 @@ def test_gaps_are_found_in_stamps_that_are_slightly_out_of_order(
     def swap(k: int, message: Any) -> None:
         if k % 10 == 0:
             message.header.stamp.nanosec += 45_000_000  # stamped 12 ms after the next image
-        message.header.stamp.sec += k >= 60
+        message.header.stamp.nanosec += 600_000_000 * (k >= 60)
 
     assert main([str(record(tmp_path / "bag", edit=swap))]) == 0
     shown = capsys.readouterr().out
@@ -172,6 +173,21 @@ def test_the_unit_that_a_dataset_states_is_trusted(
     assert "shoulder_pan in degrees, not range_m100_100" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(DatasetError, match="is in shoulder_pan: degrees"):
         run(conversion([bag], data, robot=with_units(ROBOT, "range_m100_100")), append=True)
+
+
+@pytest.mark.parametrize("topic", ["/joint_states", "/joint_commands"])
+def test_topics_of_another_type_are_named(
+    topic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def as_array(bag: BagWriter, entries: list[Entry]) -> list[Entry]:
+        layout = bag.message("std_msgs/msg/MultiArrayLayout", dim=[], data_offset=0)
+        array = bag.message("std_msgs/msg/Float64MultiArray", layout=layout, data=np.zeros(6))
+        return [(name, array if name == topic else message, at) for name, message, at in entries]
+
+    assert main([str(sample_bags.record(tmp_path / "bag", edit=as_array))]) == 1
+    what = "state" if topic == "/joint_states" else "action"
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"{topic} (the {what}) is a std_msgs/msg/Float64MultiArray" in shown
 
 
 def test_paths_without_recording_raise_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

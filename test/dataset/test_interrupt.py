@@ -23,7 +23,7 @@ from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.tools.bag_to_lerobot import main
 
 def align_bag(self, index):
-    os.write(1, f"began {index}\n".encode())
+    os.write(1, f"began {index}\\n".encode())
     time.sleep(60)
 
 Conversion.align_bag = align_bag

@@ -183,7 +183,7 @@ def align_streams(
     for stream in streams:
         stream.check_stamps(alignment.clock)
     comparison = _compare_clocks([*cameras.values(), state, action])
-    times = {id(stream): stream.sorted(comparison.offset_ns if stream is tasks else 0) for stream in streams}
+    times = {id(stream): stream.sorted(comparison.ahead_ns(stream.topic)) for stream in streams}
     start = max(int(stamps[0]) for stamps, _ in times.values())
     end = min(int(times[id(stream)][0][-1]) for stream in streams if stream is not tasks)
     if end < start:
@@ -212,7 +212,7 @@ def _compare_clocks(streams: list[_Stream]) -> ClockComparison:
         {stream.topic: (np.array(stream.stamps), np.array(stream.arrivals)) for stream in streams}
     )
     for stream in streams:
-        if (change_s := comparison.changes_s[stream.topic]) > clocks.MAX_CHANGE_S:
+        if (change_s := comparison.changes_s.get(stream.topic, 0.0)) > clocks.MAX_CHANGE_S:
             raise stream.error(
                 f": header stamps and times of arrival drift {change_s:.2f} s apart, so a clock jumped or the stamps "
                 "are in wrong order, or simulated time had another pace; use --time receive if the times of arrival "

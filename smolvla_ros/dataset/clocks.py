@@ -4,7 +4,8 @@
 
 The lag of a message is its arrival minus its stamp: its time on the way plus what the recorder's clock is ahead of the
 publisher's. Messages without a header, as tasks, are put on the publishers' clock by the smallest lag of all topics,
-which is nearest to the difference of the clocks alone.
+which is nearest to the difference of the clocks alone. Topics whose stamps are their times of arrival, as of mapped
+arrays without a header, count as topics without.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ USUAL_LAGS_S = (-0.02, 1.0)  # outside of these the recorder's clock is another 
 class ClockComparison:
     """The lags of the topics of a recording."""
 
-    lags_ns: Mapping[str, int]  # topic -> median lag; topics without messages are not in it
+    lags_ns: Mapping[str, int]  # stamped topic with messages -> median lag
     changes_s: Mapping[
         str, float
     ]  # topic -> range of its lags: large where a clock jumped or had another pace
@@ -35,7 +36,8 @@ class ClockComparison:
     @classmethod
     def of(cls, times_ns: Mapping[str, tuple[IntArray, IntArray]]) -> ClockComparison:
         """Compare stamps and arrivals, topic -> ((messages,), (messages,)) ns."""
-        lags = {topic: arrivals - stamps for topic, (stamps, arrivals) in times_ns.items() if len(stamps)}
+        lags = {topic: arrivals - stamps for topic, (stamps, arrivals) in times_ns.items()}
+        lags = {topic: values for topic, values in lags.items() if values.any()}
         return cls(
             {topic: int(np.median(values)) for topic, values in lags.items()},
             {topic: float(np.ptp(values)) / NANOSECONDS for topic, values in lags.items()},
@@ -45,6 +47,10 @@ class ClockComparison:
     def offset_ns(self) -> int:
         """What the recorder's clock is ahead of the header stamps."""
         return min(self.lags_ns.values(), default=0)
+
+    def ahead_ns(self, topic: str) -> int:
+        """What the times of a topic are ahead of the header stamps: 0 for a stamped one."""
+        return 0 if topic in self.lags_ns else self.offset_ns
 
     @property
     def difference_s(self) -> float:

@@ -183,11 +183,11 @@ class _Stream:
         """Stamps and times of arrival, ns."""
         return np.array(self.stamps, np.int64), np.array(self.arrivals, np.int64)
 
-    def ordered(self, clock: Clock) -> tuple[IntArray, IntArray]:
-        """The times in ns, ascending, and the numbers of their messages."""
+    def ordered(self, clock: Clock, ahead_ns: int) -> tuple[IntArray, IntArray]:
+        """The times in ns, ascending, and the numbers of their messages. `ahead_ns`: of them."""
         times = np.array(self.stamps if clock == "header" else self.arrivals, np.int64)
         order = np.argsort(times, kind="stable")
-        return times[order], order
+        return times[order] - ahead_ns, order
 
 
 def _from_bag(path: Path, robot: RobotSpec, mapping: BagMapping, clock: Clock) -> InspectedEpisode:
@@ -220,7 +220,7 @@ def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -
         clock = "receive"
     compared = streams if clock == "header" else {}
     clocks = ClockComparison.of({topic: stream.times() for topic, stream in compared.items()})
-    ordered = {topic: stream.ordered(clock) for topic, stream in streams.items()}
+    ordered = {topic: stream.ordered(clock, clocks.ahead_ns(topic)) for topic, stream in streams.items()}
     start_ns = min((times[0] for times, _ in ordered.values() if len(times)), default=0)
     times_s = {topic: (times - start_ns) / NANOSECONDS for topic, (times, _) in ordered.items()}
 

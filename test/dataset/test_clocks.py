@@ -13,10 +13,12 @@ import pytest
 
 from smolvla_ros.dataset.alignment import AlignmentSettings, BagTopics, align_streams
 from smolvla_ros.dataset.bag import Bag, BagWriter
+from smolvla_ros.dataset.bag_mapping import BagMapping, JointSource, JointTopic
 from smolvla_ros.dataset.checks import check_episodes
 from smolvla_ros.dataset.clocks import ClockComparison
 from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.dataset.inspection import read_episodes
+from smolvla_ros.dataset.mapped_bag import MappedBag
 from smolvla_ros.finding import Finding
 from smolvla_ros.observation import NANOSECONDS
 
@@ -109,6 +111,31 @@ def test_a_smaller_difference_is_a_warning(tmp_path: Path) -> None:
     assert "are 0.30 s apart" in aligned(path).clock_warning
     [finding] = clock_findings(path)
     assert finding.severity == "warning"
+
+
+def test_an_array_without_header_is_put_on_the_clock_of_the_stamps(tmp_path: Path) -> None:
+    def as_array(bag: BagWriter, entries: list[Entry]) -> list[Entry]:
+        layout = bag.message("std_msgs/msg/MultiArrayLayout", dim=[], data_offset=0)
+        return [
+            (topic, bag.message("std_msgs/msg/Float64MultiArray", layout=layout, data=message.position), at)
+            if topic == "/joint_commands"
+            else (topic, message, at)
+            for topic, message, at in entries
+        ]
+
+    def behind(bag: BagWriter, entries: list[Entry]) -> list[Entry]:
+        return [(topic, message, at - 2 * SECOND) for topic, message, at in as_array(bag, entries)]
+
+    commands = JointTopic("joint_commands", tuple(JointSource(index) for index in range(6)))
+    mapping = BagMapping(action=commands)
+    found = []
+    for name, edit in (("right", as_array), ("behind", behind)):
+        path = record(tmp_path / name, seconds=2.0, edit=edit)
+        with MappedBag(path, ROBOT, mapping) as bag:
+            found.append(align_streams(bag, ROBOT, bag.sources(), AlignmentSettings(30)))
+        [episode] = read_episodes(path, ROBOT, [], mapping)
+        assert episode.action is not None and abs(episode.action.times_s[0]) < 0.01
+    assert np.array_equal(found[0].action_rad, found[1].action_rad) and len(found[0].tasks) == 61
 
 
 def test_topics_without_messages_are_left_out() -> None:

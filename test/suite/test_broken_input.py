@@ -115,7 +115,8 @@ def command_lines(program: str, options: list[argparse.Action], broken: list[Pat
     """INPUTS command lines: each with another file, every second one with a wrong or strange option too."""
     rng = random.Random(program)
     flags = [action.option_strings[-1] for action in options if action.option_strings]
-    flags = [flag for flag in flags if flag not in ("--help", "--robot-type")] or ["--option"]
+    given = COMMANDS[program].split()  # with a later, valid value the program would do its work
+    flags = [flag for flag in flags if flag not in ("--help", *given)] or ["--option"]
     files = [path for path in broken if path.is_file()]
     for number in range(INPUTS):
         words = COMMANDS[program].split()
@@ -141,6 +142,7 @@ def test_broken_input_gives_a_message_and_an_exit_code(
         tool = importlib.import_module(f"smolvla_ros.tools.{program}")
     except ImportError as error:
         pytest.skip(str(error))
+    monkeypatch.chdir(broken[0].parent)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(sys, "argv", [program])
     options = tool.parser()._actions if hasattr(tool, "parser") else []

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from types import FrameType
 from typing import Any, cast
 
@@ -32,8 +33,7 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     if before != signal.SIG_IGN:  # it is ignored where a script has started the program in the background
         signal.signal(signal.SIGINT, _kill_workers)
     try:
-        # One OpenCV thread in each process, because there is a process for every core.
-        with ProcessPoolExecutor(jobs, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        with ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker) as pool:
             yield pool
     except BrokenProcessPool as error:
         raise DataError(str(error)) from error
@@ -65,6 +65,19 @@ def run_all(
     finally:
         for future in futures:
             future.cancel()
+
+
+def _begin_worker() -> None:
+    cv2.setNumThreads(1)  # because there is a process for every core
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the program is killed; else it would wait for its next call forever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _kill_workers(_number: int, _frame: FrameType | None) -> None:

@@ -64,6 +64,22 @@ def wait_for_workers(process: subprocess.Popen[str]) -> None:
     assert {process.stdout.readline() for _ in range(2)} == {"began 0\n", "began 1\n"}
 
 
+def check_that_all_have_ended(process: subprocess.Popen[str]) -> None:
+    deadline_s = time.monotonic() + 5.0
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline_s:
+            os.killpg(process.pid, 0)
+            time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_when_the_program_is_killed_its_processes_end(conversion_of_minutes: subprocess.Popen[str]) -> None:
+    wait_for_workers(conversion_of_minutes)
+    conversion_of_minutes.kill()
+    conversion_of_minutes.communicate(timeout=20)
+    check_that_all_have_ended(conversion_of_minutes)
+
+
 @pytest.mark.slow
 def test_one_ctrl_c_is_acknowledged_and_ends_all_processes(
     conversion_of_minutes: subprocess.Popen[str],
@@ -75,10 +91,7 @@ def test_one_ctrl_c_is_acknowledged_and_ends_all_processes(
     assert time.monotonic() - began_s < 3.0
     assert conversion_of_minutes.returncode == 130
     assert errors == "bag_to_lerobot: stopped; run the same command again to continue\n"
-    with pytest.raises(ProcessLookupError):  # none of its processes is left
-        while time.monotonic() - began_s < 5.0:
-            os.killpg(conversion_of_minutes.pid, 0)
-            time.sleep(0.01)
+    check_that_all_have_ended(conversion_of_minutes)
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.trial import LAYOUT_SEEDS, TrialResult, roughness
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.settings import SettingError
 from smolvla_ros.share import PACKAGE
 from smolvla_ros.simulation.tasks.instruction import random_task
 from smolvla_ros.suite.options import SuiteOptions
@@ -46,11 +47,13 @@ def run_live_trials(
 ) -> Iterator[TrialResult]:
     """One result after the other, for successive seeds. With `suite.record` each trial is an episode.
 
-    Raises LiveTrialError, ProcessError, and ValueError for conditions that only the stepped world has.
+    Raises LiveTrialError, ProcessError, and SettingError for conditions that only the stepped world has.
     """
     for name in STEPPED_ONLY:
         if getattr(conditions, name) != getattr(Conditions(), name):
-            raise ValueError(f"--{name.replace('_', '-')} is a condition of the stepped world; leave it out")
+            raise SettingError(
+                f"--{name.replace('_', '-')} is a condition of the stepped world; leave it out"
+            )
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(reserve_domain_id()))
     with ExitStack() as stack:

@@ -33,7 +33,6 @@ COMMANDS = {
     "so100_calibrate": "--port {} --id none",
     "so100_setup_motors": "--port {} --yes",
     "demo": "--out {file}",
-    "demo_checkpoint": "{file}",
     "jog": "",
     "watch": "",
     "record_keys": "",

@@ -3,12 +3,13 @@
 """Images: message bytes to RGB arrays, JPEG and PNG encoding and decoding.
 
 Inside the package, an image is RGB uint8 of shape (height, width, 3). Functions take the fields of a message. No lens
-correction; depth and 16-bit images raise ImageError. On live topics `nodes/image_conversion.py` reads more encodings.
+correction; depth raises ImageError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -16,38 +17,83 @@ import numpy as np
 
 from smolvla_ros.arrays import ImageArray
 
-# encoding of sensor_msgs/Image -> bytes a pixel, and how to RGB
-ENCODINGS: dict[str, tuple[int, Callable[[ImageArray], Any]]] = {
-    "rgb8": (3, np.array),
-    "bgr8": (3, lambda pixels: bgr_to_rgb(pixels)),
-    "rgba8": (4, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)),
-    "bgra8": (4, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)),
-    "mono8": (1, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)),
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoding of sensor_msgs/Image that OpenCV converts to RGB."""
+
+    bytes_per_pixel: int
+    conversion: int  # of cv2.cvtColor
+    tile: tuple[int, int] = (1, 1)  # width and height of the pattern that pixels share colours in
+    has_chroma_rows: bool = False  # half as many rows again follow, with the colours
+
+
+_BAYER = {
+    "rggb": cv2.COLOR_BayerRGGB2RGB,
+    "bggr": cv2.COLOR_BayerBGGR2RGB,
+    "gbrg": cv2.COLOR_BayerGBRG2RGB,
+    "grbg": cv2.COLOR_BayerGRBG2RGB,
 }
+ENCODINGS = {
+    "bgr8": Encoding(3, cv2.COLOR_BGR2RGB),
+    "rgba8": Encoding(4, cv2.COLOR_RGBA2RGB),
+    "bgra8": Encoding(4, cv2.COLOR_BGRA2RGB),
+    "mono8": Encoding(1, cv2.COLOR_GRAY2RGB),
+    "mono16": Encoding(2, cv2.COLOR_GRAY2RGB),
+    "yuv422": Encoding(2, cv2.COLOR_YUV2RGB_UYVY, (2, 1)),
+    "uyvy": Encoding(2, cv2.COLOR_YUV2RGB_UYVY, (2, 1)),
+    "yuv422_yuy2": Encoding(2, cv2.COLOR_YUV2RGB_YUY2, (2, 1)),
+    "yuyv": Encoding(2, cv2.COLOR_YUV2RGB_YUY2, (2, 1)),
+    "nv12": Encoding(1, cv2.COLOR_YUV2RGB_NV12, (2, 2), has_chroma_rows=True),
+    "nv21": Encoding(1, cv2.COLOR_YUV2RGB_NV21, (2, 2), has_chroma_rows=True),
+    **{f"bayer_{order}8": Encoding(1, conversion, (2, 2)) for order, conversion in _BAYER.items()},
+}
+DEPTH = ("16UC1", "32FC1")
 JPEG_QUALITY = 90  # of compressed images, unless another is chosen
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+WEBP_START = re.compile(rb"RIFF(.{4})WEBP", re.DOTALL)
 
 
 class ImageError(ValueError):
     """An image cannot be read or written; the message has the format, what was expected, and the remedy."""
 
 
-def to_rgb(data: Any, height: int, width: int, encoding: str, step: int) -> ImageArray:
+def to_rgb(
+    data: Any, height: int, width: int, encoding: str, step: int, is_bigendian: bool = False
+) -> ImageArray:
     """The pixels of a sensor_msgs/Image as a new RGB array (height, width, 3).
 
     `data` supports the buffer protocol (bytes, array.array, numpy), `step` is the number of bytes per row,
-    with padding. The supported encodings have one byte per channel, so is_bigendian does not matter. Raises
-    ImageError.
+    with padding. Of mono16 the upper byte is used. Raises ImageError.
     """
-    if encoding not in ENCODINGS:
+    if encoding == "rgb8":
+        return np.array(pixel_bytes(data, height, width, encoding, step, 3))
+    check_encoding(encoding)
+    kind = ENCODINGS[encoding]
+    if width % kind.tile[0] or height % kind.tile[1]:
         raise ImageError(
-            f"image encoding '{encoding}' is not supported (known: {', '.join(ENCODINGS)}); "
+            f"the image is {width}x{height}, which is not possible with {encoding}: it repeats every 2 pixels"
+        )
+    rows = height * 3 // 2 if kind.has_chroma_rows else height
+    pixels = pixel_bytes(data, rows, width, encoding, step, kind.bytes_per_pixel)
+    if encoding == "mono16":
+        pixels = np.ascontiguousarray(pixels[..., 0 if is_bigendian else 1])
+    try:
+        return np.asarray(cv2.cvtColor(pixels, kind.conversion), np.uint8)
+    except cv2.error as error:
+        raise ImageError(f"{width}x{height} image in {encoding} cannot be converted: {error}") from error
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise ImageError if `to_rgb` does not know an encoding."""
+    if encoding in DEPTH:
+        raise ImageError(f"image encoding '{encoding}' is depth, not colour; use the camera's colour topic")
+    if encoding != "rgb8" and encoding not in ENCODINGS:
+        raise ImageError(
+            f"image encoding '{encoding}' is not supported (known: rgb8, {', '.join(ENCODINGS)}); "
             "let the camera driver publish one of these"
         )
-    channels, convert = ENCODINGS[encoding]
-    rgb: ImageArray = convert(pixel_bytes(data, height, width, encoding, step, channels))
-    return rgb
 
 
 def pixel_bytes(
@@ -108,7 +154,7 @@ def encode_png(rgb: ImageArray, compression: int = 3) -> bytes:
 
 
 def decode_compressed(data: Any) -> ImageArray:
-    """The RGB image (height, width, 3) in the bytes of a JPEG or PNG, as in sensor_msgs/CompressedImage.
+    """The RGB image (height, width, 3) in the bytes of a JPEG, PNG or WebP, as in sensor_msgs/CompressedImage.
 
     Grey becomes RGB, transparency is dropped. Raises ImageError, also for a truncated file: OpenCV would
     silently fill the missing part of a JPEG with grey.
@@ -142,6 +188,11 @@ def _check_complete(content: bytes) -> None:
             if content.rfind(end) < 0:
                 raise ImageError(f"{name} image is truncated: {len(content)} bytes without an end marker")
             return
+    if start_of_webp := WEBP_START.match(content):
+        size = 8 + int.from_bytes(start_of_webp[1], "little")
+        if len(content) < size:
+            raise ImageError(f"WebP image is truncated: {len(content)} of {size} bytes")
+        return
     raise ImageError(
-        f"compressed image is neither JPEG nor PNG: {len(content)} bytes starting with {content[:8].hex(' ')}"
+        f"compressed image is none of JPEG, PNG and WebP: {len(content)} bytes starting with {content[:8].hex(' ')}"
     )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from smolvla_ros.chunk import MAX_POSITION_RAD, MAX_TEXT, ActionChunk, ChunkError, ChunkRequest, RequestReason
-from smolvla_ros.image import decode_compressed, to_rgb
+from smolvla_ros.image import ImageError, decode_compressed, to_rgb
 from smolvla_ros.observation import NANOSECONDS, Frame
 from smolvla_ros.robot import Joints
 
@@ -49,7 +49,9 @@ def serialized_header_stamp_ns(data: bytes) -> int:
 def frame_from_msg(msg: Any, camera: str) -> Frame:
     """sensor_msgs Image or CompressedImage -> Frame; raises ImageError."""
     if hasattr(msg, "encoding"):
-        image = to_rgb(msg.data, msg.height, msg.width, msg.encoding, msg.step)
+        image = to_rgb(msg.data, msg.height, msg.width, msg.encoding, msg.step, bool(msg.is_bigendian))
+    elif "compressedDepth" in msg.format:
+        raise ImageError(f"image format '{msg.format}' is depth, not colour; use the camera's colour topic")
     else:
         image = decode_compressed(msg.data)
     return Frame(camera, header_stamp_ns(msg), image)

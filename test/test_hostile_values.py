@@ -17,7 +17,7 @@ from smolvla_ros.chunk import ActionChunk, ChunkError, RequestError
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.fusion import FUSIONS
-from smolvla_ros.image import ImageError
+from smolvla_ros.image import ENCODINGS, ImageError
 from smolvla_ros.robot import Joints
 from smolvla_ros.wire import WireError, chunk_from_msg, frame_from_msg, joints_from_msg, request_from_msg
 
@@ -92,14 +92,15 @@ IMAGES = messages(
     header=(SimpleNamespace(stamp=now()), HEADERS),
     height=(2, UINT32),
     width=(2, UINT32),
-    encoding=("rgb8", st.sampled_from(["bgr8", "rgba8", "mono8", "16UC1", "", "x" * 10_000])),
+    encoding=("rgb8", st.sampled_from([*ENCODINGS, "16UC1", "", "x" * 10_000])),
+    is_bigendian=(0, st.integers(0, 255)),
     step=(6, UINT32),
     data=(bytes(12), st.binary(max_size=64)),
 )
 COMPRESSED = st.binary(max_size=64).flatmap(
     lambda data: st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]).map(
         lambda start: SimpleNamespace(
-            header=SimpleNamespace(stamp=now()), data=start + data + b"\xff\xd9IEND"
+            header=SimpleNamespace(stamp=now()), format="jpeg", data=start + data + b"\xff\xd9IEND"
         )
     )
 )

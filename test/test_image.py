@@ -64,7 +64,15 @@ def test_the_last_row_may_come_without_padding() -> None:
 @pytest.mark.parametrize(
     ("data", "height", "width", "encoding", "step", "message"),
     [
-        (bytes(18), 2, 3, "16UC1", 6, "'16UC1' is not supported (known: rgb8, bgr8, rgba8, bgra8, mono8)"),
+        (bytes(18), 2, 3, "16UC1", 6, "'16UC1' is depth, not colour"),
+        (
+            bytes(18),
+            2,
+            3,
+            "8UC3",
+            6,
+            "'8UC3' is not supported (known: rgb8, bgr8, rgba8, bgra8, mono8, mono16",
+        ),
         (bytes(17), 2, 3, "rgb8", 9, "truncated: 17 bytes, 3x2 in rgb8 with 9 bytes a row needs 18"),
         (b"", 2, 3, "rgb8", 9, "truncated: 0 bytes"),
         (bytes(18), 2, 3, "rgb8", 8, "step is 8 bytes, a row of 3 pixels in rgb8 needs at least 9"),
@@ -103,7 +111,7 @@ def test_a_grey_jpeg_becomes_rgb() -> None:
     ("content", "message"),
     [
         (b"", "compressed image is empty"),
-        (b"GIF89a..", "neither JPEG nor PNG: 8 bytes starting with 47 49 46"),
+        (b"GIF89a..", "none of JPEG, PNG and WebP: 8 bytes starting with 47 49 46"),
         (encode_jpeg(smooth_image())[:-200], "JPEG image is truncated"),
         (encode_png(smooth_image())[:-30], "PNG image is truncated"),
         (b"\xff\xd8\xff" + bytes(50) + b"\xff\xd9", "is corrupt"),
@@ -129,3 +137,18 @@ def test_quality_and_compression_have_bounds() -> None:
         encode_jpeg(RGB, 101)
     with pytest.raises(ImageError, match=r"compression must be 0 \.\. 9, got -1"):
         encode_png(RGB, -1)
+
+
+def test_the_upper_byte_of_mono16_is_used_in_either_byte_order() -> None:
+    grey = np.array([[1000, 40000]], np.uint16)
+    for order, is_bigendian in (("<u2", False), (">u2", True)):
+        image = to_rgb(grey.astype(order).tobytes(), 1, 2, "mono16", 4, is_bigendian)
+        np.testing.assert_array_equal(image[0, :, 0], [3, 156])
+
+
+def test_webp_is_read_and_refused_when_it_is_truncated() -> None:
+    done, data = cv2.imencode(".webp", smooth_image()[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])  # lossless
+    assert done
+    np.testing.assert_array_equal(decode_compressed(data.tobytes()), smooth_image())
+    with pytest.raises(ImageError, match="WebP image is truncated"):
+        decode_compressed(data.tobytes()[:-5])

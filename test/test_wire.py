@@ -93,9 +93,8 @@ def test_a_chunk_of_broken_rows_is_refused(positions: list[float]) -> None:
 
 def test_an_image_is_read_with_its_row_padding() -> None:
     data = bytes([1, 2, 3, 0, 4, 5, 6, 0])
-    image = SimpleNamespace(
-        header=SimpleNamespace(stamp=stamp()), height=2, width=1, encoding="bgr8", step=4, data=data
-    )
+    fields = {"height": 2, "width": 1, "encoding": "bgr8", "is_bigendian": 0, "step": 4, "data": data}
+    image = SimpleNamespace(header=SimpleNamespace(stamp=stamp()), **fields)
     assert frame_from_msg(image, "top").image.tolist() == [[[3, 2, 1]], [[6, 5, 4]]]
 
 

@@ -350,3 +350,31 @@ def test_joint_states_without_a_joint_whose_servo_did_not_answer_are_left_out(tm
     part = run(conversion([record(tmp_path / "part", edit=silence)], tmp_path / "b")).frames(0)
     assert len(part.state) == len(whole.state)
     assert 0 < (part.state != whole.state).any(axis=1).sum() <= 3
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bytes_per_pixel"), [("yuv422_yuy2", 2), ("nv12", 1.5), ("bayer_rggb8", 1)]
+)
+def test_encodings_of_other_cameras_are_converted(tmp_path, encoding, bytes_per_pixel):
+    """Grey images, in the encodings that have colours apart."""
+
+    def encode(bag, message, _):
+        data = np.full(int(24 * 32 * bytes_per_pixel), 128, np.uint8)
+        stride = 32 * max(1, int(bytes_per_pixel))
+        return bag.message(
+            "sensor_msgs/msg/Image",
+            header=message.header,
+            height=24,
+            width=32,
+            encoding=encoding,
+            is_bigendian=0,
+            step=stride,
+            data=data,
+        )
+
+    path = record(
+        tmp_path / "bag", cameras={"top": 10.0}, edit=replacing("/top/image_raw/compressed", encode)
+    )
+    dataset = run(conversion([path], tmp_path / "data", fps=10))
+    expected = 128 if encoding.startswith("bayer") else 130  # video range: 1.164 * (128 - 16)
+    assert all(np.abs(image.astype(int) - expected).max() <= 2 for image in dataset.images(0, "camera1"))

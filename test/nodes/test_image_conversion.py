@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import Image
 
 from smolvla_ros.arrays import ImageArray
-from smolvla_ros.image import ImageError, encode_png
-from smolvla_ros.nodes.image_conversion import DIRECT, PLAIN, frame_from_image_msg
+from smolvla_ros.image import ENCODINGS, ImageError, encode_png
+from smolvla_ros.nodes.image_conversion import frame_from_image_msg
 from smolvla_ros.nodes.messages import compressed_image_msg, image_msg
 from smolvla_ros.observation import Frame
 
@@ -30,7 +30,8 @@ FLAT = np.broadcast_to(np.array([200, 90, 30], np.uint8), (HEIGHT, WIDTH, 3))  #
 
 def message(encoding: str, pixels: ImageArray, padding: int = 0) -> Image:
     rows = np.pad(pixels.reshape(len(pixels), -1), ((0, 0), (0, padding)), constant_values=99)
-    image = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=rows.shape[1])
+    height = HEIGHT if encoding.startswith("nv") else pixels.shape[0]  # colours follow in more rows
+    image = Image(height=height, width=pixels.shape[1], encoding=encoding, step=rows.shape[1])
     image.header.stamp.sec = 7
     image.data.frombytes(rows.tobytes())
     return image
@@ -55,6 +56,14 @@ def yuv(order: str) -> tuple[ImageArray, ImageArray]:
     return packed, np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
 
 
+def planar(order: str) -> tuple[ImageArray, ImageArray]:
+    """The image of `yuv`, its colours in rows of their own."""
+    packed, rgb = yuv("0u1v")
+    chroma = np.full((HEIGHT // 2, WIDTH), 110, np.uint8)
+    chroma[:, order.index("v") :: 2] = 150
+    return np.concatenate([packed[..., 0], chroma]), rgb
+
+
 GREY = RGB[..., 0]
 CASES: dict[str, tuple[ImageArray, ImageArray]] = {  # encoding: (published pixels, expected RGB)
     "rgb8": (RGB, RGB),
@@ -62,10 +71,13 @@ CASES: dict[str, tuple[ImageArray, ImageArray]] = {  # encoding: (published pixe
     "rgba8": (np.concatenate([RGB, ALPHA], axis=2), RGB),
     "bgra8": (np.concatenate([RGB[..., ::-1], ALPHA], axis=2), RGB),
     "mono8": (GREY, np.repeat(GREY[..., None], 3, axis=2)),
+    "mono16": (np.stack([ALPHA[..., 0], GREY], axis=2), np.repeat(GREY[..., None], 3, axis=2)),
     "yuv422": yuv("u0v1"),
     "uyvy": yuv("u0v1"),
     "yuv422_yuy2": yuv("0u1v"),
     "yuyv": yuv("0u1v"),
+    "nv12": planar("uv"),
+    "nv21": planar("vu"),
     **{f"bayer_{order}8": (bayer(order), FLAT) for order in ("rggb", "bggr", "gbrg", "grbg")},
 }
 
@@ -76,7 +88,7 @@ def test_every_encoding_of_a_colour_camera_becomes_rgb(encoding: str, padding: i
     pixels, expected = CASES[encoding]
     sent = message(encoding, pixels, padding)
     frame = frame_from_image_msg(sent, "top")
-    tolerance = 2 if encoding.startswith(("yu", "uy")) else 0
+    tolerance = 2 if encoding.startswith(("yu", "uy", "nv")) else 0
     assert np.abs(frame.image.astype(int) - expected).max() <= tolerance
     assert (frame.camera, frame.stamp_ns) == ("top", 7_000_000_000)
     assert frame.image.dtype == np.uint8 and frame.image.flags.c_contiguous
@@ -85,7 +97,7 @@ def test_every_encoding_of_a_colour_camera_becomes_rgb(encoding: str, padding: i
 
 
 def test_no_known_encoding_is_left_out_above() -> None:
-    assert set(CASES) == {"rgb8", *DIRECT, *PLAIN}
+    assert set(CASES) == {"rgb8", *ENCODINGS}
 
 
 def test_compressed_images_are_read_too() -> None:
@@ -103,8 +115,7 @@ def test_cv_bridge_reads_what_we_publish() -> None:
     [
         ("16UC1", "'16UC1' is depth, not colour"),
         ("32FC1", "'32FC1' is depth, not colour"),
-        ("mono16", "'mono16' is not supported (known: rgb8, bgr8, rgba8, bgra8, mono8, yuv422"),
-        ("8UC3", "'8UC3' is not supported"),
+        ("8UC3", "'8UC3' is not supported (known: rgb8, bgr8, rgba8, bgra8, mono8, mono16, yuv422"),
         ("", "'' is not supported"),
     ],
 )
@@ -149,11 +160,12 @@ def test_an_image_whose_fields_contradict_each_other_is_refused(
         frame_from_image_msg(sent, "top")
 
 
-@pytest.mark.parametrize("encoding", PLAIN)
+@pytest.mark.parametrize("encoding", [name for name, kind in ENCODINGS.items() if kind.tile != (1, 1)])
 def test_half_a_pair_of_pixels_is_refused(encoding: str) -> None:
-    pixels = CASES[encoding][0][:, : WIDTH - 1]
+    sent = message(encoding, CASES[encoding][0])
+    sent.width -= 1
     with pytest.raises(ImageError, match=f"7x6, which is not possible with {encoding}"):
-        frame_from_image_msg(message(encoding, pixels), "top")
+        frame_from_image_msg(sent, "top")
 
 
 @settings(max_examples=200, deadline=None)

@@ -163,12 +163,12 @@ class _Stream:
         self.arrivals.append(recorded.receive_ns)
 
     def add_image(self, message: Any) -> None:
-        checksum = zlib.crc32(message.data)
-        if checksum == self.last_bytes:
-            self.images.add_same()
-            return
-        self.last_bytes = checksum
         try:
+            checksum = zlib.crc32(message.data)
+            if checksum == self.last_bytes:
+                self.images.add_same()
+                return
+            self.last_bytes = checksum
             self.images.add(frame_from_msg(message, "").image)
         except ImageError as error:
             self.images.add_damaged(str(error))

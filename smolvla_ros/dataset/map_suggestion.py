@@ -14,6 +14,7 @@ from smolvla_ros.dataset.alignment import IMAGES, JOINT_STATE, TEXT
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.dataset.mapped_bag import ARRAYS, JOINT_TRAJECTORY
+from smolvla_ros.dataset.video_topics import VIDEO_TYPES
 from smolvla_ros.robot import RobotSpec
 
 COMMAND_WORDS = ("command", "action", "leader", "target", "goal", "reference", "trajectory")
@@ -32,7 +33,7 @@ def suggest_mapping(path: Path, robot: RobotSpec) -> str:
             )
         commands = [topic for topic in joints if any(word in topic for word in COMMAND_WORDS)]
         states = [topic for topic in joints if topic not in commands] or joints
-        images = [topic for topic, kind in sorted(bag.topics.items()) if kind in IMAGES]
+        images = [topic for topic, kind in sorted(bag.topics.items()) if kind in (*IMAGES, *VIDEO_TYPES)]
         tasks = [topic for topic, kind in sorted(bag.topics.items()) if kind == TEXT]
         return "\n".join(
             [

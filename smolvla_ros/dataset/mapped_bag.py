@@ -1,6 +1,7 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A bag whose messages are translated to those of this package, by a mapping: joint states of this robot, images.
+"""A bag whose messages are translated to those of this package: joint states of this robot by a mapping, video to
+images.
 
 Positions are read from JointState, JointTrajectory and arrays of numbers. A message without a header is stamped with
 the time of its arrival. Each point of a trajectory is one message, later than the first point by the difference of
@@ -19,10 +20,12 @@ from smolvla_ros.dataset.alignment import JOINT_STATE, BagTopics
 from smolvla_ros.dataset.bag import Bag, RecordedMessage
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping, JointSource
 from smolvla_ros.dataset.errors import EpisodeError
+from smolvla_ros.dataset.video_topics import VIDEO_TYPES, VideoDecoder
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import header_stamp_ns, nanoseconds
 
+IMAGE = "sensor_msgs/msg/Image"
 JOINT_TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 ARRAYS = ("std_msgs/msg/Float64MultiArray", "std_msgs/msg/Float32MultiArray")
 
@@ -35,6 +38,7 @@ class MappedBag(Bag):
         self._robot = robot
         self._mapping = mapping
         self._readers_of: dict[str, _JointReader] = {}
+        self._videos: list[str] = []
 
     def __enter__(self) -> MappedBag:
         super().__enter__()
@@ -43,7 +47,8 @@ class MappedBag(Bag):
         except BaseException:
             self.__exit__()
             raise
-        self.topics |= dict.fromkeys(self._readers_of, JOINT_STATE)
+        self._videos = [topic for topic, kind in self.topics.items() if kind in VIDEO_TYPES]
+        self.topics |= dict.fromkeys(self._readers_of, JOINT_STATE) | dict.fromkeys(self._videos, IMAGE)
         return self
 
     def sources(self) -> BagTopics:
@@ -55,16 +60,24 @@ class MappedBag(Bag):
     def messages(self, topics: Iterable[str]) -> Iterator[RecordedMessage]:
         """As of a Bag; points of a trajectory come when the next one has come."""
         waiting: dict[str, list[tuple[int, RecordedMessage]]] = {}
+        videos = {topic: VideoDecoder(f"bag '{self.path}': {topic}") for topic in self._videos}
+        images = dict.fromkeys(videos, 0)
         for recorded in super().messages(topics):
-            reader = self._readers_of.get(recorded.topic)
+            topic = recorded.topic
+            if topic in videos:
+                if image := videos[topic].image(recorded.decode()):
+                    yield _decoded(replace(recorded, ordinal=images[topic]), image)
+                    images[topic] += 1
+                continue
+            reader = self._readers_of.get(topic)
             if reader is None:
                 yield recorded
                 continue
             translated = reader.read(recorded)
             begin_ns = translated[0][0] if translated else 0
-            yield from (point for stamp_ns, point in waiting.pop(recorded.topic, []) if stamp_ns < begin_ns)
+            yield from (point for stamp_ns, point in waiting.pop(topic, []) if stamp_ns < begin_ns)
             yield from (point for _, point in translated[:1])
-            waiting[recorded.topic] = translated[1:]
+            waiting[topic] = translated[1:]
         for points in waiting.values():
             yield from (point for _, point in points)
 
@@ -138,8 +151,12 @@ class _JointReader:
             if joint.source in found  # else a servo did not answer
         }
         message = _joint_state(stamp_ns + delay_ns, positions)
-        later = replace(recorded, receive_ns=recorded.receive_ns + delay_ns, _decode=lambda *_: message)
-        return stamp_ns + delay_ns, later
+        later = replace(recorded, receive_ns=recorded.receive_ns + delay_ns)
+        return stamp_ns + delay_ns, _decoded(later, message)
+
+
+def _decoded(recorded: RecordedMessage, message: Any) -> RecordedMessage:
+    return replace(recorded, _decode=lambda *_: message)
 
 
 def _key(name: Any) -> str | int:

@@ -98,7 +98,7 @@ def positions_rad(
 ) -> FloatArray:
     """Rows of a feature, converted from LeRobot's units: (n, joints) rad in the order of the robot's joints.
 
-    Raises DatasetError if joints are missing, CalibrationError if a unit needs a calibration.
+    Raises DatasetError if joints are missing or stated in other units, CalibrationError if a unit needs a calibration.
     """
     columns = [_joint(name) for name in _names(dataset.features[feature])]
     missing = [name for name in robot.joint_names if name not in columns]
@@ -106,6 +106,10 @@ def positions_rad(
         raise DatasetError(
             f"dataset '{dataset.root}': {feature} has no {', '.join(missing)}, it has {', '.join(columns)}; "
             f"was it recorded with a {robot.name}?"
+        )
+    if other := dataset.other_units(robot):
+        raise DatasetError(
+            f"dataset '{dataset.root}' states {other}; give the robot file and the --units with which it was made"
         )
     rad = [
         unit.lerobot_to_rad(values[:, columns.index(unit.name)].astype(np.float64))

@@ -38,6 +38,7 @@ from smolvla_ros.dataset.lerobot_format import (
 from smolvla_ros.dataset.video import decode_video
 from smolvla_ros.feature_statistics import Values
 from smolvla_ros.image import bgr_to_rgb
+from smolvla_ros.robot import RobotSpec
 
 NEEDED = {"fps": int, "features": dict, "total_episodes": int, "total_frames": int, "data_path": str}
 DEPTH_FLAGS, DEPTH_SUFFIX = ("is_depth_map", "video.is_depth_map"), "_depth"  # of LeRobot 0.6 and of 0.4
@@ -79,6 +80,15 @@ class LeRobotDataset:
         """Joint -> unit of state and action, which this package's datasets state; empty if it is not known."""
         own = self.info.get(OWN_FIELD)
         return dict(own.get("units", {})) if isinstance(own, dict) else {}
+
+    def other_units(self, robot: RobotSpec) -> str:
+        """Which joints the dataset states in another unit than the robot; empty: none, or the units are not known."""
+        units = self.units
+        return ", ".join(
+            f"{joint.name} in {units[joint.name]}, not {joint.unit}"
+            for joint in robot.joints
+            if units.get(joint.name, joint.unit) != joint.unit
+        )
 
     @property
     def image_keys(self) -> tuple[str, ...]:

@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 
 from smolvla_ros.dataset.bag import BagWriter
+from smolvla_ros.dataset.bag_export import write_bag
 from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.image import encode_jpeg
 from smolvla_ros.policy.preflight.unit_evidence import with_units
 from smolvla_ros.tools.check_dataset import main
 
 from .. import sample_bags
 from ..package_files import CALIBRATION_FILE
-from ..sample_bags import ROBOT, Entry, conversion, image, joint_state, run
+from ..sample_bags import CALIBRATION, ROBOT, Entry, conversion, image, joint_state, run
 
 START_NS = 1_700_000_000_000_000_000
 SECONDS = 4
@@ -171,8 +173,11 @@ def test_the_unit_that_a_dataset_states_is_trusted(
     assert "0 errors, 0 warnings" in capsys.readouterr().out
     assert main([*options, "--units", "range_m100_100"]) == 1
     assert "shoulder_pan in degrees, not range_m100_100" in " ".join(capsys.readouterr().out.split())
+    other = with_units(ROBOT, "range_m100_100")
     with pytest.raises(DatasetError, match="is in shoulder_pan: degrees"):
-        run(conversion([bag], data, robot=with_units(ROBOT, "range_m100_100")), append=True)
+        run(conversion([bag], data, robot=other), append=True)
+    with pytest.raises(DatasetError, match="states shoulder_pan in degrees, not range_m100_100"):
+        write_bag(LeRobotDataset.load(data), 0, tmp_path / "again", other, CALIBRATION, START_NS)
 
 
 @pytest.mark.parametrize("topic", ["/joint_states", "/joint_commands"])

@@ -26,7 +26,8 @@ def check_dataset(
     """Findings of a dataset as a whole: units that do not fit its statistics, depth images, which are not checked."""
     dataset = LeRobotDataset.load(path)
     if dataset.units:
-        unit_finding = _compare_units(dataset.units, robot)
+        other = dataset.other_units(robot)
+        unit_finding = Finding("error", "units", f"its {INFO} states {other}") if other else None
     else:
         statistics = {
             feature: dataset.statistics(feature) for feature in (STATE, ACTION) if feature in dataset.stats
@@ -38,13 +39,3 @@ def check_dataset(
         Finding("warning", "depth images", "they are left out", remedy, where=key)
         for key in dataset.depth_keys
     ]
-
-
-def _compare_units(stated: Mapping[str, str], robot: RobotSpec) -> Finding | None:
-    """An error where the units that a dataset states are not those of the robot."""
-    different = [
-        f"{joint.name} in {stated[joint.name]}, not {joint.unit}"
-        for joint in robot.joints
-        if joint.name in stated and stated[joint.name] != joint.unit
-    ]
-    return Finding("error", "units", f"its {INFO} states {', '.join(different)}") if different else None

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,32 +66,59 @@ def _camera_lines(images: Sequence[str], robot: RobotSpec) -> list[str]:
 
 def _joint_lines(key: str, bag: Bag, topics: Sequence[str], robot: RobotSpec) -> list[str]:
     topic = topics[0]
-    message = next(bag.messages([topic])).decode()
-    names, values = _positions(bag.topics[topic], message)
-    lines = [f"{key}:", f"  topic: {topic}{_others(topics[1:])}", "  joints:"]
-    free = list(names)
+    ranges = _ranges(bag, topic)
+    lines = [
+        f"{key}:",
+        f"  topic: {topic}{_others(topics[1:])}",
+        "  joints:  # values in this bag: from .. to",
+    ]
+    left = sorted(ranges, key=_number)
+    ends = [abs(end) for name in left[: len(robot.joints) - 1] for end in ranges[name]]
+    unit = ", unit: degrees" if max(ends, default=0) > LARGEST_RAD else ""
     for joint in robot.joints:
-        alike = difflib.get_close_matches(
-            joint.name, [name for name in free if isinstance(name, str)], 1, ALIKE
-        )
-        if not alike and not free:
-            lines.append(f"    {joint.name}: {{source: }}  # the message has no more values")
+        alike = difflib.get_close_matches(joint.name, [str(name) for name in left], 1, ALIKE)
+        source = next((name for name in left if [str(name)] == alike), left[0] if left else None)
+        if source is None:
+            lines.append(f"    {joint.name}: {{source: }}  # the messages have no more values")
             continue
-        source = alike[0] if alike else free[0]
-        free.remove(source)
-        unit = ", unit: degrees" if any(abs(value) > LARGEST_RAD for value in values) else ""
-        doubt = "" if source == joint.name else "  # right?"
-        lines.append(f"    {joint.name}: {{source: {source}{unit}}}{doubt}")
-    return lines + ([f"    # also in the message: {', '.join(map(str, free))}"] if free else [])
+        left.remove(source)
+        low, high = ranges[source]
+        is_gripper = joint.unit == "range_0_100" and low < high
+        how = f", limits: [{low:.4g}, {high:.4g}]" if is_gripper else unit
+        lines.append(f"    {joint.name}: {{source: {_quoted(source)}{how}}}  # {low:.4g} .. {high:.4g}")
+    return lines + ([f"    # also in the messages: {', '.join(map(str, left))}"] if left else [])
 
 
-def _positions(kind: str, message: Any) -> tuple[list[str | int], list[float]]:
+def _ranges(bag: Bag, topic: str) -> dict[str | int, tuple[float, float]]:
+    """The lowest and highest value of each joint, or place in an array, in all messages of a topic."""
+    ranges: dict[str | int, tuple[float, float]] = {}
+    for recorded in bag.messages([topic]):
+        for name, value in _positions(recorded.type, recorded.decode()):
+            low, high = ranges.get(name, (value, value))
+            ranges[name] = min(low, value), max(high, value)
+    return ranges
+
+
+def _positions(kind: str, message: Any) -> Iterator[tuple[str | int, float]]:
     if kind == JOINT_STATE:
-        return [str(name) for name in message.name], list(map(float, message.position))
-    if kind == JOINT_TRAJECTORY:
-        values = message.points[0].positions if len(message.points) else []
-        return [str(name) for name in message.joint_names], list(map(float, values))
-    return list(range(len(message.data))), list(map(float, message.data))
+        yield from zip(map(str, message.name), map(float, message.position), strict=False)
+    elif kind == JOINT_TRAJECTORY:
+        for point in message.points:
+            yield from zip(map(str, message.joint_names), map(float, point.positions), strict=False)
+    else:
+        yield from enumerate(map(float, message.data))
+
+
+def _quoted(name: str | int) -> str:
+    """A joint's name as a value in YAML."""
+    is_plain = isinstance(name, int) or re.fullmatch(r"[A-Za-z_][\w/.-]*", name)
+    return str(name) if is_plain else json.dumps(name)
+
+
+def _number(name: str | int) -> float:
+    """The number in a joint's name, by which names are sorted; names without a number come last."""
+    digits = re.search(r"\d+", str(name))
+    return int(digits[0]) if digits else math.inf
 
 
 def _others(topics: Sequence[str]) -> str:

@@ -87,8 +87,10 @@ def action_lag(episode: InspectedEpisode) -> Lag | None:
     window = round(LAG_WINDOW_S / step_s)
     if len(grid) < 3 * window:
         return None
-    speeds = [np.gradient(_interpolate(motion, grid), step_s, axis=0) for motion in (state, action)]
-    speeds = [np.nan_to_num(speed - np.nanmean(speed, axis=0)) for speed in speeds]
+    speeds = [
+        np.nan_to_num(np.gradient(_interpolate(motion, grid), step_s, axis=0)) for motion in (state, action)
+    ]
+    speeds = [speed - speed.mean(axis=0) for speed in speeds]
     shifts = range(-window, window + 1)
     middle = slice(window, len(grid) - window)
     scores = [_correlation(speeds[0][middle], np.roll(speeds[1], by, axis=0)[middle]) for by in shifts]
@@ -184,9 +186,11 @@ def _is_noise(state: JointTrack, action: JointTrack) -> bool:
     if len(action.times_s) < 3 or _reach(state) < MOVING_RAD:
         return False
     difference = np.nan_to_num(action.positions_rad - _interpolate(state, action.times_s))
-    difference -= difference.mean(axis=0)
-    is_small = bool((difference.std(axis=0) < MAX_NOISE_RAD).all())
-    return is_small and _correlation(difference[1:], difference[:-1]) < MAX_NOISE_CORRELATION
+    offset, noise = difference.mean(axis=0), difference.std(axis=0)
+    if (noise > MAX_NOISE_RAD).any() or np.linalg.norm(offset) > np.linalg.norm(noise):
+        return False  # a command that leads steady motion has a constant offset
+    difference -= offset
+    return _correlation(difference[1:], difference[:-1]) < MAX_NOISE_CORRELATION
 
 
 def _correlation(one: FloatArray, other: FloatArray) -> float:

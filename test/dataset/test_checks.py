@@ -190,6 +190,15 @@ def test_a_command_that_the_state_follows_within_a_frame_is_not_noise() -> None:
     assert check_episodes([lagging(good_episode(), 0.02)], ROBOT) == []
 
 
+def test_a_command_that_leads_steady_motion_is_not_noise() -> None:
+    episode = good_episode()
+    steady = MIDDLE + 0.02 * (episode.state.times_s[:, None] - SECONDS / 2) * np.arange(1, 7)
+    noise = np.random.default_rng(0).normal(0, 0.001, (2, *steady.shape))
+    state = JointTrack(episode.state.times_s, steady + noise[0])
+    action = JointTrack(episode.state.times_s, steady + 0.01 * np.arange(1, 7) + noise[1])
+    assert "action" not in checks(check_episodes([replace(episode, state=state, action=action)], ROBOT))
+
+
 @pytest.mark.parametrize("odd", [0, 1, 2])
 def test_cameras_that_are_swapped_in_an_episode_are_found(odd: int) -> None:
     rng = np.random.default_rng(1)

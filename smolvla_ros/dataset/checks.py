@@ -64,7 +64,7 @@ def check_tasks(episode: InspectedEpisode) -> Iterator[Finding]:
             "error",
             "task",
             "there is none",
-            "Give it when converting: bag_to_lerobot --task TEXT",
+            "Give it here and when converting: --task TEXT",
             where="task",
         )
     for task in episode.tasks:

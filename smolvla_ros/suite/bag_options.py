@@ -23,6 +23,7 @@ def add_bag_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--state", metavar="TOPIC", help=f"observation.state; {OWN_TOPICS.state.name}")
     add("--action", metavar="TOPIC", help=f"action; {OWN_TOPICS.action.name}")
+    add("--task", help="instruction of all bags; default: the recorded one")
     add(
         "--time",
         choices=("header", "receive"),

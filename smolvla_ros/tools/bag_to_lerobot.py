@@ -69,7 +69,6 @@ def parser() -> argparse.ArgumentParser:
         help="name images by image_key of the robot file (camera1) or by camera (top)",
     )
     add("--outcome", help="only bags with this outcome, such as success")
-    add("--task", help="instruction of all episodes; default: the recorded active_task")
     add(
         "--max-age",
         nargs="+",

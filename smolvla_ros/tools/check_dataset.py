@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from smolvla_ros.dataset.checks import check_episodes, measured_facts
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     episodes = list(
         read_episodes(options.path, robot, units, bag_mapping(options, robot), options.time, damaged)
     )
+    if options.task is not None:
+        episodes = [replace(episode, tasks=(options.task,)) for episode in episodes]
     findings = [
         Finding("error", "unreadable", str(error), "It is not checked; leave it out or repair it", where=name)
         for name, error in (damaged or {}).items()

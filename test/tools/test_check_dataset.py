@@ -161,6 +161,8 @@ def test_topics_are_named_as_for_the_converter(tmp_path: Path, capsys: pytest.Ca
     ]
     assert main([str(bag), *options]) == 0
     assert "0 errors, 0 warnings" in capsys.readouterr().out
+    assert main([str(bag), *options, "--task", "Up"]) == 0
+    assert "warning task: 'Up'" in capsys.readouterr().out
 
 
 def test_the_unit_that_a_dataset_states_is_trusted(

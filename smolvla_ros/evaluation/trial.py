@@ -30,6 +30,7 @@ from smolvla_ros.simulation.tasks.instruction import random_task
 from smolvla_ros.simulation.tasks.task import Progress
 
 LAYOUT_SEEDS = 1_000_000  # layouts of trials begin there; no demonstration has them
+EPISODE_SEEDS = 10_000  # between the first layouts of two seeds of `evaluate`
 START_NS = NANOSECONDS  # the time 0 means "unknown" to the executor
 PUSH_M_S = 0.9
 WATCH_HZ = 10.0

@@ -29,7 +29,7 @@ from smolvla_ros.urdf import Urdf
 GRASP_POINT = (-0.018, -0.09, 0.0)
 READY_M = (0.22, 0.0, 0.09)  # the grasp point moves there when its target is out of reach
 OPEN_RAD, CLOSED_RAD = 0.7, -0.2
-GRIP_RAD = 0.023  # target of a gripper that holds a cube, beyond where the cube stops it: 0.7 Nm, no overload
+GRIP_RAD = 0.023  # 0.7 Nm, no overload
 IS_OPEN_RAD = 0.45
 # of the grasp point above a cube before it descends, and of a carried cube above what it passes
 GRASP_HEIGHT_M = 0.021  # the jaws end 17 mm below the grasp point
@@ -59,7 +59,8 @@ class Expert:
 
     max_step_rad: how far a target is from the joint's present position at most, for arm joints and gripper. It sets the
     speed: the larger it is for the same period, the faster. above_m: of the grasp point above a cube before it
-    descends, and of a carried cube above what it passes. carry_m: height of a cube that is carried.
+    descends, and of a carried cube above what it passes. carry_m: height of a cube that is carried. grip_rad: how far
+    the target of a gripper that holds a cube is beyond where the cube stops it.
     """
 
     def __init__(
@@ -68,8 +69,9 @@ class Expert:
         max_step_rad: tuple[float, float] = (0.16, 0.4),
         above_m: float = 0.06,
         carry_m: float = 0.08,
+        grip_rad: float = GRIP_RAD,
     ) -> None:
-        self._above_m, self._carry_m = above_m, carry_m
+        self._above_m, self._carry_m, self._grip_rad = above_m, carry_m, grip_rad
         self._inverse = InverseKinematics(urdf, GRASP_POINT)
         ready = self._inverse.joints(READY_M, math.pi)
         if ready is None:
@@ -176,7 +178,7 @@ class Expert:
         if arm is None:
             arm = np.append(state.positions_rad[:1], self._ready_rad[1:])
         if held is not None:
-            gripper_rad = state.positions_rad[-1] - GRIP_RAD
+            gripper_rad = state.positions_rad[-1] - self._grip_rad
         return self._limited(state, np.append(arm, gripper_rad))
 
     def _limited(self, state: WorldState, joints_rad: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.summary import report_lines, save_json
-from smolvla_ros.evaluation.trial import Trial, TrialResult
+from smolvla_ros.evaluation.trial import EPISODE_SEEDS, Trial, TrialResult
 from smolvla_ros.evaluation.trials import append_results, read_results, run_trials
 from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.policy.policy import Policy
@@ -40,8 +40,6 @@ from smolvla_ros.suite.command_line import (
     positive_int,
 )
 from smolvla_ros.suite.options import SuiteOptions
-
-EPISODE_SEEDS = 10_000  # between the layouts of two seeds
 
 
 def parser() -> argparse.ArgumentParser:

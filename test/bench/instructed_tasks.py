@@ -20,9 +20,8 @@ from pathlib import Path
 from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.live_trials import run_live_trials
 from smolvla_ros.evaluation.summary import report_lines
-from smolvla_ros.evaluation.trial import TrialResult
+from smolvla_ros.evaluation.trial import EPISODE_SEEDS, TrialResult
 from smolvla_ros.suite.options import SuiteOptions
-from smolvla_ros.tools.evaluate import EPISODE_SEEDS
 
 
 def main() -> int:

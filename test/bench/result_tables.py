@@ -36,7 +36,7 @@ TABLES: dict[str, dict[str, Conditions]] = {
         "wordings not in training": replace(BASE, wordings="held_out"),
         "one more cube on the table": replace(BASE, distractors=1),
         "the cube is pushed after 1 s": replace(BASE, moved_after_s=1.0),
-        "default light, table and cameras": replace(BASE, appearance=0.0),
+        "other light, colours, table and cameras": replace(BASE, appearance=1.0),
         "instruction about a random cube": replace(BASE, instruction="shuffled"),
     },
     "Synchronous and asynchronous, pick_place": {

@@ -32,13 +32,13 @@ def test_the_expert_does_tasks_through_the_real_nodes(tmp_path: Path) -> None:
     results = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [result["seed"] for result in results] == [10000, 10001]
     for result in results:
-        assert result["conditions"]["live"] and result["periods"] > 30 and result["chunks"] > 1
+        assert result["conditions"]["live"] and result["periods"] > 30 and result["chunks"] >= 1
         assert 0.0 < result["time_s"] < 15.0
 
 
 @pytest.mark.node
 def test_conditions_of_the_stepped_world_are_refused() -> None:
     done = evaluate("--distractors", "1")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "--distractors is a condition of the stepped world; leave it out" in done.stderr
     assert "Traceback" not in done.stderr

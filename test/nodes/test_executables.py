@@ -112,7 +112,8 @@ def checkpoint(bench: Bench) -> None:
 
 def evaluation(bench: Bench) -> None:
     """A small network is made from nothing, trained on a demonstration, and evaluated for a moment."""
-    sizes = ("--first-records", 4, "--records-per-file", 4, "--steps", 1, "--batch-size", 2)
+    steps = ("--vision-steps", 1, "--steps", 1, "--expert-steps", 1)
+    sizes = ("--first-records", 4, "--records-per-file", 4, *steps, "--batch-size", 2)
     bench.finish("make_small_checkpoint", bench.folder / "small", *sizes)
     checkpoint, dataset, run = (bench.folder / name for name in ("small/checkpoint", "shown", "trained"))
     bench.finish("make_demonstrations", "--task", "touch", "--episodes", 1, "--output", dataset, "--jobs", 1)

@@ -29,6 +29,7 @@ def test_the_arm_executes_a_task_by_fused_chunks(observer: Any, start: Any, emul
         start(
             "nodes.policy_node",
             checkpoint=CHECKPOINT,
+            max_pose_sigma=0.0,  # the arm does not stand where those of the training data did
             calibration=CALIBRATION_FILE,
             threads=1,
             niceness=0,  # with a higher niceness the policy gets too little CPU time on a busy computer

@@ -80,8 +80,8 @@ def parameters_in(name: str) -> dict[str, Any]:
 
 
 def test_every_parameter_file_is_one_of_these() -> None:
-    robots = {"so100", "so101"}
-    assert {file.stem for file in (ROOT / "config").glob("*.yaml")} == {*NODE_CONFIGS, "simulation", *robots}
+    others = {"so100", "so101", "map_example"}
+    assert {file.stem for file in (ROOT / "config").glob("*.yaml")} == {*NODE_CONFIGS, "simulation", *others}
 
 
 def test_an_error_names_a_file_that_is_not_yaml(tmp_path: Path) -> None:

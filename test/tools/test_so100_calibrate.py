@@ -211,7 +211,7 @@ def test_verify_prints_disagreements_and_writes_nothing(arm: EmulatedArm, tmp_pa
 
 def test_a_missing_servo_and_a_missing_file_are_reported(arm: EmulatedArm, tmp_path: Path) -> None:
     dialogue = Dialogue(arm.port, tmp_path, "--id", "stranger", "--verify")
-    assert dialogue.end() == 1 and "no calibration of 'stranger'" in dialogue.output
+    assert dialogue.end() == 2 and "no calibration of 'stranger'" in dialogue.output
     arm.servos["wrist_flex"].silent = True
     dialogue = Dialogue(arm.port, tmp_path, "--id", ID)
     assert dialogue.end() == 1 and "wrist_flex: no answer from servo 4" in dialogue.output

@@ -44,6 +44,7 @@ TASKS_OF_LAYOUT = {  # tasks that are possible in each layout, and how often
     "stack": {"stack": 0.6, "pick_up": 0.25, "touch": 0.15},
 }
 EXPERT_PERIOD_S = 0.1
+GRIP_RAD = 0.1  # more than the expert needs: the network commands the gripper less exactly
 STEPS_S = (
     0.035,
     0.035,
@@ -68,7 +69,7 @@ class Collector:
         self, robot: RobotSpec, units: list[JointUnits], sizes: Sizes, tokenizer: Tokenizer, seed: int
     ) -> None:
         self._robot, self._units, self._sizes, self._tokenizer = robot, units, sizes, tokenizer
-        self._expert = Expert(Urdf.load(robot.urdf_path))
+        self._expert = Expert(Urdf.load(robot.urdf_path), grip_rad=GRIP_RAD)
         self._random = np.random.default_rng([seed, 3])
 
     def episode(self, chunks: Chunks | None = None) -> Iterator[Records]:

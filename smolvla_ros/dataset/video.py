@@ -8,6 +8,7 @@ Every second frame is a key frame, so that training can seek quickly, and no fra
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -85,21 +86,15 @@ def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[I
     """`count` RGB images (height, width, 3) of an mp4, starting at `first_s`; raises VideoError."""
     start = round(first_s * fps)
     done = 0
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            assert stream.time_base is not None
-            container.seek(int(Fraction(start, fps) / stream.time_base), stream=stream)
-            for frame in container.decode(stream):
-                assert frame.time is not None
-                if done == count:
-                    break
-                if round(frame.time * fps) < start:
-                    continue  # between the key frame and the first requested frame
-                yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-                done += 1
-    except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"video '{path}' cannot be read: {error}; download the dataset again") from error
+    with _opened_at(path, start, fps) as (container, stream):
+        for frame in container.decode(stream):
+            assert frame.time is not None
+            if done == count:
+                break
+            if round(frame.time * fps) < start:
+                continue  # between the key frame and the first requested frame
+            yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+            done += 1
     if done < count:
         raise VideoError(
             f"video '{path}' ends after {done} of {count} frames from {first_s:.3f} s; download it again"
@@ -109,22 +104,32 @@ def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[I
 def key_frames(path: Path, first: int, count: int, fps: int) -> set[int]:
     """Which of `count` frames from frame `first` of an mp4 are key frames, counted from `first`; raises VideoError."""
     found: set[int] = set()
+    with _opened_at(path, first, fps) as (container, stream):
+        assert stream.time_base is not None
+        for packet in container.demux(stream):
+            if packet.pts is None or not packet.is_keyframe:
+                continue
+            index = round(packet.pts * stream.time_base * fps) - first
+            if index >= count:
+                break
+            if index >= 0:
+                found.add(index)
+    return found
+
+
+@contextmanager
+def _opened_at(
+    path: Path, frame: int, fps: int
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """An mp4 and its video, at the key frame before this frame; FFmpeg's errors become VideoError."""
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             assert stream.time_base is not None
-            container.seek(int(Fraction(first, fps) / stream.time_base), stream=stream)
-            for packet in container.demux(stream):
-                if packet.pts is None or not packet.is_keyframe:
-                    continue
-                index = round(packet.pts * stream.time_base * fps) - first
-                if index >= count:
-                    break
-                if index >= 0:
-                    found.add(index)
+            container.seek(int(Fraction(frame, fps) / stream.time_base), stream=stream)
+            yield container, stream
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"video '{path}' cannot be read: {error}; download the dataset again") from error
-    return found
 
 
 class VideoReader:

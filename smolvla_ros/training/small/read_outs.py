@@ -54,7 +54,7 @@ class Detector(nn.Module):
 
 
 class ReadOuts(nn.Module):
-    """The heads; `losses` gives each loss by name."""
+    """The heads, with a loss for each kind of output."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ FLOORS = (
         "urdf",
         "settings",
         "stop_signals",
+        "worker_pool",
         "share",
         "finding",
         "text_table",
@@ -60,7 +61,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "clocks and threads": (
         ("time", "threading", "asyncio", "concurrent", "multiprocessing", "sched", "queue"),
         (
-            *("camera/", "arm/", "nodes/", "tools/", "dataset/worker_pool.py"),
+            *("camera/", "arm/", "nodes/", "tools/", "dataset/parallel_steps.py", "worker_pool.py"),
             *("demo/", "suite/launching.py", "suite/processes.py"),
             *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),
             "policy/smolvla/parallel.py",

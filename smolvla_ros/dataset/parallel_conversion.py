@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
-from smolvla_ros.dataset.worker_pool import run_all, worker_pool
+from smolvla_ros.dataset.parallel_steps import run_all
+from smolvla_ros.worker_pool import worker_pool
 
 
 @dataclass(frozen=True)

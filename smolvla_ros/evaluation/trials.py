@@ -5,17 +5,20 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
+from typing import cast
 
 from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.trial import Trial, TrialResult
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.robot import RobotSpec
+from smolvla_ros.worker_pool import submit_all, worker_pool
 
 
 class ResultsError(ValueError):
@@ -24,21 +27,14 @@ class ResultsError(ValueError):
 
 PolicyLoader = Callable[[], Policy]  # is sent to the processes, so it must be picklable
 
-# Of this process. It is loaded by its first trial, because an error in a pool's initializer is lost.
-_load_policy: PolicyLoader | None = None
-_policy: Policy | None = None
-
 
 def run_trials(
     load: PolicyLoader, robot: RobotSpec, conditions: Conditions, seeds: Sequence[int], jobs: int
 ) -> Iterator[TrialResult]:
     """Results as they come, in any order. Raises the errors of loading the policy."""
     os.environ["OMP_NUM_THREADS"] = "1"  # inherited; one thread a process is the most trials a second
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_set_loader, initargs=(load,)
-    )
-    with pool:
-        running = [pool.submit(_run, robot, conditions, seed) for seed in seeds]
+    with worker_pool(jobs) as pool:
+        running = submit_all(pool, _run, [(pickle.dumps(load), robot, conditions, seed) for seed in seeds])
         try:
             for finished in as_completed(running):
                 yield finished.result()
@@ -64,13 +60,12 @@ def read_results(path: Path) -> list[TrialResult]:
     return results
 
 
-def _set_loader(load: PolicyLoader) -> None:
-    global _load_policy  # noqa: PLW0603  a process pool has no other place
-    _load_policy = load
+def _run(pickled_load: bytes, robot: RobotSpec, conditions: Conditions, seed: int) -> TrialResult:
+    """One trial, in a process of the pool."""
+    return Trial(_policy(pickled_load), robot, conditions).run(seed)
 
 
-def _run(robot: RobotSpec, conditions: Conditions, seed: int) -> TrialResult:
-    global _policy  # noqa: PLW0603
-    assert _load_policy is not None
-    _policy = _policy or _load_policy()
-    return Trial(_policy, robot, conditions).run(seed)
+@cache
+def _policy(pickled_load: bytes) -> Policy:
+    """The policy of this process: loaded by its first trial, and then found by the equal bytes."""
+    return cast(PolicyLoader, pickle.loads(pickled_load))()

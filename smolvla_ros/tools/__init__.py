@@ -7,7 +7,7 @@ from types import TracebackType
 
 
 def _show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Ctrl-C while a program still imports its libraries gives no traceback either."""
+    """Ctrl-C while a program that pip has installed still imports its libraries gives no traceback either."""
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     else:

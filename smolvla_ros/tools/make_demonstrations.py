@@ -17,14 +17,15 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from smolvla_ros.dataset.parallel_steps import run_all
 from smolvla_ros.dataset.video import CODECS
-from smolvla_ros.dataset.worker_pool import run_all, worker_pool
 from smolvla_ros.settings import SettingError
 from smolvla_ros.share import share_folder
 from smolvla_ros.simulation.disturbance import DisturbanceSettings
 from smolvla_ros.simulation.tasks.instruction import TASKS
 from smolvla_ros.suite.command_line import UsageError, add_options, exit_on_errors, load_robot, positive_int
 from smolvla_ros.units import load_calibration
+from smolvla_ros.worker_pool import worker_pool
 
 try:
     from smolvla_ros.simulation.demonstration_dataset import DemonstrationRun, PictureSettings

@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from smolvla_ros.dataset.worker_pool import run_all, worker_pool
+from smolvla_ros.dataset.parallel_steps import run_all
 from smolvla_ros.image import JPEG_QUALITY
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.appearance import random_appearance
@@ -33,6 +33,7 @@ from smolvla_ros.simulation.tabletop import Tabletop
 from smolvla_ros.simulation.tasks.instruction import TASKS, random_task
 from smolvla_ros.simulation.world import World
 from smolvla_ros.units import load_calibration
+from smolvla_ros.worker_pool import worker_pool
 
 ROOT = Path(__file__).parents[2]
 ROBOT = RobotSpec.load(ROOT / "config" / "so100.yaml")

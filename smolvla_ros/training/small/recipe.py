@@ -34,6 +34,7 @@ from smolvla_ros.training.small.collection import Chunks, Collector, concatenate
 from smolvla_ros.training.small.records import Records
 from smolvla_ros.training.small.trainer import STAGES, RecordBuffer, Stage, Trainer
 from smolvla_ros.units import load_calibration
+from smolvla_ros.worker_pool import interrupt_deferred
 
 VALIDATION_SHARDS = 25  # one of so many files is not trained on
 VALIDATION_RECORDS = 96
@@ -218,8 +219,9 @@ def _start_workers(recipe: Recipe, folder: Path, robot: RobotSpec, calibration: 
         context.Process(target=collect, args=(*arguments, index), daemon=True)
         for index in range(recipe.workers)
     ]
-    for worker in workers:
-        worker.start()
+    with interrupt_deferred():
+        for worker in workers:
+            worker.start()
     return workers
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C ends a conversion, whose processes get the signal from the terminal too, at once and without a traceback."""
+"""Ctrl-C ends a program with its processes, which get the signal from the terminal too, without a traceback."""
 
 from __future__ import annotations
 
@@ -39,16 +39,21 @@ def default_sigint() -> None:
 
 @pytest.fixture
 def conversion_of_minutes(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A running conversion of three bags by two processes, in a process group of its own as from a terminal."""
+    """A running conversion of three bags by two processes, in a process group of its own."""
     bags = [record(tmp_path / f"bag{i}", seconds=0.1) for i in range(3)]
     (tmp_path / "convert.py").write_text(CONVERT)
     options = ("--output", tmp_path / "data", "--calibration", CALIBRATION_FILE, "--jobs", "2")
+    yield from started([sys.executable, tmp_path / "convert.py", *bags, *options], tmp_path)
+
+
+def started(command: list[str | Path], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A running program in a process group of its own, as from a terminal."""
     process = subprocess.Popen(
-        [sys.executable, tmp_path / "convert.py", *bags, *options],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         start_new_session=True,
         preexec_fn=default_sigint,
@@ -57,6 +62,13 @@ def conversion_of_minutes(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+@pytest.fixture
+def evaluation_of_minutes(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Many trials in two processes, each of which adds a line to a file."""
+    options = ("expert", "--episodes", "10000", "--jobs", "2", "--results", tmp_path / "results.jsonl")
+    yield from started([sys.executable, "-m", "smolvla_ros.tools.evaluate", *options], tmp_path)
 
 
 def wait_for_workers(process: subprocess.Popen[str]) -> None:
@@ -108,6 +120,20 @@ def test_a_second_ctrl_c_does_not_hang(
     assert time.monotonic() - began_s < 3.0
     assert conversion_of_minutes.returncode in (130, -signal.SIGINT)
     assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_trials_of_an_evaluation(
+    evaluation_of_minutes: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    while not (tmp_path / "results.jsonl").exists():
+        assert evaluation_of_minutes.poll() is None, evaluation_of_minutes.communicate()[1]
+        time.sleep(0.02)
+    os.killpg(evaluation_of_minutes.pid, signal.SIGINT)
+    _, errors = evaluation_of_minutes.communicate(timeout=20)
+    assert evaluation_of_minutes.returncode == 130
+    assert errors == "evaluate: interrupted\n"
+    check_that_all_have_ended(evaluation_of_minutes)
 
 
 def test_ctrl_c_while_a_program_imports_its_libraries_gives_no_traceback() -> None:

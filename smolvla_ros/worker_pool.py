@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Run steps in several processes, with a progress bar if stderr is a terminal."""
+"""Several processes that share the work of a program, and end at once on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 from types import FrameType
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import cv2
-from tqdm import tqdm
 
-from smolvla_ros.dataset.errors import DataError
+R = TypeVar("R")
+
+
+class WorkerPoolError(RuntimeError):
+    """A process of a pool has ended before its work was done."""
 
 
 @contextmanager
 def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes for `run_all`, in the main thread; raises DataError when one of them is killed.
+    """A pool of processes for `submit_all`, in the main thread; raises WorkerPoolError when one of them is killed.
 
     Ctrl-C kills the processes at once and raises KeyboardInterrupt, a second one ends the program. So steps must leave
     either a whole file or none.
@@ -36,35 +39,18 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         with ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker) as pool:
             yield pool
     except BrokenProcessPool as error:
-        raise DataError(str(error)) from error
+        raise WorkerPoolError(str(error)) from error
     finally:
         if signal.getsignal(signal.SIGINT) is _kill_workers:
             signal.signal(signal.SIGINT, before)
 
 
-def run_all(
-    phase: str,
-    pool: ProcessPoolExecutor,
-    step: Callable[..., None],
-    calls: Sequence[tuple[Any, ...]],
-    strict: bool = True,
-) -> list[DataError | None]:
-    """Call `step` with each tuple of arguments; returns their DataErrors, in the order of the calls.
-
-    Other errors, and if `strict` all, are raised: the first one cancels the calls that have not started.
-    """
-    with _interrupt_deferred():
-        futures: list[Future[None]] = [pool.submit(step, *call) for call in calls]
-    try:
-        # disable=None: no bar where stderr is not a terminal
-        for future in tqdm(as_completed(futures), phase, len(futures), disable=None):
-            error = future.exception()
-            if error is not None and (strict or not isinstance(error, DataError)):
-                raise error
-        return [cast(DataError | None, future.exception()) for future in futures]
-    finally:
-        for future in futures:
-            future.cancel()
+def submit_all(
+    pool: ProcessPoolExecutor, step: Callable[..., R], calls: Sequence[tuple[Any, ...]]
+) -> list[Future[R]]:
+    """Call `step` in the pool with each tuple of arguments; returns the results' futures in this order."""
+    with interrupt_deferred():
+        return [pool.submit(step, *call) for call in calls]
 
 
 def _begin_worker() -> None:
@@ -89,7 +75,7 @@ def _kill_workers(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _interrupt_deferred() -> Iterator[None]:
+def interrupt_deferred() -> Iterator[None]:
     """Ctrl-C takes effect after this context, in which processes are started: then all of them can be killed.
 
     The processes inherit that the signal is blocked. A terminal sends it to them too, and one that ended by itself

@@ -65,7 +65,12 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
             *("demo/", "suite/launching.py", "suite/processes.py"),
             *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),
             "policy/smolvla/parallel.py",
-            *("evaluation/trials.py", "training/small/recipe.py", "training/trainer.py"),
+            *(
+                "evaluation/trials.py",
+                "evaluation/live_trials.py",
+                "training/small/recipe.py",
+                "training/trainer.py",
+            ),
         ),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),

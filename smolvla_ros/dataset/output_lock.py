@@ -1,15 +1,17 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Lock a folder of episodes for one recorder, which may then recover unfinished episodes of earlier recorders."""
+"""Locks of output folders: one recorder, which may then recover unfinished episodes of earlier ones; one program that
+makes a dataset."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from smolvla_ros.dataset.errors import RecordingError
+from smolvla_ros.dataset.errors import DatasetError, RecordingError
 
 # The file stays in the folder; only its lock counts, which the kernel releases when the process ends.
 LOCK_FILE = ".recorder.lock"
@@ -42,3 +44,28 @@ class OutputLock:
 
     def release(self) -> None:
         self._file.close()
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder, which is created and, if it stays empty, removed; raises DatasetError while it is locked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                folder.rmdir()
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DatasetError(
+            f"'{folder}' is being written by another program; wait until it has ended, or give another folder"
+        ) from None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.output_lock import locked_folder
 from smolvla_ros.dataset.parallel_steps import run_all
 from smolvla_ros.worker_pool import worker_pool
 
@@ -33,6 +34,13 @@ def convert(
     Bags whose episodes are in the dataset already are left out, and, unless `strict`, bags that raise DataError. Raises
     DataError and CalibrationError.
     """
+    with locked_folder(conversion.output):
+        return _convert(conversion, append, jobs, strict, report)
+
+
+def _convert(
+    conversion: Conversion, append: bool, jobs: int, strict: bool, report: Callable[[str], None]
+) -> Converted:
     if not conversion.prepare(append):
         return Converted(None, 0)
     every = range(len(conversion.bags))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.trial import LAYOUT_SEEDS, TrialResult, roughness
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.nodes.service_caller import ServiceCaller
 from smolvla_ros.settings import SettingError
 from smolvla_ros.share import PACKAGE
 from smolvla_ros.simulation.tasks.instruction import random_task
@@ -34,6 +36,12 @@ from smolvla_ros.suite.programs import suite_nodes
 from smolvla_ros.suite.ros_domain import reserve_domain_id
 
 START_S, SERVICE_S, TASK_S = 120.0, 10.0, 5.0
+CHECK_S = 0.5  # from one look at the programs to the next
+SERVICES = {
+    "simulated_world": {"reset": Trigger},
+    "executor": {"arm": SetBool, "reset": Trigger},
+    "recorder": dict.fromkeys(("start", "success", "failure"), Trigger),
+}
 STEPPED_ONLY = ("instruction", "appearance", "distractors", "moved_after_s", "latency_s")
 ARM_ATTEMPTS = 10  # joint states may be late again
 
@@ -71,7 +79,7 @@ def run_live_trials(
         for spec in suite_nodes(suite):
             if spec.package == PACKAGE:
                 processes.start(spec)
-        live = _LiveSuite(client, suite.record)
+        live = _LiveSuite(client, suite.record, processes.check)
         for seed in seeds:
             processes.check()
             yield live.trial(seed, conditions)
@@ -90,8 +98,12 @@ def _write_parameters(folder: Path, conditions: Conditions) -> Path:
 class _LiveSuite:
     """The running suite, as somebody who gives it tasks sees it."""
 
-    def __init__(self, client: ClientNode, records: bool) -> None:
-        self._client, self._records = client, records
+    def __init__(self, client: ClientNode, records: bool, check: Callable[[], object]) -> None:
+        """check: raises ProcessError when one of the programs has ended."""
+        self._client, self._records, self._check = client, records, check
+        self._services = {
+            prefix: ServiceCaller(client.node, prefix, types) for prefix, types in SERVICES.items()
+        }
         self._progress: list[Any] = []
         self._states: list[Any] = []
         self._commands: list[FloatArray] = []
@@ -101,25 +113,38 @@ class _LiveSuite:
             topics.JOINT_COMMANDS, lambda command: self._commands.append(np.array(command.position))
         )
         self._task = client.publisher(topics.TASK)
-        if not client.spin_until(lambda: self._progress and self._task.get_subscription_count(), START_S):
-            raise LiveTrialError("the suite does not start")
-        client.spin_until(lambda: client.node.count_subscribers(topics.CHUNK_REQUEST.name), START_S)
+        if not self._wait(self._is_up, START_S):
+            raise LiveTrialError(f"the suite has not started after {START_S:.0f} s")
+        if not self._wait(lambda: client.node.count_subscribers(topics.CHUNK_REQUEST.name), START_S):
+            raise LiveTrialError(f"the policy node has not started after {START_S:.0f} s")
         client.spin(1.0)
+
+    def _is_up(self) -> bool:
+        return bool(self._progress and self._states and self._task.get_subscription_count())
+
+    def _wait(self, condition: Callable[[], Any], timeout_s: float) -> bool:
+        """Spin until the condition is true; returns whether it is. Raises ProcessError when a program has ended."""
+        deadline_s = time.monotonic() + timeout_s
+        while not self._client.spin_until(condition, CHECK_S):
+            self._check()
+            if time.monotonic() > deadline_s:
+                return False
+        return True
 
     def trial(self, seed: int, conditions: Conditions) -> TrialResult:
         """Put the objects of a seed on the table, say what is to be done, and wait until it is done or time is over."""
-        self._call(Trigger, "simulated_world/reset")
+        self._call("simulated_world", "reset")
         _, task = random_task(conditions.task, LAYOUT_SEEDS + seed, conditions.wordings)
         instruction = task.instruction
         self._say(instruction)
         if self._records:
-            self._call(Trigger, "recorder/start")
+            self._call("recorder", "start")
         first = self._states[-1]
         del self._commands[:]
-        self._client.spin_until(lambda: self._progress[-1].success, conditions.duration_s)
+        self._wait(lambda: self._progress[-1].success, conditions.duration_s)
         progress, last = self._progress[-1], self._states[-1]
         if self._records:
-            self._call(Trigger, "recorder/success" if progress.success else "recorder/failure")
+            self._call("recorder", "success" if progress.success else "failure")
         commands = list(self._commands)
         self._say("")
         self._arm()
@@ -153,22 +178,19 @@ class _LiveSuite:
         """After a fault: a person would look at the arm, and go on."""
         if self._states[-1].state != self._states[-1].FAULT:
             return
-        self._call(Trigger, "executor/reset")
+        self._call("executor", "reset")
         for _ in range(ARM_ATTEMPTS):
             with suppress(LiveTrialError):
-                self._call(SetBool, "executor/arm", SetBool.Request(data=True))
+                self._call("executor", "arm", data=True)
                 return
 
-    def _call(self, kind: Any, name: str, request: Any = None) -> None:
+    def _call(self, prefix: str, name: str, **fields: Any) -> None:
         """Call a service; raises LiveTrialError when it fails or does not answer."""
-        client = self._client.node.create_client(kind, name)
-        try:
-            if not self._client.spin_until(client.service_is_ready, SERVICE_S):
-                raise LiveTrialError(f"there is no service {name}")
-            future = client.call_async(request or kind.Request())
-            self._client.spin_until(future.done, SERVICE_S)
-            if not future.done() or not future.result().success:
-                said = future.result().message if future.done() else "no answer"
-                raise LiveTrialError(f"{name}: {said}")
-        finally:
-            self._client.node.destroy_client(client)
+        responses: list[Any] = []
+        services = self._services[prefix]
+        if not self._wait(lambda: services.call(name, responses.append, **fields), SERVICE_S):
+            raise LiveTrialError(f"there is no service {prefix}/{name}")
+        if not self._wait(lambda: responses, SERVICE_S):
+            raise LiveTrialError(f"{prefix}/{name} has not answered after {SERVICE_S:.0f} s")
+        if not responses[0].success:
+            raise LiveTrialError(f"{prefix}/{name}: {responses[0].message}")

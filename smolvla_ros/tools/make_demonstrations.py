@@ -17,6 +17,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from smolvla_ros.dataset.output_lock import locked_folder
 from smolvla_ros.dataset.parallel_steps import run_all
 from smolvla_ros.dataset.video import CODECS
 from smolvla_ros.settings import SettingError
@@ -115,12 +116,13 @@ def _size(text: str) -> tuple[int, int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     run = demonstration_run(options)
-    if not run.prepare():
-        print(f"{run.output}: the demonstrations were already complete")
-        return 0
-    with worker_pool(options.jobs) as pool:
-        run_all("demonstrate", pool, run.make_episode, [(index,) for index in range(run.episodes)])
-    dataset = run.write_dataset()
+    with locked_folder(run.output):
+        if not run.prepare():
+            print(f"{run.output}: the demonstrations were already complete")
+            return 0
+        with worker_pool(options.jobs) as pool:
+            run_all("demonstrate", pool, run.make_episode, [(index,) for index in range(run.episodes)])
+        dataset = run.write_dataset()
     failed = ", ".join(f"{count} times {reason}" for reason, count in run.failures().items())
     print(
         f"{run.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "

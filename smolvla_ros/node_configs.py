@@ -37,7 +37,12 @@ class CameraConfig(Settings):
         bounds=(0.0, 240.0),
     )
     jpeg_quality: int = setting(JPEG_QUALITY, "quality of image_raw/compressed", bounds=(1, 100), live=True)
-    seed: int = setting(0, "rendered: seed of the sensor noise", bounds=(0, None))
+    seed: int = setting(0, "rendered: seed of the sensor noise and of the appearance", bounds=(0, None))
+    appearance: float = setting(
+        0.0,
+        "rendered, simulated world: how much light, colours, table and cameras differ from the default, by seed",
+        bounds=(0.0, 1.0),
+    )
 
 
 @dataclass(frozen=True)
@@ -204,7 +209,8 @@ class WorldConfig(Settings):
         "the task for which objects are put on the table",
         choices=("touch", "pick_up", "pick_place", "stack", "sort"),
     )
-    seed: int = setting(0, "seed of the layout and of the servos' noise", bounds=(0, None))
+    seed: int = setting(0, "seed of the layout, the servos' noise and the appearance", bounds=(0, None))
+    appearance: float = setting(0.0, "how much the colours of objects differ, by seed", bounds=(0.0, 1.0))
     objects_rate_hz: float = setting(30.0, "scene/objects per second", bounds=(1.0, 120.0))
 
 

@@ -32,6 +32,7 @@ from smolvla_ros.nodes.scene_messages import boxes_from_msg
 from smolvla_ros.nodes.suite_node import ERROR, OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import CameraSpec
+from smolvla_ros.simulation.appearance import random_appearance
 from smolvla_ros.wire import WireError, joints_from_msg
 
 
@@ -69,7 +70,13 @@ class CameraNode(SuiteNode[CameraConfig]):
         rate_hz = config.rate_hz or spec.rate_hz
         if config.source == "rendered":
             rendered = RenderedCamera(
-                self._robot, spec, rate_hz, config.seed, self.now_ns, self._prepare_image
+                self._robot,
+                spec,
+                rate_hz,
+                config.seed,
+                self.now_ns,
+                self._prepare_image,
+                random_appearance(config.seed, config.appearance),
             )
             self._scene_subscriptions = [
                 self.create_subscription(

@@ -16,6 +16,7 @@ from smolvla_ros.arrays import FloatArray, ImageArray
 from smolvla_ros.camera.source import CameraError, Pacer
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import CameraSpec, RobotSpec
+from smolvla_ros.simulation.appearance import DEFAULT, Appearance
 from smolvla_ros.simulation.pinhole import SceneCamera, SceneError
 from smolvla_ros.simulation.render import Scene
 from smolvla_ros.simulation.solids import SceneBox
@@ -36,15 +37,17 @@ class RenderedCamera:
         seed: int,
         clock_ns: Callable[[], int],
         prepare: Callable[[RenderedCamera], bool],
+        appearance: Appearance = DEFAULT,
     ) -> None:
         self.name = spec.name
         self._clock_ns, self._prepare = clock_ns, prepare
         self._joint_names = robot.joint_names
         self._positions_rad = np.array([joint.middle_rad for joint in robot.joints])
-        self._urdf, self._seed = Urdf.load(robot.urdf_path), seed
-        self._scene = Scene(self._urdf, seed=seed)
+        self._urdf, self._seed, self._appearance = Urdf.load(robot.urdf_path), seed, appearance
+        self._scene = Scene(self._urdf, appearance=appearance, seed=seed)
         self._boxes: tuple[SceneBox, ...] = ()
-        self._camera = SceneCamera.of(spec)
+        cameras = appearance.moved([SceneCamera.of(camera) for camera in robot.cameras])
+        self._camera = cameras[robot.cameras.index(spec)]
         self._closed = threading.Event()
         self._pacer = Pacer(rate_hz, sleep_s=self._closed.wait)
         try:
@@ -64,7 +67,7 @@ class RenderedCamera:
     def show(self, boxes: tuple[SceneBox, ...]) -> None:
         """From the next frame on these boxes are on the table, in place of all others. As for threads, see `move`."""
         if [_looks(box) for box in boxes] != [_looks(box) for box in self._boxes]:
-            self._scene = Scene(self._urdf, boxes, seed=self._seed)
+            self._scene = Scene(self._urdf, boxes, self._appearance, seed=self._seed)
         self._boxes = boxes
 
     def read(self) -> Frame | None:

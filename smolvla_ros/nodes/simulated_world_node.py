@@ -23,6 +23,7 @@ from smolvla_ros.nodes.messages import task_progress_msg
 from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.scene_messages import marker_array_msg, pose_msg
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
+from smolvla_ros.simulation.appearance import random_appearance
 from smolvla_ros.simulation.bus_process import BusProcess, BusSetup
 from smolvla_ros.simulation.layout import LayoutError
 from smolvla_ros.simulation.layout_boxes import layout_boxes
@@ -61,6 +62,7 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
         units = dict(zip(self._robot.joint_names, self._robot.units(calibration), strict=True))
         self._layout, self._task = random_task(config.layout, config.seed)
         self._frame_id = Urdf.load(self._robot.urdf_path).root
+        self._colours = random_appearance(config.seed, config.appearance).colours
         self._show_layout()
         self._world = self._make_world()
         link = Path(config.port) if config.port else None
@@ -185,7 +187,8 @@ class SimulatedWorldNode(SuiteNode[WorldConfig]):
     def _show_layout(self) -> None:
         """Make the markers of the present layout."""
         stamp = self.get_clock().now().to_msg()
-        self._markers = marker_array_msg(layout_boxes(self._layout), self._frame_id, stamp)
+        boxes = layout_boxes(self._layout, self._colours)
+        self._markers = marker_array_msg(boxes, self._frame_id, stamp)
 
 
 def main() -> int:

@@ -82,7 +82,12 @@ class SuiteOptions:
     namespace: str = setting("", "namespace of all nodes and topics, such as left_arm")
     use_sim_time: bool = setting(False, "take time from /clock, as when a bag is played")
     rviz: bool = setting(False, "show the arm in RViz, where it is installed")
-    seed: int = setting(0, "sim: seed of sensor noise", bounds=(0, None))
+    seed: int = setting(0, "sim: seed of the layout, of noise and of the appearance", bounds=(0, None))
+    appearance: float = setting(
+        0.0,
+        "sim: how much light, colours, table and cameras differ from the default, by seed",
+        bounds=(0.0, 1.0),
+    )
     log_level: str = setting(
         "", "log level of all nodes; empty: info", choices=("", "debug", "info", "warn", "error", "fatal")
     )
@@ -103,6 +108,8 @@ class SuiteOptions:
                 values[entry.name] = _boolean(entry.name, text)
             elif isinstance(entry.default, int):
                 values[entry.name] = _integer(entry.name, text)
+            elif isinstance(entry.default, float):
+                values[entry.name] = _number(entry.name, text)
             else:
                 values[entry.name] = os.path.expanduser(text.strip())
         return cls(**values)
@@ -190,3 +197,10 @@ def _integer(name: str, text: str) -> int:
     if text and not text.strip().isdecimal():
         raise SuiteError(f"{name}: '{text}' is not a whole number of 0 or more")
     return int(text or 0)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text or 0.0)
+    except ValueError:
+        raise SuiteError(f"{name}: '{text}' is not a number") from None

@@ -100,8 +100,13 @@ def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The world with its servo bus with `sim`, else nothing."""
     if not options.sim:
         return ()
-    parameters = {"port": emulated_port(options), "calibration": _calibration(options), "seed": options.seed}
+    parameters = {"port": emulated_port(options), "calibration": _calibration(options), **_looks(options)}
     return (_node(options, "simulated_world", parameters),)
+
+
+def _looks(options: SuiteOptions) -> dict[str, float]:
+    """The parameters of the simulated world and its cameras that change how they look, where they are given."""
+    return {name: value for name in ("seed", "appearance") if (value := getattr(options, name))}
 
 
 def has_policy(options: SuiteOptions) -> bool:
@@ -200,11 +205,11 @@ def _check_given(options: SuiteOptions, **examples: str) -> None:
 def _camera(options: SuiteOptions, camera: CameraOption, needed: bool) -> NodeSpec:
     base = options.absolute_namespace.rstrip("/")
     source = camera.source or ("rendered" if options.sim else "")
-    seed = options.seed if source == "rendered" and options.seed else ""
+    looks = _looks(options) if source == "rendered" else {}
     return _node(
         options,
         "camera",
-        {"camera": camera.name, "source": source, "device": camera.device, "seed": seed},
+        {"camera": camera.name, "source": source, "device": camera.device, **looks},
         namespace=f"{base}/{camera.name}",
         remaps=(("joint_states", f"{base}/joint_states"), ("scene/objects", f"{base}/scene/objects")),
         needed=needed,

@@ -22,14 +22,18 @@ ROBOT = RobotSpec.load(Path(__file__).parents[2] / "config" / "so100.yaml")
 LAYOUT = random_layout(4)
 
 
-def test_it_sees_what_the_rendered_camera_of_the_suite_sees() -> None:
-    tabletop = Tabletop(ROBOT, LAYOUT, ("top", "side"), seed=3)
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_it_sees_what_the_rendered_camera_of_the_suite_sees(strength: float) -> None:
+    looks = random_appearance(5, strength)
+    names = tuple(camera.name for camera in ROBOT.cameras)
+    tabletop = Tabletop(ROBOT, LAYOUT, names, looks, seed=3)
     images, positions_rad = tabletop.observe()
     np.testing.assert_allclose(positions_rad, LAYOUT.start_rad)
-    assert list(images) == ["top", "side"]
+    assert tuple(images) == names
     for name, image in images.items():
-        camera = RenderedCamera(ROBOT, ROBOT.camera(name), 1000.0, 3, lambda: 0, lambda _camera: True)
-        camera.show(layout_boxes(LAYOUT))
+        spec = ROBOT.camera(name)
+        camera = RenderedCamera(ROBOT, spec, 1000.0, 3, lambda: 0, lambda _camera: True, looks)
+        camera.show(layout_boxes(LAYOUT, looks.colours))
         camera.move(positions_rad)
         frame = camera.read()
         assert frame is not None and image.shape == (480, 640, 3)

@@ -52,9 +52,11 @@ def test_simulation_adds_a_world_and_changes_nothing_else() -> None:
 
 
 def test_the_arm_opens_the_port_that_the_world_links() -> None:
-    nodes = by_label(dataclasses.replace(SIMULATION, seed=3))
+    nodes = by_label(dataclasses.replace(SIMULATION, seed=3, appearance=0.5))
     world = nodes["simulated_world"].parameters
-    assert world["port"] == nodes["arm"].parameters["port"] and world["seed"] == 3
+    assert world["port"] == nodes["arm"].parameters["port"]
+    for parameters in (world, nodes["top_camera"].parameters):
+        assert (parameters["seed"], parameters["appearance"]) == (3, 0.5)
     calibrations = {nodes[name].parameters["calibration"] for name in ("simulated_world", "arm", "policy")}
     assert len(calibrations) == 1
     assert nodes["arm"].after == "simulated_world" and nodes["simulated_world"].needed
@@ -234,6 +236,8 @@ def test_a_robot_of_the_package_can_be_given_by_its_name() -> None:
     [
         ({"sim": "yes"}, "sim"),
         ({"seed": "-1"}, "seed"),
+        ({"appearance": "much"}, "appearance"),
+        ({"appearance": "2"}, "appearance"),
         ({"mode": "go"}, "mode"),
         ({"dtype": "int4"}, "dtype"),
     ],

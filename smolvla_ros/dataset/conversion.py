@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow
 import pyarrow.parquet
 
 from smolvla_ros.dataset.alignment import AlignmentSettings, align_streams, camera_frames
@@ -113,7 +112,7 @@ class Conversion:
         action_units = self.robot.units(self.action_calibration or self.calibration)
         state = positions_to_lerobot(units, episode.state_rad)
         action = positions_to_lerobot(action_units, episode.action_rad)
-        ordinals = {ORDINALS + camera: pyarrow.array(found) for camera, found in episode.ordinals.items()}
+        ordinals = {ORDINALS + camera: found for camera, found in episode.ordinals.items()}
         metadata = {
             "topics": json.dumps(dict(sources.cameras)),
             "stamps": str(int(episode.stamps_ns[0])),
@@ -212,7 +211,7 @@ class Conversion:
 
     def _staged(self, index: int) -> StagedEpisode:
         keys = {camera: self._image_key(camera) for camera in self._topics(index)}
-        return self._folder(index).episode(keys, self.codec)
+        return self._folder(index).episode(keys)
 
     def _image_key(self, camera: str) -> str:
         return camera if self.camera_names == "name" else self.robot.camera(camera).image_key

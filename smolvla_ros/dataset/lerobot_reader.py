@@ -10,7 +10,7 @@ not read: decoded as RGB images, their millimetres would become 8-bit grey level
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,13 @@ class LeRobotDataset:
         own = self.info.get(OWN_FIELD)
         return dict(own.get("units", {})) if isinstance(own, dict) else {}
 
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Of each episode, as this package's datasets state them: success, failure, or empty if it is not known."""
+        own = self.info.get(OWN_FIELD)
+        known = own.get("outcomes", []) if isinstance(own, dict) else []
+        return (*known, *[""] * len(self.episodes))[: len(self.episodes)]
+
     def other_units(self, robot: RobotSpec) -> str:
         """Which joints the dataset states in another unit than the robot; empty: none, or the units are not known."""
         units = self.units
@@ -148,18 +155,13 @@ class LeRobotDataset:
 
     def frames(self, episode: int) -> EpisodeFrames:
         """The rows of an episode; raises DatasetError."""
-        row = self._row(episode)
-        path = self._data_path(row)
         names = [STATE, ACTION, "timestamp", "frame_index", "index", "task_index"]
-        table = _table(path, names, [("episode_index", "=", episode)])
-        expected = row["dataset_to_index"] - row["dataset_from_index"]
-        if len(table) != expected:
-            raise DatasetError(f"'{path}' has {len(table)} rows of episode {episode}, expected {expected}")
-        columns = {name: _array(table.column(name)) for name in names}
+        columns = self.columns(episode, names)
         task_index = columns["task_index"].astype(np.int64)
         if len(task_index) and not 0 <= task_index.min() <= task_index.max() < len(self.tasks):
             raise DatasetError(
-                f"'{path}': task_index {task_index.max()}, but there are {len(self.tasks)} tasks"
+                f"'{self._data_path(self._row(episode))}': task_index {task_index.max()}, but there are "
+                f"{len(self.tasks)} tasks"
             )
         return EpisodeFrames(
             state=columns[STATE].astype(np.float32),
@@ -171,11 +173,23 @@ class LeRobotDataset:
             tasks=[self.tasks[i] for i in task_index],
         )
 
+    def columns(self, episode: int, features: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """Features that are no images, of the rows of an episode: (n,) or (n, width). Raises DatasetError."""
+        row = self._row(episode)
+        path = self._data_path(row)
+        table = _table(path, list(features), [("episode_index", "=", episode)])
+        expected = row["dataset_to_index"] - row["dataset_from_index"]
+        if len(table) != expected:
+            raise DatasetError(f"'{path}' has {len(table)} rows of episode {episode}, expected {expected}")
+        return {name: column_values(table.column(name)) for name in features}
+
     def values(self, feature: str) -> npt.NDArray[Any]:
         """A feature that is no image, of all rows of the dataset: (n,) or (n, width). Raises DatasetError."""
         paths = dict.fromkeys(self._data_path(row) for row in self.episodes)
         within = [("episode_index", "<", len(self.episodes))]
-        return np.concatenate([_array(_table(path, [feature], within).column(feature)) for path in paths])
+        return np.concatenate(
+            [column_values(_table(path, [feature], within).column(feature)) for path in paths]
+        )
 
     def images(self, episode: int, image_key: str) -> Iterator[ImageArray]:
         """The RGB images (height, width, 3) of a camera; raises DatasetError, VideoError."""
@@ -272,7 +286,7 @@ def _table(path: Path, columns: list[str] | None = None, filters: Any = None) ->
         raise DatasetError(f"'{path}' cannot be read: {error}; download the dataset again") from error
 
 
-def _array(column: pyarrow.ChunkedArray) -> npt.NDArray[Any]:
+def column_values(column: pyarrow.ChunkedArray) -> npt.NDArray[Any]:
     """A column of numbers as (n,), a column of lists of equal length as (n, width)."""
     kind = column.type
     if pyarrow.types.is_list(kind) or pyarrow.types.is_fixed_size_list(kind):

@@ -22,7 +22,7 @@ import pyarrow
 import pyarrow.parquet
 
 from smolvla_ros.dataset import statistics
-from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.compatibility import check_compatible
 from smolvla_ros.dataset.global_statistics import (
     HISTOGRAMS,
     StatisticsBefore,
@@ -30,23 +30,22 @@ from smolvla_ros.dataset.global_statistics import (
     lerobot_statistics,
 )
 from smolvla_ros.dataset.lerobot_format import (
-    ACTION,
     CHUNK_FILES,
+    COUNTERS,
     DATA_PATH,
     EPISODES_PATH,
     IMAGES,
     INFO,
     OWN_FIELD,
-    STATE,
     STATS,
     TASKS,
     VERSION,
     VIDEO_PATH,
     tasks_table,
 )
-from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset, column_values
 from smolvla_ros.dataset.statistics import ImageHistogram
-from smolvla_ros.dataset.video import concatenate_videos
+from smolvla_ros.dataset.video import concatenate_videos, stream_header
 
 DATA_BYTES, VIDEO_BYTES = 100_000_000, 200_000_000  # no episode is added to a file of this size
 
@@ -66,8 +65,11 @@ class StagedVideo:
 class StagedEpisode:
     """An episode that is ready to be added to a dataset."""
 
-    frames: Path  # parquet with the columns observation.state, action and task
+    frames: (
+        Path  # parquet with the columns task, observation.state, action and other features that are no images
+    )
     videos: Mapping[str, StagedVideo]  # image key -> video
+    outcome: str = ""  # success or failure; empty: not known
 
 
 @dataclass(frozen=True)
@@ -88,31 +90,6 @@ class _FileNumber:
     @property
     def indices(self) -> dict[str, int]:
         return {"chunk_index": self.number // CHUNK_FILES, "file_index": self.number % CHUNK_FILES}
-
-
-def check_compatible(
-    dataset: LeRobotDataset, features: Mapping[str, Any], fps: int, units: Mapping[str, str]
-) -> None:
-    """Raise DatasetError if episodes with these features and units cannot be appended to `dataset`."""
-    if dataset.units and dataset.units != units:
-        raise DatasetError(
-            f"dataset '{dataset.root}' is in {_text(dataset.units)}, these episodes in {_text(units)}; use the robot "
-            "file and the --units with which it was made"
-        )
-    if dataset.fps != fps:
-        raise DatasetError(
-            f"dataset '{dataset.root}' has {dataset.fps} fps, these episodes {fps}; use --fps {dataset.fps}"
-        )
-    for name in sorted({*features, *dataset.features}):
-        old, new = (
-            {key: feature.get(key) for key in ("dtype", "shape", "names")} if feature else None
-            for feature in (dataset.features.get(name), features.get(name))
-        )
-        if old != new:
-            raise DatasetError(
-                f"dataset '{dataset.root}': feature {name} is {old}, in these episodes {new}; "
-                "they cannot be in one dataset"
-            )
 
 
 def add_episodes(
@@ -148,7 +125,8 @@ def add_episodes(
             }
         )
         index += length
-    values = _write_rows(staging, episodes, added, fps, tasks, _next_file(rows, "data"))
+    vectors = [name for name in features if name not in COUNTERS and features[name]["dtype"] != "video"]
+    values = _write_rows(staging, episodes, added, fps, tasks, vectors, _next_file(rows, "data"))
     histograms = {}
     for key in episodes[0].videos:
         name = IMAGES + key
@@ -164,7 +142,10 @@ def add_episodes(
         "total_tasks": len(tasks),
         "splits": {"train": f"0:{len(rows) + len(episodes)}"},
     }
-    info = old.info if old else _new_info(features, fps, robot_type, units)
+    info = dict(old.info) if old else _new_info(features, fps, robot_type, units)
+    outcomes = [*(old.outcomes if old else ()), *(episode.outcome for episode in episodes)]
+    if any(outcomes):
+        info[OWN_FIELD] = {**info.get(OWN_FIELD, {}), "outcomes": outcomes}
     _write_json(staging / INFO, {**info, **totals})
     _move_files(staging, root)
 
@@ -192,10 +173,6 @@ def _write_statistics(
         counts = {name: histogram.to_json() for name, histogram in histograms.items()}
         (staging / HISTOGRAMS).write_text(json.dumps(counts), encoding="utf-8")
     _write_json(staging / STATS, stats)
-
-
-def _text(units: Mapping[str, str]) -> str:
-    return ", ".join(f"{joint}: {unit}" for joint, unit in units.items())
 
 
 def _new_info(
@@ -239,11 +216,14 @@ def _next_file(rows: Sequence[Mapping[str, Any]], kind: str) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _files(sizes: Sequence[int], limit: int, number: int) -> Iterator[tuple[_FileNumber, slice]]:
-    """Distribute parts of these sizes (bytes) among files; parts are added to a file until it reaches the limit."""
+def _files(
+    sizes: Sequence[int], limit: int, number: int, headers: Sequence[bytes] = ()
+) -> Iterator[tuple[_FileNumber, slice]]:
+    """Distribute parts of these sizes (bytes) among files; parts are added to a file until it reaches the limit, or
+    the next part has another header."""
     begin, total = 0, 0
     for index, size in enumerate(sizes):
-        if total >= limit:
+        if total >= limit or (headers and headers[index] != headers[begin]):
             yield _FileNumber(number), slice(begin, index)
             begin, total, number = index, 0, number + 1
         total += size
@@ -256,9 +236,10 @@ def _write_rows(
     added: list[dict[str, Any]],
     fps: int,
     tasks: list[str],
+    vectors: Sequence[str],
     number: int,
 ) -> dict[str, list[npt.NDArray[Any]]]:
-    """Returns the values of each feature, by episode."""
+    """`vectors`: the features in the episodes' rows. Returns the values of each feature, by episode."""
     by_feature: dict[str, list[npt.NDArray[Any]]] = {}
     sizes = [episode.frames.stat().st_size for episode in episodes]
     for file, part in _files(sizes, DATA_BYTES, number):
@@ -266,7 +247,7 @@ def _write_rows(
         path.parent.mkdir(parents=True, exist_ok=True)
         writer: pyarrow.parquet.ParquetWriter | None = None
         for episode, row in zip(episodes[part], added[part], strict=True):
-            table = pyarrow.parquet.read_table(episode.frames, columns=[STATE, ACTION, "task"])
+            table = pyarrow.parquet.read_table(episode.frames, columns=[*vectors, "task"])
             frame_tasks = table.column("task").to_pylist()
             tasks += [task for task in dict.fromkeys(frame_tasks) if task not in tasks]
             frame_index = np.arange(row["length"])
@@ -285,10 +266,7 @@ def _write_rows(
             writer.write_table(table)
             row["tasks"] = list(dict.fromkeys(frame_tasks))
             row |= {f"data/{name}": value for name, value in file.indices.items()}
-            vectors = {name: table.column(name).combine_chunks() for name in (STATE, ACTION)}
-            arrays = {
-                name: rows.flatten().to_numpy().reshape(len(rows), -1) for name, rows in vectors.items()
-            }
+            arrays = {name: column_values(table.column(name)) for name in vectors}
             for name, array in {**arrays, **counters}.items():
                 row[f"stats/{name}"] = statistics.value_statistics(array)
                 by_feature.setdefault(name, []).append(array)
@@ -305,7 +283,9 @@ def _write_videos(
     name: str,
     number: int,
 ) -> None:
-    for file, part in _files([video.path.stat().st_size for video in videos], VIDEO_BYTES, number):
+    sizes = [video.path.stat().st_size for video in videos]
+    headers = [stream_header(video.path) for video in videos]
+    for file, part in _files(sizes, VIDEO_BYTES, number, headers):
         path = staging / VIDEO_PATH.format(video_key=name, **file.indices)
         path.parent.mkdir(parents=True, exist_ok=True)
         lengths = [row["length"] for row in added[part]]

@@ -14,14 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow
 import pyarrow.parquet
 
 from smolvla_ros.arrays import Float32Array, ImageArray
 from smolvla_ros.dataset.lerobot_format import ACTION, STATE
+from smolvla_ros.dataset.lerobot_reader import column_values
 from smolvla_ros.dataset.lerobot_writer import StagedEpisode, StagedVideo
 from smolvla_ros.dataset.statistics import ImageHistogram, sampled_image_indices
-from smolvla_ros.dataset.video import Codec, encode_video
+from smolvla_ros.dataset.video import Codec, cut_video, decode_video, encode_video
 
 
 class StagingFolder:
@@ -36,23 +39,22 @@ class StagingFolder:
         state: Float32Array,
         action: Float32Array,
         tasks: Sequence[str],
-        more: Mapping[str, pyarrow.Array] | None = None,
+        more: Mapping[str, npt.NDArray[Any]] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Write state and action (frames, joints) in LeRobot's units and the task of each frame; and more columns."""
+        """Write state and action (frames, joints) in LeRobot's units and the task of each frame; and more columns,
+        (frames,) or (frames, width)."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        columns = {STATE: _vectors(state), ACTION: _vectors(action), "task": pyarrow.array(tasks)}
-        table = pyarrow.table({**columns, **(more or {})}).replace_schema_metadata(metadata)
+        arrays = {STATE: state, ACTION: action, **(more or {})}
+        columns = {name: _column(values) for name, values in arrays.items()}
+        table = pyarrow.table({**columns, "task": pyarrow.array(tasks)}).replace_schema_metadata(metadata)
         with atomic_file(self.frames) as path:
             pyarrow.parquet.write_table(table, path)
 
     def read_frames(self) -> tuple[Float32Array, Float32Array, list[str]]:
         """What `write_frames` wrote: state and action (frames, joints), and the tasks."""
         table = pyarrow.parquet.read_table(self.frames, columns=[STATE, ACTION, "task"])
-        state, action = (
-            table.column(name).combine_chunks().flatten().to_numpy().reshape(len(table), -1)
-            for name in (STATE, ACTION)
-        )
+        state, action = (column_values(table.column(name)) for name in (STATE, ACTION))
         return state, action, table.column("task").to_pylist()
 
     def has_video(self, camera: str) -> bool:
@@ -62,30 +64,36 @@ class StagingFolder:
         self, camera: str, images: Iterable[ImageArray], count: int, fps: int, codec: Codec
     ) -> None:
         """Encode `count` images (height, width, 3) of one size; raises VideoError."""
-        histogram, samples = ImageHistogram(), sampled_image_indices(count)
-        size: list[int] = []
-
-        def counted() -> Iterator[ImageArray]:
-            for tick, image in enumerate(images):
-                if tick in samples:
-                    histogram.add(image)
-                size[:] = image.shape[:2]
-                yield image
-
+        counted = _CountedImages(images, count)
         with atomic_file(self._video(camera)) as path:
-            encode_video(path, counted(), fps, codec)
-        description = {"height": size[0], "width": size[1], "histogram": histogram.to_json()}
-        write_atomically(self._description(camera), json.dumps(description).encode())
+            encode_video(path, counted, fps, codec)
+        self._describe(camera, counted, codec)
 
-    def episode(self, cameras: Mapping[str, str], codec: Codec) -> StagedEpisode:
+    def copy_video(self, camera: str, source: Path, first: int, count: int, fps: int) -> None:
+        """Copy `count` images from image `first` of an mp4 as by `cut_video`; raises VideoError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(self._video(camera)) as path:
+            codec = cut_video(source, path, first, count, fps)
+        counted = _CountedImages(decode_video(self._video(camera), 0.0, count, fps), count)
+        for _ in counted:
+            pass
+        self._describe(camera, counted, codec)
+
+    def episode(self, cameras: Mapping[str, str], outcome: str = "") -> StagedEpisode:
         """The finished episode. `cameras`: camera -> its key in the dataset."""
         videos = {}
         for camera, key in cameras.items():
             found = json.loads(self._description(camera).read_text(encoding="utf-8"))
             path = self._video(camera)
             histogram = ImageHistogram.from_json(found["histogram"])
-            videos[key] = StagedVideo(path, found["height"], found["width"], codec, histogram)
-        return StagedEpisode(self.frames, videos)
+            videos[key] = StagedVideo(path, found["height"], found["width"], found["codec"], histogram)
+        return StagedEpisode(self.frames, videos, outcome)
+
+    def _describe(self, camera: str, images: _CountedImages, codec: str) -> None:
+        height, width = images.size
+        counts = images.histogram.to_json()
+        description = {"height": height, "width": width, "codec": codec, "histogram": counts}
+        write_atomically(self._description(camera), json.dumps(description).encode())
 
     def _video(self, camera: str) -> Path:
         return self._folder / f"{camera}.mp4"
@@ -93,6 +101,23 @@ class StagingFolder:
     def _description(self, camera: str) -> Path:
         """The file that is written after the video."""
         return self._folder / f"{camera}.json"
+
+
+class _CountedImages:
+    """Passes `count` images (height, width, 3) on, and counts the sampled ones in a histogram."""
+
+    def __init__(self, images: Iterable[ImageArray], count: int) -> None:
+        self._images, self._count = images, count
+        self.histogram = ImageHistogram()
+        self.size = (0, 0)  # height, width
+
+    def __iter__(self) -> Iterator[ImageArray]:
+        samples = sampled_image_indices(self._count)
+        for tick, image in enumerate(self._images):
+            if tick in samples:
+                self.histogram.add(image)
+            self.size = image.shape[0], image.shape[1]
+            yield image
 
 
 @contextmanager
@@ -109,5 +134,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
-def _vectors(rows: Float32Array) -> Any:
-    return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(rows.ravel()), rows.shape[1])
+def _column(rows: npt.NDArray[Any]) -> Any:
+    if rows.ndim == 1:
+        return pyarrow.array(rows)
+    return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(np.ravel(rows)), rows.shape[1])

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import dropwhile, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import av
 import cv2
@@ -62,7 +63,8 @@ def encode_video(path: Path, images: Iterable[ImageArray], fps: int, codec: Code
 
 
 def concatenate_videos(path: Path, parts: Iterable[tuple[Path, int]], fps: int) -> None:
-    """Concatenate videos without encoding them again. `parts`: their files and numbers of frames."""
+    """Concatenate videos with the same `stream_header` without encoding them again. `parts`: their files and numbers
+    of frames."""
     with av.open(str(path), "w", format="mp4") as container:
         output: Any = None
         before = 0
@@ -71,15 +73,42 @@ def concatenate_videos(path: Path, parts: Iterable[tuple[Path, int]], fps: int) 
                 stream = source.streams.video[0]
                 if output is None:
                     output = container.add_stream_from_template(stream, opaque=True)
-                for packet in source.demux(stream):
-                    if packet.pts is None or packet.dts is None:
-                        continue  # end of the file
-                    shift = int(Fraction(before, fps) / packet.time_base)
-                    packet.pts += shift
-                    packet.dts += shift
-                    packet.stream = output
-                    container.mux(packet)
+                _mux_shifted(source.demux(stream), before, fps, container, output)
             before += count
+
+
+def stream_header(path: Path) -> bytes:
+    """What an mp4 file states once for all its frames: videos with different ones cannot be in one file. Raises
+    VideoError."""
+    with _opened_at(path, 0, 1) as (_, stream):
+        context = stream.codec_context
+        return f"{context.codec.canonical_name} {context.width}x{context.height} ".encode() + (
+            context.extradata or b""
+        )
+
+
+def cut_video(source: Path, path: Path, first: int, count: int, fps: int) -> str:
+    """Write `count` frames from frame `first` of an mp4 to another one, which begins with them; returns its codec.
+
+    They are copied if they can be decoded without other frames: if the first of them is a key frame, and the packets
+    from there on are these frames. Otherwise they are encoded again. Raises VideoError.
+    """
+    with _opened_at(source, first, fps) as (container, stream):
+        codec = str(stream.codec_context.codec.canonical_name)
+        packets = list(islice(_packets_from(container, stream, first, fps), count))
+        numbers = sorted(_number(packet, fps) for packet in packets)
+        if packets and packets[0].is_keyframe and numbers == list(range(first, first + count)):
+            with av.open(str(path), "w", format="mp4") as output:
+                target = output.add_stream_from_template(stream, opaque=True)
+                _mux_shifted(packets, -first, fps, output, target)
+            return codec
+    if codec not in CODECS:
+        raise VideoError(
+            f"video '{source}': frames from {first} on cannot be cut out without encoding them again, which is not "
+            f"possible as {codec} (only as {', '.join(CODECS)}); cut at a key frame, or keep the whole episode"
+        )
+    encode_video(path, decode_video(source, first / fps, count, fps), fps, cast(Codec, codec))
+    return codec
 
 
 def decode_video(path: Path, first_s: float, count: int, fps: int) -> Iterator[ImageArray]:
@@ -130,6 +159,38 @@ def _opened_at(
             yield container, stream
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"video '{path}' cannot be read: {error}; download the dataset again") from error
+
+
+def _packets_from(
+    container: av.container.InputContainer, stream: av.VideoStream, first: int, fps: int
+) -> Iterator[av.Packet[av.VideoStream]]:
+    """The packets in the order of the file, from the one with frame `first` on."""
+    packets = (packet for packet in container.demux(stream) if packet.pts is not None)
+    return dropwhile(lambda packet: _number(packet, fps) != first, packets)
+
+
+def _number(packet: av.Packet[av.VideoStream], fps: int) -> int:
+    """The number in its file of the frame in a packet."""
+    assert packet.pts is not None
+    return round(packet.pts * packet.time_base * fps)
+
+
+def _mux_shifted(
+    packets: Iterable[av.Packet[av.VideoStream]],
+    frames: int,
+    fps: int,
+    container: av.container.OutputContainer,
+    output: av.VideoStream,
+) -> None:
+    """Write packets to `output`, later by a number of frames."""
+    for packet in packets:
+        if packet.pts is None or packet.dts is None:
+            continue  # end of the file
+        shift = int(Fraction(frames, fps) / packet.time_base)
+        packet.pts += shift
+        packet.dts += shift
+        packet.stream = output
+        container.mux(packet)
 
 
 class VideoReader:

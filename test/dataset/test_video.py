@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from smolvla_ros.dataset.errors import VideoError
-from smolvla_ros.dataset.video import concatenate_videos, decode_video, encode_video
+from smolvla_ros.dataset.video import concatenate_videos, cut_video, decode_video, encode_video
 
 
 def greys(first: int, count: int):
@@ -43,3 +43,36 @@ def test_reading_more_frames_than_exist_raises_an_error(tmp_path):
     encode_video(tmp_path / "a.mp4", greys(10, 4), 30, "h264")
     with pytest.raises(VideoError, match="ends after 2 of 3 frames"):
         list(decode_video(tmp_path / "a.mp4", 2 / 30, 3, 30))
+
+
+def encode(path, encoder, **options):
+    """12 images as by `greys`, a key frame for every 6."""
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream(encoder, rate=30, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.gop_size = 6
+        for image in greys(50, 12):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("first, count", [(0, 12), (6, 6), (0, 3), (2, 5)])
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_a_cut_begins_at_zero_with_its_first_frame(tmp_path, first, count, b_frames):
+    encode(tmp_path / "a.mp4", "libx264", bf=b_frames, crf="20")
+    cut_video(tmp_path / "a.mp4", tmp_path / "cut.mp4", first, count, 30)
+    images = list(decode_video(tmp_path / "cut.mp4", 0.0, count, 30))
+    expected = list(decode_video(tmp_path / "a.mp4", first / 30, count, 30))
+    error = np.abs(np.array(images, int) - np.array(expected, int))
+    is_copied = first % 6 == 0 and (b_frames == "0" or (first + count) % 6 == 0)
+    assert error.max() == 0 if is_copied else 0 < error.max() <= 4
+    with av.open(str(tmp_path / "cut.mp4")) as container:
+        assert container.streams.video[0].frames == count
+        assert [round(frame.time * 30) for frame in container.decode(video=0)] == list(range(count))
+
+
+def test_a_cut_that_needs_an_encoder_that_is_missing_is_refused(tmp_path):
+    encode(tmp_path / "a.mp4", "mpeg4", sc_threshold="1000000000")
+    assert cut_video(tmp_path / "a.mp4", tmp_path / "cut.mp4", 0, 6, 30) == "mpeg4"
+    with pytest.raises(VideoError, match="as mpeg4 .only as h264, av1.; cut at a key frame"):
+        cut_video(tmp_path / "a.mp4", tmp_path / "cut.mp4", 1, 4, 30)

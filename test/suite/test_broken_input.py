@@ -22,6 +22,7 @@ INPUTS = 60  # for each program
 COMMANDS = {
     "bag_to_lerobot": "{} --output {new} --jobs 1",
     "lerobot_to_bag": "{} --output {new}",
+    "edit_dataset": "{} --output {new}",
     "check_dataset": "{}",
     "check_checkpoint": "{}",
     "replay_policy": "{} scripted",

@@ -52,9 +52,10 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     ),
     "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "suite/launching.py")),
     "torch": (
-        ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
+        ("torch", "torchvision", "transformers", "tokenizers", "safetensors"),
         ("policy/", "training/"),
     ),
+    "the hub": (("huggingface_hub",), ("policy/", "training/", "dataset/hub.py")),
     "trainers": (("accelerate", "peft"), ("training/",)),
     "serial ports": (("serial", "scservo_sdk", "pty"), ("arm/feetech.py", "simulation/emulated_arm.py")),
     "terminals": (("termios", "tty"), ("arm/feetech.py", "simulation/emulated_arm.py", "terminal/keys.py")),

@@ -78,6 +78,7 @@ def test_the_extras_are_sections_of_the_list() -> None:
     assert set(extras) == {"arm", "dataset", "gymnasium", "plot", "policy", "simulation", "training"}
     names = {normalized(requirement.split("==")[0]) for group in extras.values() for requirement in group}
     assert names - APART <= set(versions) and names >= APART
-    assert {"av", "Jinja2", "pyarrow", "tqdm", f"rosbags=={versions['rosbags']}"} == set(extras["dataset"])
+    unpinned = {"av", "huggingface-hub", "Jinja2", "pyarrow", "tqdm"}
+    assert {*unpinned, f"rosbags=={versions['rosbags']}"} == set(extras["dataset"])
     direct = {"pyyaml", *names}
     assert {"feetech-servo-sdk", "pyserial", "matplotlib", "tokenizers"} <= direct

@@ -23,5 +23,9 @@ class VideoError(DataError):
     """A video cannot be read or written."""
 
 
+class HubError(DataError):
+    """A dataset cannot be sent to the hub or fetched from it."""
+
+
 class RecordingError(RuntimeError):
     """An episode cannot be written, marked or recovered."""

@@ -23,6 +23,8 @@ COMMANDS = {
     "bag_to_lerobot": "{} --output {new} --jobs 1",
     "lerobot_to_bag": "{} --output {new}",
     "edit_dataset": "{} --output {new}",
+    "push_dataset": "{} somebody/something",
+    "pull_dataset": "somebody/something --output {file}",
     "check_dataset": "{}",
     "check_checkpoint": "{}",
     "replay_policy": "{} scripted",

@@ -75,7 +75,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         ),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
-    "physics": (("mujoco",), ("simulation/world.py",)),
+    "physics": (("mujoco",), ("simulation/world.py", "simulation/mujoco_scene.py")),
     "gymnasium": (("gymnasium",), ("simulation/environments.py", "simulation/tabletop_environment.py")),
     "drawing": (
         ("matplotlib",),

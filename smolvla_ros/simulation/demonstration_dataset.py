@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from smolvla_ros.simulation.disturbance import DisturbanceSettings
 from smolvla_ros.simulation.expert import Expert, ExpertError
 from smolvla_ros.simulation.kinematics import KinematicsError
 from smolvla_ros.simulation.pinhole import SceneError
-from smolvla_ros.simulation.tabletop import CAMERAS, Tabletop
+from smolvla_ros.simulation.tabletop import CAMERAS, Renderer, Tabletop
 from smolvla_ros.simulation.tasks.instruction import random_task
 from smolvla_ros.units import MotorCalibration, positions_to_lerobot
 from smolvla_ros.urdf import Urdf
@@ -59,6 +59,9 @@ class PictureSettings(Settings):
         JPEG_QUALITY,
         "quality at which pictures are compressed, as a camera node does; 0: not",
         bounds=(0, 100),
+    )
+    renderer: Renderer = setting(
+        "opencv", "what draws: opencv, or mujoco, which needs OpenGL", choices=get_args(Renderer)
     )
 
 
@@ -96,7 +99,8 @@ class DemonstrationRun:
         try:
             Expert(Urdf.load(self.robot.urdf_path))
             for task in self.tasks:
-                Tabletop(self.robot, random_task(task, 0)[0], self.cameras)
+                layout, _ = random_task(task, 0)
+                Tabletop(self.robot, layout, self.cameras, renderer=self.pictures.renderer).observe()
         except (ExpertError, KinematicsError, SceneError) as error:
             raise DatasetError(f"robot '{self.robot.name}': {error}") from error
         work, plan = self.output / WORK_FOLDER, self._plan()
@@ -144,7 +148,15 @@ class DemonstrationRun:
         )
         appearance = random_appearance(seed, self.pictures.appearance)
         quality = self.pictures.jpeg_quality or None
-        tabletop = Tabletop(self.robot, layout, self.cameras, appearance, jpeg_quality=quality, seed=seed)
+        tabletop = Tabletop(
+            self.robot,
+            layout,
+            self.cameras,
+            appearance,
+            jpeg_quality=quality,
+            seed=seed,
+            renderer=self.pictures.renderer,
+        )
         for camera in self.cameras:
             images = _images(tabletop, camera, demonstration)
             folder.write_video(camera, images, len(demonstration.states), self._fps, self.codec)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from smolvla_ros.arrays import FloatArray, ImageArray
 from smolvla_ros.image import as_sent
@@ -13,12 +13,14 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.appearance import DEFAULT, Appearance
 from smolvla_ros.simulation.layout import Layout
 from smolvla_ros.simulation.layout_boxes import layout_boxes
+from smolvla_ros.simulation.mujoco_scene import MujocoScene
 from smolvla_ros.simulation.pinhole import SceneCamera, View
 from smolvla_ros.simulation.render import Scene
 from smolvla_ros.simulation.world import World, time_step_for
 from smolvla_ros.simulation.world_state import WorldState
 from smolvla_ros.urdf import Urdf
 
+Renderer = Literal["opencv", "mujoco"]
 CAMERAS = ("top", "wrist")  # those that the simulated suite has too, unless others are named
 
 
@@ -34,8 +36,8 @@ class Tabletop:
 
     cameras: names from the robot file. jpeg_quality: images as they arrive when they are sent as JPEG of this quality;
     None: as they are drawn. seed: of the sensor noise. time_step_s: of the physics; None: a part of the period between
-    two actions at the robot's rate. Raises RobotSpecError for an unknown camera, SceneError when the
-    URDF lacks a camera's frame.
+    two actions at the robot's rate. renderer: Scene, or MujocoScene, which needs OpenGL. Raises
+    RobotSpecError for an unknown camera, SceneError when the URDF lacks a camera's frame.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Tabletop:
         jpeg_quality: int | None = None,
         seed: int = 0,
         time_step_s: float | None = None,
+        renderer: Renderer = "opencv",
     ) -> None:
         self.robot = robot
         self.layout = layout
@@ -59,6 +62,7 @@ class Tabletop:
         self._jpeg_quality = jpeg_quality
         boxes = layout_boxes(layout, appearance.colours)
         self._scene = Scene(Urdf.load(robot.urdf_path), boxes, appearance, seed=seed)
+        self._mujoco_scene = MujocoScene(self.world, appearance) if renderer == "mujoco" else None
 
     def step(self, targets_rad: Sequence[float] | FloatArray, duration_s: float) -> None:
         """Command joint positions (joints,) and let time pass, in whole time steps of the world."""
@@ -81,7 +85,10 @@ class Tabletop:
 
     def render(self, camera: str) -> ImageArray:
         """The present image of one camera."""
-        image = self._scene.render(self._positions(), self._cameras[camera], self.world.cube_poses())
+        if self._mujoco_scene:
+            image = self._mujoco_scene.render(self.view(camera))
+        else:
+            image = self._scene.render(self._positions(), self._cameras[camera], self.world.cube_poses())
         return image if self._jpeg_quality is None else as_sent(image, self._jpeg_quality)
 
     def save(self) -> FloatArray:

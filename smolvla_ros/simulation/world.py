@@ -29,6 +29,7 @@ ARMATURE, DAMPING = 0.028, 0.3
 ARM, OBJECT = 1, 2
 JAW_FRICTION, TABLE_FRICTION = (1.2, 0.01, 5e-4), (0.8, 0.005, 5e-4)
 CONTACT_SOLREF = (0.01, 1.0)  # s, damping ratio
+SKY, LAMP = "sky", "lamp"
 
 
 def time_step_for(period_s: float, longest_s: float = TIME_STEP_S) -> float:
@@ -207,11 +208,26 @@ def build_model(urdf_path: Path, layout: Layout, time_step_s: float) -> mujoco.M
         name=f"{TABLE}_plane", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[1.0, 1.0, 0.1]
     )
     _make_object(floor, TABLE_FRICTION)
+    _add_sky_and_lamp(spec)
     for tray in layout.trays:
         _add_tray(spec, tray)
     for cube in layout.cubes:
         _add_cube(spec, cube)
     return spec.compile()
+
+
+def _add_sky_and_lamp(spec: mujoco.MjSpec) -> None:
+    """What only MujocoScene needs, which gives them their colours and direction."""
+    spec.add_texture(
+        name=SKY,
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
+        width=8,
+        height=48,
+    )
+    spec.worldbody.add_light(
+        name=LAMP, type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=[0.0, 0.0, 1.0], castshadow=True
+    )
 
 
 def _set_options(spec: mujoco.MjSpec, time_step_s: float) -> None:

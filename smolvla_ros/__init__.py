@@ -15,6 +15,7 @@ execution/                            ActionChunk -> a safe joint command every 
 dataset/                              episodes on disk: recording, rosbags <-> LeRobot datasets, what is wrong with them
 evaluation/                           trials of a policy in the stepped world, and what they add up to
 training/                             LeRobot datasets -> a checkpoint, with LeRobot's loss and optimizer
+viewer/                               episodes and their findings as a web page
 terminal/                             keys, questions and live screens
 node_configs                          the parameters of every node, without ROS
 nodes/                                the ROS nodes (rclpy)

@@ -19,7 +19,9 @@ class Finding:
     check: str  # short name of the check: cameras, units ...
     message: str  # names the thing, its value and what was expected
     remedy: str = ""  # lines to copy, or sentences
-    where: str = ""  # in which episodes, streams or joints; empty when the message says it
+    where: str = ""  # in which streams or joints, or merged ones: episodes; empty when the message says it
+    episode: str = ""  # the name of the only one in which it was found
+    time_s: float | None = None  # since the episode began; None: it is not of one moment
 
     def __str__(self) -> str:
         return f"{self.message}. {self.remedy}" if self.remedy else self.message

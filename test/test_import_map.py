@@ -27,12 +27,13 @@ FLOORS = (
         "finding",
         "text_table",
         "feature_statistics",
+        "html_page",
     },
     {"robot"},
     {"observation", "chunk"},
     {"wire"},
     {"camera", "execution", "arm", "dataset", "policy/policy"},
-    {"simulation", "terminal", "policy/guidance_settings", "policy/scripted"},
+    {"simulation", "terminal", "viewer", "policy/guidance_settings", "policy/scripted"},
     {"policy/checkpoint"},
     {"policy/smolvla"},
     {"policy/preflight"},
@@ -80,7 +81,6 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "drawing": (
         ("matplotlib",),
         (
-            "dataset/html_report.py",
             "dataset/replay_plot.py",
             "demo/plot.py",
             "evaluation/report.py",

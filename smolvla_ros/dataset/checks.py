@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,29 +17,39 @@ from smolvla_ros.dataset.task_text import suggest_task, task_problem
 from smolvla_ros.finding import Finding
 from smolvla_ros.robot import RobotSpec
 
+NAMED_EPISODES = 3  # in a merged finding
+
 
 def check_episodes(episodes: Sequence[InspectedEpisode], robot: RobotSpec) -> list[Finding]:
-    """All findings, errors first; a finding of several episodes appears once, with the message of the first one."""
-    found: dict[Finding, list[tuple[str, str]]] = {}
-    for episode in episodes:
-        for finding in _check_episode(episode, robot):
-            found.setdefault(replace(finding, message=""), []).append((episode.name, finding.message))
-    merged = [
-        replace(
-            key,
-            message=cases[0][1],
-            where=f"{key.where}, {stream_checks.name_some([name for name, _ in cases])}",
-        )
-        for key, cases in found.items()
-    ]
-    of_all = [
+    """The findings of each episode, which they name, and of all episodes together."""
+    return [
+        *(
+            replace(finding, episode=episode.name)
+            for episode in episodes
+            for finding in _check_episode(episode, robot)
+        ),
         *motion_checks.check_static_joints(episodes, robot),
         *stream_checks.check_swapped_cameras(episodes),
     ]
-    return sorted(
-        [*merged, *of_all],
-        key=lambda finding: (finding.severity != "error", finding.check),
-    )
+
+
+def merge_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors first; what several episodes have in common appears once, with the message of the first one."""
+    found: dict[Finding, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(replace(finding, message="", episode="", time_s=None), []).append(finding)
+    merged = [
+        replace(key, message=cases[0].message, where=", ".join(filter(None, (key.where, _episodes(cases)))))
+        for key, cases in found.items()
+    ]
+    return sorted(merged, key=lambda finding: (finding.severity != "error", finding.check))
+
+
+def _episodes(findings: Iterable[Finding]) -> str:
+    """The first episodes of these findings, and how many more there are; empty if they are of none."""
+    names = list(dict.fromkeys(finding.episode for finding in findings if finding.episode))
+    more = f" and {len(names) - NAMED_EPISODES} more" if len(names) > NAMED_EPISODES else ""
+    return f"{', '.join(names[:NAMED_EPISODES])}{more}"
 
 
 def _check_episode(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Finding]:

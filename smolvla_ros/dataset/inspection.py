@@ -23,6 +23,7 @@ from smolvla_ros.dataset.alignment import Clock
 from smolvla_ros.dataset.bag import Bag, RecordedMessage, find_bags
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.clocks import ClockComparison
+from smolvla_ros.dataset.episode_images import BagImages, DatasetImages
 from smolvla_ros.dataset.errors import DataError, DatasetError, VideoError
 from smolvla_ros.dataset.image_inspection import ImageInspector
 from smolvla_ros.dataset.lerobot_format import INFO
@@ -81,6 +82,8 @@ class InspectedEpisode:
     tasks: tuple[str, ...]
     stamps: Mapping[str, StampFaults] = field(default_factory=dict)  # by topic, of a bag
     clocks: ClockComparison = ClockComparison({}, {})  # of a bag
+    outcome: str = ""  # success or failure, as it was marked
+    images: DatasetImages | BagImages | None = None  # reads the images again
 
 
 def read_episodes(
@@ -129,6 +132,8 @@ def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUn
         JointTrack(times_s, _radians(rows.state, units)),
         JointTrack(times_s, _radians(rows.action, units)),
         tuple(dict.fromkeys(rows.tasks)),
+        outcome=dataset.outcomes[episode],
+        images=DatasetImages(dataset, episode),
     )
 
 
@@ -193,8 +198,10 @@ class _Stream:
 def _from_bag(path: Path, robot: RobotSpec, mapping: BagMapping, clock: Clock) -> InspectedEpisode:
     with Bag(path) as bag:
         has_action = mapping.action != OWN_TOPICS.action or bag.find(mapping.action.name) is not None
-    with MappedBag(path, robot, mapping if has_action else replace(mapping, action=mapping.state)) as mapped:
-        return _inspect(mapped, robot, has_action, clock)
+    if not has_action:
+        mapping = replace(mapping, action=mapping.state)
+    with MappedBag(path, robot, mapping) as mapped:
+        return replace(_inspect(mapped, robot, has_action, clock), images=BagImages(path, robot, mapping))
 
 
 def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -> InspectedEpisode:
@@ -250,6 +257,7 @@ def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -
         tuple(tasks),
         faults,
         clocks,
+        bag.custom_data.get("outcome", ""),
     )
 
 

@@ -191,20 +191,20 @@ class LeRobotDataset:
             [column_values(_table(path, [feature], within).column(feature)) for path in paths]
         )
 
-    def images(self, episode: int, image_key: str) -> Iterator[ImageArray]:
-        """The RGB images (height, width, 3) of a camera; raises DatasetError, VideoError."""
+    def images(self, episode: int, image_key: str, begin: int = 0) -> Iterator[ImageArray]:
+        """The RGB images (height, width, 3) of a camera from row `begin`; raises DatasetError, VideoError."""
         row, name = self._row(episode), IMAGES + image_key
         count = row["dataset_to_index"] - row["dataset_from_index"]
         if image_key in self.depth_keys:
             raise DatasetError(f"dataset '{self.root}': {name} holds depth images, which are not read")
         if video := self.video_of(episode, image_key):
             path, first = video
-            yield from decode_video(path, first / self.fps, count, self.fps)
+            yield from decode_video(path, (first + begin) / self.fps, count - begin, self.fps)
             return
         if name not in self.features:
             raise DatasetError(f"dataset '{self.root}' has no camera {image_key}, it has {self.image_keys}")
         path = self._data_path(row)
-        for cell in _table(path, [name], [("episode_index", "=", episode)]).column(name):
+        for cell in _table(path, [name], [("episode_index", "=", episode)]).column(name)[begin:]:
             picture = cv2.imdecode(np.frombuffer(cell["bytes"].as_py(), np.uint8), cv2.IMREAD_COLOR)
             if picture is None:
                 raise DatasetError(f"'{path}': an image of {name} in episode {episode} is damaged")

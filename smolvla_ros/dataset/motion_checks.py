@@ -55,6 +55,7 @@ def check_jumps(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Finding
                 f"{joint.max_speed_rad_s:.1f} rad/s)",
                 "Readings were damaged or missing, or the encoder wraps around: check the wiring and the calibration",
                 where=joint.name,
+                time_s=float(episode.state.times_s[worst]),
             )
 
 
@@ -63,16 +64,18 @@ def check_limits(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Findin
     positions = episode.state.positions_rad
     if not len(positions):
         return
-    beyond = np.maximum(robot.lower_rad - positions.min(axis=0), positions.max(axis=0) - robot.upper_rad)
-    worst = int(np.argmax(beyond))
-    if beyond[worst] > LIMIT_TOLERANCE_RAD:
-        joint = robot.joints[worst]
+    beyond = np.maximum(robot.lower_rad - positions, positions - robot.upper_rad)
+    sample, index = np.unravel_index(np.argmax(beyond), beyond.shape)
+    if beyond[sample, index] > LIMIT_TOLERANCE_RAD:
+        joint = robot.joints[index]
         yield Finding(
             "error",
             "units",
-            f"it is up to {beyond[worst]:.2f} rad beyond its limits {joint.lower_rad:.2f} .. {joint.upper_rad:.2f}",
+            f"it is up to {beyond[sample, index]:.2f} rad beyond its limits "
+            f"{joint.lower_rad:.2f} .. {joint.upper_rad:.2f}",
             "Joint states must be in radians; check the node that publishes them, and the calibration",
             where=joint.name,
+            time_s=float(episode.state.times_s[sample]),
         )
 
 

@@ -28,7 +28,6 @@ MAX_REORDERING_S = 0.1  # messages overtake each other on their way; the convert
 MAX_BLACK = 0.05  # share of black images
 MIN_LOOK_DIFFERENCE = 8.0  # grey levels; cameras that look more alike cannot be told apart
 SWAPPED_SHARE = 0.5  # of the difference between mean images, once their names are exchanged
-NAMED_EPISODES = 3  # in a finding
 
 
 def check_rates(episode: InspectedEpisode) -> Iterator[Finding]:
@@ -92,6 +91,7 @@ def check_gaps(episode: InspectedEpisode) -> Iterator[Finding]:
                 f"{len(gaps_s)} gaps, the longest {gaps_s.max():.2f} s; the median interval is {median_s * 1e3:.0f} ms",
                 "Find where messages are lost (the recorder reports its own losses); leave out episodes with long gaps",
                 where=name,
+                time_s=float(times_s[np.argmax(steps_s)]),
             )
 
 
@@ -153,6 +153,7 @@ def check_frozen_images(episode: InspectedEpisode) -> Iterator[Finding]:
                 "the arm moves",
                 "Leave the episode out, and check the camera's cable and power",
                 where=name,
+                time_s=float(start_s),
             )
             break
 
@@ -212,21 +213,16 @@ def check_swapped_cameras(episodes: Sequence[InspectedEpisode]) -> Iterator[Find
         swapped = [name for name, look in looks.items() if _is_swapped(look, next(iter(looks.values())))]
         if 2 * len(swapped) > len(looks):  # the first episode is one of the few
             swapped = [name for name in looks if name not in swapped]
-        if swapped:
+        for name in swapped:
             yield Finding(
                 "error",
                 "swapped cameras",
                 f"they look like each other's images in the other {len(looks) - len(swapped)} episodes",
                 "Give each camera a device path by its USB port; leave these episodes out, or convert them alone: "
                 f"bag_to_lerobot --cameras {one}=TOPIC {other}=TOPIC",
-                where=f"{one} and {other}, {name_some(swapped)}",
+                where=f"{one} and {other}",
+                episode=name,
             )
-
-
-def name_some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - NAMED_EPISODES} more" if len(names) > NAMED_EPISODES else ""
-    return f"{', '.join(names[:NAMED_EPISODES])}{more}"
 
 
 def _mean_image(episode: InspectedEpisode, camera: str) -> Float32Array | None:

@@ -30,12 +30,31 @@ CODECS: dict[str, tuple[str, dict[str, str]]] = {
     "av1": ("libsvtav1", {"preset": "10", "crf": "30", "svtav1-params": "lp=1:pred-struct=1"}),
 }
 KEY_FRAME_INTERVAL = 2
+PREVIEW = (
+    "libx264",
+    {"preset": "veryfast", "crf": "28", "bf": "0", "threads": "1"},
+)  # every browser plays it
 PIXEL_FORMAT = "yuv420p"
 
 
 def encode_video(path: Path, images: Iterable[ImageArray], fps: int, codec: Codec) -> None:
     """Write RGB images (height, width, 3) of one size as an mp4; raises VideoError."""
-    encoder, options = CODECS[codec]
+    _encode(path, images, fps, *CODECS[codec], KEY_FRAME_INTERVAL)
+
+
+def encode_preview(path: Path, images: Iterable[ImageArray], fps: int) -> None:
+    """Write a small mp4 to look at, with a key frame every second; raises VideoError."""
+    _encode(path, images, fps, *PREVIEW, fps)
+
+
+def _encode(
+    path: Path,
+    images: Iterable[ImageArray],
+    fps: int,
+    encoder: str,
+    options: dict[str, str],
+    key_frame_interval: int,
+) -> None:
     with av.open(str(path), "w", format="mp4") as container:
         stream: Any = None
         for index, image in enumerate(images):
@@ -48,7 +67,7 @@ def encode_video(path: Path, images: Iterable[ImageArray], fps: int, codec: Code
                     )
                 stream = container.add_stream(encoder, rate=fps, options=options)
                 stream.width, stream.height, stream.pix_fmt = width, height, PIXEL_FORMAT
-                stream.codec_context.gop_size = KEY_FRAME_INTERVAL
+                stream.codec_context.gop_size = key_frame_interval
                 stream.codec_context.time_base = Fraction(1, fps)
                 with without_realtime_permission():
                     container.start_encoding()

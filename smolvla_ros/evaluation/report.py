@@ -9,7 +9,6 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from jinja2 import Environment
 
 matplotlib.use("Agg")  # no display
 from matplotlib import pyplot
@@ -18,16 +17,15 @@ from smolvla_ros.arrays import ImageArray
 from smolvla_ros.dataset.video import encode_video
 from smolvla_ros.evaluation.summary import Summary, by_colour, report_lines
 from smolvla_ros.evaluation.trial import WATCH_HZ, Trial, TrialResult
+from smolvla_ros.html_page import page_template
 
-PAGE = Environment(autoescape=True, trim_blocks=True).from_string("""\
-<!doctype html>
-<html lang=en>
-<meta charset=utf-8>
-<title>{{ name }}</title>
-<style>
+PAGE = page_template("""\
+{% extends "frame" %}
+{% block style %}
 body { font: 15px/1.5 sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em }
 td, th { padding: .2em 1em .2em 0; text-align: left } img, video { max-width: 100% }
-</style>
+{% endblock %}
+{% block body %}
 <h1>{{ name }}</h1>
 <pre>{{ lines | join("\n") }}</pre>
 <img alt="success by colour, and the time to success" src="rates.png">
@@ -47,7 +45,7 @@ td, th { padding: .2em 1em .2em 0; text-align: left } img, video { max-width: 10
 <td>{{ result.wrong_object or "" }}</td><td>{{ "yes" if result.dropped }}</td><td>{{ "yes" if result.stuck }}</td></tr>
 {% endfor %}
 </table>
-</html>
+{% endblock %}
 """)
 
 

@@ -16,16 +16,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from smolvla_ros.dataset.checks import check_episodes, measured_facts
-from smolvla_ros.dataset.errors import DatasetError
-from smolvla_ros.dataset.html_report import save_page
-from smolvla_ros.dataset.inspection import read_episodes
-from smolvla_ros.dataset.lerobot_format import INFO
-from smolvla_ros.finding import Finding, Report
-from smolvla_ros.policy.preflight.dataset_check import check_dataset
-from smolvla_ros.suite.bag_options import add_bag_options, bag_mapping
-from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
+from smolvla_ros.dataset.checks import merge_findings
+from smolvla_ros.suite.bag_options import add_bag_options
+from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors
+from smolvla_ros.suite.data_checks import checked_data
 from smolvla_ros.terminal.report import print_report, report_console
+from smolvla_ros.viewer.episode_page import page
+from smolvla_ros.viewer.page_files import EmbeddedFiles
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,35 +36,20 @@ def parser() -> argparse.ArgumentParser:
     add_options(parser, *ROBOT)
     add_bag_options(parser)
     add("--strict", action="store_true", help="stop at the first episode that cannot be read")
-    add("--html", type=Path, metavar="FILE", help="save the report with plots as an HTML page")
+    add("--html", type=Path, metavar="FILE", help="save the page of view_dataset too, in one file")
     return parser
 
 
 @exit_on_errors("check_dataset")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    robot, calibration = load_robot_and_calibration(options)
-    units = robot.units(calibration)
-    damaged: dict[str, Exception] | None = None if options.strict else {}
-    episodes = list(
-        read_episodes(options.path, robot, units, bag_mapping(options, robot), options.time, damaged)
-    )
-    if options.task is not None:
-        episodes = [replace(episode, tasks=(options.task,)) for episode in episodes]
-    findings = [
-        Finding("error", "unreadable", str(error), "It is not checked; leave it out or repair it", where=name)
-        for name, error in (damaged or {}).items()
-    ]
-    findings += check_episodes(episodes, robot)
-    if (options.path / INFO).exists():  # a bag is in radians and has no statistics
-        findings += check_dataset(options.path, robot, calibration, bool(options.units))
-    if not episodes and not damaged:
-        raise DatasetError(f"'{options.path}' has no episodes")
-    report = Report(measured_facts(episodes) if episodes else {}, tuple(findings))
+    data = checked_data(options, [options.path], options.strict)
     if options.html:
-        save_page(options.html, options.path.name, episodes, report, robot)
+        text = page(options.path.resolve().name, data.report, data.episodes, data.robot, EmbeddedFiles())
+        options.html.write_text(text, encoding="utf-8")
+    report = replace(data.report, findings=tuple(merge_findings(data.report.findings)))
     print_report(report_console(), report)
-    print(f"{len(report.errors)} errors, {len(findings) - len(report.errors)} warnings")
+    print(f"{len(report.errors)} errors, {len(report.findings) - len(report.errors)} warnings")
     if options.html:
         print(f"page: {options.html}")
     return 1 if report.errors else 0

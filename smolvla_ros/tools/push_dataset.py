@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from smolvla_ros.dataset.checks import check_episodes
+from smolvla_ros.dataset.checks import check_episodes, merge_findings
 from smolvla_ros.dataset.dataset_card import dataset_card
 from smolvla_ros.dataset.hub import hub, push_dataset
 from smolvla_ros.dataset.inspection import read_episodes
@@ -46,10 +46,8 @@ def findings_of(options: argparse.Namespace) -> list[Finding]:
     """What check_dataset finds; raises DataError, USAGE_ERRORS."""
     robot, calibration = load_robot_and_calibration(options)
     episodes = list(read_episodes(options.dataset, robot, robot.units(calibration)))
-    return [
-        *check_episodes(episodes, robot),
-        *check_dataset(options.dataset, robot, calibration, bool(options.units)),
-    ]
+    of_all = check_dataset(options.dataset, robot, calibration, bool(options.units))
+    return merge_findings([*check_episodes(episodes, robot), *of_all])
 
 
 @exit_on_errors("push_dataset", interrupted="stopped; run the same command again to continue")

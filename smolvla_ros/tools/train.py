@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from smolvla_ros.dataset.checks import check_episodes
+from smolvla_ros.dataset.checks import check_episodes, merge_findings
 from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.dataset.lerobot_format import ACTION
 from smolvla_ros.finding import Report
@@ -88,7 +88,7 @@ def prepare(options: argparse.Namespace) -> TrainingRequest:
     if options.check:
         units = robot.units(calibration)
         for path in datasets:
-            findings = check_episodes(list(read_episodes(path, robot, units)), robot)
+            findings = merge_findings(check_episodes(list(read_episodes(path, robot, units)), robot))
             findings += check_dataset(path, robot, calibration, bool(options.units))
             report = Report({}, tuple(findings))
             if report.errors:

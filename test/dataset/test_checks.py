@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smolvla_ros.dataset.checks import check_episodes
+from smolvla_ros.dataset.checks import check_episodes, merge_findings
 from smolvla_ros.dataset.inspection import CameraTrack, InspectedEpisode, JointTrack, StampFaults
 from smolvla_ros.dataset.motion_checks import action_lag
 from smolvla_ros.finding import Finding
@@ -157,7 +157,7 @@ def test_each_check_finds_its_problem_and_no_other(check: str) -> None:
     findings = check_episodes([modify(good_episode())], ROBOT)
     assert checks(findings) == [check], findings
     assert where in findings[0].where and message in findings[0].message, findings[0]
-    assert findings[0].where.endswith("one") or check == "static joint"
+    assert findings[0].episode == ("" if check == "static joint" else "one")
     assert findings[0].remedy
 
 
@@ -212,7 +212,11 @@ def test_cameras_that_are_swapped_in_an_episode_are_found(odd: int) -> None:
             episode = with_camera(episode, name, mean_image=image.astype(np.float32))
         episodes.append(episode)
     [finding] = check_episodes(episodes, ROBOT)
-    assert finding.check == "swapped cameras" and finding.where == f"top and wrist, episode {odd}"
+    assert (finding.check, finding.where, finding.episode) == (
+        "swapped cameras",
+        "top and wrist",
+        f"episode {odd}",
+    )
     assert check_episodes([episode for index, episode in enumerate(episodes) if index != odd], ROBOT) == []
 
 
@@ -234,5 +238,15 @@ def test_a_still_scene_is_not_a_frozen_camera() -> None:
 
 def test_a_finding_of_many_episodes_appears_once() -> None:
     episodes = [replace(good_episode(), name=f"episode {i}", tasks=("Move",)) for i in range(5)]
-    [finding] = check_episodes(episodes, ROBOT)
+    [finding] = merge_findings(check_episodes(episodes, ROBOT))
     assert finding.where == "'Move', episode 0, episode 1, episode 2 and 2 more"
+
+
+@pytest.mark.parametrize(
+    "fault, begins_s", [(frozen, 3.3), (with_gap, 5.0), (jumping, 4.0)], ids=["frozen", "gap", "jump"]
+)
+def test_a_finding_of_a_moment_has_its_time(
+    fault: Callable[[InspectedEpisode], InspectedEpisode], begins_s: float
+) -> None:
+    [finding] = check_episodes([fault(good_episode())], ROBOT)
+    assert finding.time_s == pytest.approx(begins_s, abs=2 / FPS)

@@ -99,6 +99,9 @@ def dataset(bench: Bench) -> None:
     calibration = ("--calibration", CALIBRATION_FILE)
     bench.finish("bag_to_lerobot", bag, "--output", dataset, *calibration, "--jobs", 2)
     assert "0 errors" in bench.finish("check_dataset", dataset, *calibration)
+    assert "page: " in bench.finish(
+        "view_dataset", dataset, *calibration, "--html", bench.folder / "page.html"
+    )
     bench.finish("lerobot_to_bag", dataset, "--output", bags, *calibration)
     answers = bench.finish("replay_policy", bags / "episode_000000", "scripted", "--cameras", "top")
     assert "actions compared" in answers

@@ -26,6 +26,7 @@ COMMANDS = {
     "push_dataset": "{} somebody/something",
     "pull_dataset": "somebody/something --output {file}",
     "check_dataset": "{}",
+    "view_dataset": "{}",
     "check_checkpoint": "{}",
     "replay_policy": "{} scripted",
     "play_dataset": "{}",

@@ -18,6 +18,7 @@ NEEDED = {  # further words that the command line of a program needs
     "lerobot_to_bag": ["dataset", "--output", "out"],
     "play_dataset": ["dataset"],
     "check_dataset": ["dataset"],
+    "view_dataset": ["dataset"],
     "check_checkpoint": ["checkpoint"],
     "replay_policy": ["bag", "checkpoint"],
     "so100_calibrate": ["--port", "/dev/arm", "--id", "mine"],

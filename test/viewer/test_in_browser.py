@@ -1,0 +1,106 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The page in a headless Chromium, from one file and from the server: plays, filters, keys, narrow and wide screens."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smolvla_ros.tools.view_dataset import main
+
+from ..package_files import CALIBRATION_FILE
+from ..sample_bags import conversion, run
+from ..tools.test_check_dataset import record
+from .chromium import CHROMIUM, Chromium
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs an installed Chromium: apt-get install chromium"),
+    pytest.mark.slow,
+]
+SHOWN = "videos.length && videos.every(v => v.readyState >= 2 && !v.seeking)"
+CURVES = "figures.every(figure => figure.querySelector('path.state').getAttribute('d').length > 100)"
+FAULT_S = 29 / 30  # the last image that changed
+FIRST_SHOWN = "shownButtons()[0].querySelector('strong').textContent"
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three episodes, of which the last one has a camera that freezes."""
+    folder = tmp_path_factory.mktemp("bags")
+    for name in ("one", "two"):
+        record(folder / name)
+    record(folder / "zero", frozen=True, task="Put the cube in the box")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    with Chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+def test_a_page_in_one_file_is_played_and_filtered_by_keys(
+    bags: Path, browser: Chromium, tmp_path: Path
+) -> None:
+    assert main([str(bags), "--html", str(tmp_path / "page.html")]) == 0
+    browser.resize(1920, 1080)
+    browser.open((tmp_path / "page.html").as_uri())
+    browser.wait_for(f"{SHOWN} && {CURVES}")
+    assert browser.value("byId('title').textContent") == "zero"
+    assert "frozen camera" in browser.value("byId('findings').textContent")
+    left = browser.value("document.querySelector('.track .marks i').style.left")
+    assert float(left.rstrip("%")) == pytest.approx(100 * FAULT_S / 3.98, abs=0.1)
+    browser.value("document.querySelector('#findings button').click()")
+    browser.wait_for(f"{SHOWN} && Math.abs(videos[0].currentTime - {FAULT_S}) < 0.01")
+    browser.value("document.activeElement.blur()")
+    browser.press("ArrowRight", 39)
+    assert browser.value("time_s") == pytest.approx(FAULT_S + 1 / 30, abs=1e-3)
+    browser.press(" ", 32)
+    browser.wait_for("time_s > 1.5 && Math.abs(videos[0].currentTime - time_s) < 0.2")
+    browser.press(" ", 32)
+    assert browser.value("clock_ms === null && videos[0].paused")
+    browser.press("ArrowDown", 40)
+    assert browser.value("byId('title').textContent") == "one"
+    browser.value("byId('filters').task.value = 'Put the cube in the box'; filter()")
+    assert browser.value("byId('count').textContent") == "1 of 3" and browser.value(FIRST_SHOWN) == "zero"
+
+
+@pytest.mark.parametrize("width", [390, 1920])
+def test_nothing_is_wider_than_the_screen(width: int, bags: Path, browser: Chromium, tmp_path: Path) -> None:
+    assert main([str(bags / "zero"), "--html", str(tmp_path / "page.html")]) == 0
+    browser.resize(width, 844, dark=True)
+    browser.open((tmp_path / "page.html").as_uri())
+    browser.wait_for(CURVES)
+    assert browser.value("document.documentElement.scrollWidth") == width
+    assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
+
+
+def test_a_served_dataset_plays_the_part_of_the_video_that_is_the_episode(
+    bags: Path, browser: Chromium, tmp_path: Path
+) -> None:
+    run(conversion([bags / name for name in ("one", "two", "zero")], tmp_path / "data"))
+    command = [sys.executable, "-m", "smolvla_ros.tools.view_dataset", str(tmp_path / "data")]
+    program = subprocess.Popen([*command, "--calibration", CALIBRATION_FILE], stdout=subprocess.PIPE)
+    try:
+        assert program.stdout
+        address = re.search(r"http://[\d.:]+/", program.stdout.readline().decode())
+        assert address
+        browser.open(address[0])
+        browser.wait_for(f"{SHOWN} && {CURVES}")
+        assert browser.value("byId('title').textContent") == "episode 2"
+        begin_s = browser.value("videos[0].from_s")
+        assert begin_s > 7 and browser.value("videos[0].currentTime") == pytest.approx(begin_s, abs=0.01)
+        browser.value("seek(3)")
+        browser.wait_for(f"{SHOWN} && Math.abs(videos[0].currentTime - {begin_s} - 3) < 0.01")
+        program.send_signal(signal.SIGINT)
+        assert program.wait(20) == 0
+    finally:
+        program.kill()
+        program.communicate()

@@ -36,7 +36,7 @@ from smolvla_ros.units import MotorCalibration, positions_to_lerobot
 
 WORK_FOLDER = ".conversion"  # inside the dataset while a conversion runs or after it was interrupted
 PLAN = "plan.json"
-CLOCK_WARNING = "clock_warning"
+CLOCK_WARNING, OUTCOME = "clock_warning", "outcome"
 ORDINALS = "ordinal."  # prefix of columns: the ordinal in the bag of the camera image of each row
 
 Calibration = Mapping[str, MotorCalibration]
@@ -117,13 +117,13 @@ class Conversion:
             "topics": json.dumps(dict(sources.cameras)),
             "stamps": str(int(episode.stamps_ns[0])),
             CLOCK_WARNING: episode.clock_warning,
+            OUTCOME: bag.custom_data.get("outcome", ""),
         }
         folder.write_frames(state, action, episode.tasks, ordinals, metadata)
 
     def clock_warning(self, index: int) -> str:
         """How the clocks of an aligned bag differ; empty if they agree."""
-        metadata: Mapping[bytes, bytes] = pyarrow.parquet.read_schema(self._folder(index).frames).metadata
-        return metadata[CLOCK_WARNING.encode()].decode()
+        return self._metadata(index, CLOCK_WARNING)
 
     def known_episodes(self, indices: Sequence[int]) -> dict[int, int]:
         """The aligned bags whose rows the dataset has already: index of the bag -> episode. Raises DatasetError."""
@@ -211,7 +211,7 @@ class Conversion:
 
     def _staged(self, index: int) -> StagedEpisode:
         keys = {camera: self._image_key(camera) for camera in self._topics(index)}
-        return self._folder(index).episode(keys)
+        return self._folder(index).episode(keys, self._metadata(index, OUTCOME))
 
     def _image_key(self, camera: str) -> str:
         return camera if self.camera_names == "name" else self.robot.camera(camera).image_key
@@ -224,8 +224,12 @@ class Conversion:
 
     def _topics(self, index: int) -> dict[str, str]:
         """The cameras of an aligned bag: name -> topic."""
-        schema = pyarrow.parquet.read_schema(self._folder(index).frames)
-        return dict(json.loads(schema.metadata[b"topics"]))
+        return dict(json.loads(self._metadata(index, "topics")))
+
+    def _metadata(self, index: int, name: str) -> str:
+        """What `align_bag` noted about a bag."""
+        metadata: Mapping[bytes, bytes] = pyarrow.parquet.read_schema(self._folder(index).frames).metadata
+        return metadata[name.encode()].decode()
 
     def _dataset(self) -> LeRobotDataset:
         return LeRobotDataset.load(self.output)

@@ -174,8 +174,11 @@ class DemonstrationRun:
         """Write all episodes to the dataset and remove the work folder; raises DatasetError."""
         work = self.output / WORK_FOLDER
         keys = {name: name if self.by_name else self.robot.camera(name).image_key for name in self.cameras}
-        episodes = [self._folder(index).episode(keys) for index in range(self.episodes)]
         results = [json.loads((self._path(index) / RESULT).read_bytes()) for index in range(self.episodes)]
+        episodes = [
+            self._folder(index).episode(keys, "success" if result["success"] else "failure")
+            for index, result in enumerate(results)
+        ]
         staging = work / "dataset"
         shutil.rmtree(staging, ignore_errors=True)
         (staging / REPORT).parent.mkdir(parents=True)

@@ -21,6 +21,7 @@ from smolvla_ros.dataset.alignment import AlignmentSettings, BagTopics, align_st
 from smolvla_ros.dataset.bag import Bag, BagWriter
 from smolvla_ros.dataset.bag_export import write_bag
 from smolvla_ros.dataset.conversion import WORK_FOLDER
+from smolvla_ros.dataset.episode_writer import add_custom_data
 from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.tools.bag_to_lerobot import conversion as command
@@ -118,6 +119,12 @@ def test_a_task_may_change_within_an_episode(tmp_path):
 
     frames = run(conversion([record(tmp_path / "bag", edit=change)], tmp_path / "data")).frames(0)
     assert frames.tasks == ["Pick up the red cube"] * 15 + ["Open it"] * 16
+
+
+def test_the_marks_of_the_recorder_are_the_outcomes_of_the_dataset(tmp_path):
+    bags = [record(tmp_path / name, seconds=0.2) for name in ("marked", "unmarked")]
+    add_custom_data(bags[0], {"outcome": "failure"})
+    assert run(conversion(bags, tmp_path / "data")).outcomes == ("failure", "")
 
 
 @pytest.mark.slow

@@ -134,6 +134,7 @@ def test_failed_attempts_are_counted_and_another_layout_is_tried(
     kept = described(tmp_path / "kept", "--episodes", "1", "--keep-failures")
     make(kept)
     assert json.loads((kept.output / REPORT).read_text())["episodes"][0]["success"] is False
+    assert LeRobotDataset.load(kept.output).outcomes == ("failure",)
 
 
 def test_an_expert_that_always_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

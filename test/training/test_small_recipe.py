@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.policy.smolvla.smolvla_policy import SmolVLA
 from smolvla_ros.policy.smolvla.weights import parameter_dtype
 from smolvla_ros.robot import RobotSpec
+from smolvla_ros.settings import SettingError
 from smolvla_ros.share import find_robot_file, share_folder
 from smolvla_ros.simulation.layout import CUBE_COLOURS
 from smolvla_ros.simulation.tasks.instruction import HELD_OUT_WORDINGS, TASKS
@@ -30,8 +33,17 @@ from smolvla_ros.training.small.architecture import (
 from smolvla_ros.training.small.collection import Collector, concatenated
 from smolvla_ros.training.small.read_outs import ReadOuts
 from smolvla_ros.training.small.recipe import Recipe
-from smolvla_ros.training.small.records import Records
-from smolvla_ros.training.small.trainer import STAGES, RecordBuffer, Stage, Trainer, learning_rate_factor
+from smolvla_ros.training.small.records import LABELS, Records
+from smolvla_ros.training.small.trainer import (
+    ENCODER,
+    STAGES,
+    RecordBuffer,
+    Stage,
+    Trainer,
+    TrainerError,
+    chunks_of,
+    learning_rate_factor,
+)
 from smolvla_ros.units import load_calibration
 
 SIZES = Sizes(
@@ -90,7 +102,7 @@ def test_the_same_seed_gives_the_same_records(robot: RobotSpec, records: Records
 
 
 def test_each_record_has_chunks_for_two_instructions(records: Records) -> None:
-    assert records.actions.shape == (10, 2, SIZES.chunk, 6)
+    assert records.actions.shape == (10, 2, LABELS, 6)
     differ = np.abs(records.actions[:, 0] - records.actions[:, 1]).max(axis=(1, 2))
     others = (records.tokens[:, 0] != records.tokens[:, 1]).any(axis=1)
     assert (differ[~others] == 0.0).all() and (differ[others] > 5.0).any()  # degrees
@@ -163,6 +175,40 @@ def test_a_stage_changes_its_parts_alone(records: Records, stage: Stage) -> None
     }
     parts = {"vision": {"vision"}, "expert": action_parts}
     assert changed == parts.get(stage, {"vision", "connector", "text", "state_proj"} | action_parts)
+
+
+def test_chunks_have_the_rate_of_the_network_and_lie_on_the_lines_between_the_labels() -> None:
+    labels = torch.randn(2, LABELS, 6)
+    torch.testing.assert_close(chunks_of(labels, Sizes()), labels[:, :16])
+    fast = chunks_of(labels, Sizes(chunk=50, rate_hz=30.0))
+    torch.testing.assert_close(fast[:, ::3], labels[:, :17], rtol=0.0, atol=1e-5)
+    torch.testing.assert_close(fast[:, 1], labels[:, 0] + (labels[:, 1] - labels[:, 0]) / 3)
+
+
+@pytest.mark.parametrize(("chunk", "rate_hz"), [(16, 25.0), (19, 10.0), (53, 30.0)])
+def test_a_chunk_beyond_the_labels_is_refused(chunk: int, rate_hz: float) -> None:
+    with pytest.raises(SettingError, match="the last action at most 1.7 s after the first"):
+        Recipe(chunk=chunk, rate_hz=rate_hz)
+
+
+def test_another_expert_is_trained_for_the_encoder_of_a_checkpoint(
+    records: Records, trainer: Trainer, tmp_path: Path
+) -> None:
+    assert trainer.statistics is not None
+    save_checkpoint(tmp_path, SIZES, trainer.averaged_network(), trainer.statistics.by_feature())
+    checkpoint = CheckpointSpec.load(tmp_path)
+    other = Trainer(replace(SIZES, chunk=50, rate_hz=30.0), CPU, 1e-3, average_decay=0.9, seed=2)
+    other.take_encoder(checkpoint)
+    buffer = RecordBuffer(CPU)
+    buffer.add(records)
+    other.step(buffer, 4, "expert", 0.1)
+    its, mean = dict(trainer.averaged_network().named_parameters()), checkpoint.processors.state.first
+    for name, parameter in other.averaged_network().named_parameters():
+        is_equal = torch.allclose(parameter, its[name], rtol=0.01, atol=1e-3)  # the file has bfloat16 values
+        assert is_equal == name.startswith(ENCODER) or name.endswith(("norm.weight", "bias")), name
+    assert other.statistics is not None and torch.equal(other.statistics.state[0], mean)
+    with pytest.raises(TrainerError, match="does not have the sizes of this recipe"):
+        Trainer(Sizes(), CPU, 1e-3, average_decay=0.9, seed=1).take_encoder(checkpoint)
 
 
 def test_only_names_of_colours_of_which_one_cube_is_in_view_count() -> None:

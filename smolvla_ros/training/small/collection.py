@@ -30,7 +30,7 @@ from smolvla_ros.simulation.tasks.task import CubeTask, Task
 from smolvla_ros.simulation.world_state import WorldState
 from smolvla_ros.training.small.architecture import Sizes, token_ids
 from smolvla_ros.training.small.read_outs import CLASSES, PLACES
-from smolvla_ros.training.small.records import INSTRUCTIONS, Records
+from smolvla_ros.training.small.records import INSTRUCTIONS, LABEL_RATE_HZ, LABELS, Records
 from smolvla_ros.units import JointUnits, positions_from_lerobot, positions_to_lerobot
 from smolvla_ros.urdf import Urdf
 
@@ -43,7 +43,7 @@ TASKS_OF_LAYOUT = {  # tasks that are possible in each layout, and how often
     "sort": {"sort": 1.0},
     "stack": {"stack": 0.6, "pick_up": 0.25, "touch": 0.15},
 }
-EXPERT_PERIOD_S = 0.1
+EXPERT_PERIOD_S = 1.0 / LABEL_RATE_HZ
 GRIP_RAD = 0.1  # more than the expert needs: the network commands the gripper less exactly
 STEPS_S = (
     0.035,
@@ -116,6 +116,7 @@ class Collector:
         """The next commands of the network's chunk, rad; of random number, as replanning varies."""
         actions = chunks(images, positions_to_lerobot(self._units, state.positions_rad), task.instruction)
         periods = int(self._random.choice([1, 2])) * RECORD_PERIODS
+        actions = actions[:: round(self._sizes.rate_hz / LABEL_RATE_HZ)]
         return positions_from_lerobot(self._units, actions)[1 : 1 + periods]
 
     def _record(
@@ -144,9 +145,9 @@ class Collector:
         )
 
     def _label(self, tabletop: Tabletop, state: WorldState, task: Task) -> FloatArray:
-        """The chunk (chunk, joints), rad: the present command, then those of the expert, which moves the world."""
+        """Actions (LABELS, joints), rad: the present command, then those of the expert, which moves the world."""
         commands = [tabletop.world.targets_rad]
-        while len(commands) < self._sizes.chunk:
+        while len(commands) < LABELS:
             commands.append(self._expert.targets(state, task))
             perform(tabletop, commands[-1])
             state = tabletop.state()

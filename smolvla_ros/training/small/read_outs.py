@@ -22,6 +22,15 @@ SPREAD = 0.48  # of the heat around an object, as a share of a cell's side
 PLACE_UNIT_M = 0.1  # places are predicted in this unit
 PLACES = 4  # points in m: target, target from the gripper, destination, destination from the gripper
 READ_STEPS = 16  # actions that the state's token predicts
+# Up to this error smooth_l1_loss is quadratic: small, because an error of 1 cm already misses a cube, and a quadratic
+# loss would hardly reduce errors of that size.
+CELL_BETA, IMAGE_BETA, PLACE_BETA, ACTION_BETA = (
+    0.1,  # of SPREAD
+    0.01,  # of the image's side
+    0.03,  # of PLACE_UNIT_M
+    0.1,  # of the standard deviation
+)
+OFFSET_WEIGHT = 0.3  # of the offsets of a Detector, beside its probabilities
 
 
 class Detector(nn.Module):
@@ -49,8 +58,8 @@ class Detector(nn.Module):
         heat = torch.exp(-distance.gather(-1, nearest)[..., 0] / (2 * self.spread**2))
         found = F.binary_cross_entropy_with_logits(logits, heat)
         wanted = torch.nan_to_num(away).gather(3, nearest[..., None].expand(-1, -1, -1, -1, 2))[..., 0, :]
-        error = F.smooth_l1_loss(offsets, wanted / self.spread, reduction="none").sum(-1)
-        return found + (error * heat).sum() / heat.sum().clamp(min=1.0) * 0.1
+        error = F.smooth_l1_loss(offsets, wanted / self.spread, reduction="none", beta=CELL_BETA).sum(-1)
+        return found + (error * heat).sum() / heat.sum().clamp(min=1.0) * OFFSET_WEIGHT
 
 
 class ReadOuts(nn.Module):
@@ -99,18 +108,17 @@ class ReadOuts(nn.Module):
         return (error * valid).sum() / valid.sum()
 
     def state_loss(self, memory: Tensor, actions: Tensor, places: Tensor) -> Tensor:
-        """Of the state's keys and values (B, ...), normalised actions (B, T, joints) and places."""
+        """Of the state's keys and values (B, ...), normalised actions (B, READ_STEPS or more, joints) and places."""
         out = self.actions(memory).float()
         count = READ_STEPS * self.joints
-        stride = actions.shape[1] // READ_STEPS
-        wanted = actions[:, : READ_STEPS * stride : stride].flatten(1)
-        read = F.smooth_l1_loss(out[:, :count], wanted)
+        wanted = actions[:, :READ_STEPS].flatten(1)
+        read = F.smooth_l1_loss(out[:, :count], wanted, beta=ACTION_BETA)
         return read + _place_error(out[:, count:].unflatten(-1, (PLACES, 3)), places).mean()
 
 
 def _image_error(predicted: Tensor, wanted: Tensor, counts: Tensor) -> Tensor:
     """The mean over those that count; (..., 2) as shares of the image's side."""
-    error = F.smooth_l1_loss(predicted, wanted, reduction="none", beta=0.05).sum(-1)
+    error = F.smooth_l1_loss(predicted, wanted, reduction="none", beta=IMAGE_BETA).sum(-1)
     return (error * counts).sum() / counts.sum().clamp(min=1)
 
 
@@ -118,6 +126,6 @@ def _place_error(predicted: Tensor, places: Tensor) -> Tensor:
     """The mean over all places that there are; (..., PLACES, 3) -> (...)."""
     wanted = places / PLACE_UNIT_M
     error = F.smooth_l1_loss(
-        predicted, torch.nan_to_num(wanted).expand_as(predicted), reduction="none", beta=0.1
+        predicted, torch.nan_to_num(wanted).expand_as(predicted), reduction="none", beta=PLACE_BETA
     )
     return (error * torch.isfinite(wanted)).mean((-1, -2))

@@ -25,13 +25,14 @@ import numpy as np
 import torch
 
 from smolvla_ros.arrays import Float32Array, ImageArray
+from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.policy.smolvla.smolvla_policy import SmolVLA
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.settings import Settings, setting
+from smolvla_ros.settings import SettingError, Settings, setting
 from smolvla_ros.simulation.tabletop import CAMERAS
 from smolvla_ros.training.small.architecture import Sizes, save_checkpoint, word_tokenizer
 from smolvla_ros.training.small.collection import Chunks, Collector, concatenated
-from smolvla_ros.training.small.records import Records
+from smolvla_ros.training.small.records import LABEL_RATE_HZ, LABELS, Records
 from smolvla_ros.training.small.trainer import STAGES, RecordBuffer, Stage, Trainer
 from smolvla_ros.units import load_calibration
 from smolvla_ros.worker_pool import interrupt_deferred
@@ -48,8 +49,15 @@ AVERAGE_DECAY = 0.998
 class Recipe(Settings):
     """Settings of a run."""
 
+    chunk: int = setting(16, "actions in a chunk", bounds=(1, None))
+    rate_hz: float = setting(10.0, "of the actions; 10 or a multiple of it", bounds=(10.0, None))
+    encoder: str = setting(
+        "",
+        "checkpoint whose vision-language part and statistics are taken over; with --vision-steps 0 --steps 0 only a "
+        "new action expert is trained for it",
+    )
     vision_steps: int = setting(1500, "updates of the vision tower alone", bounds=(0, None))
-    steps: int = setting(5000, "updates of everything, after that", bounds=(1, None))
+    steps: int = setting(5000, "updates of everything, after that", bounds=(0, None))
     expert_steps: int = setting(2500, "updates of the action expert alone, at the end", bounds=(0, None))
     workers: int = setting(1, "processes that collect records", bounds=(1, None))
     batch_size: int = setting(16, "records in a training step", bounds=(2, None))
@@ -69,6 +77,19 @@ class Recipe(Settings):
     device: str = setting("cpu", "torch's name of the device of the training")
     compile: bool = setting(False, "whether to use torch.compile")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        last_s, longest_s = (self.chunk - 1) / self.rate_hz, (LABELS - 1) / LABEL_RATE_HZ
+        if self.rate_hz % LABEL_RATE_HZ or last_s > longest_s:
+            raise SettingError(
+                f"chunk, rate_hz: {self.chunk} actions at {self.rate_hz} Hz; the rate must be a multiple of "
+                f"{LABEL_RATE_HZ:.0f} Hz, and the last action at most {longest_s} s after the first"
+            )
+
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(chunk=self.chunk, rate_hz=self.rate_hz)
+
     @property
     def all_steps(self) -> int:
         return self.vision_steps + self.steps + self.expert_steps
@@ -87,8 +108,11 @@ def run(recipe: Recipe, folder: Path, robot: RobotSpec, calibration: Path) -> Pa
     """Collect and train; returns the checkpoint's folder. Goes on from what is in `folder`."""
     records_folder = folder / "records"
     records_folder.mkdir(parents=True, exist_ok=True)
-    sizes = Sizes()
-    trainer = Trainer(sizes, torch.device(recipe.device), recipe.learning_rate, AVERAGE_DECAY, recipe.seed)
+    trainer = Trainer(
+        recipe.sizes, torch.device(recipe.device), recipe.learning_rate, AVERAGE_DECAY, recipe.seed
+    )
+    if recipe.encoder:
+        trainer.take_encoder(CheckpointSpec.load(recipe.encoder))
     _restore(trainer, folder / "training_state.pt")
     if recipe.compile:
         trainer.compile()
@@ -234,7 +258,7 @@ def collect(recipe: Recipe, folder: Path, robot: RobotSpec, calibration: Path, w
     seed = [recipe.seed, worker, number]
     random = np.random.default_rng(seed)
     units = list(robot.units(load_calibration(calibration, robot.joint_names)))
-    collector = Collector(robot, units, Sizes(), word_tokenizer(), int(random.integers(2**31)))
+    collector = Collector(robot, units, recipe.sizes, word_tokenizer(), int(random.integers(2**31)))
     newest = NewestNetwork(folder / "checkpoint", robot)
     shard: list[Records] = []
     parent = multiprocessing.parent_process()

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from smolvla_ros.arrays import Float32Array, ImageArray
 
 INSTRUCTIONS = 2  # for each record
+LABELS, LABEL_RATE_HZ = 18, 10.0  # actions for each instruction, the first at the moment of the record
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class Records:
     images: ImageArray  # (n, cameras, height, width, 3) RGB, scaled to fit the network's input
     states: Float32Array  # (n, joints), in LeRobot's units
     tokens: npt.NDArray[np.int16]  # (n, INSTRUCTIONS, tokens)
-    actions: Float32Array  # (n, INSTRUCTIONS, chunk, joints), in LeRobot's units
+    actions: Float32Array  # (n, INSTRUCTIONS, LABELS, joints), in LeRobot's units
     objects: Float32Array  # (n, cameras, CLASSES, instances, 2): see Detector.loss
     places: Float32Array  # (n, INSTRUCTIONS, PLACES, 3): see ReadOuts.place_loss
 

@@ -19,13 +19,15 @@ from torch import Tensor, nn
 
 from smolvla_ros.arrays import FloatArray
 from smolvla_ros.policy.checkpoint.config import ACTION, STATE
+from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.policy.smolvla.network import Context, Network
 from smolvla_ros.training.flow_matching import flow_matching_loss, sample_times
 from smolvla_ros.training.small.architecture import PADDING, UNKNOWN, Sizes
 from smolvla_ros.training.small.initialisation import initialise
 from smolvla_ros.training.small.read_outs import ReadOuts
-from smolvla_ros.training.small.records import INSTRUCTIONS, Records
+from smolvla_ros.training.small.records import INSTRUCTIONS, LABEL_RATE_HZ, LABELS, Records
 
+ENCODER = ("vision.", "connector.", "text.", "state_proj.")  # parameters of the vision-language part
 BETAS, WEIGHT_DECAY, MAX_NORM = (0.9, 0.95), 0.01, 1.0
 WARM_UP = 0.02  # share of a stage in which the learning rate rises
 MIN_RATE = 0.02  # of the highest learning rate, at the end of a stage
@@ -37,13 +39,17 @@ UNKNOWN_PROBABILITY = 0.03  # of a word to be replaced by an unknown one
 BRIGHTNESS, CONTRAST = 0.1, 0.1  # of images, standard deviations
 LOSS_WEIGHTS = {
     "flow": 1.0,
-    "patches": 1.0,
-    "tokens": 1.0,
+    "patches": 2.0,
+    "tokens": 0.5,
     "cubes": 4.0,
     "colours": 4.0,
     "places": 0.5,
     "state": 0.3,
 }
+
+
+class TrainerError(ValueError):
+    """A network cannot be trained as asked; the message says why."""
 
 
 class RecordBuffer:
@@ -132,6 +138,23 @@ class Trainer:
         self.generator = torch.Generator(device=device).manual_seed(seed)
         self.loss_of = self._losses
 
+    def take_encoder(self, checkpoint: CheckpointSpec) -> None:
+        """Take over everything but the action expert from a checkpoint, with its statistics; raises TrainerError."""
+        network = checkpoint.empty_network()
+        checkpoint.weights.load(network, self.device, "float32", accelerates=False)
+        own, its = self.network.state_dict(), network.state_dict()
+        taken = {name: its[name] for name in own if name.startswith(ENCODER) and name in its}
+        shapes = {name: tuple(value.shape) for name, value in taken.items()}
+        if shapes != {name: tuple(own[name].shape) for name in own if name.startswith(ENCODER)}:
+            raise TrainerError(f"encoder '{checkpoint.name}' does not have the sizes of this recipe")
+        self.network.load_state_dict(taken, strict=False)
+        self.averages = [p.detach().clone() for p in self.network.parameters()]
+        state, action = checkpoint.processors.state, checkpoint.processors.action
+        self.statistics = Statistics(
+            (state.first.to(self.device), state.second.to(self.device)),
+            (action.first.to(self.device), action.second.to(self.device)),
+        )
+
     def compile(self) -> None:
         """Use torch.compile for the losses, which takes a minute and pays on a GPU."""
         self.loss_of = torch.compile(self._losses)
@@ -205,7 +228,7 @@ class Trainer:
         images: Tensor,
         tokens: Tensor,
         state: Tensor,
-        actions: Tensor,
+        labels: Tensor,
         objects: Tensor,
         places: Tensor,
     ) -> dict[str, Tensor]:
@@ -240,9 +263,9 @@ class Trainer:
                     memory[:, first_word:], prefix.valid[:, first_word:], tokens, first_image
                 )
                 losses["places"] = self.heads.place_loss(words, tokens != PADDING, places)
-                losses["state"] = self.heads.state_loss(memory[:, -1], actions, places)
+                losses["state"] = self.heads.state_loss(memory[:, -1], labels, places)
         keys, values = [key.detach() for key in keys], [value.detach() for value in values]
-        draws = FLOW_DRAWS[stage]
+        draws, actions = FLOW_DRAWS[stage], chunks_of(labels, sizes)
         context = repeated(network.context(prefix, keys, values), draws)
         wide = nn.functional.pad(actions, (0, network.config.max_action_dim - actions.shape[2]))
         wide = wide.repeat_interleave(draws, 0)
@@ -251,6 +274,13 @@ class Trainer:
             network, context, wide, None, torch.randn_like(wide), times, actions.shape[2]
         )
         return losses
+
+
+def chunks_of(labels: Tensor, sizes: Sizes) -> Tensor:
+    """Labels (n, LABELS, joints) as chunks (n, chunk, joints) at a network's rate, linear in between."""
+    times = torch.arange(sizes.chunk, device=labels.device) * (LABEL_RATE_HZ / sizes.rate_hz)
+    first = times.long().clamp(max=LABELS - 2)
+    return labels[:, first].lerp(labels[:, first + 1], (times - first)[:, None])
 
 
 def learning_rate_factor(share: float) -> float:

@@ -24,6 +24,7 @@ SOURCE = (
     "suite",
     "terminal",
     "tools",
+    "viewer",
 )
 
 

@@ -31,6 +31,7 @@ class ImageInspector:
     def __init__(self) -> None:
         self.black = 0  # images
         self.damage: list[str] = []  # what is wrong with images that cannot be decoded
+        self.first_fault: int | None = None  # number of the first image that is black or cannot be decoded
         self._differences = array("d")  # of each image from the previous one
         self._sum = np.zeros((*THUMBNAIL[::-1], 3))
         self._seen = 0
@@ -47,6 +48,8 @@ class ImageInspector:
         small = np.asarray(cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA), np.float64)
         self._is_black = bool(small.max() < BLACK)
         self.black += self._is_black
+        if self._is_black:
+            self._note_fault()
         self._sum += small
         self._seen += 1
         self._last = image
@@ -58,8 +61,13 @@ class ImageInspector:
 
     def add_damaged(self, text: str) -> None:
         self._differences.append(np.inf)
+        self._note_fault()
         self.damage.append(text)
         self._is_black = False
+
+    def _note_fault(self) -> None:
+        if self.first_fault is None:
+            self.first_fault = len(self._differences) - 1
 
     @property
     def mean_image(self) -> Float32Array | None:

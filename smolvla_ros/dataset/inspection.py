@@ -58,6 +58,21 @@ class CameraTrack:
     black: int = 0  # images
     damage: tuple[str, ...] = ()  # what is wrong with images that cannot be decoded
     mean_image: Float32Array | None = None  # (12, 16, 3) grey levels; None if no image could be decoded
+    first_fault_s: float | None = None  # when the first image was taken that is black or cannot be decoded
+
+    @classmethod
+    def of(cls, rate_hz: float, times_s: Seconds, is_new: BoolArray, images: ImageInspector) -> CameraTrack:
+        """The images that were looked at, in order of arrival, and their times."""
+        fault = images.first_fault
+        return cls(
+            rate_hz,
+            times_s,
+            is_new,
+            images.black,
+            tuple(images.damage),
+            images.mean_image,
+            None if fault is None or fault >= len(times_s) else float(times_s[fault]),
+        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +165,7 @@ def _dataset_camera(dataset: LeRobotDataset, episode: int, key: str, times_s: Se
     is_new = np.ones(len(times_s), np.bool_)
     found = images.is_new(keys)[: len(times_s)]
     is_new[: len(found)] = found
-    return CameraTrack(dataset.fps, times_s, is_new, images.black, tuple(images.damage), images.mean_image)
+    return CameraTrack.of(dataset.fps, times_s, is_new, images)
 
 
 @dataclass(eq=False)
@@ -238,14 +253,7 @@ def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -
     def camera(name: str, topic: str) -> CameraTrack:
         images = streams[topic].images
         is_new = images.is_new()[ordered[topic][1]]
-        return CameraTrack(
-            robot.camera(name).rate_hz,
-            times_s[topic],
-            is_new,
-            images.black,
-            tuple(images.damage),
-            images.mean_image,
-        )
+        return CameraTrack.of(robot.camera(name).rate_hz, times_s[topic], is_new, images)
 
     return InspectedEpisode(
         bag.name,

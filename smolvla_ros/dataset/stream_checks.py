@@ -189,6 +189,7 @@ def check_images(episode: InspectedEpisode) -> Iterator[Finding]:
                 f"{len(camera.damage)} of {images} images cannot be decoded; the first: {camera.damage[0]}",
                 "Leave the episode out, or convert without this camera: bag_to_lerobot --cameras NAME ...",
                 where=name,
+                time_s=camera.first_fault_s,
             )
         if camera.black > MAX_BLACK * images:
             yield Finding(
@@ -197,6 +198,7 @@ def check_images(episode: InspectedEpisode) -> Iterator[Finding]:
                 f"{camera.black} of {images} images are black",
                 "Take the cap off the lens, and check exposure, light and cable; leave the episode out",
                 where=name,
+                time_s=camera.first_fault_s,
             )
 
 

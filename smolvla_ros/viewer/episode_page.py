@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from tqdm import tqdm
 
 from smolvla_ros.arrays import FloatArray
 from smolvla_ros.dataset.inspection import InspectedEpisode, JointTrack
@@ -96,7 +97,10 @@ def page(
         tasks=sorted({task for entry in entries for task in entry.tasks}),
         outcomes=sorted({entry.outcome for entry in entries} - {""}),
         checks=sorted({finding.check for entry in entries for finding in entry.findings}),
-        episodes=[_player_data(entry, robot, files) for entry in entries],
+        episodes=[
+            _player_data(entry, robot, files)
+            for entry in tqdm(entries, "page", unit=" episodes", disable=None, leave=False)
+        ],
         joints=robot.joint_names,
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),

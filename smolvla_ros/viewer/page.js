@@ -43,8 +43,12 @@ function cameraFigure(camera) {
   const picture = camera.src
     ? element("video", { src: camera.src, muted: true, playsInline: true, preload: "auto", from_s: camera.from_s })
     : element("div", { className: "nothing", textContent: "cannot be shown" });
-  if (camera.src) picture.addEventListener("loadedmetadata", () => place(picture));
-  return element("figure", {}, [picture, element("figcaption", { textContent: camera.name })]);
+  const caption = element("figcaption", { textContent: camera.name });
+  if (camera.src) {
+    picture.addEventListener("loadedmetadata", () => place(picture));
+    picture.addEventListener("error", () => (caption.textContent += ": this browser cannot play the video"));
+  }
+  return element("figure", {}, [picture, caption]);
 }
 
 function findingItem(finding) {

@@ -243,7 +243,14 @@ def test_a_finding_of_many_episodes_appears_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "fault, begins_s", [(frozen, 3.3), (with_gap, 5.0), (jumping, 4.0)], ids=["frozen", "gap", "jump"]
+    "fault, begins_s",
+    [
+        (frozen, 3.3),
+        (with_gap, 5.0),
+        (jumping, 4.0),
+        (lambda episode: with_camera(episode, "top", black=50, first_fault_s=7.0), 7.0),
+    ],
+    ids=["frozen", "gap", "jump", "black"],
 )
 def test_a_finding_of_a_moment_has_its_time(
     fault: Callable[[InspectedEpisode], InspectedEpisode], begins_s: float

@@ -16,6 +16,7 @@ import pytest
 from smolvla_ros.dataset.bag import BagWriter
 from smolvla_ros.dataset.bag_export import write_bag
 from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.image import encode_jpeg
 from smolvla_ros.policy.preflight.unit_evidence import with_units
@@ -107,6 +108,8 @@ def test_images_that_do_not_decode_are_an_error(tmp_path: Path, capsys: pytest.C
         in shown
     )
     assert "1 errors, 0 warnings" in shown
+    [episode] = read_episodes(tmp_path / "bag", ROBOT, ROBOT.units(None))
+    assert episode.cameras["top"].first_fault_s == pytest.approx(7 / 30, abs=0.001)
 
 
 def test_black_images_of_a_bag_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,7 +133,8 @@ def _readers(
             yield f"episode {episode}", partial(_from_dataset, dataset, episode, units)
     else:
         for folder in find_bags([path]):
-            yield folder.name, partial(_from_bag, folder, robot, mapping, clock)
+            name = folder.name if folder == path else str(folder.relative_to(path))
+            yield name, partial(_from_bag, folder, name, robot, mapping, clock)
 
 
 def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
@@ -210,13 +211,14 @@ class _Stream:
         return times[order] - ahead_ns, order
 
 
-def _from_bag(path: Path, robot: RobotSpec, mapping: BagMapping, clock: Clock) -> InspectedEpisode:
+def _from_bag(path: Path, name: str, robot: RobotSpec, mapping: BagMapping, clock: Clock) -> InspectedEpisode:
     with Bag(path) as bag:
         has_action = mapping.action != OWN_TOPICS.action or bag.find(mapping.action.name) is not None
     if not has_action:
         mapping = replace(mapping, action=mapping.state)
     with MappedBag(path, robot, mapping) as mapped:
-        return replace(_inspect(mapped, robot, has_action, clock), images=BagImages(path, robot, mapping))
+        found = _inspect(mapped, robot, has_action, clock)
+    return replace(found, name=name, images=BagImages(path, robot, mapping))
 
 
 def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -> InspectedEpisode:

@@ -42,14 +42,13 @@ def checked_data(options: argparse.Namespace, paths: Sequence[Path], strict: boo
     episodes: list[InspectedEpisode] = []
     findings: list[Finding] = []
     units, mapping = robot.units(calibration), bag_mapping(options, robot)
-    for path in paths:
-        prefix = f"{path.name}: " if len(paths) > 1 else ""
+    for path in dict.fromkeys(paths):
         unread: dict[str, Exception] = {}
         found = read_episodes(path, robot, units, mapping, options.time, None if strict else unread)
         read = [
             replace(
                 episode,
-                name=prefix + episode.name,
+                name=_name(path, episode.name, len(paths)),
                 tasks=episode.tasks if options.task is None else (options.task,),
             )
             for episode in tqdm(found, "check", unit=" episodes", disable=None, leave=False)
@@ -57,7 +56,7 @@ def checked_data(options: argparse.Namespace, paths: Sequence[Path], strict: boo
         if not read and not unread:
             raise DatasetError(f"'{path}' has no episodes")
         episodes += read
-        damaged |= {prefix + name: error for name, error in unread.items()}
+        damaged |= {_name(path, name, len(paths)): error for name, error in unread.items()}
         if (path / INFO).exists():  # a bag is in radians and has no statistics
             findings += check_dataset(path, robot, calibration, bool(options.units))
     findings += check_episodes(episodes, robot)
@@ -67,6 +66,13 @@ def checked_data(options: argparse.Namespace, paths: Sequence[Path], strict: boo
         tuple(episodes),
         Report(measured_facts(episodes) if episodes else {}, tuple(findings)),
     )
+
+
+def _name(path: Path, name: str, paths: int) -> str:
+    """The name of an episode among those of several paths."""
+    if paths == 1:
+        return name
+    return str(path) if name == path.name else f"{path}: {name}"
 
 
 def _unreadable(damaged: dict[str, Exception]) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from typing import NoReturn
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.stop_signals import handle_stop_signals
 from smolvla_ros.suite.bag_options import add_bag_options
-from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors
+from smolvla_ros.suite.command_line import ROBOT, UsageError, add_options, exit_on_errors
 from smolvla_ros.suite.data_checks import CheckedData, checked_data
 from smolvla_ros.viewer.episode_page import page
 from smolvla_ros.viewer.page_files import EmbeddedFiles, FolderFiles
@@ -42,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
 @exit_on_errors("view_dataset")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    if not 0 <= options.port < 1 << 16:
+        raise UsageError(f"--port: expected 0 to 65535, got {options.port}")
     data = checked_data(options, options.paths)
     if not data.episodes:
         raise DatasetError(data.report.errors[0].message)

@@ -35,7 +35,7 @@ export ROS_LOG_DIR ?= $(CURDIR)/build/log
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format bench results small-checkpoint bench-policy bench-executor bench-training lerobot clean distclean FORCE
+.PHONY: help setup demo test test-fast lint format bench results ablations small-checkpoint bench-policy bench-executor bench-training lerobot clean distclean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,9 @@ bench: setup ## all benchmarks of test/bench
 
 results: setup ## success by task, wording, latency and fusion. CHECKPOINT= ARGS="--episodes 100 --results results.jsonl"
 	@$(RUN) test/bench/result_tables.py $(call option,CHECKPOINT,checkpoint) $(ARGS)
+
+ablations: setup ## other action experts for the shipped checkpoint. ARGS="--records 6000 --updates 1500 --episodes 100"
+	@$(RUN) test/bench/ablations.py $(ARGS)
 
 small-checkpoint: setup ## train the small SmolVLA from nothing, on a CPU for hours; goes on where it was broken off. ARGS=
 	@$(RUN) -m smolvla_ros.tools.make_small_checkpoint build/small_checkpoint $(ARGS)

@@ -11,7 +11,14 @@ from smolvla_ros.execution.fusion import FUSIONS
 from smolvla_ros.settings import Settings, setting
 from smolvla_ros.simulation.tasks.instruction import TASKS
 
-LIMITS_S = {"touch": 15.0, "pick_up": 15.0, "pick_place": 20.0, "stack": 20.0, "sort": 60.0}
+LIMITS_S = {
+    "touch": 15.0,
+    "pick_up": 15.0,
+    "pick_place": 20.0,
+    "stack": 20.0,
+    "sort": 60.0,
+    "choose_box": 20.0,
+}
 
 
 @dataclass(frozen=True)

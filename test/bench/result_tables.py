@@ -55,6 +55,11 @@ def load(config: PolicyConfig, robot: RobotSpec) -> Policy:
     return load_policy(config, robot, logging.getLogger("result_tables"))
 
 
+HEAD = """
+| | success | score | median time | wrong object | dropped | starved | roughness |
+|---|---|---|---|---|---|---|---|"""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--checkpoint", default="expert", help="checkpoint or expert; %(default)s")
@@ -69,9 +74,7 @@ def main() -> int:
     for title, rows in TABLES.items():
         if not title.startswith(options.table):
             continue
-        print(f"\n### {title}\n")
-        print("| | success | score | median time | wrong object | dropped | starved | roughness |")
-        print("|---|---|---|---|---|---|---|---|")
+        print(f"\n### {title}\n{HEAD}")
         for name, conditions in rows.items():
             results = list(
                 evaluated(policy, robot, conditions, options.episodes, options.jobs, known, options.results)

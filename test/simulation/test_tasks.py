@@ -11,6 +11,7 @@ import pytest
 
 from smolvla_ros.simulation.layout import CUBE_M, Cube, Layout, Tray
 from smolvla_ros.simulation.tasks.instruction import TASKS, InstructionError, random_task, understand
+from smolvla_ros.simulation.tasks.pick_place import PickPlace
 from smolvla_ros.simulation.tasks.task import SETTLED_S, STUCK_S, Progress
 from smolvla_ros.simulation.world_state import JAWS, TABLE, WorldState
 
@@ -103,7 +104,8 @@ def test_an_arm_that_does_not_move_is_stuck_and_a_gripper_on_the_table_is_said()
 
 @pytest.mark.parametrize("words", [wording for wordings in TASKS.values() for wording in wordings])
 def test_every_wording_is_understood_whatever_its_case(words: str) -> None:
-    layout = Layout(LAYOUT.cubes, (TRAY, Tray("red_tray", "red", 0.2, -0.12)))
+    trays = (TRAY, Tray("red_tray", "red", 0.2, -0.12), Tray("blue_tray", "blue", 0.3, -0.12))
+    layout = Layout(LAYOUT.cubes, trays)
     spoken = words.format("red", "blue")
     for said in (spoken, spoken.upper(), f" {spoken.lower()}. "):
         assert understand(said, layout).cubes[0] == "red_cube"
@@ -116,6 +118,7 @@ def test_every_wording_is_understood_whatever_its_case(words: str) -> None:
         ("Pick up the pink cube", LAYOUT, "no pink cube.*red, blue"),
         ("Stack the red cube on the red cube", LAYOUT, "on itself"),
         ("Put the red cube into the box", Layout(LAYOUT.cubes), "no box"),
+        ("Put the red cube into the blue box", LAYOUT, "no blue box.*white"),
         ("Sort the cubes by colour", LAYOUT, "no cube has the colour of a box"),
         ("", LAYOUT, "none of the tasks"),
     ],
@@ -128,6 +131,16 @@ def test_what_cannot_be_done_is_refused_by_name(words: str, layout: Layout, wron
 def test_a_task_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(InstructionError, match="juggle.*pick_place"):
         random_task("juggle", 0)
+
+
+def test_the_named_one_of_two_boxes_is_the_target() -> None:
+    named = set()
+    for seed in range(8):
+        layout, task = random_task("choose_box", seed)
+        assert isinstance(task, PickPlace) and len(layout.trays) == 2
+        assert task.instruction.split(" the ")[2].startswith(task.tray.colour)
+        named.add(task.tray.colour)
+    assert named == {"red", "blue"}
 
 
 def test_one_seed_gives_one_task() -> None:

@@ -8,8 +8,8 @@ import re
 
 import numpy as np
 
-from smolvla_ros.simulation.layout import Layout, random_layout
-from smolvla_ros.simulation.tasks import pick_place, pick_up, sort, stack, touch
+from smolvla_ros.simulation.layout import Layout, Tray, random_layout
+from smolvla_ros.simulation.tasks import choose_box, pick_place, pick_up, sort, stack, touch
 from smolvla_ros.simulation.tasks.task import Task
 
 TASKS = {  # name -> wordings for demonstrations and training
@@ -18,6 +18,7 @@ TASKS = {  # name -> wordings for demonstrations and training
     "pick_place": pick_place.WORDINGS,
     "stack": stack.WORDINGS,
     "sort": sort.WORDINGS,
+    "choose_box": choose_box.WORDINGS,
 }
 HELD_OUT_WORDINGS = {  # name -> wordings that are understood, for evaluation only
     "touch": touch.HELD_OUT_WORDINGS,
@@ -25,7 +26,9 @@ HELD_OUT_WORDINGS = {  # name -> wordings that are understood, for evaluation on
     "pick_place": pick_place.HELD_OUT_WORDINGS,
     "stack": stack.HELD_OUT_WORDINGS,
     "sort": sort.HELD_OUT_WORDINGS,
+    "choose_box": choose_box.HELD_OUT_WORDINGS,
 }
+TRAYS = {"pick_place": ("white",), "choose_box": choose_box.BOXES}  # colours of the trays by task
 SORTED = ("red", "red", "blue", "blue")  # colours of the cubes of `sort`, into a red and a blue tray
 
 
@@ -60,14 +63,20 @@ def random_task(
     else:
         count = int(random.integers(2, 4)) + distractors
         colours = tuple(random.permutation(["red", "green", "blue", "yellow"])[:count].tolist())
-        layout = random_layout(seed, colours, ("white",) if name == "pick_place" else ())
+        layout = random_layout(seed, colours, TRAYS.get(name, ()))
     choices = {"training": TASKS, "held_out": HELD_OUT_WORDINGS}[wordings][name]
     wording = choices[int(random.integers(len(choices)))]
-    colours = tuple(cube.colour for cube in layout.cubes)
-    return layout, understand(wording.format(*random.permutation(colours).tolist()), layout)
+    named = random.permutation([cube.colour for cube in layout.cubes]).tolist()
+    if name == "choose_box":
+        named[1] = str(random.choice(choose_box.BOXES))
+    return layout, understand(wording.format(*named), layout)
 
 
 def _task(name: str, instruction: str, colours: tuple[str, ...], layout: Layout) -> Task:
+    if name == "choose_box":
+        return pick_place.PickPlace(
+            instruction, _cube(colours[0], layout, instruction), _tray(colours[1], layout, instruction)
+        )
     cubes = [_cube(colour, layout, instruction) for colour in colours]
     if name == "touch":
         return touch.Touch(instruction, cubes[0])
@@ -94,3 +103,11 @@ def _cube(colour: str, layout: Layout, instruction: str) -> str:
             return cube.name
     there = ", ".join(cube.colour for cube in layout.cubes) or "none"
     raise InstructionError(f"'{instruction}': there is no {colour} cube on the table (there: {there})")
+
+
+def _tray(colour: str, layout: Layout, instruction: str) -> Tray:
+    for tray in layout.trays:
+        if tray.colour == colour:
+            return tray
+    there = ", ".join(tray.colour for tray in layout.trays) or "none"
+    raise InstructionError(f"'{instruction}': there is no {colour} box on the table (there: {there})")

@@ -71,6 +71,7 @@ class Sizes:
     text_kv_heads: int = 3
     head_dim: int = 32
     text_mlp_width: int = 512
+    self_attention_every: int = 2  # layers of the expert: one attends to the actions too; 0: none
     text_tokens: int = 20
     vocabulary: int = 64
 
@@ -99,7 +100,7 @@ class Sizes:
             "pad_language_to": "max_length",
             "num_expert_layers": 0,
             "num_vlm_layers": self.text_layers,
-            "self_attn_every_n_layers": 2,
+            "self_attn_every_n_layers": self.self_attention_every,
             "expert_width_multiplier": 0.75,
         }
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ from smolvla_ros.simulation.tabletop import CAMERAS
 from smolvla_ros.training.small.architecture import Sizes, save_checkpoint, word_tokenizer
 from smolvla_ros.training.small.collection import Chunks, Collector, concatenated
 from smolvla_ros.training.small.records import LABEL_RATE_HZ, LABELS, Records
-from smolvla_ros.training.small.trainer import STAGES, RecordBuffer, Stage, Trainer
+from smolvla_ros.training.small.trainer import STAGES, Objective, RecordBuffer, Stage, Trainer
 from smolvla_ros.units import load_calibration
 from smolvla_ros.worker_pool import interrupt_deferred
 
@@ -56,10 +57,24 @@ class Recipe(Settings):
         "checkpoint whose vision-language part and statistics are taken over; with --vision-steps 0 --steps 0 only a "
         "new action expert is trained for it",
     )
+    text_layers: int = setting(4, "layers of language model and action expert", bounds=(1, None))
+    self_attention_every: int = setting(
+        2,
+        "of so many layers of the action expert one attends to the actions too, the others to the prefix alone; "
+        "1: all, 0: none",
+        bounds=(0, None),
+    )
+    objective: Objective = setting(
+        "flow",
+        "flow: flow matching; regression: one step from noise to the actions, absolute error",
+        choices=get_args(Objective),
+    )
     vision_steps: int = setting(1500, "updates of the vision tower alone", bounds=(0, None))
     steps: int = setting(5000, "updates of everything, after that", bounds=(0, None))
     expert_steps: int = setting(2500, "updates of the action expert alone, at the end", bounds=(0, None))
-    workers: int = setting(1, "processes that collect records", bounds=(1, None))
+    workers: int = setting(
+        1, "processes that collect records; 0: only those of an earlier run", bounds=(0, None)
+    )
     batch_size: int = setting(16, "records in a training step", bounds=(2, None))
     learning_rate: float = setting(2e-3, "highest learning rate", bounds=(1e-6, None))
     reuse: float = setting(
@@ -88,7 +103,13 @@ class Recipe(Settings):
 
     @property
     def sizes(self) -> Sizes:
-        return Sizes(chunk=self.chunk, rate_hz=self.rate_hz)
+        return Sizes(
+            chunk=self.chunk,
+            rate_hz=self.rate_hz,
+            flow_steps=1 if self.objective == "regression" else Sizes.flow_steps,
+            text_layers=self.text_layers,
+            self_attention_every=self.self_attention_every,
+        )
 
     @property
     def all_steps(self) -> int:
@@ -109,7 +130,12 @@ def run(recipe: Recipe, folder: Path, robot: RobotSpec, calibration: Path) -> Pa
     records_folder = folder / "records"
     records_folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(
-        recipe.sizes, torch.device(recipe.device), recipe.learning_rate, AVERAGE_DECAY, recipe.seed
+        recipe.sizes,
+        torch.device(recipe.device),
+        recipe.learning_rate,
+        AVERAGE_DECAY,
+        recipe.seed,
+        recipe.objective,
     )
     if recipe.encoder:
         trainer.take_encoder(CheckpointSpec.load(recipe.encoder))

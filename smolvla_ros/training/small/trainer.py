@@ -21,7 +21,7 @@ from smolvla_ros.arrays import FloatArray
 from smolvla_ros.policy.checkpoint.config import ACTION, STATE
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.policy.smolvla.network import Context, Network
-from smolvla_ros.training.flow_matching import flow_matching_loss, sample_times
+from smolvla_ros.training.flow_matching import flow_errors, flow_matching_loss, sample_times
 from smolvla_ros.training.small.architecture import PADDING, UNKNOWN, Sizes
 from smolvla_ros.training.small.initialisation import initialise
 from smolvla_ros.training.small.read_outs import ReadOuts
@@ -33,6 +33,7 @@ WARM_UP = 0.02  # share of a stage in which the learning rate rises
 MIN_RATE = 0.02  # of the highest learning rate, at the end of a stage
 Stage = Literal["vision", "all", "expert"]  # what is trained
 STAGES: tuple[Stage, ...] = get_args(Stage)
+Objective = Literal["flow", "regression"]
 FLOW_DRAWS: dict[Stage, int] = {"all": 1, "expert": 6}  # of noise and time for each record in a step
 STATE_NOISE = 0.02  # of the normalised state, standard deviation
 UNKNOWN_PROBABILITY = 0.03  # of a word to be replaced by an unknown one
@@ -113,9 +114,16 @@ class Trainer:
     """Network, read-outs, optimizer and the average of the weights, which is what is saved and evaluated."""
 
     def __init__(
-        self, sizes: Sizes, device: torch.device, learning_rate: float, average_decay: float, seed: int
+        self,
+        sizes: Sizes,
+        device: torch.device,
+        learning_rate: float,
+        average_decay: float,
+        seed: int,
+        objective: Objective = "flow",
     ) -> None:
         self.sizes, self.device, self.learning_rate = sizes, device, learning_rate
+        self.objective = objective
         torch.manual_seed(seed)
         self.network = sizes.network()
         initialise(self.network, seed)
@@ -269,10 +277,17 @@ class Trainer:
         context = repeated(network.context(prefix, keys, values), draws)
         wide = nn.functional.pad(actions, (0, network.config.max_action_dim - actions.shape[2]))
         wide = wide.repeat_interleave(draws, 0)
-        times = sample_times(len(wide)).to(self.device)
-        losses["flow"], _ = flow_matching_loss(
-            network, context, wide, None, torch.randn_like(wide), times, actions.shape[2]
-        )
+        noise = torch.randn_like(wide)
+        if self.objective == "regression":
+            # the flow from noise in one step, so that the checkpoint runs as any other
+            times = torch.ones(len(wide), device=self.device)
+            errors = flow_errors(network, context, wide, noise, times)[..., : actions.shape[2]]
+            losses["flow"] = errors.clamp(min=1e-12).sqrt().mean()
+        else:
+            times = sample_times(len(wide)).to(self.device)
+            losses["flow"], _ = flow_matching_loss(
+                network, context, wide, None, noise, times, actions.shape[2]
+            )
         return losses
 
 

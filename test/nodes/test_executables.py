@@ -16,6 +16,7 @@ import pytest
 from ament_index_python.packages import get_package_prefix
 
 from ..conftest import PROGRAMS, installed
+from ..dataset.hub_server import TOKEN, hub_server
 from ..package_files import CALIBRATION_FILE, CHECKPOINT, ROBOT_FILE
 from ..tools.test_check_dataset import record
 from .conftest import Program, Terminal
@@ -94,7 +95,7 @@ def arm(bench: Bench) -> None:
 
 
 def dataset(bench: Bench) -> None:
-    """A bag is converted to a dataset and back; the dataset is checked and played, the bag replayed to a policy."""
+    """A bag is converted to a dataset and back, which is looked at, edited, sent to a hub and played to a policy."""
     bag, dataset, bags = record(bench.folder / "bag"), bench.folder / "dataset", bench.folder / "bags"
     calibration = ("--calibration", CALIBRATION_FILE)
     bench.finish("bag_to_lerobot", bag, "--output", dataset, *calibration, "--jobs", 2)
@@ -102,6 +103,10 @@ def dataset(bench: Bench) -> None:
     assert "page: " in bench.finish(
         "view_dataset", dataset, *calibration, "--html", bench.folder / "page.html"
     )
+    edited, copy = bench.folder / "edited", bench.folder / "copy"
+    bench.finish("edit_dataset", dataset, "--output", edited, "--task", "0=Wave", "--jobs", 1)
+    bench.finish("push_dataset", edited, "user/waves", *calibration)
+    assert "1 tasks" in bench.finish("pull_dataset", "user/waves", "--output", copy)
     bench.finish("lerobot_to_bag", dataset, "--output", bags, *calibration)
     answers = bench.finish("replay_policy", bags / "episode_000000", "scripted", "--cameras", "top")
     assert "actions compared" in answers
@@ -170,7 +175,13 @@ Jobs = tuple[Bench, dict[str, Future[None]]]
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
     """All jobs, running in parallel."""
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(AT_ONCE) as pool:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        hub_server() as hub,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        patch.setenv("HF_ENDPOINT", hub.endpoint)
+        patch.setenv("HF_TOKEN", TOKEN)
         patch.setenv("AMENT_PREFIX_PATH", get_package_prefix("smolvla_ros"))
         patch.delenv("PYTHONPATH", raising=False)
         bench = Bench(tmp_path_factory.mktemp("jobs"))

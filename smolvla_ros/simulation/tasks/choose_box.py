@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Put a cube into that one of two boxes whose colour is named: a PickPlace whose tray is in the words too.
 
-It is not in the training of the shipped checkpoint, and serves to show how one is fine-tuned (docs/first_policy.md).
+It is not in the training of the shipped checkpoint: for fine-tuning it to something new.
 """
 
 from __future__ import annotations

@@ -58,7 +58,11 @@ class PolicyConfig(Settings):
         choices=("auto", "on", "off"),
         reloads=True,
     )
-    threads: int = setting(0, "CPU threads of the model; 0: torch's default", bounds=(0, 256))
+    threads: int = setting(
+        0,
+        "CPU threads of the model; 0: torch's default, one for a network of less than 50 million parameters",
+        bounds=(0, 256),
+    )
     niceness: int = setting(
         10, "niceness of the inference threads, so that other nodes get the CPU first", bounds=(0, 19)
     )

@@ -8,14 +8,30 @@ one core delays all threads each time. With one computation for each thread they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
+# Threads of a smaller network wait for each other more than they compute, and at the niceness of inference each wait
+# lasts as long as another program wants the core.
+ONE_THREAD_PARAMETERS = 50_000_000
+
+
+@contextmanager
+def one_thread(wanted: bool) -> Iterator[None]:
+    """Torch computes in one thread, if that is wanted; then again in as many as before."""
+    threads = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def parallel_map(work: Callable[[T], R], items: Sequence[T]) -> list[R]:

@@ -31,6 +31,7 @@ from smolvla_ros.policy.smolvla.acceleration import supports_bfloat16, supports_
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.policy.smolvla.compilation import Stages
 from smolvla_ros.policy.smolvla.network import Network
+from smolvla_ros.policy.smolvla.parallel import ONE_THREAD_PARAMETERS, one_thread
 from smolvla_ros.policy.smolvla.realtime_chunking import Guidance
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class SmolVLA:
         network: Network,
         stages: Stages,
         keeps_padding: bool,
+        in_one_thread: bool = False,
     ) -> None:
         """From loaded parts; use `from_pretrained` to load them. `stages` are those of `network`."""
         self.name = name
@@ -90,7 +92,7 @@ class SmolVLA:
             short_name(key): normalizer.to(self._device) for key, normalizer in processors.images.items()
         }
         self._stages = stages
-        self._keeps_padding = keeps_padding
+        self._keeps_padding, self._in_one_thread = keeps_padding, in_one_thread
         self._generator = torch.Generator()
         self.reset()
 
@@ -154,6 +156,7 @@ class SmolVLA:
             network,
             Stages.compiled(network) if compiles else Stages.eager(network),
             keeps_padding=compiles or dtype == "native",
+            in_one_thread=count < ONE_THREAD_PARAMETERS,
         )
 
     def predict_chunk(
@@ -187,7 +190,7 @@ class SmolVLA:
 
         Raises PolicyError if an input does not fit the checkpoint.
         """
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread(self._in_one_thread):
             inputs = self.prepare(images, state, task, image_masks)
             start = self._noise(noise, seed)
             settings = self._settings(inference_delay, execution_horizon, schedule, max_guidance_weight)

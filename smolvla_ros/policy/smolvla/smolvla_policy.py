@@ -182,8 +182,7 @@ class SmolVLA:
             chunk reproducible; without both, noise comes from a generator that has the same seed in every process.
         image_masks: an image set to false keeps its tokens in the prompt, but is masked.
         prefix: for real-time chunking, the remaining plan: (rows, action_dim), in the checkpoint's units, row k due at
-            the same time as the new chunk's action k. Rows beyond a chunk are ignored; without rows the chunk is
-            not guided.
+            the same time as the new chunk's action k. Rows beyond a chunk are ignored; without rows: no guidance.
         inference_delay: rows that are executed before the new chunk can take effect.
         execution_horizon, schedule, max_guidance_weight: see `GuidanceSettings`; by default those of the
             checkpoint (10, "exp" and 10 if it has none).

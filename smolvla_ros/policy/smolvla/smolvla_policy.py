@@ -115,8 +115,7 @@ class SmolVLA:
         dtype: "float32" is exact. "bfloat16" computes most layers in that type, "int8" most products in 8 bits and the
             rest in bfloat16. "native" is LeRobot's own mix of bfloat16 and float32, operation for operation, and
             slower. "auto" is bfloat16 if the device has bfloat16 arithmetic, else float32.
-        backbone: folder with the vision-language model's config.json and tokenizer.json, if the name in the checkpoint
-            cannot be resolved (without network access, for example).
+        backbone: folder with the vision-language model's config.json and tokenizer.json, if its name leads to none.
         revision: branch, tag or commit of a Hub id.
         dataset: whose statistics to use, if the checkpoint has those of several.
         stats: a LeRobot dataset's meta/stats.json, for statistics that the checkpoint lacks.

@@ -26,7 +26,7 @@ from smolvla_ros.chunk import ChunkRequest, RequestReason
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.episode_writer import EpisodeWriter, MessageTypes, StreamType
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.bag_replay import observations
+from smolvla_ros.nodes.bag_replay import ObservedTopics, observations
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.nodes.policy_node import PolicyNode
@@ -116,8 +116,9 @@ def test_the_policy_node_and_a_replayed_bag_give_the_model_the_same_inputs(
         robot_node.destroy_node()
 
     replayed = RecordingPolicy()
+    observed = ObservedTopics({camera: f"{camera}/image_raw/compressed" for camera in CAMERAS})
     with Bag(tmp_path / "bag") as bag:
-        for observation in observations(bag, CAMERAS, ROBOT.joint_names, 0.0, sync_slop_s=SLOP_S):
+        for observation in observations(bag, observed, ROBOT.joint_names, 0.0, sync_slop_s=SLOP_S):
             replayed.infer(observation)
     assert len(live.seen) >= 5 and set(live.seen) <= set(replayed.seen)
     for stamp_ns, (images, state, task) in live.seen.items():

@@ -20,7 +20,7 @@ import numpy as np
 
 from smolvla_ros.arrays import FloatArray, IntArray
 from smolvla_ros.dataset import clocks
-from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.bag import Bag, RecordedMessage
 from smolvla_ros.dataset.clocks import ClockComparison
 from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.image import ImageError
@@ -62,6 +62,7 @@ class BagTopics:
     state: str
     action: str
     task: str | None
+    vectors: Mapping[str, str] = field(default_factory=dict)  # name -> topic, of the mapping
 
     @classmethod
     def find(
@@ -114,13 +115,15 @@ class AlignedEpisode:
     tasks: list[str]  # n
     ordinals: Mapping[str, Times]  # camera -> (n,)
     clock_warning: str  # how clocks differ; empty: they agree
+    vectors: Mapping[str, Positions]  # name -> (n, width)
 
 
 @dataclass(eq=False)
 class _Stream:
-    """The samples of one topic in order of arrival: their times, and positions or texts."""
+    """The samples of one topic in order of arrival: their times, and positions, vectors or texts."""
 
     bag: Bag
+    kind: Literal["image", "joints", "vector", "text"]
     name: str
     topic: str
     max_age_s: float
@@ -132,12 +135,35 @@ class _Stream:
     def error(self, text: str) -> EpisodeError:
         return EpisodeError(f"bag '{self.bag.path}': {self.topic} ({self.name}){text}")
 
+    def add(
+        self, recorded: RecordedMessage, message: Any, clock: Clock, joint_names: tuple[str, ...]
+    ) -> None:
+        """Keep times and values of a message; raises EpisodeError."""
+        if self.kind == "joints":
+            try:
+                self.values.extend(joints_from_msg(message, joint_names).positions_rad)
+            except MissingJointsError:
+                return  # a servo did not answer: a sample that has not come
+            except WireError as error:
+                raise self.error(f", message {recorded.ordinal}: {error}") from error
+        elif self.kind == "vector":
+            self.values.extend(message.values)
+        elif self.kind == "text":
+            self.texts.append(str(message.data))
+        is_stamped = clock == "header" and self.kind != "text"
+        self.stamps.append(header_stamp_ns(message) if is_stamped else recorded.receive_ns)
+        self.arrivals.append(recorded.receive_ns)
+
     def check_stamps(self, clock: Clock) -> None:
         """Raise EpisodeError if there are none, or some are not set."""
         if not self.stamps:
             raise self.error(" has no messages; was its node running?")
         if clock == "header" and min(self.stamps) <= 0:
             raise self.error(" has empty header stamps; use --time receive")
+
+    def rows(self) -> Positions:
+        """Its values, (samples, width)."""
+        return np.array(self.values).reshape(len(self.stamps), -1)
 
     def sorted(self, ahead_ns: int) -> tuple[Times, Times]:
         """Stamps in ascending order and their ordinals. `ahead_ns`: what its clock is ahead of the others."""
@@ -158,31 +184,26 @@ def align_streams(
             f"bag '{bag.path}' has no task: neither active_task nor task was recorded; use --task TEXT"
         )
     cameras = {
-        name: _Stream(bag, f"camera '{name}'", topic, alignment.max_camera_age_s)
+        name: _Stream(bag, "image", f"camera '{name}'", topic, alignment.max_camera_age_s)
         for name, topic in sources.cameras.items()
     }
-    state = _Stream(bag, "state", sources.state, alignment.max_state_age_s)
-    action = _Stream(bag, "action", sources.action, alignment.max_action_age_s)
-    tasks = _Stream(bag, "task", sources.task or "", np.inf)
-    streams = [*cameras.values(), state, action, *([tasks] if task is None else [])]
+    state = _Stream(bag, "joints", "state", sources.state, alignment.max_state_age_s)
+    action = _Stream(bag, "joints", "action", sources.action, alignment.max_action_age_s)
+    vectors = {
+        name: _Stream(bag, "vector", f"vector '{name}'", topic, alignment.max_state_age_s)
+        for name, topic in sources.vectors.items()
+    }
+    tasks = _Stream(bag, "text", "task", sources.task or "", np.inf)
+    stamped = [*cameras.values(), state, action, *vectors.values()]
+    streams = [*stamped, *([tasks] if task is None else [])]
     for recorded in bag.messages({stream.topic for stream in streams}):
         message = recorded.decode()
         for stream in streams:
             if stream.topic == recorded.topic:
-                if stream is state or stream is action:
-                    try:
-                        positions = _positions(recorded.ordinal, stream, message, robot.joint_names)
-                    except MissingJointsError:
-                        continue  # a servo did not answer: a sample that has not come
-                    stream.values.extend(positions)
-                stamped = alignment.clock == "header" and stream is not tasks
-                stream.stamps.append(header_stamp_ns(message) if stamped else recorded.receive_ns)
-                stream.arrivals.append(recorded.receive_ns)
-                if stream is tasks:
-                    stream.texts.append(str(message.data))
+                stream.add(recorded, message, alignment.clock, robot.joint_names)
     for stream in streams:
         stream.check_stamps(alignment.clock)
-    comparison = _compare_clocks([*cameras.values(), state, action])
+    comparison = _compare_clocks(stamped)
     times = {id(stream): stream.sorted(comparison.ahead_ns(stream.topic)) for stream in streams}
     start = max(int(stamps[0]) for stamps, _ in times.values())
     end = min(int(times[id(stream)][0][-1]) for stream in streams if stream is not tasks)
@@ -195,14 +216,15 @@ def align_streams(
     images = [times[id(stream)][0] for stream in cameras.values()]
     ticks = _choose_ticks(start, end, alignment.fps, images)
     chosen = {id(stream): _newest_ordinals(stream, *times[id(stream)], ticks) for stream in streams}
-    width = len(robot.joints)
+    rows = {id(stream): stream.rows()[chosen[id(stream)]] for stream in (state, action, *vectors.values())}
     return AlignedEpisode(
         stamps_ns=ticks,
-        state_rad=np.array(state.values).reshape(-1, width)[chosen[id(state)]],
-        action_rad=np.array(action.values).reshape(-1, width)[chosen[id(action)]],
+        state_rad=rows[id(state)],
+        action_rad=rows[id(action)],
         tasks=[tasks.texts[i] for i in chosen[id(tasks)]] if task is None else [task] * len(ticks),
         ordinals={name: chosen[id(stream)] for name, stream in cameras.items()},
         clock_warning="; ".join(filter(None, (comparison.disagreement, comparison.recorder_difference))),
+        vectors={name: rows[id(stream)] for name, stream in vectors.items()},
     )
 
 
@@ -288,15 +310,6 @@ def _newest_ordinals(stream: _Stream, stamps: Times, ordinals: Times, ticks: Tim
             "allowed. Cut the bag there, or allow more with --max-age"
         )
     return np.asarray(ordinals[newest])
-
-
-def _positions(ordinal: int, stream: _Stream, message: Any, joint_names: tuple[str, ...]) -> Positions:
-    try:
-        return joints_from_msg(message, joint_names).positions_rad
-    except MissingJointsError:
-        raise
-    except WireError as error:
-        raise stream.error(f", message {ordinal}: {error}") from error
 
 
 def _required(bag: Bag, what: str, name: str, option: str) -> str:

@@ -8,8 +8,9 @@ Without a mapping, the topics and messages are those of this package.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,18 @@ class JointSource:
 class JointTopic:
     """A topic with joint positions; a name without a leading slash is found in any namespace."""
 
-    name: str
+    name: str  # of several topics: all of them
     joints: tuple[JointSource, ...] = ()  # in the robot's order; empty: named as the robot's, in rad
+    # several topics: what is put before the names of its joints -> topic
+    arms: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VectorTopic:
+    """A topic whose values are a feature of their own."""
+
+    topic: str
+    names: tuple[str, ...] = ()  # of the values of an array; empty: those of the message type
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class BagMapping:
     state: JointTopic = JointTopic("joint_states")
     action: JointTopic = JointTopic("joint_commands")
     task: str | None = None  # None: active_task or task
+    vectors: Mapping[str, VectorTopic] = field(default_factory=dict)  # name after "observation." -> topic
 
     @classmethod
     def load(cls, path: Path, robot: RobotSpec) -> BagMapping:
@@ -58,7 +70,7 @@ class BagMapping:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise MappingError(f"'{path}' is not valid YAML: {error}") from error
-        root = _table(data, str(path), ("cameras", "state", "action", "task"))
+        root = _table(data, str(path), ("cameras", "state", "action", "task", "vectors"))
         cameras = root.get("cameras")
         if cameras is not None:
             names = [camera.name for camera in robot.cameras]
@@ -71,6 +83,7 @@ class BagMapping:
             _joint_topic(root["state"], f"{path}: state", robot) if "state" in root else cls.state,
             _joint_topic(root["action"], f"{path}: action", robot) if "action" in root else cls.action,
             _text(root["task"], f"{path}: task") if "task" in root else None,
+            _vectors(root["vectors"], f"{path}: vectors") if "vectors" in root else {},
         )
 
 
@@ -78,10 +91,21 @@ OWN_TOPICS = BagMapping()  # the topics of this package
 
 
 def _joint_topic(data: Any, where: str, robot: RobotSpec) -> JointTopic:
-    table = _table(data, where, ("topic", "joints"))
-    topic = _text(table.get("topic"), f"{where}.topic")
+    table = _table(data, where, ("topic", "arms", "joints"))
+    if "arms" in table:
+        if "topic" in table:
+            raise MappingError(f"{where}: topic and arms exclude each other")
+        arms = {
+            str(prefix): _text(topic, f"{where}.arms.{prefix}")
+            for prefix, topic in _table(table["arms"], f"{where}.arms").items()
+        }
+        if len(set(arms.values())) < 2:
+            raise MappingError(f"{where}.arms: expected two topics or more, got {table['arms']!r}; use topic")
+    else:
+        arms = {}
+    topic = " + ".join(arms.values()) or _text(table.get("topic"), f"{where}.topic")
     if "joints" not in table:
-        return JointTopic(topic)
+        return JointTopic(topic, arms=arms)
     names = [joint.name for joint in robot.joints]
     joints = _table(table["joints"], f"{where}.joints", names)
     if missing := [name for name in names if name not in joints]:
@@ -91,7 +115,27 @@ def _joint_topic(data: Any, where: str, robot: RobotSpec) -> JointTopic:
         tuple(
             _joint_source(joints[joint.name], f"{where}.joints.{joint.name}", joint) for joint in robot.joints
         ),
+        arms,
     )
+
+
+def _vectors(data: Any, where: str) -> dict[str, VectorTopic]:
+    vectors = {}
+    for name, entry in _table(data, where).items():
+        if not re.fullmatch(r"(?!state$|image)[A-Za-z]\w*", str(name)):
+            raise MappingError(
+                f"{where}: '{name}' cannot be the name of a vector: letters, digits and _, not state, not image..."
+            )
+        table = _table(entry, f"{where}.{name}", ("topic", "names"))
+        names = table.get("names", [])
+        if not isinstance(names, list) or len(set(map(str, names))) != len(names):
+            raise MappingError(f"{where}.{name}.names: expected a list of different names, got {names!r}")
+        topic = _text(table.get("topic"), f"{where}.{name}.topic")
+        vectors[name] = VectorTopic(topic, tuple(map(str, names)))
+    topics = [vector.topic for vector in vectors.values()]
+    if len(set(topics)) < len(topics):
+        raise MappingError(f"{where}: a topic can be one vector only, got {', '.join(topics)}")
+    return vectors
 
 
 def _joint_source(data: Any, where: str, joint: JointSpec) -> JointSource:
@@ -122,15 +166,16 @@ def _joint_source(data: Any, where: str, joint: JointSpec) -> JointSource:
     )
 
 
-def _table(data: Any, where: str, known: Iterable[str]) -> dict[str, Any]:
+def _table(data: Any, where: str, known: Iterable[str] | None = None) -> dict[str, Any]:
+    """A mapping of keys to values. `known`: its possible keys; None: any."""
     if not isinstance(data, dict) or not data:
         raise MappingError(f"{where}: expected keys and values, got {data!r}")
-    for key in data:
-        if key not in known:
-            names = list(known)
-            raise MappingError(
-                f"{where}: unknown key '{key}' (known: {', '.join(names)}){did_you_mean(str(key), names)}"
-            )
+    unknown = [] if known is None else [key for key in data if key not in known]
+    if unknown:
+        names = list(known or ())
+        raise MappingError(
+            f"{where}: unknown key '{unknown[0]}' (known: {', '.join(names)}){did_you_mean(str(unknown[0]), names)}"
+        )
     return dict(data)
 
 

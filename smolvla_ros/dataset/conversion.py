@@ -25,7 +25,7 @@ from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.episode_identity import episode_digest, episode_digests
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.global_statistics import StatisticsBefore
-from smolvla_ros.dataset.lerobot_format import INFO, dataset_features
+from smolvla_ros.dataset.lerobot_format import INFO, OBSERVATION, dataset_features
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add_episodes
 from smolvla_ros.dataset.mapped_bag import MappedBag
@@ -36,7 +36,7 @@ from smolvla_ros.units import MotorCalibration, positions_to_lerobot
 
 WORK_FOLDER = ".conversion"  # inside the dataset while a conversion runs or after it was interrupted
 PLAN = "plan.json"
-CLOCK_WARNING, OUTCOME = "clock_warning", "outcome"
+CLOCK_WARNING, OUTCOME, VECTORS = "clock_warning", "outcome", "vectors"
 ORDINALS = "ordinal."  # prefix of columns: the ordinal in the bag of the camera image of each row
 
 Calibration = Mapping[str, MotorCalibration]
@@ -106,20 +106,26 @@ class Conversion:
         if folder.frames.exists():
             return
         with self._open(index) as bag:
-            sources = bag.sources()
+            sources, names = bag.sources(), bag.vector_names()
             episode = align_streams(bag, self.robot, sources, self.alignment, self.task)
         units = self.robot.units(self.calibration)
         action_units = self.robot.units(self.action_calibration or self.calibration)
         state = positions_to_lerobot(units, episode.state_rad)
         action = positions_to_lerobot(action_units, episode.action_rad)
+        vectors = {
+            # LeRobot expects a column of numbers, not of lists, for vectors of one value
+            OBSERVATION + name: (values[:, 0] if values.shape[1] == 1 else values).astype(np.float32)
+            for name, values in episode.vectors.items()
+        }
         ordinals = {ORDINALS + camera: found for camera, found in episode.ordinals.items()}
         metadata = {
+            VECTORS: json.dumps({OBSERVATION + name: axes for name, axes in names.items()}),
             "topics": json.dumps(dict(sources.cameras)),
             "stamps": str(int(episode.stamps_ns[0])),
             CLOCK_WARNING: episode.clock_warning,
             OUTCOME: bag.custom_data.get("outcome", ""),
         }
-        folder.write_frames(state, action, episode.tasks, ordinals, metadata)
+        folder.write_frames(state, action, episode.tasks, {**vectors, **ordinals}, metadata)
 
     def clock_warning(self, index: int) -> str:
         """How the clocks of an aligned bag differ; empty if they agree."""
@@ -174,12 +180,19 @@ class Conversion:
                     "width, codec); "
                     "a dataset has one image size per camera"
                 )
+        vectors = json.loads(self._metadata(indices[0], VECTORS))
+        for index in indices:
+            if (found := json.loads(self._metadata(index, VECTORS))) != vectors:
+                raise DatasetError(
+                    f"bag '{self.bags[index]}' has the vectors {found}, bag '{self.bags[indices[0]]}' {vectors}; "
+                    "convert them to two datasets"
+                )
         dataset = self._dataset() if plan["episodes"] else None
         staging = work / "dataset"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         fps = self.alignment.fps
-        features = dataset_features(self.robot.joint_names, sizes[0], fps)
+        features = dataset_features(self.robot.joint_names, sizes[0], fps, vectors)
         before = DatasetBefore(dataset, StatisticsBefore(plan["stats"], plan["histograms"]))
         units = {joint.name: joint.unit for joint in self.robot.joints}
         add_episodes(self.output, staging, episodes, features, fps, self.robot_type, units, before)

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow
 
 VERSION = "v3.0"
+OBSERVATION = "observation."
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
 COUNTERS = ("timestamp", "frame_index", "episode_index", "index", "task_index")  # columns of every dataset
 OWN_FIELD = "smolvla_ros"  # in info.json, which LeRobot ignores: what LeRobot's format does not state
@@ -23,13 +24,17 @@ TASK_COLUMN = "__index_level_0__"  # the unnamed index of a pandas frame: LeRobo
 
 
 def dataset_features(
-    joint_names: Sequence[str], videos: Mapping[str, tuple[int, int, str]], fps: int
+    joint_names: Sequence[str],
+    videos: Mapping[str, tuple[int, int, str]],
+    fps: int,
+    vectors: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """The `features` of info.json. `videos`: image key -> height, width, codec."""
+    """The `features` of info.json. `videos`: image key -> height, width, codec. `vectors`: further features -> names of
+    their values."""
+    positions = [f"{name}.pos" for name in joint_names]
     values = {
-        "dtype": "float32",
-        "shape": [len(joint_names)],
-        "names": [f"{name}.pos" for name in joint_names],
+        name: {"dtype": "float32", "shape": [len(names)], "names": list(names)}
+        for name, names in {STATE: positions, ACTION: positions, **(vectors or {})}.items()
     }
     images = {
         IMAGES + key: {
@@ -53,7 +58,7 @@ def dataset_features(
         name: {"dtype": "float32" if name == "timestamp" else "int64", "shape": [1], "names": None}
         for name in COUNTERS
     }
-    return {STATE: values, ACTION: dict(values), **images, **counters}
+    return {**values, **images, **counters}
 
 
 def tasks_table(tasks: Sequence[str]) -> pyarrow.Table:

@@ -15,7 +15,7 @@ from typing import Any
 from smolvla_ros.dataset.alignment import IMAGES, JOINT_STATE, TEXT
 from smolvla_ros.dataset.bag import Bag
 from smolvla_ros.dataset.errors import BagError
-from smolvla_ros.dataset.mapped_bag import ARRAYS, JOINT_TRAJECTORY
+from smolvla_ros.dataset.joint_topics import ARRAYS, JOINT_TRAJECTORY
 from smolvla_ros.dataset.video_topics import VIDEO_TYPES
 from smolvla_ros.robot import RobotSpec
 

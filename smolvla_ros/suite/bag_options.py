@@ -42,7 +42,7 @@ def bag_mapping(options: argparse.Namespace, robot: RobotSpec) -> BagMapping:
             cameras={name: topic or (mapping.cameras or {}).get(name) for name, topic in named.items()},
         )
     if options.state:
-        mapping = replace(mapping, state=replace(mapping.state, name=options.state))
+        mapping = replace(mapping, state=replace(mapping.state, name=options.state, arms={}))
     if options.action:
-        mapping = replace(mapping, action=replace(mapping.action, name=options.action))
+        mapping = replace(mapping, action=replace(mapping.action, name=options.action, arms={}))
     return mapping

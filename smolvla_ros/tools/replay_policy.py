@@ -14,14 +14,17 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping, JointTopic
 from smolvla_ros.dataset.errors import BagError
+from smolvla_ros.dataset.mapped_bag import MappedBag
 from smolvla_ros.dataset.replay import RecordedCommands, ReplayedChunk, comparison_lines
-from smolvla_ros.nodes.bag_replay import observations
+from smolvla_ros.nodes.bag_replay import ObservedTopics, observations
 from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.policy.policy import Policy
@@ -57,7 +60,8 @@ def parser() -> argparse.ArgumentParser:
         default="compressed",
         help="image topics to read; %(default)s",
     )
-    add("--action", default="joint_commands", metavar="TOPIC", help="recorded commands; %(default)s")
+    add("--map", type=Path, metavar="YAML", help="topics, joints and units of another robot's bag")
+    add("--action", metavar="TOPIC", help=f"recorded commands; {OWN_TOPICS.action.name}")
     add("--task", default="", help="instruction; default: the recorded one")
     add("--every", type=float, default=0.5, metavar="S", help="seconds between predictions; %(default)s")
     add("--plot", type=Path, metavar="FILE", help="save a plot of each joint")
@@ -65,19 +69,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def replay(
-    bag: Bag, policy: Policy, robot: RobotSpec, commands: RecordedCommands, options: argparse.Namespace
+    bag: Bag,
+    observed: ObservedTopics,
+    policy: Policy,
+    robot: RobotSpec,
+    commands: RecordedCommands,
+    options: argparse.Namespace,
 ) -> list[ReplayedChunk]:
     """The policy's chunks in the order of the recording; raises BagError, ImageError, WireError, PolicyError."""
     step_ns = round(NANOSECONDS / policy.rate_hz)
     chunks = []
-    for observation in observations(
-        bag,
-        policy.cameras,
-        robot.joint_names,
-        options.every,
-        image_transport=options.transport,
-        task=options.task,
-    ):
+    for observation in observations(bag, observed, robot.joint_names, options.every, task=options.task):
         started_s = time.monotonic()
         predicted = policy.infer(observation)
         inference_s = time.monotonic() - started_s
@@ -86,16 +88,27 @@ def replay(
     return chunks
 
 
+def observed_topics(mapping: BagMapping, cameras: Sequence[str], transport: str) -> ObservedTopics:
+    """The topics with what the policy observes: those of the mapping, and of this package for cameras not in it."""
+    own = {name: f"{name}/image_raw{'/compressed' if transport == 'compressed' else ''}" for name in cameras}
+    mapped = {name: topic for name, topic in (mapping.cameras or {}).items() if topic and name in own}
+    return ObservedTopics({**own, **mapped}, mapping.state.name, mapping.task)
+
+
 @exit_on_errors("replay_policy")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     robot = load_robot(options)
     kind = "scripted" if options.checkpoint == "scripted" else "smolvla"
     config = policy_config(options, robot=str(find_robot_file(options.robot)), policy=kind)
-    with Bag(options.bag) as bag:
-        commands = RecordedCommands.read(bag, options.action, robot.joint_names)
+    mapping = BagMapping.load(options.map, robot) if options.map else OWN_TOPICS
+    if options.action:
+        mapping = replace(mapping, action=JointTopic(options.action))
+    with MappedBag(options.bag, robot, mapping) as bag:
+        commands = RecordedCommands.read(bag, mapping.action.name, robot.joint_names)
         policy = load_policy(config, robot, _PrintingLogger())
-        chunks = replay(bag, policy, robot, commands, options)
+        observed = observed_topics(mapping, policy.cameras, options.transport)
+        chunks = replay(bag, observed, policy, robot, commands, options)
         if not chunks:
             raise BagError(
                 f"bag '{bag.path}': its images and joint states are never within 0.05 s of each other"

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.checks import check_episodes, merge_findings
 from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.dataset.lerobot_format import ACTION
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--cameras", nargs="+", default=[], metavar="NAME=KEY", help="the checkpoint's camera = the dataset's"
     )
+    add("--map", type=Path, metavar="YAML", help="topics, joints and units of another robot's bags")
     add("--no-check", dest="check", action="store_false", help="do not look for errors in the datasets first")
     add_options(parser, *ROBOT, "revision", "backbone")
     add_options(parser, *(entry.name for entry in fields(TrainingSettings)), of=TrainingSettings)
@@ -84,7 +86,9 @@ def prepare(options: argparse.Namespace) -> TrainingRequest:
         raise UsageError(f"--output '{options.output}' is not empty; continue its run with --resume")
     request(options, ())  # wrong settings are found before the data is read
     robot, calibration = load_robot_and_calibration(options)
-    datasets = as_datasets([Path(each) for each in options.datasets], options.output, robot, calibration)
+    mapping = BagMapping.load(options.map, robot) if options.map else OWN_TOPICS
+    paths = [Path(each) for each in options.datasets]
+    datasets = as_datasets(paths, options.output, robot, calibration, mapping)
     if options.check:
         units = robot.units(calibration)
         for path in datasets:

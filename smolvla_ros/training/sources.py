@@ -10,6 +10,7 @@ from pathlib import Path
 
 from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.bag import find_bags
+from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.lerobot_format import INFO
 from smolvla_ros.dataset.parallel_conversion import convert
@@ -21,9 +22,16 @@ CONVERTED = "converted"
 
 
 def as_datasets(
-    paths: Sequence[Path], run: Path, robot: RobotSpec, calibration: Mapping[str, MotorCalibration] | None
+    paths: Sequence[Path],
+    run: Path,
+    robot: RobotSpec,
+    calibration: Mapping[str, MotorCalibration] | None,
+    mapping: BagMapping = OWN_TOPICS,
 ) -> list[Path]:
-    """The dataset folders, in order, the one of all bags last. Raises TrainingError, DataError, CalibrationError."""
+    """The dataset folders, in order, the one of all bags last, which are read by `mapping`.
+
+    Raises TrainingError, DataError, CalibrationError.
+    """
     datasets = [path for path in paths if (path / INFO).is_file()]
     bags = [path for path in paths if path not in datasets]
     for path in bags:
@@ -43,6 +51,7 @@ def as_datasets(
             robot=robot,
             alignment=AlignmentSettings(int(robot.rate_hz), "header"),
             calibration=calibration,
+            mapping=mapping,
         ),
         append=False,
         jobs=os.cpu_count() or 1,

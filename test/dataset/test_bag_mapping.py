@@ -16,9 +16,11 @@ from smolvla_ros.dataset.bag_mapping import BagMapping, MappingError
 from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.errors import DataError, EpisodeError
 from smolvla_ros.dataset.inspection import read_episodes
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.map_suggestion import suggest_mapping
 from smolvla_ros.tools.bag_to_lerobot import conversion as command
 from smolvla_ros.tools.bag_to_lerobot import parser, suggest_map
+from smolvla_ros.training.sources import as_datasets
 
 from ..package_files import CALIBRATION_FILE, ROOT
 from ..sample_bags import CALIBRATION, ROBOT, START_NS, Entry, conversion, header, positions, record, run
@@ -111,6 +113,23 @@ def test_the_doctor_reads_bags_by_the_same_mapping(tmp_path: Path) -> None:
     assert np.allclose(episode.action.positions_rad[-1], positions(1.1))
 
 
+def test_training_converts_the_bags_of_another_robot(tmp_path: Path) -> None:
+    bag, mapping = record(tmp_path / "bag", edit=other_robot), BagMapping.load(EXAMPLE, ROBOT)
+    [folder] = as_datasets([bag], tmp_path / "run", ROBOT, CALIBRATION, mapping)
+    assert LeRobotDataset.load(folder).tasks == ("Pick up the red cube",)
+
+
+def test_depth_is_refused_with_what_to_use_instead(tmp_path: Path) -> None:
+    def edit(bag: BagWriter, entries: list[Entry]) -> list[Entry]:
+        for topic, message, _ in entries:
+            if topic == "/top/image_raw/compressed":
+                message.format = "16UC1; compressedDepth png"
+        return entries
+
+    with pytest.raises(EpisodeError, match="is depth, not colour; use the camera's colour topic"):
+        run(conversion([record(tmp_path / "bag", edit=edit)], tmp_path / "data"))
+
+
 @pytest.mark.parametrize("points", [1, 3])
 def test_points_of_a_trajectory_count_until_the_next_one_comes(tmp_path: Path, points: int) -> None:
     """Trajectories every 40 ms of points 20 ms apart, the third of which never counts."""
@@ -191,6 +210,8 @@ WRONG: dict[str, tuple[str, Any]] = {  # message: the key and its wrong value
     "wrist_flex.unit: 'turns' is not one of": ("state.joints.wrist_flex.unit", "turns"),
     "wrist_flex.scale: expected a number, got 'x'": ("state.joints.wrist_flex.scale", "x"),
     "gripper.limits: expected the values": ("state.joints.gripper.limits", [1, 1]),
+    "state: topic and arms exclude each other": ("state.arms", {"left_": "/a", "right_": "/b"}),
+    "action.arms: expected two topics": ("action", {"arms": {"left_": "/a", "right_": "/a"}}),
     "limits and offset exclude each other": ("state.joints.gripper.offset", 1),
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("rclpy", reason="a bag is read with the policy node's code")
 
@@ -43,6 +44,22 @@ def test_a_policy_is_replayed_from_a_bag(tmp_path: Path, capsys: pytest.CaptureF
     chunks = int(re.search(r"(\d+) chunks", shown)[1])  # type: ignore[index]
     assert 6 <= chunks <= 8 and all(name in shown for name in (*ROBOT.joint_names, "all"))
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_bag_of_another_robot_is_replayed_by_its_mapping(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag, mapping = record(tmp_path / "bag", commands="/leader/states"), tmp_path / "map.yaml"
+    joints = {name: {"source": name, "offset": 0.1} for name in ROBOT.joint_names}
+    described = {
+        "cameras": {"wrist": "/top/image_raw/compressed"},
+        "state": {"topic": "/joint_states", "joints": joints},
+        "action": {"topic": "/leader/states", "joints": joints},
+        "task": "/task",
+    }
+    mapping.write_text(yaml.safe_dump(described))
+    assert main([str(bag), "scripted", "--cameras", "wrist", "--map", str(mapping)]) == 0
+    assert re.search(r"[678] chunks, \d+ actions", capsys.readouterr().out)
 
 
 def test_topics_that_a_bag_lacks_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

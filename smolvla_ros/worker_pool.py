@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
@@ -45,9 +45,7 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
             signal.signal(signal.SIGINT, before)
 
 
-def submit_all(
-    pool: ProcessPoolExecutor, step: Callable[..., R], calls: Sequence[tuple[Any, ...]]
-) -> list[Future[R]]:
+def submit_all(pool: Executor, step: Callable[..., R], calls: Sequence[tuple[Any, ...]]) -> list[Future[R]]:
     """Call `step` in the pool with each tuple of arguments; returns the results' futures in this order."""
     with interrupt_deferred():
         return [pool.submit(step, *call) for call in calls]

@@ -29,6 +29,7 @@ from smolvla_ros.dataset.lerobot_format import INFO, OBSERVATION, dataset_featur
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add_episodes
 from smolvla_ros.dataset.mapped_bag import MappedBag
+from smolvla_ros.dataset.parallel_steps import FrameCount
 from smolvla_ros.dataset.staging import StagingFolder, write_atomically
 from smolvla_ros.dataset.video import Codec
 from smolvla_ros.robot import RobotSpec
@@ -153,8 +154,12 @@ class Conversion:
                 )
         return [(index, camera) for index, names in cameras.items() for camera in names]
 
-    def encode_video(self, index: int, camera: str) -> None:
-        """Encode the images of a camera in a bag; raises BagError, EpisodeError, VideoError."""
+    def frames(self, index: int) -> int:
+        """The rows of an aligned bag, and so the images of each of its cameras."""
+        return int(pyarrow.parquet.read_metadata(self._folder(index).frames).num_rows)
+
+    def encode_video(self, index: int, camera: str, count: FrameCount | None = None) -> None:
+        """Encode the images of a camera in a bag, and count them; raises BagError, EpisodeError, VideoError."""
         folder = self._folder(index)
         if folder.has_video(camera):
             return
@@ -162,7 +167,7 @@ class Conversion:
         ordinals = column.to_numpy()
         with self._open(index) as bag:
             frames = camera_frames(bag, self._topics(index)[camera], camera, ordinals)
-            images = (frame.image for frame in frames)
+            images = (frame.image for frame in (count.counted(frames) if count else frames))
             folder.write_video(camera, images, len(ordinals), self.alignment.fps, self.codec)
 
     def write_dataset(self, indices: Sequence[int]) -> LeRobotDataset:

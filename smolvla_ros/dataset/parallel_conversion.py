@@ -1,6 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Run a conversion in several processes."""
+"""Run a conversion in several processes.
+
+Episodes are not visible before all are there: a dataset has the rows of many episodes in one file, and their images in
+another, so each set of finished episodes would be other files; only complete ones are moved into the dataset.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +61,8 @@ def _convert(
         for index, episode in known.items():
             report(f"left out: bag '{conversion.bags[index]}' is episode {episode} of the dataset already")
         calls = conversion.pending_videos([index for index in aligned if index not in known])
-        faulty = run_all("encode", pool, conversion.encode_video, calls, strict)
+        frames = [conversion.frames(index) for index, _ in calls]
+        faulty = run_all("encode", pool, conversion.encode_video, calls, strict, frames)
     for (index, _), error in zip(calls, faulty, strict=True):
         if error and index not in damaged:
             damaged.add(index)

@@ -12,6 +12,9 @@ CHECKPOINT = (
 )
 
 
+NODE_PARAMETERS = "node_parameters.yaml"  # of a checkpoint, see suite/checkpoint_parameters.py
+
+
 class InstallationError(FileNotFoundError):
     """The files of the package are missing; the message says where they were expected."""
 

@@ -50,8 +50,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
             f"a real arm needs {', '.join(name.upper() + '=' for name in missing)} in addition to PORT="
         )
     folder = arguments.out.resolve()
-    policy = arguments.policy or ("" if given["checkpoint"] else EXPERT)
-    checkpoint = given["checkpoint"] or ("" if policy in WITHOUT_CHECKPOINT else CHECKPOINT)
+    checkpoint = given["checkpoint"] or ("" if arguments.policy in WITHOUT_CHECKPOINT else CHECKPOINT)
     options = SuiteOptions.from_text(
         {
             **given,
@@ -59,7 +58,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
             "port": arguments.port or str(folder / "arm"),
             "checkpoint": checkpoint,
             "robot": arguments.robot,
-            "policy": policy,
+            "policy": arguments.policy,
             "policy_cameras": arguments.policy_cameras,
             "units": arguments.units,
             "device": arguments.device,
@@ -70,7 +69,11 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
     )
     robot = programs.load_robot(options)
     title = f"smolvla_ros demo: {arguments.port or 'simulated world'}, "
-    title += "a scripted expert, no policy" if policy == EXPERT else f"policy {checkpoint or policy}"
+    title += (
+        "a scripted expert, no policy"
+        if arguments.policy == EXPERT
+        else f"policy {checkpoint or arguments.policy}"
+    )
     return DemoPlan(
         options=options,
         robot=robot,

@@ -51,9 +51,11 @@ class LiveTrialError(RuntimeError):
 
 
 def run_live_trials(
-    suite: SuiteOptions, conditions: Conditions, seeds: Sequence[int]
+    suite: SuiteOptions, conditions: Conditions, seeds: Sequence[int], noise_scale: float
 ) -> Iterator[TrialResult]:
     """One result after the other, for successive seeds. With `suite.record` each trial is an episode.
+
+    noise_scale: parameter of the policy node.
 
     Raises LiveTrialError, ProcessError, and SettingError for conditions that only the stepped world has.
     """
@@ -73,7 +75,7 @@ def run_live_trials(
             suite,
             sim=True,
             port=str(folder / "arm"),
-            params_file=str(_write_parameters(folder, conditions)),
+            params_file=str(_write_parameters(folder, conditions, noise_scale)),
             seed=LAYOUT_SEEDS + seeds[0] - 1,  # each reset takes the next
         )
         for spec in suite_nodes(suite):
@@ -85,10 +87,14 @@ def run_live_trials(
             yield live.trial(seed, conditions)
 
 
-def _write_parameters(folder: Path, conditions: Conditions) -> Path:
+def _write_parameters(folder: Path, conditions: Conditions, noise_scale: float) -> Path:
     """A parameter file for the nodes, from the conditions."""
     executor = {name: getattr(conditions, name) for name in ("trigger", "threshold", "fusion")}
-    nodes = {"simulated_world": {"layout": conditions.task}, "executor": executor}
+    nodes = {
+        "simulated_world": {"layout": conditions.task},
+        "executor": executor,
+        "policy": {"noise_scale": noise_scale},
+    }
     path = folder / "conditions.yaml"
     values = {node: {"ros__parameters": parameters} for node, parameters in nodes.items()}
     path.write_text(yaml.safe_dump(values), encoding="utf-8")

@@ -44,6 +44,7 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
         compiles=None if config.compile == "auto" else config.compile == "on",
         **options,
     )
+    model.noise_scale = config.noise_scale
     robot = with_units(robot, config.units)
     rate_hz = expected.action_rate_hz(robot)
     policy = RobotPolicy(model, robot, calibration, config.cameras, expected.state.values, rate_hz)

@@ -63,6 +63,12 @@ class PolicyConfig(Settings):
         "CPU threads of the model; 0: torch's default, one for a network of less than 50 million parameters",
         bounds=(0, 256),
     )
+    noise_scale: float = setting(
+        1.0,
+        "size of the noise that becomes a chunk, relative to training; 0: none, so that successive chunks agree",
+        bounds=(0.0, 1.0),
+        reloads=True,
+    )
     niceness: int = setting(
         10, "niceness of the inference threads, so that other nodes get the CPU first", bounds=(0, 19)
     )

@@ -23,6 +23,7 @@ from smolvla_ros.node_configs import NODE_CONFIGS
 from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.share import share_folder
+from smolvla_ros.suite.checkpoint_parameters import parameter_file
 from smolvla_ros.suite.node_spec import NodeSpec
 from smolvla_ros.suite.options import (
     CameraOption,
@@ -70,7 +71,9 @@ def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The executor and, if one is chosen, the policy."""
-    executor = _node(options, "executor", files=("simulation.yaml",) if options.sim else ())
+    own = parameter_file(options.checkpoint)
+    own_files = (own,) if own else ()
+    executor = _node(options, "executor", files=(*(("simulation.yaml",) if options.sim else ()), *own_files))
     if not has_policy(options):
         return (executor,)
     robot = load_robot(options)
@@ -80,7 +83,11 @@ def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     for name in names:
         _check_camera(robot, name, "policy_cameras")
     policy = _node(
-        options, "policy", {"calibration": _calibration(options), "cameras": list(names)}, restarts=True
+        options,
+        "policy",
+        {"calibration": _calibration(options), "cameras": list(names)},
+        files=own_files,
+        restarts=True,
     )
     return policy, executor
 
@@ -147,13 +154,13 @@ def _node(
     changed: Mapping[str, Any] = MappingProxyType({}),
     *,
     namespace: str = "",
-    files: tuple[str, ...] = (),
+    files: tuple[str | Path, ...] = (),
     **rest: Any,
 ) -> NodeSpec:
     """A node of this package.
 
     Its parameters: the options for it, `changed` in place of some of them, without empty values. Its parameter files:
-    config/NAME.yaml, `files` of config/, and the params_file.
+    config/NAME.yaml, `files` (names in config/, or paths), and the params_file.
     """
     config = share_folder() / "config"
     parameters = {**options.parameters_of(NODE_CONFIGS[name]), **changed}

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make demo`: runs the whole suite as processes over real DDS, shows its status, and saves figures and plots.
 
-By default in the simulated world, where a scripted expert does one instructed task after the other; with a checkpoint
-that policy does. Another instruction can be typed meanwhile. With a port, cameras, a calibration and a checkpoint on
-hardware, where the arm moves only after a confirmation.
+By default in the simulated world, where a checkpoint that comes with the package does one instructed task after the
+other. Another instruction can be typed meanwhile. With a port, cameras, a calibration and a checkpoint on hardware,
+where the arm moves only after a confirmation.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from smolvla_ros.suite.parameter_files import unknown_parameters
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="demo",
-        description="Run the whole suite, in a simulated world or on your arm (--port). Without --checkpoint a "
-        f"scripted expert does the tasks of the world; {CHECKPOINT} is a checkpoint that comes with the package.",
+        description="Run the whole suite, in a simulated world or on your arm (--port). Without --checkpoint "
+        f"{CHECKPOINT} does the tasks of the world, which comes with the package; or --policy expert.",
     )
     add_options(
         parser, *ROBOT, "port", "cameras", "checkpoint", "policy", "policy_cameras", "device", "params_file"

@@ -31,6 +31,7 @@ from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT, PolicyConfig
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.share import CHECKPOINT, share_folder
+from smolvla_ros.suite.checkpoint_parameters import checkpoint_parameters
 from smolvla_ros.suite.command_line import (
     ROBOT,
     add_options,
@@ -49,12 +50,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 done, 1 the checkpoint cannot be used, 2 the command line is wrong.",
     )
     add = parser.add_argument
-    add(
-        "checkpoint",
-        nargs="?",
-        default=CHECKPOINT,
-        help="LeRobot checkpoint, expert or scripted; %(default)s",
-    )
+    of = "LeRobot checkpoint, expert or scripted; %(default)s"
+    add("checkpoint", nargs="?", default=CHECKPOINT, help=of)
     add("--episodes", type=positive_int, default=100, metavar="N", help="%(default)s")
     add("--seed", type=int, default=1, metavar="N", help="of the layouts; %(default)s")
     add("--jobs", type=positive_int, default=os.cpu_count(), metavar="N", help="processes; one for each core")
@@ -71,7 +68,15 @@ def parser() -> argparse.ArgumentParser:
     add("--score", type=Path, metavar="FILE", help="score the episodes of such a file, run none")
     add_options(parser, *(entry.name for entry in fields(Conditions)), of=Conditions)
     add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
+    add_options(parser, "noise_scale", of=PolicyConfig)
     return parser
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line, with the parameters that the checkpoint brings along as defaults."""
+    with_defaults = parser()
+    with_defaults.set_defaults(**checkpoint_parameters(with_defaults.parse_args(arguments).checkpoint))
+    return with_defaults.parse_args(arguments)
 
 
 def load(config: PolicyConfig, robot: RobotSpec) -> Policy:
@@ -81,7 +86,7 @@ def load(config: PolicyConfig, robot: RobotSpec) -> Policy:
 
 @exit_on_errors("evaluate")
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    options = parse(arguments)
     if options.score:
         print(*report_lines(read_results(options.score)), sep="\n")
     else:
@@ -126,7 +131,7 @@ def live_trials(options: argparse.Namespace, conditions: Conditions, seeds: rang
     given = {name: value for name, value in vars(options).items() if isinstance(value, str)}
     if options.checkpoint in WITHOUT_CHECKPOINT:
         given |= {"policy": options.checkpoint, "checkpoint": ""}
-    return run_live_trials(SuiteOptions.from_text(given), conditions, seeds)
+    return run_live_trials(SuiteOptions.from_text(given), conditions, seeds, options.noise_scale)
 
 
 def _policy_config(options: argparse.Namespace) -> PolicyConfig:

@@ -21,7 +21,9 @@ from smolvla_ros.policy.checkpoint.pipeline_files import write_json, write_pipel
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.policy.smolvla.weights import checkpoint_name
 from smolvla_ros.training.errors import TrainingError
+from smolvla_ros.training.pretrained_files import copy_backbone
 
+BACKBONE = "vlm"  # folder inside the checkpoint with configuration and tokenizer of the vision-language model
 EMBEDDING_STD = 0.02
 MOST_LAYERS = 16  # of the language model, as in the published SmolVLA
 NORMALIZATION = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
@@ -51,13 +53,14 @@ def write_initial_checkpoint(folder: Path, backbone: Path, dataset: LeRobotDatas
         "max_state_dim": 32, "max_action_dim": 32, "tokenizer_max_length": 48, "pad_language_to": "max_length",
         "resize_imgs_with_padding": [side, side], "empty_cameras": 0, "add_image_special_tokens": False,
         "adapt_to_pi_aloha": False, "use_delta_joint_actions_aloha": False,
-        "vlm_model_name": str(backbone.resolve()), "load_vlm_weights": True, "num_vlm_layers": layers,
+        "vlm_model_name": BACKBONE, "load_vlm_weights": True, "num_vlm_layers": layers,
         "prefix_length": 0, "attention_mode": "cross_attn", "self_attn_every_n_layers": 2, "num_expert_layers": 0,
         "expert_width_multiplier": 0.75, "min_period": 0.004, "max_period": 4.0,
     }  # fmt: skip
     folder.mkdir(parents=True)
     write_json(folder / CONFIG_FILE, values)
-    tokenizer = {"tokenizer_name": str(backbone.resolve()), **TOKENS}
+    copy_backbone(place.folder, folder / BACKBONE)
+    tokenizer = {"tokenizer_name": BACKBONE, **TOKENS}
     write_pipelines(folder, inputs, outputs, NORMALIZATION, tokenizer, _statistics(widths))
     config = SmolVLAConfig.from_json(Json(CONFIG_FILE, values))
     with torch.random.fork_rng(devices=[]):

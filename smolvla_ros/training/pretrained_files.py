@@ -62,11 +62,16 @@ def write_description(folder: Path, task: TrainingTask, settings: TrainingSettin
     )
     write_json(folder / "train_config.json", _train_config(task, settings, values, run))
     backbone = spec.folder / config.vlm_model_name
-    if backbone.is_dir():  # inside the checkpoint, so it belongs to it
-        (folder / config.vlm_model_name).mkdir(parents=True)
-        for name in BACKBONE_FILES:
-            if (backbone / name).is_file():
-                shutil.copy(backbone / name, folder / config.vlm_model_name / name)
+    if backbone.is_dir() and not Path(config.vlm_model_name).is_absolute():  # it belongs to the checkpoint
+        copy_backbone(backbone, folder / config.vlm_model_name)
+
+
+def copy_backbone(source: Path, target: Path) -> None:
+    """Copy what a checkpoint needs of its vision-language model: configuration and tokenizer."""
+    target.mkdir(parents=True)
+    for name in BACKBONE_FILES:
+        if (source / name).is_file():
+            shutil.copy(source / name, target / name)
 
 
 def base_config(task: TrainingTask) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from result_tables import BASE, HEAD, evaluated, load, policy_config, row
+from result_tables import BASE, HEAD, evaluated, load, policy_config, row, with_threshold_of
 
 from smolvla_ros.evaluation.summary import Summary
 from smolvla_ros.evaluation.trials import read_results
@@ -96,7 +96,8 @@ def print_row(options: argparse.Namespace, robot: RobotSpec, name: str, checkpoi
     path = checkpoint.with_suffix(".jsonl")
     known = read_results(path) if path.exists() else []
     policy = partial(load, policy_config(str(checkpoint)), robot)
-    results = list(evaluated(policy, robot, BASE, options.episodes, options.jobs, known, path))
+    conditions = with_threshold_of(str(checkpoint), BASE)
+    results = list(evaluated(policy, robot, conditions, options.episodes, options.jobs, known, path))
     print(row(name, Summary.of(results)), flush=True)
 
 

@@ -26,6 +26,7 @@ from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.share import find_robot_file, share_folder
+from smolvla_ros.suite.checkpoint_parameters import checkpoint_parameters
 
 SEED = 500_000  # of the first layout
 BASE = Conditions()
@@ -75,7 +76,8 @@ def main() -> int:
         if not title.startswith(options.table):
             continue
         print(f"\n### {title}\n{HEAD}")
-        for name, conditions in rows.items():
+        for name, default in rows.items():
+            conditions = with_threshold_of(options.checkpoint, default)
             results = list(
                 evaluated(policy, robot, conditions, options.episodes, options.jobs, known, options.results)
             )
@@ -87,7 +89,15 @@ def policy_config(checkpoint: str) -> PolicyConfig:
     calibration = str(share_folder() / "config" / "emulated_calibration.json")
     if checkpoint == "expert":
         return PolicyConfig(policy="expert", cameras=("top", "wrist"))
-    return PolicyConfig(checkpoint=checkpoint, calibration=calibration, threads=1)
+    own = {name: value for name, value in checkpoint_parameters(checkpoint).items() if name == "noise_scale"}
+    return PolicyConfig(checkpoint=checkpoint, calibration=calibration, threads=1, **own)
+
+
+def with_threshold_of(checkpoint: str, conditions: Conditions) -> Conditions:
+    """The conditions with the threshold that the checkpoint brings along, if it does."""
+    return replace(
+        conditions, threshold=checkpoint_parameters(checkpoint).get("threshold", conditions.threshold)
+    )
 
 
 def evaluated(

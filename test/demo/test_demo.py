@@ -37,11 +37,11 @@ def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("arguments", "who", "checkpoint"),
     [
-        ([], "a scripted expert, no policy", ""),
-        (["--policy", "smolvla"], "policy so100_tabletop", "so100_tabletop"),
+        ([], "policy so100_tabletop", "so100_tabletop"),
+        (["--policy", "expert"], "a scripted expert, no policy", ""),
         (["--checkpoint", "a/b"], "policy a/b", "a/b"),
     ],
-    ids=["nothing", "the shipped checkpoint", "a checkpoint"],
+    ids=["nothing", "the expert", "a checkpoint"],
 )
 def test_the_title_says_who_does_the_tasks_of_the_simulated_world(
     arguments: list[str], who: str, checkpoint: str, tmp_path: Path

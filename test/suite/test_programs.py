@@ -216,6 +216,18 @@ def test_invalid_options_are_refused_with_the_remedy(change: dict[str, str], wor
     assert all(word in str(caught.value) for word in words)
 
 
+def test_a_checkpoint_brings_parameters_along_which_a_params_file_overrides(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("/**: {ros__parameters: {}}")
+    chosen = dataclasses.replace(SIMULATION, policy="", checkpoint="so100_tabletop", params_file=str(mine))
+    nodes = by_label(chosen)
+    for label in ("policy", "executor"):
+        files = nodes[label].parameter_files
+        assert files[-2:] == (ROOT / "checkpoints" / "so100_tabletop" / "node_parameters.yaml", mine)
+        assert files[0].name == f"{label}.yaml"
+    assert nodes["arm"].parameter_files[-2].name == "arm.yaml"
+
+
 def test_options_are_read_from_text() -> None:
     options = SuiteOptions.from_text(
         {"sim": "True", "seed": "3", "calibration": "~/a.json", "mode": "shadow", "stranger": "1"}

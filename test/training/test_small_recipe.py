@@ -259,6 +259,10 @@ def test_the_checkpoint_gives_the_chunks_of_the_averaged_network(trainer: Traine
         normalized = network.sample(context, torch.from_numpy(noise)[None])[0, :, :6]
     mean, std = trainer.statistics.action
     np.testing.assert_allclose(chunk, (normalized * std + mean).numpy(), atol=1e-3)
+    policy.noise_scale = 0.0
+    without_noise = policy.predict_chunk(images, state, "Pick up the red cube")
+    zeros = policy.predict_chunk(images, state, "Pick up the red cube", noise=np.zeros_like(noise))
+    np.testing.assert_array_equal(without_noise, zeros)
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

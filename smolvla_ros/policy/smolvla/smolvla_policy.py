@@ -93,6 +93,7 @@ class SmolVLA:
         }
         self._stages = stages
         self._keeps_padding, self._in_one_thread = keeps_padding, in_one_thread
+        self.noise_scale = 1.0  # of the noise that is generated here
         self._generator = torch.Generator()
         self.reset()
 
@@ -295,7 +296,7 @@ class SmolVLA:
         shape = (self.chunk_size, self.config.max_action_dim)
         if noise is None:  # generated on the CPU, so that a seed gives the same noise on every device
             generator = self._generator if seed is None else torch.Generator().manual_seed(seed)
-            return torch.randn(1, *shape, generator=generator).to(self._device)
+            return (self.noise_scale * torch.randn(1, *shape, generator=generator)).to(self._device)
         array = np.asarray(noise)
         if array.shape == (1, *shape):  # LeRobot's, a batch of one
             array = array[0]

@@ -32,6 +32,7 @@ from smolvla_ros.policy.checkpoint.files import WEIGHTS_FILE, Json
 from smolvla_ros.policy.checkpoint.pipeline_files import write_json, write_pipelines
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name, parameter_dtype
+from smolvla_ros.share import NODE_PARAMETERS
 from smolvla_ros.simulation.layout import CUBE_COLOURS
 from smolvla_ros.simulation.tasks.instruction import TASKS
 
@@ -46,6 +47,13 @@ SPECIAL_TOKENS = (
     "<end_of_utterance>",
 )
 UNKNOWN, PADDING = 0, 2
+# With noise, chunks that follow each other closely disagree about whether a cube has been grasped, and it is lost.
+RUN_WITH = """# Parameters of the policy node and the executor for this checkpoint.
+/**:
+  ros__parameters:
+    noise_scale: 0.0
+    threshold: 0.3
+"""
 NORM_MODES = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
 
 
@@ -220,6 +228,7 @@ def write_files_beside_weights(
     write_json(backbone / "config.json", sizes.backbone_json())
     _write_tokenizer(backbone)
     _write_processors(folder, sizes, statistics)
+    (folder / NODE_PARAMETERS).write_text(RUN_WITH, encoding="utf-8")
 
 
 def _write_tokenizer(folder: Path) -> None:

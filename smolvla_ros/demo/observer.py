@@ -53,7 +53,7 @@ class DemoObserver(ClientNode):
             record = partial(self._record_image, camera)
             self.node.create_subscription(topic.type, f"{camera}/{topic.name}", record, IMAGES, raw=True)
         self._task = self.publisher(topics.TASK)
-        self._services = ServiceCaller(self.node, "executor", {"arm": SetBool})
+        self._services = ServiceCaller(self.node, "executor", {"arm": SetBool, "reset": Trigger})
         self._world = ServiceCaller(self.node, "simulated_world", {"reset": Trigger})
         return self
 
@@ -83,11 +83,24 @@ class DemoObserver(ClientNode):
 
     def arm(self) -> str:
         """Arm the executor; returns an empty text, or the reason why it is not armed."""
-        responses: list[SetBool.Response] = []
-        if not self.spin_until(lambda: self._services.call("arm", responses.append, data=True), SERVICE_S):
-            return "there is no service executor/arm"
+        return self._ask("arm", data=True)
+
+    @property
+    def has_fault(self) -> bool:
+        """Whether the executor has stopped with a fault."""
+        return self.run.state is not None and self.run.state.state == self.run.state.FAULT
+
+    def go_on_after_fault(self) -> str:
+        """Reset and arm the executor if it has a fault; returns an empty text, or the reason why it is not armed."""
+        return (self._ask("reset") or self.arm()) if self.has_fault else ""
+
+    def _ask(self, name: str, **fields: bool) -> str:
+        """Call a service of the executor; returns an empty text, or why it failed."""
+        responses: list[SetBool.Response | Trigger.Response] = []
+        if not self.spin_until(lambda: self._services.call(name, responses.append, **fields), SERVICE_S):
+            return f"there is no service executor/{name}"
         if not self.spin_until(lambda: responses, SERVICE_S):
-            return "executor/arm does not answer"
+            return f"executor/{name} does not answer"
         return "" if responses[0].success else str(responses[0].message)
 
     def next_objects(self) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
@@ -16,6 +16,8 @@ from smolvla_ros.suite import programs
 from smolvla_ros.suite.options import SuiteError, SuiteOptions
 from smolvla_ros.suite.ros_domain import reserve_domain_id
 
+# Of the rendered cameras, in images per second: two at 30 leave a policy too little of two cores.
+CAMERA_RATE_HZ = 15.0
 TASK = "pick up the red cube"  # of a real arm
 EXPERT = "expert"  # does tasks in the simulated world without a checkpoint
 
@@ -65,9 +67,13 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
             "mode": "shadow" if is_real else "",
             "params_file": arguments.params_file,
             "seed": str(arguments.seed),
+            "camera_rate_hz": str(0.0 if is_real else CAMERA_RATE_HZ),
         }
     )
     robot = programs.load_robot(options)
+    if options.camera_rate_hz:
+        cameras = (replace(camera, rate_hz=options.camera_rate_hz) for camera in robot.cameras)
+        robot = replace(robot, cameras=tuple(cameras))
     title = f"smolvla_ros demo: {arguments.port or 'simulated world'}, "
     title += (
         "a scripted expert, no policy"

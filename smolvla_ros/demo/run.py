@@ -101,6 +101,7 @@ class DemoRun:
     def _begin_task(self, observer: DemoObserver) -> None:
         """Give the executor the task of the plan, or the next one of the world."""
         if not self._plan.task:
+            observer.go_on_after_fault()
             self._give_task(observer, "")  # the next one may have the same words
             self._task = observer.next_objects() or TASK
         self._give_task(observer, self._task)
@@ -114,7 +115,7 @@ class DemoRun:
         progress = observer.run.task_progress
         if self._plan.task or progress is None or progress.task != self._task:
             return False
-        return bool(progress.success) or progress.elapsed > TASK_S
+        return bool(progress.success) or progress.elapsed > TASK_S or observer.has_fault
 
     def _has_consent(self) -> bool:
         """Whether a real arm may move, which so far was in shadow mode; raises Interrupted."""

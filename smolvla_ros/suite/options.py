@@ -81,6 +81,11 @@ class SuiteOptions:
     )
     namespace: str = setting("", "namespace of all nodes and topics, such as left_arm")
     use_sim_time: bool = setting(False, "take time from /clock, as when a bag is played")
+    camera_rate_hz: float = setting(
+        0.0,
+        "sim: images per second of the rendered cameras; 0: as in the robot file. Two cameras at 30 need a core",
+        bounds=(0.0, 240.0),
+    )
     rviz: bool = setting(False, "show the arm in RViz, where it is installed")
     seed: int = setting(0, "sim: seed of the layout, of noise and of the appearance", bounds=(0, None))
     appearance: float = setting(

@@ -212,11 +212,13 @@ def _check_given(options: SuiteOptions, **examples: str) -> None:
 def _camera(options: SuiteOptions, camera: CameraOption, needed: bool) -> NodeSpec:
     base = options.absolute_namespace.rstrip("/")
     source = camera.source or ("rendered" if options.sim else "")
-    looks = _looks(options) if source == "rendered" else {}
+    rendered: dict[str, Any] = {}
+    if source == "rendered":
+        rendered = {**_looks(options), "rate_hz": options.camera_rate_hz or ""}
     return _node(
         options,
         "camera",
-        {"camera": camera.name, "source": source, "device": camera.device, **looks},
+        {"camera": camera.name, "source": source, "device": camera.device, **rendered},
         namespace=f"{base}/{camera.name}",
         remaps=(("joint_states", f"{base}/joint_states"), ("scene/objects", f"{base}/scene/objects")),
         needed=needed,

@@ -52,7 +52,8 @@ def test_simulation_adds_a_world_and_changes_nothing_else() -> None:
 
 
 def test_the_arm_opens_the_port_that_the_world_links() -> None:
-    nodes = by_label(dataclasses.replace(SIMULATION, seed=3, appearance=0.5))
+    nodes = by_label(dataclasses.replace(SIMULATION, seed=3, appearance=0.5, camera_rate_hz=15.0))
+    assert nodes["top_camera"].parameters["rate_hz"] == 15.0
     world = nodes["simulated_world"].parameters
     assert world["port"] == nodes["arm"].parameters["port"]
     for parameters in (world, nodes["top_camera"].parameters):

@@ -12,7 +12,8 @@ from launch import LaunchDescription
 from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
-    "sim robot port calibration cameras policy_cameras params_file namespace use_sim_time rviz seed log_level"
+    "sim robot port calibration cameras policy_cameras params_file namespace use_sim_time rviz seed "
+    "appearance camera_rate_hz log_level"
 )
 
 

@@ -1,67 +1,86 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Make the picture of the README: the arm carries the cube that an instruction names to the box.
+"""Make the picture and the film of the README: the shipped checkpoint does what an instruction says.
 
-python test/bench/picture.py --output docs/task.jpg
+python test/bench/picture.py --picture docs/task.jpg --film docs/task.webp
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
+from typing import NamedTuple
 
-import matplotlib as mpl
+import cv2
+import numpy as np
+from PIL import Image
+from result_tables import BASE, load, policy_config, with_threshold_of
 
-mpl.use("Agg")
-import matplotlib.pyplot as plt
-
+from smolvla_ros.arrays import ImageArray
+from smolvla_ros.evaluation.trial import WATCH_HZ, Trial
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.simulation.expert import Expert
-from smolvla_ros.simulation.layout_boxes import layout_boxes
-from smolvla_ros.simulation.pinhole import SceneCamera
-from smolvla_ros.simulation.render import Scene
-from smolvla_ros.simulation.tasks.instruction import random_task
-from smolvla_ros.simulation.tasks.pick_place import PickPlace
-from smolvla_ros.simulation.tasks.task import is_lifted
-from smolvla_ros.simulation.world import World
-from smolvla_ros.urdf import Urdf
+from smolvla_ros.share import CHECKPOINT, find_robot_file
+from smolvla_ros.simulation.tasks.task import Progress
 
-ROOT = Path(__file__).parents[2]
 VIEWS = ("top", "wrist")
-LONGEST_S = 20.0
-PERIOD_S = 1.0 / 30.0
+WIDTH, HEIGHT, CAPTION = 320, 240, 28  # of a view, and of the line above, pixels
+STAYS = 8  # frames that the last one of an episode is shown
+
+
+class Shot(NamedTuple):
+    """A moment of an episode."""
+
+    image: ImageArray
+    score: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the layout (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "task.jpg")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of the layouts")
+    parser.add_argument("--picture", type=Path, help="of the first episode, with the cube on its way")
+    parser.add_argument("--film", type=Path, help="of all episodes, as an animated WebP")
     options = parser.parse_args()
-    robot = RobotSpec.load(ROOT / "config" / "so100.yaml")
-    urdf = Urdf.load(robot.urdf_path)
-    layout, task = random_task("pick_place", options.seed)
-    assert isinstance(task, PickPlace)
-    world, expert = World(robot.urdf_path, layout), Expert(urdf)
-    while world.time_s < LONGEST_S:
-        state = world.state()
-        x_m, y_m, _ = state.cube_position(task.cube)
-        if is_lifted(state, task.cube) and task.tray.contains(x_m, y_m):
-            break
-        world.command(expert.targets(state, task))
-        world.step(PERIOD_S)
-    scene = Scene(urdf, layout_boxes(layout), seed=options.seed)
-    positions = dict(zip(robot.joint_names, world.positions_rad.tolist(), strict=True))
-    figure, axes = plt.subplots(1, len(VIEWS), figsize=(10.0, 4.1), layout="constrained")
-    for axis, name in zip(axes, VIEWS, strict=True):
-        spec = robot.camera(name)
-        camera = SceneCamera(spec.frame_id, spec.width, spec.height)
-        axis.imshow(scene.render(positions, camera, world.cube_poses()))
-        axis.set_title(name)
-        axis.axis("off")
-    figure.suptitle(f"“{task.instruction}”")
-    figure.savefig(options.output, dpi=100, pil_kwargs={"quality": 88})
+    logging.basicConfig(level=logging.WARNING)
+    robot = RobotSpec.load(find_robot_file("so100"))
+    trial = Trial(load(policy_config(CHECKPOINT), robot), robot, with_threshold_of(CHECKPOINT, BASE))
+    episodes = [filmed(trial, seed) for seed in options.seeds]
+    if options.picture:
+        carried = [shot.image for shot in episodes[0] if 0.0 < shot.score < 1.0]
+        Image.fromarray(carried[2 * len(carried) // 3]).save(options.picture, quality=90)
+    if options.film:
+        images = [Image.fromarray(shot.image) for shots in episodes for shot in [*shots, *shots[-1:] * STAYS]]
+        images[0].save(
+            options.film,
+            save_all=True,
+            append_images=images[1:],
+            duration=round(1000 / WATCH_HZ),
+            loop=0,
+            quality=55,
+        )
+
+
+def filmed(trial: Trial, seed: int) -> list[Shot]:
+    """The moments of one episode, ten a second."""
+    shots: list[Shot] = []
+
+    def watch(images: dict[str, ImageArray], progress: Progress) -> None:
+        image = captioned(progress.task.instruction, [images[view] for view in VIEWS])
+        shots.append(Shot(image, progress.score))
+
+    result = trial.run(seed, watch)
+    print(f"seed {seed}: {result.instruction}: {'done' if result.success else 'not done'}")
+    return shots
+
+
+def captioned(text: str, views: list[ImageArray]) -> ImageArray:
+    """The views side by side under a line of text."""
+    small = [cv2.resize(view, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for view in views]
+    line = np.full((CAPTION, WIDTH * len(views), 3), 250, np.uint8)
+    cv2.putText(line, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (30, 30, 30), 1, cv2.LINE_AA)
+    return np.vstack([line, np.hstack(small)])
 
 
 if __name__ == "__main__":

@@ -13,11 +13,9 @@ from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.share import CHECKPOINT
 from smolvla_ros.suite import programs
-from smolvla_ros.suite.options import SuiteError, SuiteOptions
+from smolvla_ros.suite.options import FEW_IMAGES_HZ, SuiteError, SuiteOptions
 from smolvla_ros.suite.ros_domain import reserve_domain_id
 
-# Of the rendered cameras, in images per second: two at 30 leave a policy too little of two cores.
-CAMERA_RATE_HZ = 15.0
 TASK = "pick up the red cube"  # of a real arm
 EXPERT = "expert"  # does tasks in the simulated world without a checkpoint
 
@@ -67,7 +65,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
             "mode": "shadow" if is_real else "",
             "params_file": arguments.params_file,
             "seed": str(arguments.seed),
-            "camera_rate_hz": str(0.0 if is_real else CAMERA_RATE_HZ),
+            "camera_rate_hz": str(0.0 if is_real else FEW_IMAGES_HZ),
         }
     )
     robot = programs.load_robot(options)

@@ -30,13 +30,12 @@ from smolvla_ros.nodes.service_caller import ServiceCaller
 from smolvla_ros.settings import SettingError
 from smolvla_ros.share import PACKAGE
 from smolvla_ros.simulation.tasks.instruction import random_task
-from smolvla_ros.suite.options import SuiteOptions
+from smolvla_ros.suite.options import FEW_IMAGES_HZ, SuiteOptions
 from smolvla_ros.suite.processes import Processes
 from smolvla_ros.suite.programs import suite_nodes
 from smolvla_ros.suite.ros_domain import reserve_domain_id
 
 START_S, SERVICE_S, TASK_S = 120.0, 10.0, 5.0
-CAMERA_RATE_HZ = 15.0  # two cameras at 30 leave a policy too little of two cores
 CHECK_S = 0.5  # from one look at the programs to the next
 SERVICES = {
     "simulated_world": {"reset": Trigger},
@@ -75,7 +74,7 @@ def run_live_trials(
         suite = replace(
             suite,
             sim=True,
-            camera_rate_hz=CAMERA_RATE_HZ,
+            camera_rate_hz=FEW_IMAGES_HZ,
             port=str(folder / "arm"),
             params_file=str(_write_parameters(folder, conditions, noise_scale)),
             seed=LAYOUT_SEEDS + seeds[0] - 1,  # each reset takes the next

@@ -21,6 +21,9 @@ from smolvla_ros.settings import SettingError, check_settings, option_for, setti
 from smolvla_ros.share import find_robot_file
 
 BOOLEANS = ("true", "false")
+FEW_IMAGES_HZ = (
+    15.0  # camera_rate_hz for a computer with two cores, of which two cameras at 30 leave a policy too little
+)
 ARGUMENTS_OF_LAUNCH = ("emulate_tty", "sigkill_timeout", "sigterm_timeout")
 
 

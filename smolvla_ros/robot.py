@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -118,6 +118,10 @@ class RobotSpec:
         """The cameras called `names`, in the robot file's order; raises RobotSpecError on an unknown name."""
         wanted = {self.camera(name).name for name in names}
         return tuple(camera for camera in self.cameras if camera.name in wanted)
+
+    def with_cameras(self, **changes: Any) -> RobotSpec:
+        """This robot with these fields of all its cameras changed."""
+        return replace(self, cameras=tuple(replace(camera, **changes) for camera in self.cameras))
 
     def units(self, calibration: Mapping[str, MotorCalibration] | None) -> tuple[JointUnits, ...]:
         """Unit conversions of every joint. A given calibration must name every joint."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
@@ -70,8 +70,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
     )
     robot = programs.load_robot(options)
     if options.camera_rate_hz:
-        cameras = (replace(camera, rate_hz=options.camera_rate_hz) for camera in robot.cameras)
-        robot = replace(robot, cameras=tuple(cameras))
+        robot = robot.with_cameras(rate_hz=options.camera_rate_hz)
     title = f"smolvla_ros demo: {arguments.port or 'simulated world'}, "
     title += (
         "a scripted expert, no policy"

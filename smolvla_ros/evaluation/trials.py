@@ -33,8 +33,9 @@ def run_trials(
 ) -> Iterator[TrialResult]:
     """Results as they come, in any order. Raises the errors of loading the policy."""
     os.environ["OMP_NUM_THREADS"] = "1"  # inherited; one thread a process is the most trials a second
+    pickled_load = pickle.dumps(load)
     with worker_pool(jobs) as pool:
-        running = submit_all(pool, _run, [(pickle.dumps(load), robot, conditions, seed) for seed in seeds])
+        running = submit_all(pool, _run, [(pickled_load, robot, conditions, seed) for seed in seeds])
         try:
             for finished in as_completed(running):
                 yield finished.result()

@@ -8,7 +8,6 @@ Observations are those that bag_to_lerobot and make_demonstrations write; the ac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import gymnasium
@@ -58,8 +57,7 @@ class TabletopEnvironment(gymnasium.Env[Observation, Any]):
     ) -> None:
         spec = RobotSpec.load(find_robot_file(robot))
         if image_size is not None:
-            sized = (replace(camera, width=image_size[0], height=image_size[1]) for camera in spec.cameras)
-            spec = replace(spec, cameras=tuple(sized))
+            spec = spec.with_cameras(width=image_size[0], height=image_size[1])
         calibration = load_calibration(
             share_folder() / "config" / "emulated_calibration.json", spec.joint_names
         )

@@ -13,7 +13,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,7 @@ def demonstration_run(arguments: argparse.Namespace) -> DemonstrationRun:
     robot = load_robot(arguments)
     if arguments.image_size:
         width, height = arguments.image_size
-        robot = replace(
-            robot, cameras=tuple(replace(camera, width=width, height=height) for camera in robot.cameras)
-        )
+        robot = robot.with_cameras(width=width, height=height)
     calibration = arguments.calibration or share_folder() / "config" / "emulated_calibration.json"
 
     def settings(of: type[Any]) -> Any:

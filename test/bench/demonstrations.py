@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -115,8 +114,7 @@ def measure_demonstrations(episodes: int, jobs: int) -> None:
 
 
 def sized(width: int, height: int) -> RobotSpec:
-    cameras = (replace(camera, width=width, height=height) for camera in ROBOT.cameras)
-    return replace(ROBOT, cameras=tuple(cameras))
+    return ROBOT.with_cameras(width=width, height=height)
 
 
 def seconds(call: Callable[[], object], times: int) -> float:

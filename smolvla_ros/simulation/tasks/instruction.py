@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
-from smolvla_ros.simulation.layout import Layout, Tray, random_layout
+from smolvla_ros.simulation.layout import Cube, Layout, Tray, random_layout
 from smolvla_ros.simulation.tasks import choose_box, pick_place, pick_up, sort, stack, touch
 from smolvla_ros.simulation.tasks.task import Task
 
@@ -30,6 +32,9 @@ HELD_OUT_WORDINGS = {  # name -> wordings that are understood, for evaluation on
 }
 TRAYS = {"pick_place": ("white",), "choose_box": choose_box.BOXES}  # colours of the trays by task
 SORTED = ("red", "red", "blue", "blue")  # colours of the cubes of `sort`, into a red and a blue tray
+
+
+Object = TypeVar("Object", Cube, Tray)
 
 
 class InstructionError(ValueError):
@@ -74,10 +79,10 @@ def random_task(
 
 def _task(name: str, instruction: str, colours: tuple[str, ...], layout: Layout) -> Task:
     if name == "choose_box":
-        return pick_place.PickPlace(
-            instruction, _cube(colours[0], layout, instruction), _tray(colours[1], layout, instruction)
-        )
-    cubes = [_cube(colour, layout, instruction) for colour in colours]
+        cube = _of_colour(colours[0], layout.cubes, "cube", instruction)
+        tray = _of_colour(colours[1], layout.trays, "box", instruction)
+        return pick_place.PickPlace(instruction, cube.name, tray)
+    cubes = [_of_colour(colour, layout.cubes, "cube", instruction).name for colour in colours]
     if name == "touch":
         return touch.Touch(instruction, cubes[0])
     if name == "pick_up":
@@ -97,17 +102,10 @@ def _task(name: str, instruction: str, colours: tuple[str, ...], layout: Layout)
     return sort.Sort(instruction, goals)
 
 
-def _cube(colour: str, layout: Layout, instruction: str) -> str:
-    for cube in layout.cubes:
-        if cube.colour == colour:
-            return cube.name
-    there = ", ".join(cube.colour for cube in layout.cubes) or "none"
-    raise InstructionError(f"'{instruction}': there is no {colour} cube on the table (there: {there})")
-
-
-def _tray(colour: str, layout: Layout, instruction: str) -> Tray:
-    for tray in layout.trays:
-        if tray.colour == colour:
-            return tray
-    there = ", ".join(tray.colour for tray in layout.trays) or "none"
-    raise InstructionError(f"'{instruction}': there is no {colour} box on the table (there: {there})")
+def _of_colour(colour: str, objects: Sequence[Object], kind: str, instruction: str) -> Object:
+    """The cube or tray of this colour; raises InstructionError."""
+    for thing in objects:
+        if thing.colour == colour:
+            return thing
+    there = ", ".join(thing.colour for thing in objects) or "none"
+    raise InstructionError(f"'{instruction}': there is no {colour} {kind} on the table (there: {there})")

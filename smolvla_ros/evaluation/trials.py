@@ -40,7 +40,8 @@ def run_trials(
             for finished in as_completed(running):
                 yield finished.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for future in running:
+                future.cancel()
 
 
 def append_results(path: Path, results: Sequence[TrialResult]) -> None:

@@ -8,6 +8,7 @@ It keeps no memory between calls: after a slip, a push or a new instruction the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,10 @@ GRASP_HEIGHT_M = 0.021  # the jaws end 17 mm below the grasp point
 NEAR_M = 0.008  # horizontal distance at which the grasp point counts as above the cube
 ALIGNED_RAD = 0.15
 TOUCH_M = 0.026  # of the grasp point above a cube's centre: the jaws would end 6 mm below its top
+FAR_M = 0.03  # horizontal distance from its place up to which a carried cube stays at its height
+DESCENT = 2.5  # nearer, its height above the place for each metre that it is beside it
 SLOT_M = 0.048  # from cube to cube in a tray
+BLOCKED_M = 0.06  # a cube whose centre is nearer may leave no room for a jaw
 
 
 class ExpertError(ValueError):
@@ -91,7 +95,9 @@ class Expert:
             return self._put_away(state, ((task.cube, task.tray),))
         if isinstance(task, Stack):
             below = state.cube_position(task.below)
-            top = Place(below[0], below[1], below[2] + CUBE_M / 2, beside_m=0.005, above_m=0.008)
+            # jaws that hold the cube high up stand on the lower one before it does
+            above_m = 0.025 if state.is_touched(task.below) else 0.008
+            top = Place(below[0], below[1], below[2] + CUBE_M / 2, beside_m=0.006, above_m=above_m)
             return self._carry(state, task.cube, top)
         if isinstance(task, Sort):
             return self._put_away(state, task.goals)
@@ -111,24 +117,24 @@ class Expert:
     def _carry(self, state: WorldState, name: str, place: Place) -> FloatArray:
         """Put a cube at a place and retreat."""
         cube = state.cube_position(name)
-        is_over = math.dist(cube[:2], (place.x_m, place.y_m)) < place.beside_m
-        if is_over and cube[2] - CUBE_M / 2 < place.z_m + place.above_m:
+        beside = math.dist(cube[:2], (place.x_m, place.y_m))
+        if beside < place.beside_m and cube[2] - CUBE_M / 2 < place.z_m + place.above_m:
             return self._release(state)
         if not state.is_grasped(name):
             return self._pick_up(state, name)
-        if is_over:
-            return self._move(state, (place.x_m, place.y_m, place.z_m + CUBE_M / 2), CLOSED_RAD, held=cube)
         height = max(self._carry_m, place.z_m + self._above_m)
-        is_far = math.dist(cube[:2], (place.x_m, place.y_m)) > 0.03
-        over = cube if is_far and cube[2] < height - 0.02 else (place.x_m, place.y_m)
-        return self._move(state, (over[0], over[1], height), CLOSED_RAD, held=cube)
+        if beside > FAR_M:
+            over = cube if cube[2] < height - 0.02 else (place.x_m, place.y_m)
+            return self._move(state, (over[0], over[1], height), CLOSED_RAD, held=cube)
+        height = place.z_m + CUBE_M / 2 + DESCENT * max(beside - place.beside_m, 0.0)
+        return self._move(state, (place.x_m, place.y_m, height), CLOSED_RAD, held=cube)
 
     def _pick_up(self, state: WorldState, name: str) -> FloatArray:
         """Grasp a cube and lift it."""
         cube = state.cube_position(name)
         if state.is_grasped(name):
             return self._move(state, (cube[0], cube[1], self._carry_m + 0.02), CLOSED_RAD, held=cube)
-        yaw = _jaw_yaw(state.cube_poses[name])
+        yaw = _jaw_yaw(state, name)
         point = state.gripper_point(GRASP_POINT)
         height = max(cube[2], GRASP_HEIGHT_M)
         beside = math.dist(point[:2], cube[:2])
@@ -148,7 +154,7 @@ class Expert:
         tip = state.gripper_point(GRASP_POINT)
         is_over = math.dist(tip[:2], cube[:2]) < NEAR_M
         height = cube[2] + (TOUCH_M if is_over or state.is_touched(name) else self._above_m)
-        return self._move(state, (cube[0], cube[1], height), 0.0, _jaw_yaw(state.cube_poses[name]))
+        return self._move(state, (cube[0], cube[1], height), 0.0, _jaw_yaw(state, name))
 
     def _release(self, state: WorldState) -> FloatArray:
         """Open the gripper, then raise it."""
@@ -238,13 +244,23 @@ def _gripper_yaw(state: WorldState) -> float:
     return math.atan2(state.gripper_pose[1, 0], state.gripper_pose[0, 0])
 
 
-def jaw_yaw(yaw_rad: float, x_m: float, y_m: float) -> float:
-    """Yaw of the gripper's x axis at which the jaws grasp two faces of a cube, with the least turn of the wrist."""
+def jaw_yaw(yaw_rad: float, x_m: float, y_m: float, blocked_rad: Sequence[float] = ()) -> float:
+    """Yaw of the gripper's x axis at which the jaws grasp two faces of a cube, with the least turn of the wrist.
+
+    blocked_rad: bearings from the cube in which there is no room for a jaw.
+    """
     bearing = math.atan2(y_m, x_m)
-    turns = [yaw_rad + quarter * math.pi / 2 for quarter in range(4)]
-    return min(turns, key=lambda turn: abs(wrapped_angle(turn - math.pi - bearing)))
+
+    def cost(turn: float) -> tuple[bool, float]:
+        is_blocked = any(abs(math.cos(turn - blocked)) > math.sqrt(0.5) for blocked in blocked_rad)
+        return is_blocked, abs(wrapped_angle(turn - math.pi - bearing))
+
+    return min((yaw_rad + quarter * math.pi / 2 for quarter in range(4)), key=cost)
 
 
-def _jaw_yaw(cube: FloatArray) -> float:
-    """The same for the pose (4, 4) of a cube."""
-    return jaw_yaw(math.atan2(cube[1, 0], cube[0, 0]), cube[0, 3], cube[1, 3])
+def _jaw_yaw(state: WorldState, name: str) -> float:
+    """The same for a cube among the others."""
+    cube = state.cube_poses[name]
+    away = [state.cube_position(other) - cube[:3, 3] for other in state.cube_poses if other != name]
+    blocked = [math.atan2(y, x) for x, y, z in away if math.hypot(x, y) < BLOCKED_M and abs(z) < CUBE_M / 2]
+    return jaw_yaw(math.atan2(cube[1, 0], cube[0, 0]), cube[0, 3], cube[1, 3], blocked)

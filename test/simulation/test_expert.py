@@ -14,6 +14,7 @@ pytest.importorskip("mujoco", reason="the physical world needs MuJoCo")
 from smolvla_ros.simulation.expert import Expert
 from smolvla_ros.simulation.layout import Cube, Layout, Tray
 from smolvla_ros.simulation.tasks.instruction import TASKS, random_task, understand
+from smolvla_ros.simulation.tasks.stack import Stack
 from smolvla_ros.simulation.tasks.task import Progress, Task
 from smolvla_ros.simulation.world import World
 from smolvla_ros.urdf import Urdf
@@ -74,6 +75,37 @@ def test_a_cube_that_is_taken_away_and_put_elsewhere_is_picked_up_again(expert: 
         world.step(PERIOD_S)
         progress.observe(world.state())
     assert opened and progress.was_dropped and progress.is_success
+
+
+@pytest.mark.parametrize("bearing_rad", [0.0, 0.8, 1.6])
+def test_a_cube_that_lies_against_another_is_grasped_across_it(expert: Expert, bearing_rad: float) -> None:
+    beside_m = 0.032  # of the centres: the faces almost touch
+    x_m, y_m = 0.24 + beside_m * np.cos(bearing_rad), beside_m * np.sin(bearing_rad)
+    cubes = (
+        Cube("red_cube", "red", 0.24, 0.0, bearing_rad),
+        Cube("blue_cube", "blue", x_m, y_m, bearing_rad),
+    )
+    layout = Layout(cubes)
+    progress = perform(expert, layout, understand("Stack the red cube on the blue cube", layout))
+    assert progress.is_success
+
+
+def test_a_cube_that_is_a_little_beside_its_place_is_not_raised_again(expert: Expert) -> None:
+    layout, task = random_task("stack", 5)
+    assert isinstance(task, Stack)
+    world = World(URDF, layout)
+    heights_m = []
+    while world.time_s < 8.0 and not task.is_done(world.state()):
+        state = world.state()
+        target_rad = expert.targets(state, task)
+        away = state.cube_position(task.cube) - state.cube_position(task.below)
+        if state.is_grasped(task.cube) and np.linalg.norm(away[:2]) < 0.015:
+            heights_m.append(away[2])
+            target_rad[0] += 0.02  # 5 mm beside at this distance from the pan axis
+        world.command(target_rad)
+        world.step(PERIOD_S)
+    assert task.is_done(world.state()) and len(heights_m) > 2
+    assert max(np.diff(heights_m)) < 0.004
 
 
 def test_a_cube_that_lies_on_another_in_its_tray_is_put_beside_it(expert: Expert) -> None:

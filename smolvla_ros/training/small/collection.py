@@ -37,7 +37,7 @@ from smolvla_ros.urdf import Urdf
 # (image by camera of the robot, state (joints,), instruction) -> actions (chunk, joints); LeRobot's units
 Chunks = Callable[[Mapping[str, ImageArray], Float32Array, str], Float32Array]
 
-LAYOUTS = {"pick_place": 0.79, "sort": 0.06, "stack": 0.15}  # which layouts, and how often; sorting is long
+LAYOUTS = {"pick_place": 0.66, "sort": 0.08, "stack": 0.26}  # which layouts, and how often; sorting is long
 TASKS_OF_LAYOUT = {  # tasks that are possible in each layout, and how often
     "pick_place": {"pick_place": 0.8, "stack": 0.08, "pick_up": 0.08, "touch": 0.04},
     "sort": {"sort": 1.0},

@@ -70,8 +70,8 @@ class Recipe(Settings):
         choices=get_args(Objective),
     )
     vision_steps: int = setting(1500, "updates of the vision tower alone", bounds=(0, None))
-    steps: int = setting(5000, "updates of everything, after that", bounds=(0, None))
-    expert_steps: int = setting(2500, "updates of the action expert alone, at the end", bounds=(0, None))
+    steps: int = setting(6000, "updates of everything, after that", bounds=(0, None))
+    expert_steps: int = setting(3000, "updates of the action expert alone, at the end", bounds=(0, None))
     workers: int = setting(
         1, "processes that collect records; 0: only those of an earlier run", bounds=(0, None)
     )

@@ -77,6 +77,6 @@ def run_all(
                         counts[number[future]] = totals[number[future]]
                     bar.update(int(counts.sum()) - bar.n)
             return [cast(DataError | None, future.exception()) for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # Future.cancel would race with the end of a broken pool
+            raise

@@ -40,8 +40,7 @@ def run_trials(
             for finished in as_completed(running):
                 yield finished.result()
         finally:
-            for future in running:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)
 
 
 def append_results(path: Path, results: Sequence[TrialResult]) -> None:

@@ -26,11 +26,9 @@ export AMENT_PREFIX_PATH := $(VENV)
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 endif
 
-# For the programs started below. Discovery is limited to this machine, so that no other robot is moved by accident; SUBNET
-# removes the limit. The pytest plugins of a sourced ROS do not support every pytest; .pytest.ini lists those in use.
+# For the programs started below. The pytest plugins of a sourced ROS do not support every pytest; .pytest.ini lists those used.
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/build/hypothesis
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
-export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 export ROS_LOG_DIR ?= $(CURDIR)/build/log
 RUN := $(VENV)/bin/python
 

@@ -12,7 +12,7 @@ from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
     "sim robot calibration cameras policy policy_cameras checkpoint revision dataset stats backbone device "
-    "dtype units mode task params_file namespace use_sim_time log_level"
+    "dtype units mode task params_file namespace use_sim_time network log_level"
 )
 
 

@@ -12,7 +12,7 @@ from launch import LaunchDescription
 
 from smolvla_ros.suite import launching, programs
 
-ARGUMENTS = "robot output task params_file namespace use_sim_time log_level"
+ARGUMENTS = "robot output task params_file namespace use_sim_time network log_level"
 
 
 def generate_launch_description() -> LaunchDescription:

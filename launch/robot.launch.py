@@ -13,7 +13,7 @@ from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
     "sim robot port calibration cameras policy_cameras params_file namespace use_sim_time rviz seed "
-    "appearance camera_rate_hz log_level"
+    "appearance camera_rate_hz network log_level"
 )
 
 

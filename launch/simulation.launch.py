@@ -11,7 +11,7 @@ from launch.actions import SetLaunchConfiguration
 
 from smolvla_ros.suite import launching, programs
 
-ARGUMENTS = "robot port calibration namespace seed appearance params_file use_sim_time log_level"
+ARGUMENTS = "robot port calibration namespace seed appearance params_file use_sim_time network log_level"
 
 
 def generate_launch_description() -> LaunchDescription:

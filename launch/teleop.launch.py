@@ -13,7 +13,7 @@ from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
     "sim robot port calibration leader_port leader_calibration cameras params_file namespace use_sim_time "
-    "rviz seed log_level"
+    "rviz seed network log_level"
 )
 
 

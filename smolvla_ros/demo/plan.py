@@ -90,8 +90,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
 
 
 def set_environment(folder: Path) -> None:
-    """Set ROS environment variables that are not set: discovery on this machine only, and an unused domain."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    """Set ROS environment variables that are not set: a folder for logs, and an unused domain."""
     os.environ.setdefault("ROS_LOG_DIR", str(folder / "logs" / "ros"))
     if "ROS_DOMAIN_ID" not in os.environ:
         os.environ["ROS_DOMAIN_ID"] = str(reserve_domain_id())

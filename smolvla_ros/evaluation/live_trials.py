@@ -64,7 +64,6 @@ def run_live_trials(
             raise SettingError(
                 f"--{name.replace('_', '-')} is a condition of the stepped world; leave it out"
             )
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(reserve_domain_id()))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -34,6 +34,7 @@ from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
 from smolvla_ros.nodes.fast_dds import fast_dds_settings
 from smolvla_ros.share import CHECKPOINT, PACKAGE
+from smolvla_ros.suite.network import who_can_reach
 from smolvla_ros.suite.node_spec import NodeSpec, node_arguments
 from smolvla_ros.suite.options import SuiteOptions, argument_warnings, launch_arguments
 from smolvla_ros.suite.parameter_files import unknown_parameters
@@ -65,9 +66,10 @@ def run(nodes: Callable[[SuiteOptions], Iterable[NodeSpec]]) -> list[Action]:
     def start(context: LaunchContext) -> list[Action]:
         options = SuiteOptions.from_text(context.launch_configurations)
         specs = list(nodes(options))
-        return [*_log(unknown_parameters(options.params_file, specs)), *_Programs().start(specs)]
+        logged = _log(unknown_parameters(options.params_file, specs))
+        return [*_set_network(options.network), *logged, *_Programs().start(specs)]
 
-    return [*_set_environment(), OpaqueFunction(function=start)]
+    return [OpaqueFunction(function=start)]
 
 
 def explain_missing_policy() -> Action:
@@ -84,9 +86,11 @@ def _log(lines: Iterable[str]) -> list[Action]:
     return [LogInfo(msg=line) for line in lines]
 
 
-def _set_environment() -> list[Action]:
-    """Fast DDS settings for all programs, those of other packages included, unless the user has set a profile."""
-    return [SetEnvironmentVariable(name, value) for name, value in fast_dds_settings(os.environ).items()]
+def _set_network(network: str) -> list[Action]:
+    """Fast DDS settings for all programs, those of other packages included, and a line about who can reach them."""
+    settings = fast_dds_settings(os.environ, network or "local")
+    set_variables = [SetEnvironmentVariable(name, value) for name, value in settings.items()]
+    return [*set_variables, *_log([who_can_reach({**os.environ, **settings}, network)])]
 
 
 class _Programs:

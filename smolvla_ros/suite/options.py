@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from smolvla_ros.node_configs import ArmConfig, ExecutorNodeConfig, RecorderConfig, TeleopConfig
+from smolvla_ros.nodes.fast_dds import RANGES
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.robot import did_you_mean
 from smolvla_ros.settings import SettingError, check_settings, option_for, setting
@@ -83,6 +84,12 @@ class SuiteOptions:
         "", "YAML file with parameters of any of the nodes; arguments given here win over it"
     )
     namespace: str = setting("", "namespace of all nodes and topics, such as left_arm")
+    network: str = setting(
+        "",
+        "who can reach the nodes: local, this computer alone; lan, everyone on its networks, without any password; "
+        "ROS_AUTOMATIC_DISCOVERY_RANGE takes precedence where it is set; empty: local",
+        choices=("", *RANGES),
+    )
     use_sim_time: bool = setting(False, "take time from /clock, as when a bag is played")
     camera_rate_hz: float = setting(
         0.0,

@@ -22,9 +22,11 @@ from smolvla_ros.demo.plan import (
     set_environment,
 )
 from smolvla_ros.demo.run import DemoRun, Interrupted
+from smolvla_ros.nodes.fast_dds import fast_dds_settings
 from smolvla_ros.share import CHECKPOINT
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors
+from smolvla_ros.suite.network import who_can_reach
 from smolvla_ros.suite.parameter_files import unknown_parameters
 
 
@@ -61,9 +63,9 @@ def prepare(options: argparse.Namespace) -> DemoPlan:
     set_environment(plan.folder)
     warnings = unknown_parameters(options.params_file, programs.suite_nodes(plan.options))
     print("\n".join([plan.title, *warnings]))
-    variables = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
-    settings = " ".join(f"{name}={os.environ[name]}" for name in variables)
-    print(f"to see its topics in another terminal: export {settings}", flush=True)
+    print(who_can_reach({**os.environ, **fast_dds_settings(os.environ)}))
+    domain = os.environ["ROS_DOMAIN_ID"]
+    print(f"to see its topics in another terminal: export ROS_DOMAIN_ID={domain}", flush=True)
     return plan
 
 

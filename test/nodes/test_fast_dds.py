@@ -19,13 +19,21 @@ import numpy as np
 import pytest
 
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.fast_dds import LOCALHOST_ONLY, PROFILE, RANGE, fast_dds_settings, set_fast_dds
+from smolvla_ros.nodes.fast_dds import (
+    LAN_PROFILE,
+    LOCAL_PROFILE,
+    LOCALHOST_ONLY,
+    PROFILE,
+    RANGE,
+    fast_dds_settings,
+    set_fast_dds,
+)
 
 from ..package_files import ROOT
 
-NETWORK = {PROFILE: str(ROOT / "config" / "fastdds.xml")}
+OPEN = {PROFILE: str(ROOT / "config" / LAN_PROFILE)}
 LOOPBACK = {
-    PROFILE: str(ROOT / "config" / "fastdds_localhost.xml"),
+    PROFILE: str(ROOT / "config" / LOCAL_PROFILE),
     RANGE: "SYSTEM_DEFAULT",
 }
 WRITER = """
@@ -46,32 +54,36 @@ while True:
 
 
 @pytest.mark.parametrize(
-    ("environment", "settings"),
+    ("environment", "network", "settings"),
     [
-        ({}, NETWORK),
-        ({RANGE: "SUBNET", "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}, NETWORK),
-        ({RANGE: "LOCALHOST"}, LOOPBACK),
-        ({LOCALHOST_ONLY: "1"}, LOOPBACK | {LOCALHOST_ONLY: ""}),
-        ({RANGE: "LOCALHOST", PROFILE: "/home/me/mine.xml"}, {}),
-        ({RANGE: "LOCALHOST", "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, {}),
+        ({}, "local", LOOPBACK),
+        ({}, "lan", OPEN | {RANGE: "SUBNET"}),
+        ({RANGE: "SUBNET", "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}, "local", OPEN | {RANGE: "SUBNET"}),
+        ({RANGE: "SYSTEM_DEFAULT"}, "local", OPEN | {RANGE: "SYSTEM_DEFAULT"}),
+        ({RANGE: "LOCALHOST"}, "lan", LOOPBACK),
+        ({RANGE: "OFF"}, "lan", LOOPBACK | {RANGE: "OFF"}),
+        ({LOCALHOST_ONLY: "1"}, "lan", LOOPBACK | {LOCALHOST_ONLY: ""}),
+        ({RANGE: "LOCALHOST", PROFILE: "/home/me/mine.xml"}, "local", {}),
+        ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, "local", {RANGE: "LOCALHOST"}),
+        ({RANGE: "SUBNET", "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, "local", {}),
     ],
 )
-def test_the_fast_dds_profile_depends_on_the_discovery_range_unless_the_user_has_set_one(
-    environment: dict[str, str], settings: dict[str, str]
+def test_a_node_is_local_unless_it_is_opened_and_variables_of_the_user_win(
+    environment: dict[str, str], network: str, settings: dict[str, str]
 ) -> None:
-    assert fast_dds_settings(environment) == settings
+    assert fast_dds_settings(environment, network) == settings
     assert fast_dds_settings(environment | settings) == {}  # in a program that another one has started
 
 
 def test_static_peers_that_have_no_effect_are_reported(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(os, "environ", {RANGE: "LOCALHOST", "ROS_STATIC_PEERS": "10.0.0.7"})
+    monkeypatch.setattr(os, "environ", {"ROS_STATIC_PEERS": "10.0.0.7"})
     set_fast_dds()
     assert capfd.readouterr().err.startswith("ROS_STATIC_PEERS=10.0.0.7 has no effect")
 
 
-@pytest.mark.parametrize("profile", [NETWORK, LOOPBACK], ids=["network", "localhost"])
+@pytest.mark.parametrize("profile", [OPEN, LOOPBACK], ids=["lan", "local"])
 def test_the_profiles_are_valid_for_this_fast_dds(profile: dict[str, str]) -> None:
     probe = "import rclpy; rclpy.init(); rclpy.create_node('probe'); print(open('/proc/self/maps').read())"
     result = subprocess.run(

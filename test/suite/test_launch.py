@@ -239,6 +239,16 @@ def test_the_other_launch_files_start_and_stop_on_ctrl_c(
     assert "Traceback" not in suite.output
 
 
+def test_an_opened_network_is_said_at_the_start(
+    launch: Callable[..., Launched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE")
+    suite = launch("policy.launch.py", "mode:=shadow", "network:=lan")
+    wait_for_output(suite, "network: OPEN")
+    suite.interrupt()
+    assert suite.wait() == 0, suite.output
+
+
 def test_when_the_executor_exits_everything_stops(launch: Callable[..., Launched]) -> None:
     suite = launch("policy.launch.py", "mode:=shadow")
     deadline_s = time.monotonic() + 20.0

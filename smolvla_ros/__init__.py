@@ -16,6 +16,7 @@ dataset/                              episodes on disk: recording, rosbags <-> L
 evaluation/                           trials of a policy in the stepped world, and what they add up to
 training/                             LeRobot datasets -> a checkpoint, with LeRobot's loss and optimizer
 viewer/                               episodes and their findings as a web page
+console/                              the suite as a web page that drives it
 terminal/                             keys, questions and live screens
 node_configs                          the parameters of every node, without ROS
 nodes/                                the ROS nodes (rclpy)

@@ -15,6 +15,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCE = (
     "arm",
     "camera",
+    "console",
     "dataset",
     "demo",
     "execution",

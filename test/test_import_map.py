@@ -33,7 +33,7 @@ FLOORS = (
     {"observation", "chunk"},
     {"wire"},
     {"camera", "execution", "arm", "dataset", "policy/policy"},
-    {"simulation", "terminal", "viewer", "policy/guidance_settings", "policy/scripted"},
+    {"simulation", "terminal", "viewer", "console", "policy/guidance_settings", "policy/scripted"},
     {"policy/checkpoint"},
     {"policy/smolvla"},
     {"policy/preflight"},
@@ -65,6 +65,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         (
             *("camera/", "arm/", "nodes/", "tools/", "dataset/parallel_steps.py", "worker_pool.py"),
             *("demo/", "suite/launching.py", "suite/processes.py"),
+            *("console/server.py", "console/viewer.py", "console/connection_gate.py"),
             *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),
             "policy/smolvla/parallel.py",
             *(
@@ -76,6 +77,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         ),
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
+    "web servers": (("aiohttp",), ("console/server.py", "console/viewer.py")),
     "physics": (("mujoco",), ("simulation/world.py", "simulation/mujoco_scene.py")),
     "gymnasium": (("gymnasium",), ("simulation/environments.py", "simulation/tabletop_environment.py")),
     "drawing": (

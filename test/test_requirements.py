@@ -75,7 +75,16 @@ def test_the_extras_are_sections_of_the_list() -> None:
     done = subprocess.run([sys.executable, "-c", SETUP], cwd=ROOT, capture_output=True, text=True, check=True)
     extras = json.loads(done.stdout)
     versions = listed("wheels/python.txt")
-    assert set(extras) == {"arm", "dataset", "gymnasium", "plot", "policy", "simulation", "training"}
+    assert set(extras) == {
+        "arm",
+        "console",
+        "dataset",
+        "gymnasium",
+        "plot",
+        "policy",
+        "simulation",
+        "training",
+    }
     names = {normalized(requirement.split("==")[0]) for group in extras.values() for requirement in group}
     assert names - APART <= set(versions) and names >= APART
     unpinned = {"av", "huggingface-hub", "Jinja2", "pyarrow", "tqdm"}

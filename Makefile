@@ -64,6 +64,7 @@ lint: setup ## ruff and mypy
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m mypy
+	@$(RUN) -m mypy --config-file test/bench/mypy.ini
 
 format: setup ## format the code with ruff and fix what it can
 	@$(RUN) -m ruff format

@@ -138,7 +138,7 @@ def main() -> int:
     parser.add_argument("--receive", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.receive:
-        receive(*options.receive, options.seconds)
+        receive(*options.receive, seconds=options.seconds)
         return 0
     print("| images | Fast DDS profile | subscribed | received | lost | MB/s | CPU (%) |")
     print("|---|---|---|--:|--:|--:|--:|")

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Count how many instructed tasks the suite does in the simulated world: real nodes, DDS and the servo bus.
+"""Count how many instructed tasks the expert does in the simulated world: real nodes, DDS and the servo bus.
 
 For each task the world puts the objects of the next seed on the table and names an instruction. The instruction is
 published as a person would publish it, and what the world says of its progress is counted.
@@ -21,6 +21,7 @@ from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.live_trials import run_live_trials
 from smolvla_ros.evaluation.summary import report_lines
 from smolvla_ros.evaluation.trial import EPISODE_SEEDS, TrialResult
+from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.suite.options import SuiteOptions
 
 
@@ -31,8 +32,6 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--task", default="pick_place", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="of the layouts (default: %(default)s)")
-    parser.add_argument("--policy", default="expert", help="default: %(default)s")
-    parser.add_argument("--checkpoint", default="", help="for the policy smolvla")
     parser.add_argument("--output", default="", help="record each task as an episode in this folder")
     parser.add_argument("--cameras", default="", help="such as top=rendered (default: top and wrist)")
     parser.add_argument(
@@ -41,8 +40,7 @@ def main() -> int:
     options = parser.parse_args()
     suite = SuiteOptions(
         sim=True,
-        policy=options.policy,
-        checkpoint=options.checkpoint,
+        policy="expert",
         cameras=options.cameras,
         record=bool(options.output),
         output=options.output,
@@ -51,7 +49,7 @@ def main() -> int:
     results: list[TrialResult] = []
     started_s, cpu_before_s = time.monotonic(), {}
     with busy_processes(options.loads):
-        for result in run_live_trials(suite, Conditions(task=options.task), seeds):
+        for result in run_live_trials(suite, Conditions(task=options.task), seeds, PolicyConfig.noise_scale):
             how = f"{result.time_s:.1f} s" if result.time_s is not None else f"score {result.score:.2f}"
             print(
                 f"{len(results) + 1:3} {result.instruction:60} {how} {result.wrong_object or ''}", flush=True

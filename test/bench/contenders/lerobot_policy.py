@@ -43,7 +43,7 @@ class EmptyModule(ModuleType):
 
 
 torchvision = EmptyModule("torchvision")
-torchvision.transforms = EmptyModule("torchvision.transforms")
+torchvision.transforms = EmptyModule("torchvision.transforms")  # type: ignore[attr-defined]
 torchvision.transforms.v2 = EmptyModule("torchvision.transforms.v2")
 torchvision.transforms.functional = EmptyModule("torchvision.transforms.functional")
 for module in (

@@ -3,11 +3,13 @@
 """Write an episode of a LeRobot dataset as a rosbag with this package's topics, for `ros2 bag play` or the converter.
 
 Frame k is stamped start + k / fps; the task is published where it changes. Converting the bag back gives the same rows.
+What the language columns say, and the tools, are in the notes of the bag.
 Actions are on a topic that no arm subscribes to, so that playing the bag moves none; the converter finds it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import numpy as np
 from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
 from smolvla_ros.dataset.bag import BagWriter
 from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.language import BAG_NOTE, TOOLS
 from smolvla_ros.dataset.lerobot_format import ACTION, STATE
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.image import encode_jpeg
@@ -46,6 +49,7 @@ def write_bag(
     action = positions_rad(dataset, ACTION, frames.action, robot, calibration)
     cameras = images_by_camera(dataset, episode, robot)
     source = {"dataset": str(dataset.root.name), "episode": str(episode)}
+    source |= {BAG_NOTE: dataset.language(episode).to_json(), TOOLS: json.dumps(dataset.tools)}
     with BagWriter(path, source) as bag:
         task = None
         for k in range(len(state)):

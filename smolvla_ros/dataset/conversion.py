@@ -25,6 +25,7 @@ from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.episode_identity import episode_digest, episode_digests
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.global_statistics import StatisticsBefore
+from smolvla_ros.dataset.language import BAG_NOTE, TOOLS, EpisodeLanguage, language_features, merged_tools
 from smolvla_ros.dataset.lerobot_format import INFO, OBSERVATION, dataset_features
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add_episodes
@@ -59,6 +60,7 @@ class Conversion:
     camera_names: Literal["image_key", "name"] = "image_key"
     codec: Codec = "h264"
     robot_type: str = "so100_follower"
+    subtasks: bool = False  # write instructions that change within an episode to the language columns too
 
     def prepare(self, append: bool = False) -> bool:
         """Start the conversion, or continue one that was interrupted; returns whether there are steps left to run.
@@ -125,7 +127,11 @@ class Conversion:
             "stamps": str(int(episode.stamps_ns[0])),
             CLOCK_WARNING: episode.clock_warning,
             OUTCOME: bag.custom_data.get("outcome", ""),
+            BAG_NOTE: bag.custom_data.get(BAG_NOTE, ""),
+            TOOLS: bag.custom_data.get(TOOLS, ""),
         }
+        if self.subtasks and not metadata[BAG_NOTE]:
+            metadata[BAG_NOTE] = EpisodeLanguage.of_tasks(episode.tasks, self.alignment.fps).to_json()
         folder.write_frames(state, action, episode.tasks, {**vectors, **ordinals}, metadata)
 
     def clock_warning(self, index: int) -> str:
@@ -198,9 +204,12 @@ class Conversion:
         staging.mkdir()
         fps = self.alignment.fps
         features = dataset_features(self.robot.joint_names, sizes[0], fps, vectors)
+        if (dataset and dataset.has_language) or any(episode.language.to_json() for episode in episodes):
+            features |= language_features()
         before = DatasetBefore(dataset, StatisticsBefore(plan["stats"], plan["histograms"]))
         units = {joint.name: joint.unit for joint in self.robot.joints}
-        add_episodes(self.output, staging, episodes, features, fps, self.robot_type, units, before)
+        tools = merged_tools(json.loads(self._metadata(index, TOOLS) or "[]") for index in indices)
+        add_episodes(self.output, staging, episodes, features, fps, self.robot_type, units, before, tools)
         shutil.rmtree(work)
         return self._dataset()
 
@@ -229,7 +238,8 @@ class Conversion:
 
     def _staged(self, index: int) -> StagedEpisode:
         keys = {camera: self._image_key(camera) for camera in self._topics(index)}
-        return self._folder(index).episode(keys, self._metadata(index, OUTCOME))
+        language = EpisodeLanguage.from_json(self._metadata(index, BAG_NOTE))
+        return self._folder(index).episode(keys, self._metadata(index, OUTCOME), language)
 
     def _image_key(self, camera: str) -> str:
         return camera if self.camera_names == "name" else self.robot.camera(camera).image_key

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from smolvla_ros.dataset.compatibility import check_compatible
-from smolvla_ros.dataset.edits import Clip, Edits, clip_tasks, edited_features
+from smolvla_ros.dataset.edits import Clip, Edits, clip_language, clip_tasks, edited_features
 from smolvla_ros.dataset.episode_identity import episode_digest
 from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.language import DTYPE, language_features, merged_tools
 from smolvla_ros.dataset.lerobot_format import ACTION, COUNTERS, STATE
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add_episodes
@@ -64,6 +65,7 @@ def write_edited(
                 robot_type,
                 units,
                 DatasetBefore(),
+                merged_tools(dataset.tools for dataset in datasets),
             )
         os.rename(work / "made", output)
     return {name: LeRobotDataset.load(output / name) for name in parts}
@@ -77,7 +79,8 @@ def _common_form(
     for key in edits.cameras:
         if key not in known:
             raise DatasetError(f"no input has a camera '{key}'; the cameras are {', '.join(known)}")
-    forms = [edited_features(dataset, edits.cameras) for dataset in datasets]
+    language = language_features() if any(dataset.has_language for dataset in datasets) else {}
+    forms = [{**edited_features(dataset, edits.cameras), **language} for dataset in datasets]
     units = next((dataset.units for dataset in datasets if dataset.units), {})
     for dataset, features in zip(datasets, forms, strict=True):
         as_edited = replace(dataset, info={**dataset.info, "features": features})
@@ -106,7 +109,9 @@ def _stage(
     return {
         name: [
             folder.episode(
-                {key: edits.cameras.get(key, key) for key in clip.dataset.image_keys}, clip.outcome
+                {key: edits.cameras.get(key, key) for key in clip.dataset.image_keys},
+                clip.outcome,
+                clip_language(clip, edits),
             )
             for folder, clip in episodes
         ]
@@ -119,7 +124,7 @@ def _write_rows(folder: StagingFolder, clip: Clip, edits: Edits) -> None:
     names = [
         name
         for name, feature in dataset.features.items()
-        if name not in COUNTERS and feature["dtype"] != "video"
+        if name not in COUNTERS and feature["dtype"] not in ("video", DTYPE)
     ]
     columns = {
         name: values[clip.begin : clip.end] for name, values in dataset.columns(clip.episode, names).items()
@@ -130,7 +135,8 @@ def _write_rows(folder: StagingFolder, clip: Clip, edits: Edits) -> None:
 def _history(clips: Sequence[Clip], datasets: Sequence[LeRobotDataset], edits: Edits) -> dict[str, Any]:
     """The inputs with their own history, the edits, and from where each episode comes.
 
-    `sha256` is the digest of the whole episode of the input, by `episode_digest`.
+    `tasks` are those of the input, before the edits. `sha256` is the digest of the whole episode of the input, by
+    `episode_digest`.
     """
     inputs = []
     for dataset in datasets:
@@ -152,6 +158,7 @@ def _history(clips: Sequence[Clip], datasets: Sequence[LeRobotDataset], edits: E
                 "input": datasets.index(clip.dataset),
                 "episode": clip.episode,
                 "frames": [clip.begin, clip.end],
+                "tasks": list(dict.fromkeys(rows.tasks[clip.begin : clip.end])),
                 "sha256": episode_digest(rows.state, rows.action, rows.tasks).hex(),
             }
         )

@@ -12,6 +12,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.language import DTYPE, EpisodeLanguage
 from smolvla_ros.dataset.lerobot_format import COUNTERS, IMAGES
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 
@@ -117,6 +118,13 @@ def clip_tasks(clip: Clip, edits: Edits) -> list[str]:
     return [edits.task_texts.get(task, task) for task in tasks]
 
 
+def clip_language(clip: Clip, edits: Edits) -> EpisodeLanguage:
+    """The language of a clip; raises DatasetError."""
+    fps = clip.dataset.fps
+    language = clip.dataset.language(clip.episode).cut(clip.begin / fps, clip.end / fps)
+    return language.with_cameras(edits.cameras)
+
+
 def parts_by_task(clips: Sequence[Clip], edits: Edits) -> dict[str, list[Clip]]:
     """The clips of each task by a name for a folder, made of the task's text; raises DatasetError."""
     by_task: dict[str, list[Clip]] = {}
@@ -162,7 +170,7 @@ def edited_features(dataset: LeRobotDataset, cameras: Mapping[str, str]) -> dict
             "remove them: lerobot-edit-dataset --operation.type remove_feature"
         )
     for name, feature in dataset.features.items():
-        if name in COUNTERS or feature["dtype"] == "video":
+        if name in COUNTERS or feature["dtype"] in ("video", DTYPE):
             continue
         if feature["dtype"] == "image":
             raise DatasetError(

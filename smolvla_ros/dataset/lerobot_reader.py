@@ -24,6 +24,7 @@ import pyarrow.parquet
 
 from smolvla_ros.arrays import Float32Array, ImageArray, IntArray
 from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.language import COLUMNS, TOOLS, EpisodeLanguage
 from smolvla_ros.dataset.lerobot_format import (
     ACTION,
     IMAGES,
@@ -74,6 +75,15 @@ class LeRobotDataset:
     @property
     def features(self) -> Mapping[str, Any]:
         return dict(self.info["features"])
+
+    @property
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """The functions that the language columns may call, as the dataset states them (LeRobot 0.6)."""
+        return tuple(self.info.get(TOOLS) or ())
+
+    @property
+    def has_language(self) -> bool:
+        return any(name in self.features for name in COLUMNS)
 
     @property
     def units(self) -> Mapping[str, str]:
@@ -182,6 +192,15 @@ class LeRobotDataset:
         if len(table) != expected:
             raise DatasetError(f"'{path}' has {len(table)} rows of episode {episode}, expected {expected}")
         return {name: column_values(table.column(name)) for name in features}
+
+    def language(self, episode: int) -> EpisodeLanguage:
+        """What the language columns say about an episode; empty if there are none. Raises DatasetError."""
+        names = [name for name in COLUMNS if name in self.features]
+        if not names:
+            return EpisodeLanguage()
+        path = self._data_path(self._row(episode))
+        table = _table(path, names, [("episode_index", "=", episode)])
+        return EpisodeLanguage.of_columns(table.to_pydict(), self.fps)
 
     def values(self, feature: str) -> npt.NDArray[Any]:
         """A feature that is no image, of all rows of the dataset: (n,) or (n, width). Raises DatasetError."""

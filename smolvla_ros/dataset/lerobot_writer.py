@@ -29,6 +29,15 @@ from smolvla_ros.dataset.global_statistics import (
     exact_statistics,
     lerobot_statistics,
 )
+from smolvla_ros.dataset.language import (
+    COLUMNS,
+    DTYPE,
+    NO_LANGUAGE,
+    TOOLS,
+    EpisodeLanguage,
+    language_types,
+    merged_tools,
+)
 from smolvla_ros.dataset.lerobot_format import (
     CHUNK_FILES,
     COUNTERS,
@@ -70,6 +79,7 @@ class StagedEpisode:
     )
     videos: Mapping[str, StagedVideo]  # image key -> video
     outcome: str = ""  # success or failure; empty: not known
+    language: EpisodeLanguage = NO_LANGUAGE
 
 
 @dataclass(frozen=True)
@@ -101,9 +111,10 @@ def add_episodes(
     robot_type: str,
     units: Mapping[str, str],
     before: DatasetBefore,
+    tools: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the dataset at `root`, or append to it. `units`: joint -> unit of state and action. `staging` is a folder
-    on the same disk, for this only; files that are in it already become part of the dataset.
+    on the same disk, for this only; files that are in it already become part of the dataset. `tools`: of the language.
 
     Repeating it after an interruption, with the same `before`, gives the same files. Raises DatasetError.
     """
@@ -112,21 +123,15 @@ def add_episodes(
         check_compatible(old, features, fps, units)
     tasks = list(old.tasks) if old else []
     rows = [dict(row) for row in old.episodes] if old else []
-    added: list[dict[str, Any]] = []
-    index = int(old.info["total_frames"]) if old else 0
-    for number, episode in enumerate(episodes, len(rows)):
-        length = pyarrow.parquet.read_metadata(episode.frames).num_rows
-        added.append(
-            {
-                "episode_index": number,
-                "length": length,
-                "dataset_from_index": index,
-                "dataset_to_index": index + length,
-            }
-        )
-        index += length
-    vectors = [name for name in features if name not in COUNTERS and features[name]["dtype"] != "video"]
-    values = _write_rows(staging, episodes, added, fps, tasks, vectors, _next_file(rows, "data"))
+    added = _numbered(episodes, len(rows), int(old.info["total_frames"]) if old else 0)
+    has_language = any(name in features for name in COLUMNS)
+    no_vectors = ("video", DTYPE)
+    vectors = [
+        name for name in features if name not in COUNTERS and features[name]["dtype"] not in no_vectors
+    ]
+    values = _write_rows(
+        staging, episodes, added, fps, tasks, vectors, _next_file(rows, "data"), has_language
+    )
     histograms = {}
     for key in episodes[0].videos:
         name = IMAGES + key
@@ -138,7 +143,7 @@ def add_episodes(
     _write_statistics(staging, before, values, histograms, added)
     totals = {
         "total_episodes": len(rows) + len(episodes),
-        "total_frames": index,
+        "total_frames": added[-1]["dataset_to_index"],
         "total_tasks": len(tasks),
         "splits": {"train": f"0:{len(rows) + len(episodes)}"},
     }
@@ -146,8 +151,21 @@ def add_episodes(
     outcomes = [*(old.outcomes if old else ()), *(episode.outcome for episode in episodes)]
     if any(outcomes):
         info[OWN_FIELD] = {**info.get(OWN_FIELD, {}), "outcomes": outcomes}
+    if tools := merged_tools([info.get(TOOLS) or (), tools]):
+        info[TOOLS] = tools
     _write_json(staging / INFO, {**info, **totals})
     _move_files(staging, root)
+
+
+def _numbered(episodes: Sequence[StagedEpisode], number: int, index: int) -> list[dict[str, Any]]:
+    """The rows of meta/episodes, begun, of episodes from this number on, whose frames count from `index`."""
+    rows = []
+    for episode_index, episode in enumerate(episodes, number):
+        length = pyarrow.parquet.read_metadata(episode.frames).num_rows
+        begin, index = index, index + length
+        counts = {"dataset_from_index": begin, "dataset_to_index": index}
+        rows.append({"episode_index": episode_index, "length": length, **counts})
+    return rows
 
 
 def _write_statistics(
@@ -238,6 +256,7 @@ def _write_rows(
     tasks: list[str],
     vectors: Sequence[str],
     number: int,
+    has_language: bool,
 ) -> dict[str, list[npt.NDArray[Any]]]:
     """`vectors`: the features in the episodes' rows. Returns the values of each feature, by episode."""
     by_feature: dict[str, list[npt.NDArray[Any]]] = {}
@@ -246,6 +265,7 @@ def _write_rows(
         path = staging / DATA_PATH.format(**file.indices)
         path.parent.mkdir(parents=True, exist_ok=True)
         writer: pyarrow.parquet.ParquetWriter | None = None
+        types = language_types(episode.language for episode in episodes[part]) if has_language else {}
         for episode, row in zip(episodes[part], added[part], strict=True):
             table = pyarrow.parquet.read_table(episode.frames, columns=[*vectors, "task"])
             frame_tasks = table.column("task").to_pylist()
@@ -261,6 +281,9 @@ def _write_rows(
             table = table.drop_columns(["task"])
             for name, values in counters.items():
                 table = table.append_column(name, pyarrow.array(values))
+            language = episode.language.to_columns(row["length"], fps)
+            for name, kind in types.items():
+                table = table.append_column(name, pyarrow.array(language[name], kind))
             if writer is None:
                 writer = pyarrow.parquet.ParquetWriter(path, table.schema, compression="snappy")
             writer.write_table(table)
@@ -312,7 +335,7 @@ def _write_episodes(
         keys = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
         order += [f"videos/{name}/{key}" for key in keys]
     columns: dict[str, list[Any]] = {name: [row[name] for row in added] for name in order}
-    for name in features:
+    for name in (name for name, feature in features.items() if feature["dtype"] != DTYPE):
         for key in ("min", "max", "mean", "std", "count", *statistics.QUANTILES):
             columns[f"stats/{name}/{key}"] = [row[f"stats/{name}"][key] for row in added]
     for key, value in file.indices.items():

@@ -20,6 +20,7 @@ import pyarrow
 import pyarrow.parquet
 
 from smolvla_ros.arrays import Float32Array, ImageArray
+from smolvla_ros.dataset.language import NO_LANGUAGE, EpisodeLanguage
 from smolvla_ros.dataset.lerobot_format import ACTION, STATE
 from smolvla_ros.dataset.lerobot_reader import column_values
 from smolvla_ros.dataset.lerobot_writer import StagedEpisode, StagedVideo
@@ -79,7 +80,9 @@ class StagingFolder:
             pass
         self._describe(camera, counted, codec)
 
-    def episode(self, cameras: Mapping[str, str], outcome: str = "") -> StagedEpisode:
+    def episode(
+        self, cameras: Mapping[str, str], outcome: str = "", language: EpisodeLanguage = NO_LANGUAGE
+    ) -> StagedEpisode:
         """The finished episode. `cameras`: camera -> its key in the dataset."""
         videos = {}
         for camera, key in cameras.items():
@@ -87,7 +90,7 @@ class StagingFolder:
             path = self._video(camera)
             histogram = ImageHistogram.from_json(found["histogram"])
             videos[key] = StagedVideo(path, found["height"], found["width"], found["codec"], histogram)
-        return StagedEpisode(self.frames, videos, outcome)
+        return StagedEpisode(self.frames, videos, outcome, language)
 
     def _describe(self, camera: str, images: _CountedImages, codec: str) -> None:
         height, width = images.size

@@ -62,12 +62,8 @@ def parser() -> argparse.ArgumentParser:
         help="calibration of the leader, if it gives the action",
     )
     add_bag_options(parser)
-    add(
-        "--camera-names",
-        choices=("image_key", "name"),
-        default="image_key",
-        help="name images by image_key of the robot file (camera1) or by camera (top)",
-    )
+    names = ("image_key", "name")
+    add("--camera-names", choices=names, default=names[0], help="name images camera1 or, by name, top")
     add("--outcome", help="only bags with this outcome, such as success")
     add(
         "--max-age",
@@ -78,6 +74,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--codec", choices=sorted(CODECS), default="h264", help="%(default)s")
     add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
+    add(
+        "--subtasks",
+        action="store_true",
+        help="write instructions that change on the way to language_persistent too",
+    )
     add("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes; %(default)s")
     return parser
 
@@ -100,6 +101,7 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
         task=arguments.task,
         camera_names=arguments.camera_names,
         codec=arguments.codec,
+        subtasks=arguments.subtasks,
         robot_type=arguments.robot_type or f"{robot.name}_follower",
     )
 

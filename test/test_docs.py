@@ -16,6 +16,7 @@ SOURCE = (
     "arm",
     "camera",
     "console",
+    "curation",
     "dataset",
     "demo",
     "execution",

@@ -38,6 +38,7 @@ FLOORS = (
     {"policy/smolvla"},
     {"policy/preflight"},
     {"policy/robot_policy", "policy"},
+    {"curation"},
     {"training", "evaluation"},
     {"node_configs"},
     {"nodes"},
@@ -54,7 +55,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "launch": (("launch", "launch_ros", "ament_index_python"), ("nodes/", "suite/launching.py")),
     "torch": (
         ("torch", "torchvision", "transformers", "tokenizers", "safetensors"),
-        ("policy/", "training/"),
+        ("policy/", "training/", "curation/transformers_model.py"),
     ),
     "the hub": (("huggingface_hub",), ("policy/", "training/", "dataset/hub.py")),
     "trainers": (("accelerate", "peft"), ("training/",)),
@@ -68,6 +69,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
             *("console/server.py", "console/viewer.py", "console/connection_gate.py"),
             *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),
             "policy/smolvla/parallel.py",
+            "curation/endpoint.py",
             *(
                 "evaluation/trials.py",
                 "evaluation/live_trials.py",

@@ -48,7 +48,12 @@ def parser() -> argparse.ArgumentParser:
         "2 the command line is wrong.",
     )
     add = parser.add_argument
-    add("datasets", nargs="*", metavar="DATASET", help="dataset folder, or bags, which are converted first")
+    add(
+        "datasets",
+        nargs="*",
+        metavar="DATASET",
+        help="dataset folder, list of curate, or bags, which are converted first",
+    )
     add("--output", type=Path, required=True, help="folder of the run")
     add("--resume", action="store_true", help="continue the run in --output with its own settings")
     add("--checkpoint", default=BASE, help="folder or hub id to start from; %(default)s")

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets for training: folders as they are, bags after their conversion, which is kept in the run's folder."""
+"""Datasets for training: folders, also those of a list of curate, and bags, converted in the run's folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from smolvla_ros.curation.selection_file import SUFFIX, read_selection
 from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.bag import find_bags
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
@@ -30,8 +31,9 @@ def as_datasets(
 ) -> list[Path]:
     """The dataset folders, in order, the one of all bags last, which are read by `mapping`.
 
-    Raises TrainingError, DataError, CalibrationError.
+    Raises TrainingError, DataError, CalibrationError, OSError.
     """
+    paths = [each for path in paths for each in (read_selection(path) if path.suffix == SUFFIX else [path])]
     datasets = [path for path in paths if (path / INFO).is_file()]
     bags = [path for path in paths if path not in datasets]
     for path in bags:

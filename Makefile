@@ -33,7 +33,7 @@ export ROS_LOG_DIR ?= $(CURDIR)/build/log
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format bench results ablations small-checkpoint bench-policy bench-executor bench-training lerobot clean distclean FORCE
+.PHONY: help setup demo test test-fast lint format bench results ablations small-checkpoint bench-policy bench-executor bench-training lerobot check-lerobot clean distclean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -91,7 +91,11 @@ bench-executor: setup ## only the executor: sync and async, fusions, LeRobot's r
 bench-training: setup ## only an update of the full-size model, beside LeRobot's if installed. ARGS="--batch 4 --cameras 2"
 	@$(RUN) test/bench/training.py $(ARGS)
 
-lerobot: build/lerobot/installed ## LeRobot 0.4.4 for bench-policy, in an environment of its own (build/lerobot)
+LEROBOT_06_PYTHON := $(shell command -v python3.12)
+lerobot: build/lerobot/installed $(if $(LEROBOT_06_PYTHON),build/lerobot-0.6/installed) ## LeRobot 0.4.4 and, with a python3.12, 0.6.1 in build/
+
+check-lerobot: setup $(if $(LEROBOT_PYTHON),,lerobot) ## which data this package and these LeRobot versions exchange. LEROBOT_PYTHON=PYTHON:PYTHON for others
+	@$(RUN) test/bench/lerobot_matrix.py
 
 clean: ## remove what was built; .venv stays
 	rm -rf build install log dist *.egg-info
@@ -160,6 +164,13 @@ build/lerobot/installed: test/bench/lerobot.txt
 	@$(STEP) "LeRobot in build/lerobot" sh -ec '$(PYTHON) -m venv build/lerobot; \
 	  $(LEROBOT_RUN) -m pip install "$(TORCH)" $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)"); \
 	  $(LEROBOT_RUN) -m pip install --no-deps -r test/bench/lerobot.txt'
+	@touch $@
+
+# LeRobot 0.6 needs Python 3.12; with the versions of its own choice, of torch too.
+build/lerobot-0.6/installed:
+	@$(STEP) "LeRobot 0.6.1 in build/lerobot-0.6" sh -ec '$(LEROBOT_06_PYTHON) -m venv build/lerobot-0.6; \
+	  env -u PYTHONPATH build/lerobot-0.6/bin/python -m pip install "lerobot[dataset]==0.6.1" \
+	    $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")'
 	@touch $@
 
 FORCE:

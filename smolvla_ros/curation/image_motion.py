@@ -3,8 +3,8 @@
 """Whether a camera moves with the arm: how much of its image changes between two moments, against the joints' motion.
 
 Between moments with different poses of the arm, most of a wrist camera's image changes; of one that stands still, what
-the arm covers.
-Where the image changes as much without motion of the arm (automatic exposure, a camera held by hand), nothing is said.
+the arm covers. Where the image changes as much without motion of the arm (automatic exposure, a camera held by hand),
+nothing is said.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 EPISODES = 3  # looked at, at equal distances
 MOMENTS = 24  # of each
 SIZE = (32, 24)  # width and height to which images are reduced
+MIN_CONTRAST = 10.0  # grey levels, standard deviation; with less nothing is said
 CHANGED = 6.0  # grey levels, from which a pixel has changed; below is noise
 MIN_MOTION = 20.0  # of a joint, in LeRobot's units (degrees, or -100 .. 100); with less nothing is said
 FAR = 0.25  # share of the pairs of moments that count as different poses
@@ -60,7 +61,7 @@ def _episode_motion(dataset: LeRobotDataset, episode: int, camera: str) -> tuple
     one, other = np.triu_indices(len(places), 1)
     motion = np.abs(state[one] - state[other]).max(axis=1, initial=0.0)
     changed = (np.abs(images[one] - images[other]) > CHANGED).mean(axis=1)
-    if len(motion) < 3 or motion.max() < MIN_MOTION or changed.max() == 0.0:
+    if len(motion) < 3 or motion.max() < MIN_MOTION or images.std() < MIN_CONTRAST:
         return 0.0, 0.0
     correlation = np.corrcoef(motion, changed)[0, 1] if motion.std() and changed.std() else 0.0
     return float(np.median(changed[motion >= np.quantile(motion, 1 - FAR)])), float(correlation)

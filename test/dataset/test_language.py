@@ -8,6 +8,7 @@ test/data/lerobot_language was made by test/bench/contenders/lerobot_language.py
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow
@@ -104,9 +105,11 @@ def test_rows_follow_a_cut_and_a_renamed_camera(theirs: LeRobotDataset, tmp_path
 
 
 def test_datasets_with_and_without_language_are_merged(theirs: LeRobotDataset, tmp_path: Path) -> None:
-    plain = edited(theirs, tmp_path / "plain", Edits(keep=[1]))
-    for name in COLUMNS:
-        plain.info["features"].pop(name)  # type: ignore[attr-defined]
+    features = {name: feature for name, feature in theirs.features.items() if name not in COLUMNS}
+    plain = edited(
+        replace(theirs, info={**theirs.info, "features": features}), tmp_path / "plain", Edits(keep=[1])
+    )
+    assert not plain.has_language
     both = [plain, theirs]
     made = write_edited({"": edited_clips(both, Edits())}, both, Edits(), tmp_path / "new", 1)[""]
     assert [bool(made.language(episode).persistent) for episode in range(3)] == [False, True, False]

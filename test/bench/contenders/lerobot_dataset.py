@@ -1,28 +1,22 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Read a dataset with LeRobot 0.4.4, in LeRobot's own environment, and save the values of every frame.
+"""Read a dataset with LeRobot, in its own environment, and save the values of every frame.
 
-torchvision, which LeRobot imports but does not use here, is replaced by an empty module. Images need torchcodec with
-FFmpeg; without it they are left out. With a third argument, so many images are decoded and none is saved: those of a
-long dataset do not fit into memory.
+Images need torchcodec with FFmpeg; without it they are left out. With a third argument, so many images are decoded and
+none is saved: those of a long dataset do not fit into memory.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import numpy as np
+import torchvision_stand_in  # noqa: F401  # before LeRobot
 
-if importlib.util.find_spec("torchvision") is None:
-    for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.v2"):
-        sys.modules[name] = MagicMock(__path__=[], __spec__=ModuleSpec(name, None))
-
-from lerobot.datasets.lerobot_dataset import LeRobotDataset  # noqa: E402
+# isort: split
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 
 def has_decoder() -> bool:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import lerobot_roundtrip as plain  # first: it replaces torchvision
+import lerobot_roundtrip as plain  # before LeRobot
 
 # isort: split
 import pyarrow.parquet

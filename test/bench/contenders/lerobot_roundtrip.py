@@ -8,29 +8,15 @@ python lerobot_roundtrip.py delete FOLDER NEW_FOLDER     # its first episode
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import numpy as np
+import torchvision_stand_in  # noqa: F401  # before LeRobot
 
-TORCHVISION = (
-    "",
-    ".io",
-    ".transforms",
-    ".transforms.functional",
-    ".transforms.v2",
-    ".transforms.v2.functional",
-)
-if importlib.util.find_spec("torchvision") is None:  # imported, not used here
-    for part in TORCHVISION:
-        name = f"torchvision{part}"
-        sys.modules[name] = MagicMock(__path__=[], __spec__=ModuleSpec(name, None))
-
-from lerobot.datasets.dataset_tools import delete_episodes  # noqa: E402
-from lerobot.datasets.lerobot_dataset import LeRobotDataset  # noqa: E402
+# isort: split
+from lerobot.datasets.dataset_tools import delete_episodes
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 FPS, LENGTHS, TASK = 10, (8, 6), "Lift the bar"
@@ -65,4 +51,5 @@ def delete(folder: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"make": make, "delete": delete}[sys.argv[1]](*map(Path, sys.argv[2:]))
+    folders = [Path(each) for each in sys.argv[2:]]
+    make(*folders) if sys.argv[1] == "make" else delete(*folders)

@@ -49,7 +49,8 @@ def write_bag(
     action = positions_rad(dataset, ACTION, frames.action, robot, calibration)
     cameras = images_by_camera(dataset, episode, robot)
     source = {"dataset": str(dataset.root.name), "episode": str(episode)}
-    source |= {BAG_NOTE: dataset.language(episode).to_json(), TOOLS: json.dumps(dataset.tools)}
+    notes = {BAG_NOTE: dataset.language(episode).to_json(), TOOLS: json.dumps(dataset.tools)}
+    source |= notes if dataset.has_language else {}
     with BagWriter(path, source) as bag:
         task = None
         for k in range(len(state)):

@@ -24,6 +24,7 @@ DTYPE = "language"  # of both in info.json
 TOOLS = "tools"  # in info.json
 BAG_NOTE = "language"  # in the notes of a bag, as by EpisodeLanguage.to_json
 SUBTASK = "subtask"  # the style of an instruction that is valid for a part of the episode
+TOLERANCE_S = 1e-4  # times are float32 in the files
 TEXTS = ("role", "content", "style", "camera")
 
 LanguageRow = Mapping[str, Any]
@@ -38,17 +39,19 @@ class EpisodeLanguage:
 
     def cut(self, begin_s: float, end_s: float) -> EpisodeLanguage:
         """That of a part of the episode; what is valid at its begin stays so: the last row of each style and role."""
+        first_s, last_s = begin_s - TOLERANCE_S, end_s - TOLERANCE_S
+        valid_s = begin_s + TOLERANCE_S
         latest: dict[tuple[Any, Any], float] = {}
         for time_s, row in self.persistent:
-            if time_s <= begin_s:
+            if time_s <= valid_s:
                 latest[_kind(row)] = max(time_s, latest.get(_kind(row), time_s))
         return EpisodeLanguage(
             tuple(
-                (max(0.0, time_s - begin_s), row)
+                (time_s - begin_s if time_s > valid_s else 0.0, row)
                 for time_s, row in self.persistent
-                if begin_s < time_s < end_s or time_s == latest.get(_kind(row))
+                if valid_s < time_s < last_s or time_s == latest.get(_kind(row))
             ),
-            tuple((time_s - begin_s, row) for time_s, row in self.events if begin_s <= time_s < end_s),
+            tuple((time_s - begin_s, row) for time_s, row in self.events if first_s <= time_s < last_s),
         )
 
     def with_cameras(self, renamed: Mapping[str, str]) -> EpisodeLanguage:

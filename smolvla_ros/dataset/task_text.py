@@ -42,6 +42,14 @@ INFLECTED_VERB = re.compile(r"^(\w+?)(ing|s|ed)$")
 
 def task_problem(task: str) -> str:
     """What is wrong with an instruction, for a message; empty if nothing is."""
+    length = len(task.strip())
+    return unclear_problem(task) or (
+        f"has {length} characters, more than {MAX_CHARACTERS}" if length > MAX_CHARACTERS else ""
+    )
+
+
+def unclear_problem(task: str) -> str:
+    """Why an instruction does not say what to do, for a message; empty if it does, however long it is."""
     words = task.split()
     if PLACEHOLDERS.fullmatch(task.strip()):
         return "is a placeholder"
@@ -49,8 +57,6 @@ def task_problem(task: str) -> str:
         return "names no object"
     if words[0].lower().strip(",.") not in VERBS:
         return "does not begin with a verb"
-    if len(task.strip()) > MAX_CHARACTERS:
-        return f"has {len(task.strip())} characters, more than {MAX_CHARACTERS}"
     return ""
 
 

@@ -23,7 +23,7 @@ td, th { padding: .5em 1em; border-bottom: 1px solid var(--line); text-align: le
 td { white-space: pre-line }
 tr.error td:first-child { border-left: 5px solid var(--error) }
 tr.warning td:first-child { border-left: 5px solid var(--warning) }
-td img { max-width: 100%; border-radius: 3px }
+td img { max-width: 100%; min-width: min(20em, 40vw); border-radius: 3px }
 {% endblock %}
 {% block body %}
 <header><h1>{{ name }}</h1><p>{{ summary }}</p></header>

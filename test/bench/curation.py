@@ -81,7 +81,7 @@ KINDS = {
     "'Move'": Made(1, ("task",), tasks=("Move",)),
     "'test'": Made(2, ("task",), tasks=("test",)),
     "'Up'": Made(3, ("task",), tasks=("Up",)),
-    "a long instruction": Made(4, ("task",), tasks=(LONG,)),
+    "a long instruction": Made(4, tasks=(LONG,)),
     "'single task' in half the episodes": Made(5, ("task",), tasks=("Pick up the cube", "single task")),
     "laptop, phone": Made(6, ("cameras",), {"top": "laptop", "wrist": "phone"}),
     "phone, laptop": Made(7, ("cameras",), {"top": "phone", "wrist": "laptop"}),
@@ -224,7 +224,7 @@ def _judged(found: bool | None, truth: bool) -> str:
 def measure_tasks() -> None:
     """Which wordings break the rule, and how many are rewritten without a model."""
     bad = {task for made in KINDS.values() for task in made.tasks if "task" in made.errors}
-    bad -= {"Pick up the cube"}
+    bad = {*bad, LONG} - {"Pick up the cube"}
     bad |= {"task_1", "pick", "Hold", "the red cube", "cube in box", "lerobot test", "1234", "no task"}
     bad |= {"The robot should grasp the block", "picking up the cube and placing it in the box"}
     good = {text.format("red", "blue") for wordings in TASKS.values() for text in wordings}

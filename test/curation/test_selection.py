@@ -47,6 +47,7 @@ def errors(path: Path) -> list[str]:
         ({"lengths": [40]}, ["episodes"]),
         ({"lengths": [9, 9]}, ["frames"]),
         ({"tasks": ["Pick up the bar", "task desc"]}, ["task"]),
+        ({"tasks": ["Pick up the bar and put it on the other side"]}, []),  # too long, but clear
         ({"cameras": []}, ["cameras"]),
     ],
 )
@@ -127,7 +128,10 @@ def test_the_list_has_the_selected_datasets_and_train_takes_it(tmp_path: Path, c
     assert main(arguments) == 0
     assert "1 of 2 datasets are selected" in capsys.readouterr().out
     assert read_selection(listed) == [good]
-    assert f"# {bad}: error: task: 0% of the frames have a clear instruction" in listed.read_text()
+    assert (
+        f"# {bad}: error: task: 0% of the frames have an instruction that says what to do"
+        in listed.read_text()
+    )
     assert page.read_text().count("data:image/jpeg") == 2
     assert as_datasets([listed], tmp_path / "run", ROBOT, None) == [good]
 

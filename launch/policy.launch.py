@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The policy and the executor; they can run on another machine than the robot.
+"""The policy and the executor, for a robot that is already running.
 
 Usage:
     ros2 launch smolvla_ros policy.launch.py checkpoint:=<folder or hub id> calibration:=my_arm.json

@@ -26,7 +26,7 @@ RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"  # deprecated in Jazzy; overrides RANGE
 STATIC_PEERS = "ROS_STATIC_PEERS"
 RANGES = {"local": "LOCALHOST", "lan": "SUBNET"}  # who can reach the nodes -> value of RANGE
-LOCAL_PROFILE, LAN_PROFILE = "fastdds_localhost.xml", "fastdds.xml"
+LOCAL_PROFILE, LAN_PROFILE = "fastdds_localhost.xml", "fastdds_lan.xml"
 
 
 def set_fast_dds() -> None:

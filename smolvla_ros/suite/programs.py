@@ -71,25 +71,21 @@ def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The executor and, if one is chosen, the policy."""
-    own = parameter_file(options.checkpoint)
-    own_files = (own,) if own else ()
-    executor = _node(options, "executor", files=(*(("simulation.yaml",) if options.sim else ()), *own_files))
-    if not has_policy(options):
-        return (executor,)
+    files = (*(("simulation.yaml",) if options.sim else ()), *_checkpoint_files(options))
+    executor = _node(options, "executor", files=files)
+    return (*policy_alone(options), executor) if has_policy(options) else (executor,)
+
+
+def policy_alone(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The policy, for a computer without arm, cameras and executor."""
     robot = load_robot(options)
     names = _names(options.policy_cameras) or tuple(
         camera.name for camera in selected_cameras(options, robot)
     )
     for name in names:
         _check_camera(robot, name, "policy_cameras")
-    policy = _node(
-        options,
-        "policy",
-        {"calibration": _calibration(options), "cameras": list(names)},
-        files=own_files,
-        restarts=True,
-    )
-    return policy, executor
+    parameters = {"calibration": _calibration(options), "cameras": list(names)}
+    return (_node(options, "policy", parameters, files=_checkpoint_files(options), restarts=True),)
 
 
 def recorder_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
@@ -114,6 +110,12 @@ def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 def _looks(options: SuiteOptions) -> dict[str, float]:
     """The parameters of the simulated world and its cameras that change how they look, where they are given."""
     return {name: value for name in ("seed", "appearance") if (value := getattr(options, name))}
+
+
+def _checkpoint_files(options: SuiteOptions) -> tuple[Path, ...]:
+    """The file of node parameters that the checkpoint brings along, if it has one."""
+    file = parameter_file(options.checkpoint)
+    return (file,) if file else ()
 
 
 def has_policy(options: SuiteOptions) -> bool:

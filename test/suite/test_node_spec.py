@@ -131,6 +131,7 @@ LAUNCH_FILES: dict[str, Callable[[SuiteOptions], Iterable[NodeSpec]]] = {
     "so100": programs.suite_nodes,
     "robot": programs.robot_nodes,
     "policy": programs.policy_nodes,
+    "policy_only": programs.policy_alone,
     "record": programs.recorder_nodes,
     "simulation": programs.simulation_programs,
 }

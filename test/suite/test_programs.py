@@ -140,6 +140,11 @@ def test_without_a_policy_only_the_executor_is_started() -> None:
     ]
 
 
+def test_the_policy_alone_is_the_same_as_in_the_suite() -> None:
+    options = dataclasses.replace(SIMULATION, checkpoint="so100_tabletop")
+    assert programs.policy_alone(options) == (by_label(options)["policy"],)
+
+
 def test_options_that_are_not_given_set_no_parameter() -> None:
     executor = by_label(HARDWARE)["executor"]
     assert set(executor.parameters) == {"robot"}

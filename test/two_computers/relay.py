@@ -43,11 +43,12 @@ class Line:
 
 @dataclass
 class Counts:
-    """Packets and bytes of both directions since the start."""
+    """Packets of both directions since the start."""
 
     sent: int = 0
     lost: int = 0
     bytes: int = 0
+    largest: int = 0  # bytes of a packet
 
 
 class Relay:
@@ -87,6 +88,7 @@ class Relay:
         line = self.line
         self.counts.sent += 1
         self.counts.bytes += len(packet)
+        self.counts.largest = max(self.counts.largest, len(packet))
         leaves_s = max(now_s, self._free_s[device])
         if self.cut or self._random.random() < line.loss or leaves_s - now_s > line.queue_s:
             self.counts.lost += 1

@@ -14,6 +14,8 @@ import pytest
 from .namespaces import Computer, NoNamespacesError, two_computers
 from .relay import Line, Relay, relayed
 
+pytestmark = pytest.mark.slow
+
 # Sends numbered packets to an echo; prints the round trip times of those that came back.
 ECHO = """
 import socket

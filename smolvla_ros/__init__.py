@@ -15,6 +15,7 @@ execution/                            ActionChunk -> a safe joint command every 
 dataset/                              episodes on disk: recording, rosbags <-> LeRobot datasets, what is wrong with them
 curation/                             LeRobot datasets as the SmolVLA paper chose, named and reworded them
 evaluation/                           trials of a policy in the stepped world, and what they add up to
+remote/                               a policy on another computer, by gRPC and without ROS
 training/                             LeRobot datasets -> a checkpoint, with LeRobot's loss and optimizer
 viewer/                               episodes and their findings as a web page
 console/                              the suite as a web page that drives it

@@ -35,6 +35,7 @@ class Frame:
     camera: str
     stamp_ns: int
     image: ImageArray
+    encoded: bytes | None = None  # the JPEG, PNG or WebP that it was decoded from, if it came as one
 
 
 @dataclass(frozen=True, eq=False)

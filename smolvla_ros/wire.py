@@ -48,13 +48,14 @@ def serialized_header_stamp_ns(data: bytes) -> int:
 
 def frame_from_msg(msg: Any, camera: str) -> Frame:
     """sensor_msgs Image or CompressedImage -> Frame; raises ImageError."""
+    stamp_ns = header_stamp_ns(msg)
     if hasattr(msg, "encoding"):
         image = to_rgb(msg.data, msg.height, msg.width, msg.encoding, msg.step, bool(msg.is_bigendian))
-    elif "compressedDepth" in msg.format:
+        return Frame(camera, stamp_ns, image)
+    if "compressedDepth" in msg.format:
         raise ImageError(f"image format '{msg.format}' is depth, not colour; use the camera's colour topic")
-    else:
-        image = decode_compressed(msg.data)
-    return Frame(camera, header_stamp_ns(msg), image)
+    encoded = bytes(msg.data)
+    return Frame(camera, stamp_ns, decode_compressed(encoded), encoded)
 
 
 def joints_from_msg(msg: Any, joint_names: tuple[str, ...]) -> Joints:

@@ -22,6 +22,7 @@ SOURCE = (
     "execution",
     "nodes",
     "policy",
+    "remote",
     "simulation",
     "suite",
     "terminal",

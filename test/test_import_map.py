@@ -34,12 +34,13 @@ FLOORS = (
     {"wire"},
     {"camera", "execution", "arm", "dataset", "policy/policy"},
     {"simulation", "terminal", "viewer", "console", "policy/guidance_settings", "policy/scripted"},
+    {"policy/chunk_inputs"},
     {"policy/checkpoint"},
     {"policy/smolvla"},
     {"policy/preflight"},
     {"policy/robot_policy", "policy"},
     {"curation"},
-    {"training", "evaluation"},
+    {"training", "evaluation", "remote"},
     {"node_configs"},
     {"nodes"},
     {"suite"},
@@ -59,6 +60,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     ),
     "the hub": (("huggingface_hub",), ("policy/", "training/", "dataset/hub.py")),
     "trainers": (("accelerate", "peft"), ("training/",)),
+    "gRPC": (("grpc", "grpc_health", "google", "PIL"), ("remote/",)),
     "serial ports": (("serial", "scservo_sdk", "pty"), ("arm/feetech.py", "simulation/emulated_arm.py")),
     "terminals": (("termios", "tty"), ("arm/feetech.py", "simulation/emulated_arm.py", "terminal/keys.py")),
     "clocks and threads": (
@@ -70,6 +72,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
             *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),
             "policy/smolvla/parallel.py",
             "curation/endpoint.py",
+            "remote/",
             *(
                 "evaluation/trials.py",
                 "evaluation/live_trials.py",
@@ -94,6 +97,8 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
 }
 WITHOUT_TORCH = (
     "policy/policy.py",
+    "policy/chunk_inputs.py",
+    "policy/guidance_settings.py",
     "policy/policy_config.py",
     "policy/scripted.py",
     "policy/robot_policy.py",

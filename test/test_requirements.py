@@ -82,6 +82,7 @@ def test_the_extras_are_sections_of_the_list() -> None:
         "gymnasium",
         "plot",
         "policy",
+        "server",
         "simulation",
         "training",
     }

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smolvla_ros.policy.policy import Policy, PolicyError
 from smolvla_ros.policy.policy_config import PolicyConfig
@@ -17,6 +17,11 @@ from smolvla_ros.policy.scripted import ScriptedPolicy
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
 
+if TYPE_CHECKING:
+    from smolvla_ros.policy import SmolVLA
+    from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
+    from smolvla_ros.remote.client import RemoteModel
+
 
 def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     """The policy that `config` names, for `robot`; raises PolicyError, or an error of its files."""
@@ -24,30 +29,43 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
         return ScriptedPolicy(robot, config.cameras or tuple(c.name for c in robot.cameras))
     if config.policy == "expert":
         return _expert(robot)
+    calibration = load_calibration(config.calibration) if config.calibration else None
+    setup = RobotSetup(robot, calibration, config.cameras, config.units)
+    load = _remote if config.policy == "remote" else _checkpoint
+    return load(config, setup, logger)
+
+
+def load_spec(config: PolicyConfig) -> CheckpointSpec:
+    """The checkpoint that `config` names, without its weights; raises PolicyError and CheckpointError."""
     if not config.checkpoint:
         raise PolicyError("parameter `checkpoint` is empty; give a LeRobot checkpoint folder or a hub id")
     if config.threads:  # read by torch when it is first imported, which is below
         os.environ["OMP_NUM_THREADS"] = str(config.threads)
-    from smolvla_ros.policy import SmolVLA  # imported here, because a scripted policy needs no torch
-    from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
+    from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec  # a scripted policy needs no torch
 
-    started = time.monotonic()
-    logger.info(f"loading checkpoint '{config.checkpoint}'")
-    options = config.checkpoint_options()
-    calibration = load_calibration(config.calibration) if config.calibration else None
-    expected = Expectations.of(CheckpointSpec.load(config.checkpoint, **options))
-    _check(expected, RobotSetup(robot, calibration, config.cameras, config.units), logger)
-    model = SmolVLA.from_pretrained(
+    return CheckpointSpec.load(config.checkpoint, **config.checkpoint_options())
+
+
+def load_model(config: PolicyConfig) -> SmolVLA:
+    """The checkpoint that `config` names, after `load_spec`; raises CheckpointError."""
+    from smolvla_ros.policy import SmolVLA
+
+    return SmolVLA.from_pretrained(
         config.checkpoint,
         config.device,
         config.dtype,
         compiles=None if config.compile == "auto" else config.compile == "on",
-        **options,
+        **config.checkpoint_options(),
     )
-    model.noise_scale = config.noise_scale
-    robot = with_units(robot, config.units)
-    rate_hz = expected.action_rate_hz(robot)
-    policy = RobotPolicy(model, robot, calibration, config.cameras, expected.state.values, rate_hz)
+
+
+def _checkpoint(config: PolicyConfig, setup: RobotSetup, logger: Any) -> Policy:
+    started = time.monotonic()
+    logger.info(f"loading checkpoint '{config.checkpoint}'")
+    expected = Expectations.of(load_spec(config))
+    _check(expected, setup, logger)
+    model = load_model(config)
+    policy = _on_robot(model, expected, config, setup)
     logger.info(f"'{policy.name}' is loaded and infers its first chunk, which may take a while")
     model.warm_up(policy.image_keys)
     cameras = ", ".join(policy.cameras)
@@ -56,6 +74,38 @@ def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     if left_out:
         logger.warning(f"{left_out} of the checkpoint's {len(model.image_keys)} cameras are not used")
     return policy
+
+
+def _remote(config: PolicyConfig, setup: RobotSetup, logger: Any) -> Policy:
+    try:
+        from smolvla_ros.remote.client import RemoteModel  # here: it needs grpcio
+        from smolvla_ros.remote.protocol import sent_image
+    except ModuleNotFoundError as error:
+        raise PolicyError(f"policy remote: {error}; pip install 'smolvla_ros[server]'") from error
+    servers = [address for text in config.server.split(",") if (address := text.strip())]
+    if not servers:
+        raise PolicyError("parameter `server` is empty; give host:port of a policy server")
+    model = RemoteModel(servers, config.credentials, config.server_timeout_s)
+    _check(model.expected, setup, logger)
+    policy = _on_robot(model, model.expected, config, setup, image_of=sent_image)
+    model.timeout_s = min(
+        config.server_timeout_s, model.expected.chunk_size / policy.rate_hz
+    )  # later: all past
+    logger.info(f"'{policy.name}' on {config.server}, cameras: {', '.join(policy.cameras)}")
+    return policy
+
+
+def _on_robot(
+    model: SmolVLA | RemoteModel,
+    expected: Expectations,
+    config: PolicyConfig,
+    setup: RobotSetup,
+    **options: Any,
+) -> RobotPolicy:
+    model.noise_scale = config.noise_scale
+    robot = with_units(setup.robot, setup.units)
+    statistics, rate_hz = expected.state.values, expected.action_rate_hz(robot)
+    return RobotPolicy(model, robot, setup.calibration, setup.cameras, statistics, rate_hz, **options)
 
 
 def _expert(robot: RobotSpec) -> Policy:

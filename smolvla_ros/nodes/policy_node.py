@@ -43,7 +43,7 @@ from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
 from smolvla_ros.nodes.task_listener import TaskListener
 from smolvla_ros.observation import MAX_AHEAD_S, NANOSECONDS, ObservationError, ObservedTooEarlyError
-from smolvla_ros.policy.policy import ObservesWorld, Policy, PolicyError
+from smolvla_ros.policy.policy import ObservesWorld, Policy, PolicyError, PolicyUnavailableError
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.wire import WireError, header_stamp_ns, request_from_msg
 
@@ -51,7 +51,9 @@ PROBLEM_PERIOD_S = 2.0  # a problem is logged once in this time, and is on /diag
 UPDATE_PERIOD_S = 0.5  # of the search for an executor
 # after loading; messages that arrived meanwhile are old, which is not reported during this time
 CATCH_UP_S = 1.0
-RETRY_S = 0.1  # an observation from the future may become valid without new messages
+RETRY_S = (
+    0.1  # an observation from the future may become valid without new messages; a server may answer again
+)
 
 
 class PolicyNode(SuiteNode[PolicyConfig]):
@@ -217,6 +219,10 @@ class PolicyNode(SuiteNode[PolicyConfig]):
                 self._report(str(error))
             self._wait_for_messages(synchronized)
             return
+        except PolicyUnavailableError as error:
+            self._report(str(error))
+            self._pause()
+            return
         except (PolicyError, RequestError) as error:
             self._report(str(error))
         except Exception:  # the model failed: this request cannot be answered, the next one may be
@@ -252,6 +258,11 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             self._changed.wait_for(
                 lambda: self._stopping or self._synchronized is not synchronized, timeout=RETRY_S
             )
+
+    def _pause(self) -> None:
+        """For RETRY_S, unless the node stops."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping, timeout=RETRY_S)
 
     def _report(self, problem: str) -> None:
         self.get_logger().warning(

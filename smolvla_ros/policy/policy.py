@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface of a policy: from an observation to joint positions over time, rad.
 
-Implemented by a checkpoint (`robot_policy.py`) and by a fixed motion (`scripted.py`).
+Implemented by a checkpoint (`robot_policy.py`), here or on another computer, and by a fixed motion (`scripted.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from smolvla_ros.observation import Observation
 
 class PolicyError(ValueError):
     """A policy does not fit the robot, or cannot use an observation; the message names both and the remedy."""
+
+
+class PolicyUnavailableError(PolicyError):
+    """A policy on another computer does not answer now; a later observation may get an answer."""
 
 
 @dataclass(frozen=True, eq=False)

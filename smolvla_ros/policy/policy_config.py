@@ -22,11 +22,28 @@ class PolicyConfig(Settings):
 
     robot: str = setting("", "robot file (config/so100.yaml): joints, cameras, rate and units")
     policy: str = setting(
-        "smolvla", "which policy answers", choices=("smolvla", *WITHOUT_CHECKPOINT), reloads=True
+        "smolvla", "which policy answers", choices=("smolvla", "remote", *WITHOUT_CHECKPOINT), reloads=True
     )
     checkpoint: str = setting(
         "",
         f"SmolVLA checkpoint: a LeRobot folder (pretrained_model), a hub id, or {CHECKPOINT} for the simulated world",
+        reloads=True,
+    )
+    server: str = setting(
+        "",
+        "policy:=remote: host:port of the policy server; several, separated by commas: the others stand by",
+        reloads=True,
+    )
+    credentials: str = setting(
+        "",
+        "policy:=remote: folder with ca.pem, and token or client.pem and client.key; empty: for a server on this "
+        "computer; insecure: for another one, neither encrypted nor protected",
+        reloads=True,
+    )
+    server_timeout_s: float = setting(
+        1.0,
+        "policy:=remote: a server that gives no chunk in this time is left for the next one (s)",
+        bounds=(0.05, 60.0),
         reloads=True,
     )
     revision: str = setting("", "revision of a hub id; empty: its newest", reloads=True)

@@ -8,13 +8,14 @@ construction, before anything moves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Protocol
 
-from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
+from smolvla_ros.arrays import Float32Array, FloatArray
 from smolvla_ros.feature_statistics import Values
 from smolvla_ros.finding import Finding
-from smolvla_ros.observation import Observation
+from smolvla_ros.observation import Frame, Observation
 from smolvla_ros.policy.policy import Continuation, PolicyError
 from smolvla_ros.policy.preflight.camera_names import match_cameras
 from smolvla_ros.policy.preflight.pose import check_pose
@@ -29,7 +30,7 @@ from smolvla_ros.units import (
 
 
 class ChunkModel(Protocol):
-    """Interface of a loaded checkpoint (see `smolvla.SmolVLA`)."""
+    """Interface of a loaded checkpoint (see `smolvla.SmolVLA`), here or on another computer."""
 
     @property
     def name(self) -> str: ...
@@ -41,7 +42,7 @@ class ChunkModel(Protocol):
     def action_dim(self) -> int: ...
     def predict_chunk(
         self,
-        images: Mapping[str, ImageArray],
+        images: Mapping[str, Any],
         state: Float32Array,
         task: str,
         *,
@@ -59,7 +60,7 @@ class RobotPolicy:
 
     `cameras`: names of the cameras to use; by default one for each image of the checkpoint. To use fewer, name them,
     because the policy was trained with all of them. `state_statistics`: of the training data. `rate_hz`: of its
-    actions; None: that of the robot file.
+    actions; None: that of the robot file. `image_of`: what the model takes of a frame; by default its pixels.
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class RobotPolicy:
         cameras: Sequence[str] = (),
         state_statistics: Values | None = None,
         rate_hz: float | None = None,
+        image_of: Callable[[Frame], Any] = attrgetter("image"),
     ) -> None:
         self._model = model
         self._robot, self._calibration = robot, calibration
         self._state_statistics = state_statistics or {}
+        self._image_of = image_of
         self.rate_hz = rate_hz or robot.rate_hz
         match = match_cameras(model.name, model.image_keys, robot, cameras)
         mismatch = match.finding or check_dimensions(model.name, model.state_dim, model.action_dim, robot)
@@ -104,7 +107,7 @@ class RobotPolicy:
 
     def infer(self, observation: Observation, continuation: Continuation | None = None) -> FloatArray:
         """Positions of shape (steps, joints), rad."""
-        images = {key: observation.frames[camera].image for camera, key in self._image_keys.items()}
+        images = {key: self._image_of(observation.frames[camera]) for camera, key in self._image_keys.items()}
         state = positions_to_lerobot(self._units, observation.joints.positions_rad)
         prefix: dict[str, Any] = {}
         if continuation is not None:

@@ -67,6 +67,8 @@ class SuiteOptions:
         "", "cameras the policy looks through, such as top,wrist; empty: those started"
     )
     checkpoint: str = option_for("checkpoint", PolicyConfig)
+    server: str = option_for("server", PolicyConfig)
+    credentials: str = option_for("credentials", PolicyConfig)
     revision: str = option_for("revision", PolicyConfig)
     dataset: str = option_for("dataset", PolicyConfig)
     stats: str = option_for("stats", PolicyConfig)

@@ -120,7 +120,9 @@ def _checkpoint_files(options: SuiteOptions) -> tuple[Path, ...]:
 
 def has_policy(options: SuiteOptions) -> bool:
     """Whether anything says which policy to run; a params_file may, so it gets the benefit of the doubt."""
-    return bool(options.checkpoint or options.policy in WITHOUT_CHECKPOINT or options.params_file)
+    return bool(
+        options.checkpoint or options.server or options.policy in WITHOUT_CHECKPOINT or options.params_file
+    )
 
 
 def load_robot(options: SuiteOptions) -> RobotSpec:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from smolvla_ros.policy import SmolVLA
-from smolvla_ros.policy.smolvla.smolvla_policy import PreparedInputs
+from smolvla_ros.policy.smolvla.prepared_inputs import PreparedInputs
 
 from ..package_files import GOLDEN
 

@@ -38,6 +38,16 @@ def accelerate(block: Block, device: torch.device, dtype: str) -> None:
         _pack(block, PackedLinear)
 
 
+def torch_device(name: str) -> torch.device:
+    """The device of this name, or for "auto" CUDA if there is one; raises ValueError if it is not available."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {name!r} is not available ({error}); use 'auto' or 'cpu'") from error
+
+
 def weights_bytes(network: Network) -> int:
     """Memory of the weights, packed or not, bytes."""
     packed = [module.weight for module in network.modules() if isinstance(module, PackedLinear | Int8Linear)]

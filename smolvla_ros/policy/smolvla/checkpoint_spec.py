@@ -8,6 +8,7 @@ processors, or uses those of its base model.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 from dataclasses import dataclass
@@ -108,6 +109,19 @@ class CheckpointSpec:
     def tokenizer_name(self) -> str:
         """A folder or a Hub id, as in the checkpoint."""
         return self.processors.tokenizer.name
+
+    def digest(self) -> str:
+        """SHA-256 of configuration, weights and statistics, hexadecimal: the same wherever the checkpoint lies."""
+        found = hashlib.sha256(repr(self.config).encode())
+        adapter = self.weights.adapter
+        for path in (self.weights.path, *((adapter.path,) if adapter else ())):
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    found.update(block)
+        for statistics in (self.processors.state_statistics, self.processors.action_statistics):
+            for name, values in sorted(statistics.values.items()):
+                found.update(name.encode() + values.tobytes())
+        return found.hexdigest()
 
     def empty_network(self) -> Network:
         """The network on the meta device, without memory for its weights."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch users know
@@ -26,10 +26,10 @@ from smolvla_ros.policy.guidance_settings import GuidanceSettings
 class Guidance:
     """The correction towards the previous actions, constant over the flow; shapes depend on the checkpoint only."""
 
-    previous_actions: Tensor  # float32 (1, chunk, max_action_dim), normalised; padded with zeros
-    weights: Tensor  # float32 (1, chunk, 1), 0..1: weight of the correction in each row
+    previous_actions: Tensor  # float32 (B, chunk, max_action_dim), normalised; padded with zeros
+    weights: Tensor  # float32 (B, chunk, 1), 0..1: weight of the correction in each row
     times: Tensor  # float32 (steps,), of the flow: 1 is noise, 0 is actions
-    strengths: Tensor  # float32 (steps,)
+    strengths: Tensor  # float32 (steps,), or (steps, B, 1, 1)
 
     @classmethod
     def towards(
@@ -50,6 +50,21 @@ class Guidance:
             weights=weights.to(previous_actions.device)[None, :, None],
             times=torch.tensor(times, dtype=torch.float32, device=previous_actions.device),
             strengths=guidance_strengths(times, settings.max_weight).to(previous_actions.device),
+        )
+
+    @classmethod
+    def joined(cls, of_chunks: Sequence[Guidance | None]) -> Guidance | None:
+        """That of chunks which are computed together; None: this chunk is not guided."""
+        given = [guidance for guidance in of_chunks if guidance is not None]
+        if not given or len(of_chunks) == 1:
+            return next(iter(given), None)
+        none = replace(given[0], weights=torch.zeros_like(given[0].weights))
+        rows = [none if guidance is None else guidance for guidance in of_chunks]
+        return cls(
+            previous_actions=torch.cat([row.previous_actions for row in rows]),
+            weights=torch.cat([row.weights for row in rows]),
+            times=given[0].times,
+            strengths=torch.stack([row.strengths for row in rows], dim=1)[:, :, None, None],
         )
 
     def corrected_velocity(self, velocity: Tensor, x: Tensor, step: int) -> Tensor:

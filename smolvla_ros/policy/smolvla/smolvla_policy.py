@@ -12,7 +12,6 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,13 +24,20 @@ from smolvla_ros.arrays import Float32Array, ImageArray
 from smolvla_ros.policy.checkpoint.config import SmolVLAConfig, short_name
 from smolvla_ros.policy.checkpoint.processing import Processors, fit_image
 from smolvla_ros.policy.checkpoint.tokenization import TaskTokenizer
+from smolvla_ros.policy.chunk_inputs import ChunkInputs
 from smolvla_ros.policy.guidance_settings import GuidanceSettings
 from smolvla_ros.policy.policy import PolicyError
-from smolvla_ros.policy.smolvla.acceleration import supports_bfloat16, supports_int8, weights_bytes
+from smolvla_ros.policy.smolvla.acceleration import (
+    supports_bfloat16,
+    supports_int8,
+    torch_device,
+    weights_bytes,
+)
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.policy.smolvla.compilation import Stages
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.policy.smolvla.parallel import ONE_THREAD_PARAMETERS, one_thread
+from smolvla_ros.policy.smolvla.prepared_inputs import PreparedInputs, image_tensor
 from smolvla_ros.policy.smolvla.realtime_chunking import Guidance
 
 logger = logging.getLogger(__name__)
@@ -44,17 +50,6 @@ NOT_NORMALIZED = (
     "wrongly unless the policy was trained so"
 )
 DTYPES = ("auto", "float32", "bfloat16", "int8", "native")
-
-
-@dataclass(frozen=True)
-class PreparedInputs:
-    """Inputs of the network; batch of one."""
-
-    images: list[Tensor]  # each float32 (1, 3, side, side), in -1..1 unless the checkpoint normalises images
-    image_valid: list[bool]
-    tokens: Tensor  # int64 (1, tokens)
-    tokens_valid: Tensor  # bool (1, tokens)
-    state: Tensor  # float32 (1, max_state_dim), normalised, padded with 0
 
 
 class SmolVLA:
@@ -94,7 +89,6 @@ class SmolVLA:
         self._stages = stages
         self._keeps_padding, self._in_one_thread = keeps_padding, in_one_thread
         self.noise_scale = 1.0  # of the noise that is generated here
-        self._generator = torch.Generator()
         self.reset()
 
     @classmethod
@@ -125,7 +119,7 @@ class SmolVLA:
         """
         if dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
-        target = _device(device)
+        target = torch_device(device)
         if dtype == "auto":
             dtype = "bfloat16" if supports_bfloat16(target) else "float32"
         if dtype == "int8" and not (target.type == "cpu" and supports_int8()):
@@ -179,7 +173,7 @@ class SmolVLA:
             the network then gets fewer images, as in LeRobot.
         state: (state_dim,), in the checkpoint's units.
         noise: (chunk_size, max_action_dim), or a batch of one, the start of the flow. Without it, `seed` makes the
-            chunk reproducible; without both, noise comes from a generator that has the same seed in every process.
+            chunk reproducible; without both, chunks after a reset have the seeds 0, 1, 2 ...
         image_masks: an image set to false keeps its tokens in the prompt, but is masked.
         prefix: for real-time chunking, the remaining plan: (rows, action_dim), in the checkpoint's units, row k due at
             the same time as the new chunk's action k. Rows beyond a chunk are ignored; without rows: no guidance.
@@ -191,24 +185,41 @@ class SmolVLA:
         """
         with torch.inference_mode(), one_thread(self._in_one_thread):
             inputs = self.prepare(images, state, task, image_masks)
-            start = self._noise(noise, seed)
+            if noise is not None:
+                start = self._given_noise(noise)
+            else:
+                start = self._noise(self._next_seed if seed is None else seed, self.noise_scale)
+                self._next_seed += seed is None
             settings = self._settings(inference_delay, execution_horizon, schedule, max_guidance_weight)
-            guidance = None if prefix is None else self._guidance(prefix, settings)
-            context = self._stages.encode_prefix(
-                inputs.images,
-                inputs.image_valid,
-                inputs.tokens,
-                inputs.tokens_valid,
-                inputs.state,
-                self._keeps_padding,
-            )
-            chunk = self.network.sample(context, start, guidance, self._stages.velocity)
-            normalized = chunk[0, :, : self.action_dim]
-            actions = self.processors.action.unnormalize(normalized.to("cpu"))
+            [chunk] = self._infer(inputs, start, self._guidance(prefix, settings))
+        return chunk
+
+    def predict_chunks(self, requests: Sequence[ChunkInputs]) -> list[Float32Array]:
+        """The chunks of several requests with the same cameras, computed together; as by `predict_chunk`.
+
+        One alone is the same bit for bit; several are, up to the order of sums.
+        """
+        with torch.inference_mode(), one_thread(self._in_one_thread):
+            prepared = [self.prepare(request.images, request.state, request.task) for request in requests]
+            start = torch.cat([self._noise(request.seed, request.noise_scale) for request in requests])
+            guidance = [self._guidance(request.prefix, request.guidance) for request in requests]
+            return self._infer(PreparedInputs.joined(prepared), start, Guidance.joined(guidance))
+
+    def _infer(self, inputs: PreparedInputs, start: Tensor, guidance: Guidance | None) -> list[Float32Array]:
+        """The chunks of these inputs, (chunk_size, action_dim) each; `start` is the noise."""
+        context = self._stages.encode_prefix(
+            inputs.images,
+            inputs.image_valid,
+            inputs.tokens,
+            inputs.tokens_valid,
+            inputs.state,
+            self._keeps_padding or len(start) > 1,
+        )
+        chunks = self.network.sample(context, start, guidance, self._stages.velocity)
+        actions = self.processors.action.unnormalize(chunks[:, :, : self.action_dim].to("cpu"))
         if not bool(torch.isfinite(actions).all()):
             raise RuntimeError(f"{self.name} returned actions that are not finite; its weights are damaged")
-        array: Float32Array = actions.numpy()
-        return array
+        return list(actions.numpy())
 
     def warm_up(self, images: Sequence[str] | None = None) -> None:
         """Run dummy inferences, so that the first real chunk takes no longer than later ones.
@@ -221,8 +232,8 @@ class SmolVLA:
         self.reset()
 
     def reset(self) -> None:
-        """Reset the noise generator: the next chunks are those of a newly loaded policy."""
-        self._generator.manual_seed(0)
+        """The noise of the next chunks is that of a newly loaded policy."""
+        self._next_seed = 0
 
     def prepare(
         self,
@@ -264,19 +275,11 @@ class SmolVLA:
         if not present:
             raise PolicyError(f"no image is given; {self.name} expects {', '.join(self.image_keys)}")
         size, normalizers = self.config.image_size, self._image_normalizers
-        prepared = [fit_image(self._image(key, images[key]), size, normalizers.get(key)) for key in present]
+        tensors = {key: image_tensor(key, images[key]).to(self._device) for key in present}
+        prepared = [fit_image(tensors[key], size, normalizers.get(key)) for key in present]
         valid = [bool(masks.get(key, True)) for key in present]
         empty = min(self.config.empty_cameras, len(self.config.image_keys) - len(present))
         return prepared + [torch.full_like(prepared[-1], -1.0)] * empty, valid + [False] * empty
-
-    def _image(self, key: str, image: ImageArray) -> Tensor:
-        array = np.ascontiguousarray(image)
-        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-            raise PolicyError(
-                f"image {key!r} has shape {array.shape} and type {array.dtype}, "
-                f"expected RGB uint8 (height, width, 3)"
-            )
-        return torch.tensor(array, device=self._device)
 
     def _state(self, state: npt.ArrayLike) -> Tensor:
         array = np.asarray(state)
@@ -292,11 +295,13 @@ class SmolVLA:
         padded[0, : self.state_dim] = normalized
         return padded.to(self._device)
 
-    def _noise(self, noise: npt.ArrayLike | None, seed: int | None) -> Tensor:
+    def _noise(self, seed: int, scale: float) -> Tensor:
+        shape = (1, self.chunk_size, self.config.max_action_dim)
+        generator = torch.Generator().manual_seed(seed)  # on the CPU: the same noise for every device
+        return (scale * torch.randn(shape, generator=generator)).to(self._device)
+
+    def _given_noise(self, noise: npt.ArrayLike) -> Tensor:
         shape = (self.chunk_size, self.config.max_action_dim)
-        if noise is None:  # generated on the CPU, so that a seed gives the same noise on every device
-            generator = self._generator if seed is None else torch.Generator().manual_seed(seed)
-            return (self.noise_scale * torch.randn(1, *shape, generator=generator)).to(self._device)
         array = np.asarray(noise)
         if array.shape == (1, *shape):  # LeRobot's, a batch of one
             array = array[0]
@@ -318,7 +323,9 @@ class SmolVLA:
             max_weight=own.max_weight if max_weight is None else max_weight,
         )
 
-    def _guidance(self, prefix: npt.ArrayLike, settings: GuidanceSettings) -> Guidance | None:
+    def _guidance(self, prefix: npt.ArrayLike | None, settings: GuidanceSettings) -> Guidance | None:
+        if prefix is None:
+            return None
         array = np.asarray(prefix)
         if array.ndim != 2 or array.shape[1] != self.action_dim or array.dtype.kind not in "fiu":
             raise PolicyError(
@@ -339,12 +346,3 @@ class SmolVLA:
             self.config.max_action_dim,
             self.network.times,
         )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} is not available ({error}); use 'auto' or 'cpu'") from error

@@ -1,0 +1,161 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint on another computer as a `ChunkModel`, for `RobotPolicy`: units, cameras and poses stay on the robot.
+
+Several servers may be named. One is asked; when it does not answer, the next one is, and stays until it fails. gRPC
+connects again by itself, and a broken connection is found within two seconds, also while nothing is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+
+from smolvla_ros.arrays import Float32Array
+from smolvla_ros.policy.policy import PolicyError, PolicyUnavailableError
+from smolvla_ros.policy.preflight.preflight import Expectations
+from smolvla_ros.remote import policy_pb2, protocol
+from smolvla_ros.remote.access import open_channel
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S = 10.0  # at the start, for a server to answer
+CHANNEL_OPTIONS = [
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 1000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),  # also the longest time of one attempt
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
+
+
+class _Server:
+    """The connection to one server; its calls raise grpc.RpcError."""
+
+    def __init__(self, address: str, credentials: str) -> None:
+        self.address = address
+        self.busy_until_s = 0.0  # monotonic
+        channel = open_channel(address, credentials, CHANNEL_OPTIONS)
+        self.describe = channel.unary_unary(
+            protocol.DESCRIBE, policy_pb2.DescribeRequest.SerializeToString, policy_pb2.Description.FromString
+        )
+        self.infer = channel.unary_unary(
+            protocol.INFER, policy_pb2.Observation.SerializeToString, policy_pb2.Chunk.FromString
+        )
+
+
+class RemoteModel:
+    """The checkpoint of the first of `servers` (host:port) that answers, which the others must serve too.
+
+    credentials: as of `open_channel`. timeout_s: of a chunk; after it, another server is asked for the next one.
+    Raises AccessError, MessageError, and PolicyUnavailableError if no server answers.
+    """
+
+    def __init__(self, servers: Sequence[str], credentials: str = "", timeout_s: float = 1.0) -> None:
+        self.timeout_s = timeout_s
+        self.noise_scale = 1.0  # of the noise that becomes a chunk
+        self.last_answer: Any = None  # the newest Chunk message, with times
+        self._client = uuid.uuid4().hex
+        self._servers = deque(_Server(address, credentials) for address in servers)
+        description = self._describe()
+        self._digest = description.digest
+        self.expected: Expectations = protocol.expectations_from(description)
+        self.reset()
+
+    @property
+    def name(self) -> str:
+        return self.expected.name
+
+    @property
+    def image_keys(self) -> tuple[str, ...]:
+        return self.expected.image_keys
+
+    @property
+    def state_dim(self) -> int:
+        return self.expected.state_dim
+
+    @property
+    def action_dim(self) -> int:
+        return self.expected.action_dim
+
+    def reset(self) -> None:
+        """The noise of the next chunks is that of a newly loaded policy."""
+        self._seed = 0
+
+    def predict_chunk(
+        self,
+        images: Mapping[str, bytes],
+        state: Float32Array,
+        task: str,
+        *,
+        prefix: Float32Array | None = None,
+        **guidance: Any,
+    ) -> Float32Array:
+        """As of `SmolVLA`; `images` by `sent_image`.
+
+        Raises PolicyUnavailableError if no server answers in time, PolicyError if the inputs are refused.
+        """
+        request = protocol.observation_message(self._digest, self._client, images, state.tolist(), task)
+        request.seed, request.noise_scale = self._seed, self.noise_scale
+        if prefix is not None:
+            rows = prefix[: self.expected.chunk_size]
+            request.continuation.MergeFrom(
+                policy_pb2.Continuation(positions=rows.ravel().tolist(), **guidance)
+            )
+        answer = self._ask(request)
+        actions = protocol.actions_from(answer, self.expected)
+        self._seed += 1
+        self.last_answer = answer
+        return actions
+
+    def _ask(self, request: Any) -> Any:
+        """The answer of the first server that gives one in time."""
+        deadline_s = time.monotonic() + self.timeout_s
+        problems = []
+        for _ in range(len(self._servers)):
+            server, now_s = self._servers[0], time.monotonic()
+            if now_s >= deadline_s:
+                break
+            if now_s < server.busy_until_s:
+                problems.append(f"{server.address} is busy")
+            else:
+                try:
+                    return server.infer(request, timeout=deadline_s - now_s)
+                except grpc.RpcError as error:
+                    if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                        raise PolicyError(f"server {server.address}: {error.details()}") from error
+                    server.busy_until_s = time.monotonic() + _retry_after_s(error)
+                    problems.append(f"{server.address}: {error.details()}")
+            self._servers.rotate(-1)
+        raise PolicyUnavailableError(f"no chunk from {'; '.join(problems)}")
+
+    def _describe(self) -> Any:
+        """The description of the first server that answers; that server is asked first."""
+        deadline_s = time.monotonic() + CONNECT_S
+        problem = ""
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            try:
+                return self._servers[0].describe(
+                    policy_pb2.DescribeRequest(), timeout=min(left_s, self.timeout_s)
+                )
+            except grpc.RpcError as error:
+                problem = f"server {self._servers[0].address}: {error.details()}"
+                if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                    raise PolicyError(f"{problem}; give the credentials of this server") from error
+            self._servers.rotate(-1)
+            time.sleep(0.1)
+        raise PolicyUnavailableError(f"{problem}; does smolvla-policy-server run there?")
+
+
+def _retry_after_s(error: Any) -> float:
+    """How long a busy server wants to be left alone; 0 if it is not busy."""
+    given = dict(error.trailing_metadata() or ()).get(protocol.RETRY_AFTER, "")
+    return min(int(given) / 1e3, 1.0) if str(given).isdecimal() else 0.0

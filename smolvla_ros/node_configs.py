@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smolvla_ros.arm.command_admission import CommandLimits
+from smolvla_ros.console.server_config import ServerConfig
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.teleoperation import TeleoperationConfig
 from smolvla_ros.image import JPEG_QUALITY
@@ -198,6 +199,14 @@ class TeleopConfig(TeleoperationConfig):
 
 
 @dataclass(frozen=True)
+class ConsoleConfig(ServerConfig):
+    """Parameters of the console node."""
+
+    robot: str = setting("", "robot file (config/so100.yaml): names of joints and cameras")
+    suggestions: tuple[str, ...] = setting((), "instructions that the page offers")
+
+
+@dataclass(frozen=True)
 class WorldConfig(Settings):
     """Parameters of the simulated world."""
 
@@ -221,5 +230,6 @@ NODE_CONFIGS: dict[str, type[Any]] = {
     "executor": ExecutorNodeConfig,
     "recorder": RecorderConfig,
     "teleop": TeleopConfig,
+    "console": ConsoleConfig,
     "simulated_world": WorldConfig,
 }  # by name of the node

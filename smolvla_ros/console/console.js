@@ -64,7 +64,7 @@ function say(kind, values = {}) {
 
 function receive(message) {
   received_ms = performance.now();
-  ({ hello: receiveHello, control: receiveControl, line: receiveLine, motion: receiveMotion, health: receiveHealth })[message.kind](message);
+  ({ hello: receiveHello, control: receiveControl, line: receiveLine, motion: receiveMotion, health: receiveHealth, acknowledge: () => say("shown") })[message.kind](message);
 }
 
 function receiveHello(message) {

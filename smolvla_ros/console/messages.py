@@ -44,6 +44,11 @@ class ReleaseControl:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """The page has taken all that was sent, and may get more."""
+
+
+@dataclass(frozen=True)
 class Arm:
     """Arm or disarm the executor."""
 
@@ -96,11 +101,12 @@ class Record:
 
 
 Action = Stop | Arm | Shadow | Reset | SetTask | Tune | Record  # carried out by the back end
-Message = Action | TakeControl | ReleaseControl
+Message = Action | TakeControl | ReleaseControl | Shown
 KINDS: dict[str, type[Any]] = {
     "stop": Stop,
     "take_control": TakeControl,
     "release_control": ReleaseControl,
+    "shown": Shown,
     "arm": Arm,
     "shadow": Shadow,
     "reset": Reset,

@@ -28,6 +28,7 @@ from smolvla_ros.console.connection_gate import ConnectionGate
 from smolvla_ros.console.messages import (
     MessageError,
     ReleaseControl,
+    Shown,
     Stop,
     TakeControl,
     parse,
@@ -51,8 +52,7 @@ MAX_BODY = 1024  # bytes: a token
 BODY_S = 5.0
 MAX_VIEWERS = 20
 MAX_SOCKET_MESSAGE = 1 << 16  # bytes; a longer one ends its connection
-HEARTBEAT_S = 2.0  # a connection without an answer to a ping within half of it is lost
-SEND_BUFFER = 1 << 16  # bytes in the kernel: older frames would wait in a larger one
+HEARTBEAT_S = 4.0  # a connection without an answer to a ping within half of it is lost
 
 
 class ConsoleServer:
@@ -197,7 +197,6 @@ class ConsoleServer:
         await page.prepare(request)
         transport = request.transport
         assert transport is not None
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         viewer = Viewer(Person(role, request.remote or ""), page, time.monotonic())
         self._enter(viewer)
         sending = asyncio.create_task(_send(viewer, transport))
@@ -237,7 +236,9 @@ class ConsoleServer:
         person = viewer.person
         try:
             message = parse(text)
-            if isinstance(message, Stop):
+            if isinstance(message, Shown):
+                viewer.shown()
+            elif isinstance(message, Stop):
                 self._control.check_operator(person)
                 self._backend.execute(message)
             elif isinstance(message, TakeControl):

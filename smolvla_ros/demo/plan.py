@@ -63,6 +63,7 @@ def make_plan(arguments: argparse.Namespace) -> DemoPlan:
             "units": arguments.units,
             "device": arguments.device,
             "mode": "shadow" if is_real else "",
+            "console": "true",
             "params_file": arguments.params_file,
             "seed": str(arguments.seed),
             "camera_rate_hz": str(0.0 if is_real else FEW_IMAGES_HZ),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ ARM_S = 3.0  # joint states may be late while other programs still start
 POLL_S = 0.1
 TASK_S = 20.0  # without success for so long, it goes on with the next task of the world
 SCREEN_PERIOD_S, LINE_PERIOD_S = 0.2, 3.0
+LINK = re.compile(r"console for operators: (\S+)")  # in the log of the console
 CLEAR_SCREEN = "\033[2J"
 
 
@@ -57,6 +59,8 @@ class DemoRun:
                     if spec.package == PACKAGE:
                         self._processes.start(spec, lambda: self._stopping)
                 self._wait_until_ready(observer)
+                self._console = self._console_line()
+                print(self._console, flush=True)
                 self._begin_task(observer)
                 if not plan.options.sim and self._has_consent():
                     self._arm(observer)
@@ -97,6 +101,12 @@ class DemoRun:
                 printed = missing
             self._poll(observer, started_s + READY_S, f"waited {READY_S:.0f} s for {names}; see {logs}")
         print(f"{time.monotonic() - started_s:5.1f} s  everything runs", flush=True)
+
+    def _console_line(self) -> str:
+        """The address of the operator's console, which it has printed."""
+        log = self._plan.folder / "logs" / "console.log"
+        link = LINK.search(log.read_text(encoding="utf-8"))
+        return f"the operator's console: {link[1]}" if link else f"there is no operator's console; see {log}"
 
     def _begin_task(self, observer: DemoObserver) -> None:
         """Give the executor the task of the plan, or the next one of the world."""
@@ -167,7 +177,8 @@ class DemoRun:
                 status = demo_status(observer.run, plan.robot, start_ns, observer.now_ns())
                 if on_terminal:
                     width = shutil.get_terminal_size().columns
-                    screen = status_screen(status, plan.title, plan.seconds, self._typed.text, width)
+                    title = f"{plan.title}\n{self._console}"
+                    screen = status_screen(status, title, plan.seconds, self._typed.text, width)
                     print(screen, end="", flush=True)
                 else:
                     print(status_line(status), flush=True)

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import time
 
+from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 import smolvla_ros.msg as msg
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.client_node import ClientNode
 from smolvla_ros.nodes.service_caller import ServiceCaller
 
 REPEAT_STOP_S = 0.3  # a stop without a response is sent again after this time
@@ -20,13 +20,14 @@ SERVICES = {"arm": SetBool, "shadow": SetBool, "stop": Trigger, "reset": Trigger
 class ExecutorClient:
     """Subscribes to executor/state and calls the services of the executor without waiting for their responses."""
 
-    def __init__(self, client: ClientNode) -> None:
+    def __init__(self, node: Node) -> None:
         self.state: msg.ExecutorState | None = None  # the newest
         self.note = ""  # what became of the newest call
         self._received_s = time.monotonic()
         self._stop_sent_s: float | None = None  # None: no stop waits for its response
-        client.subscribe(topics.EXECUTOR_STATE, self._on_state)
-        self._services = ServiceCaller(client.node, "executor", SERVICES)
+        topic = topics.EXECUTOR_STATE
+        node.create_subscription(topic.type, topic.name, self._on_state, topic.subscribe)
+        self._services = ServiceCaller(node, "executor", SERVICES)
 
     @property
     def silent_s(self) -> float:
@@ -42,7 +43,10 @@ class ExecutorClient:
 
     def toggle_shadow(self) -> None:
         is_shadow = self.state is not None and self.state.state == msg.ExecutorState.SHADOW
-        self._call("shadow", data=not is_shadow)
+        self.shadow(not is_shadow)
+
+    def shadow(self, on: bool) -> None:
+        self._call("shadow", data=on)
 
     def reset(self) -> None:
         self._call("reset")

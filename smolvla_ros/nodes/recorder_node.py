@@ -132,6 +132,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             "output": str(self._output),
             "task": self._task,
             "episodes": str(self._finished),
+            "free disk (GB)": f"{shutil.disk_usage(self._output).free / 1000 / MEGABYTE:.1f}",
             "silent topics": ", ".join(self._inputs.without_publisher),
         }
         recording = self._recording

@@ -82,6 +82,9 @@ class SuiteOptions:
         False, "start the recorder of episodes too, to be driven by record_keys or its services"
     )
     output: str = option_for("output", RecorderConfig, when_empty="./episodes")
+    console: str = setting(
+        "", "serve the operator's console, a web page; empty: true with sim:=true", choices=("", *BOOLEANS)
+    )
     params_file: str = setting(
         "", "YAML file with parameters of any of the nodes; arguments given here win over it"
     )

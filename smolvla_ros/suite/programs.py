@@ -6,7 +6,7 @@ The launch files make launch_ros nodes of it (launching.py), the demo plain proc
 here, and neither ROS nor launch is needed.
 
 The arm, the executor, the policy, its cameras and the simulated world are `needed`: the suite stops without them. The
-recorder, robot_state_publisher, RViz and other cameras are not.
+recorder, the console, robot_state_publisher, RViz and other cameras are not.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from smolvla_ros.node_configs import NODE_CONFIGS
 from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.share import share_folder
+from smolvla_ros.simulation.layout import CUBE_COLOURS
+from smolvla_ros.simulation.tasks import pick_place
 from smolvla_ros.suite.checkpoint_parameters import parameter_file
 from smolvla_ros.suite.node_spec import NodeSpec
 from smolvla_ros.suite.options import (
@@ -96,7 +98,15 @@ def recorder_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """All programs, in the order of their start; the recorder only with `record`."""
     recorder = recorder_nodes(options) if options.record else ()
-    return (*robot_nodes(options), *policy_nodes(options), *recorder)
+    return (*robot_nodes(options), *policy_nodes(options), *recorder, *console_nodes(options))
+
+
+def console_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """The operator's console, by default only with `sim`."""
+    if options.console == "false" or not (options.console or options.sim):
+        return ()
+    suggestions = [pick_place.WORDINGS[0].format(colour) for colour in CUBE_COLOURS] if options.sim else []
+    return (_node(options, "console", {"suggestions": suggestions}, needed=False, restarts=True),)
 
 
 def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:

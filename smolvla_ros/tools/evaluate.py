@@ -129,6 +129,7 @@ def live_trials(options: argparse.Namespace, conditions: Conditions, seeds: rang
     from smolvla_ros.evaluation.live_trials import run_live_trials  # here: needs ROS
 
     given = {name: value for name, value in vars(options).items() if isinstance(value, str)}
+    given["console"] = "false"
     if options.checkpoint in WITHOUT_CHECKPOINT:
         given |= {"policy": options.checkpoint, "checkpoint": ""}
     return run_live_trials(SuiteOptions.from_text(given), conditions, seeds, options.noise_scale)

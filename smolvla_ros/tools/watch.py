@@ -41,7 +41,7 @@ def _draw_until(ended: threading.Event, executor: ExecutorClient) -> None:
 
 def _run(client: ClientNode, stop: Sequence[int]) -> None:
     """Until q is pressed, or a stop signal is in `stop`."""
-    executor, ended = ExecutorClient(client), threading.Event()
+    executor, ended = ExecutorClient(client.node), threading.Event()
     actions = {
         "s": executor.stop,
         "S": executor.stop,

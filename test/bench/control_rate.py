@@ -123,7 +123,9 @@ def measure(
     parameters = folder / "executor.yaml"
     settings = {"rate_hz": rate_hz, "realtime_priority": options.priority}
     parameters.write_text(yaml.safe_dump({"executor": {"ros__parameters": settings}}), encoding="utf-8")
-    for spec in suite_nodes(SuiteOptions(sim=True, checkpoint=checkpoint, params_file=str(parameters))):
+    for spec in suite_nodes(
+        SuiteOptions(sim=True, checkpoint=checkpoint, console="false", params_file=str(parameters))
+    ):
         if spec.package == PACKAGE:
             processes.start(spec)
     recorder = StampRecorder()

@@ -64,6 +64,8 @@ class Page:
             return "frame"
         assert message.type is aiohttp.WSMsgType.TEXT, message
         values = json.loads(message.data)
+        if values["kind"] == "acknowledge":
+            await self.say("shown")
         self.newest[values["kind"]] = values
         if values["kind"] == "line":
             self.lines.append(values["text"])

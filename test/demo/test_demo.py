@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -96,6 +97,7 @@ def test_the_demo_moves_the_arm_until_ctrl_c_and_saves_figures_and_images(tmp_pa
     process.send_signal(signal.SIGINT)
     output = "".join(lines) + process.communicate(timeout=60)[0]
     assert process.returncode == 0, output
+    assert re.search(r"the operator's console: http://127\.0\.0\.1:\d+/\n", output)
     assert "exit codes" in output and "\033" not in output
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["problems"] == [] and set(summary["exit_codes"].values()) == {0}

@@ -21,7 +21,7 @@ multiprocessing.set_forkserver_preload(
     [
         *(
             f"smolvla_ros.nodes.{name}_node"
-            for name in ("arm", "camera", "executor", "policy", "recorder", "teleop")
+            for name in ("arm", "camera", "console", "executor", "policy", "recorder", "teleop")
         ),
         "smolvla_ros.simulation.emulated_arm",
     ]

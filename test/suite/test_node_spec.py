@@ -44,7 +44,7 @@ def test_only_programs_that_move_the_arm_are_needed() -> None:
     specs = {spec.label: spec for spec in programs.suite_nodes(EVERYTHING)}
     assert {label for label, spec in specs.items() if spec.needed} == NEEDED & set(specs)
     assert set(specs) - NEEDED == {
-        "left_side_camera", "left_recorder", "left_rviz", "left_robot_state_publisher",
+        "left_side_camera", "left_recorder", "left_console", "left_rviz", "left_robot_state_publisher",
     }  # fmt: skip
     assert all(spec.restarts for label, spec in specs.items() if label not in NEEDED)
     assert {label for label, spec in SPECS.items() if spec.holds_arm} == {"left_arm", "left_leader_arm"}

@@ -45,7 +45,7 @@ def test_every_program_of_the_suite_is_one_of_the_package(options: SuiteOptions)
 
 def test_simulation_adds_a_world_and_changes_nothing_else() -> None:
     simulated, real = by_label(SIMULATION), by_label(HARDWARE)
-    assert set(simulated) - set(real) == {"simulated_world"}
+    assert set(simulated) - set(real) == {"simulated_world", "console"}
     for label, spec in real.items():
         same = ("executable", "name", "namespace", "remaps", "package", "is_ros")
         assert [getattr(spec, name) for name in same] == [getattr(simulated[label], name) for name in same]

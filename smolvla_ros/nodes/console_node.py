@@ -1,0 +1,214 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's console: a web page that shows the suite, gives tasks, arms, stops and records.
+
+The rules of who may do what are in `console/`; this node connects its server to topics and services. Joints, chunks,
+servos and images are subscribed to only while a page is open. The server runs in a thread of its own: what a page does
+is put into a queue and done in the thread of the node, which the queue wakes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from rcl_interfaces.msg import Log
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.executors import Executor
+from rclpy.parameter import Parameter
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from smolvla_ros.console import messages
+from smolvla_ros.console.recording_counts import RecordingCounts
+from smolvla_ros.console.robot_facts import RobotFacts, number
+from smolvla_ros.console.server import ConsoleServer
+from smolvla_ros.execution.executor_config import ExecutorConfig
+from smolvla_ros.node_configs import ConsoleConfig
+from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.executor_client import ExecutorClient
+from smolvla_ros.nodes.run_node import run_node
+from smolvla_ros.nodes.server_thread import ServerThread
+from smolvla_ros.nodes.service_caller import ServiceCaller
+from smolvla_ros.nodes.suite_node import OK, Health, SuiteNode, load_robot
+
+MOTION_PERIOD_S, HEALTH_PERIOD_S = 0.1, 1.0
+ROSOUT = topics.Topic("/rosout", Log, topics.RELIABLE, topics.RELIABLE)
+CHOICES = {
+    name: ExecutorConfig.__dataclass_fields__[name].metadata["choices"] for name in ("fusion", "trigger")
+}
+TUNE = "set_parameters_atomically"
+
+
+class ConsoleNode(SuiteNode[ConsoleConfig]):
+    """Publishes `task`; calls the services of the executor and the recorder. The `Backend` of its server."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("console", ConsoleConfig, **options)
+        self._inbox: SimpleQueue[messages.Action | bool] = SimpleQueue()  # bool: whether a page is open
+        self._has_mail = self.create_guard_condition(self._empty_inbox)
+        self._suite = ExecutorClient(self)
+        self._tuning = ServiceCaller(self, "executor", {TUNE: SetParametersAtomically})
+        self._recorder = ServiceCaller(self, "recorder", dict.fromkeys(messages.RECORDER_VERBS, Trigger))
+        self._recorder_note = ""
+        self._counts = RecordingCounts()
+        self._thread: ServerThread | None = None
+        self._while_watched: list[Any] = []  # functions that destroy subscriptions and timers
+
+    def configure(self) -> None:
+        self._robot = load_robot(self.config.robot)
+        self._facts = RobotFacts(self._robot.joint_names, self.now_ns())
+        self._task = self.add_publisher(topics.TASK)
+        self.add_subscription(topics.ACTIVE_TASK, self._facts.add_task)
+        self.add_subscription(topics.DIAGNOSTICS, self._facts.add_diagnostics)
+        self.add_subscription(ROSOUT, self._facts.add_log)
+
+    def activate(self) -> None:
+        self._server = ConsoleServer(self.config, self)
+        self._thread = ServerThread(self._server)
+        for who, link in zip(("operators", "viewers"), self._server.links(), strict=False):
+            print(f"console for {who}: {link}", flush=True)  # not in the log: it may contain a token
+
+    def deactivate(self) -> None:
+        if self._thread is not None:
+            self._thread.close()
+            self._thread = None
+        self._watch(False)
+
+    def diagnose(self) -> Health:
+        return Health(
+            OK, f"serving on port {self._server.port}", {"in control": self._server.in_control or "nobody"}
+        )
+
+    def spin_step(self, executor: Executor) -> None:
+        super().spin_step(executor)
+        self._suite.repeat_stop()
+
+    # The back end of the server; called in its thread.
+
+    def page_facts(self) -> dict[str, Any]:
+        return {
+            "robot": self._robot.name,
+            "cameras": [camera.name for camera in self._robot.cameras],
+            "joints": self._robot.joint_names,
+            "choices": CHOICES,
+            "suggestions": self.config.suggestions,
+        }
+
+    def watch(self, is_watched: bool) -> None:
+        self._inbox.put(is_watched)
+        self._has_mail.trigger()
+
+    def execute(self, action: messages.Action) -> None:
+        self._inbox.put(action)
+        self._has_mail.trigger()
+
+    # In the thread of the node.
+
+    def _empty_inbox(self) -> None:
+        while True:
+            try:
+                mail = self._inbox.get_nowait()
+            except Empty:
+                return
+            if isinstance(mail, bool):
+                self._watch(mail)
+            else:
+                self._carry_out(mail)
+
+    def _carry_out(self, action: messages.Action) -> None:
+        if isinstance(action, messages.Stop):
+            self._suite.stop()
+        elif isinstance(action, messages.Arm):
+            self._suite.arm(action.on)
+        elif isinstance(action, messages.Shadow):
+            self._suite.shadow(action.on)
+        elif isinstance(action, messages.Reset):
+            self._suite.reset()
+        elif isinstance(action, messages.SetTask):
+            self._task.publish(String(data=action.task))
+        elif isinstance(action, messages.Tune):
+            self._tune(action)
+        else:
+            self._record(action.verb)
+
+    def _tune(self, action: messages.Tune) -> None:
+        changed = [Parameter(name, value=value).to_parameter_msg() for name, value in vars(action).items()]
+
+        def on_response(response: SetParametersAtomically.Response) -> None:
+            self._suite.note = f"tune: {response.result.reason or 'done'}"
+
+        if not self._tuning.call(TUNE, on_response, parameters=changed):
+            self._suite.note = "tune: there is no executor"
+
+    def _record(self, verb: str) -> None:
+        def on_response(response: Trigger.Response) -> None:
+            self._recorder_note = str(response.message)
+            if response.success:
+                self._counts.add(verb, self._suite.state.task if self._suite.state else "")
+
+        is_sent = self._recorder.call(verb, on_response)
+        self._recorder_note = f"{verb}: sent" if is_sent else f"{verb}: there is no recorder"
+
+    def _watch(self, is_watched: bool) -> None:
+        """Subscribe to what only a page needs and show it periodically, or cease to."""
+        while self._while_watched:
+            self._while_watched.pop()()
+        if not is_watched or self._thread is None:
+            return
+        facts = self._facts
+        for topic, callback in (
+            (topics.JOINT_STATES, facts.add_joint_states),
+            (topics.JOINT_COMMANDS, facts.add_command),
+            (topics.ACTION_CHUNK, facts.add_chunk),
+            (topics.EXECUTOR_PLAN, facts.add_plan),
+            (topics.SERVO_STATES, facts.add_servo_states),
+            (topics.TASK_PROGRESS, facts.add_task_progress),
+        ):
+            self._subscribe_while_watched(topic, topic.name, callback)
+        for index, camera in enumerate(self._robot.cameras):
+            name = f"{camera.name}/{topics.IMAGE_COMPRESSED.name}"
+            self._subscribe_while_watched(topics.IMAGE_COMPRESSED, name, partial(self._show_image, index))
+        for period_s, show in ((MOTION_PERIOD_S, self._show_motion), (HEALTH_PERIOD_S, self._show_health)):
+            timer = self.create_timer(period_s, show)
+            self._while_watched.append(partial(self.destroy_timer, timer))
+        self._show_health()
+
+    def _subscribe_while_watched(self, topic: topics.Topic, name: str, callback: Any) -> None:
+        subscription = self.create_subscription(topic.type, name, callback, topic.subscribe)
+        self._while_watched.append(partial(self.destroy_subscription, subscription))
+
+    def _show_image(self, index: int, message: Any) -> None:
+        self._post(self._server.show_frame, index, bytes(message.data))
+
+    def _show_motion(self) -> None:
+        self._show(
+            {
+                **self._facts.motion(self.now_ns(), self._suite.state),
+                "silent_s": number(self._suite.silent_s),
+                "stop_is_unconfirmed": self._suite.stop_is_unconfirmed,
+                "note": self._suite.note,
+                "recorder_note": self._recorder_note,
+            }
+        )
+
+    def _show_health(self) -> None:
+        self._show({**self._facts.health(), "counts": self._counts.counts})
+
+    def _show(self, values: dict[str, Any]) -> None:
+        self._post(self._server.show, values["kind"], json.dumps(values, allow_nan=False))
+
+    def _post(self, method: Any, *arguments: Any) -> None:
+        if self._thread is not None:
+            self._thread.post(method, *arguments)
+
+
+def main() -> int:
+    return run_node(ConsoleNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+# Copyright 2026 The smolvla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The console's page in a headless Chromium, with the real node, executor, policy, cameras and an emulated arm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import smolvla_ros.msg as msg
+
+from smolvla_ros.nodes import topics
+from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.wire import header_stamp_ns
+
+from ..package_files import CALIBRATION_FILE
+from ..viewer.chromium import CHROMIUM, Chromium
+from .conftest import EVERY_ONE, measured_rad
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs an installed Chromium: apt-get install chromium"),
+    pytest.mark.slow,
+]
+State = msg.ExecutorState
+STOP_S = 0.5  # from the key to the executor's stop, on a busy computer
+SHOWN_S = 30.0
+BOTH_CAMERAS = (
+    "[...byId('cameras').children].filter(f => !f.hidden && f.firstChild.naturalWidth > 0).length === 2"
+)
+STATE = "byId('state').firstChild.textContent"
+
+
+class Console:
+    """The console node, and its page in a browser."""
+
+    def __init__(self, observer: Any, start: Any, browser: Chromium, **parameters: Any) -> None:
+        self.observer, self.browser = observer, browser
+        self.program = start("nodes.console_node", **{"port": 0, **parameters})
+        self.program.wait_for("console for operators")
+        self.link = re.findall(r"console for operators: (\S+)", self.program.output)[0]
+        self.states = observer.collect(topics.EXECUTOR_STATE)
+
+    def open(self) -> None:
+        self.browser.open(self.link)
+        self.shows("hello !== null")
+
+    def shows(self, expression: str) -> None:
+        """Wait until an expression is true in the page."""
+        self.observer.until(lambda: self.browser.value(expression), expression, SHOWN_S)
+
+    def click(self, selector: str) -> None:
+        self.browser.value(f"document.querySelector({selector!r}).click()")
+
+    def take_control(self) -> None:
+        self.click("#take")
+        self.shows("control.is_you")
+
+    def reaches(self, state: int) -> None:
+        self.observer.until(lambda: self.states and self.states[-1].state == state, f"state {state}")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Chromium]:
+    with Chromium(tmp_path / "profile") as browser:
+        browser.resize(1280, 900)
+        yield browser
+
+
+def test_a_person_sees_gives_a_task_arms_and_stops(
+    observer: Any, start: Any, emulated_arm: Any, browser: Chromium
+) -> None:
+    start("nodes.arm_node", port=emulated_arm[0])
+    start("nodes.policy_node", policy="scripted", calibration=CALIBRATION_FILE, cameras=["top", "wrist"])
+    start("nodes.executor_node")
+    for camera in ("top", "wrist"):
+        start(
+            "nodes.camera_node",
+            "--ros-args", "-r", f"__ns:=/{camera}", "-r", "joint_states:=/joint_states",
+            camera=camera, source="rendered", rate_hz=10.0,
+        )  # fmt: skip
+    console = Console(observer, start, browser, token="random")
+    measured = observer.collect(topics.JOINT_STATES)
+    commands = observer.collect(topics.JOINT_COMMANDS, qos=EVERY_ONE)
+    console.open()
+    assert "#" not in browser.value("location.href")
+    console.shows(f"{STATE} === 'disarmed' && {BOTH_CAMERAS}")
+    console.take_control()
+    browser.value("document.querySelector('#task input').focus()")
+    for letter in "wave now":  # the space bar types here
+        browser.press(letter, ord(letter.upper()))
+    browser.press("Enter", 13)
+    browser.value("document.querySelector('#task button').click()")
+    while console.states[-1].state == State.DISARMED:  # joint states may be late on a busy computer
+        console.click("[data-say=arm][data-on=true]")
+        observer.spin(0.5)
+    console.reaches(State.ARMED)
+    assert console.states[-1].task == "wave now"
+    browser.value("window.before = [...byId('cameras').children].map(f => f.firstChild.src); 0")
+    start_rad = measured_rad(measured)
+    observer.until(lambda: np.abs(measured_rad(measured) - start_rad).max() > 0.05, "the arm to move")
+    console.shows(
+        "samples.measured.length > 50 && samples.commanded.length > 30 && plan && motion.seams.length"
+    )
+    console.shows("[...byId('cameras').children].slice(0, 2).every((f, i) => f.firstChild.src !== before[i])")
+
+    pressed_ns = observer.now_ns()
+    browser.press(" ", 32)
+    console.reaches(State.STOPPED)
+    stopped_ns = next(header_stamp_ns(s) for s in console.states if s.state == State.STOPPED)
+    assert (stopped_ns - pressed_ns) / NANOSECONDS < STOP_S
+    console.shows(f"{STATE} === 'stopped' && !isStopping && byId('alarm').hidden")
+    assert header_stamp_ns(commands[-1]) <= stopped_ns
+    still_rad = measured_rad(measured)
+    observer.spin(0.3)
+    assert np.abs(measured_rad(measured) - still_rad).max() < 0.02
+
+
+def test_a_lost_page_in_control_stops_and_a_lost_console_is_shown(
+    executor_bench: Any, observer: Any, start: Any, browser: Chromium
+) -> None:
+    bench = executor_bench(mode="armed")
+    console = Console(observer, start, browser)
+    console.open()
+    console.shows(f"{STATE} === 'holding'")
+    console.take_control()
+    browser.value("socket.close()")
+    observer.until(bench.state_is(State.STOPPED), "the stop", 5.0)
+    console.shows("socket?.readyState === 1 && !control.is_you")
+    console.take_control()
+    console.click("[data-say=reset]")
+    observer.until(bench.state_is(State.DISARMED), "the reset")
+    console.click("[data-say=shadow]")
+    observer.until(bench.state_is(State.SHADOW), "shadow")
+    browser.value("byId('tune').elements.threshold.value = 0.4; byId('tune').requestSubmit()")
+    observer.until(lambda: bench.states[-1].threshold == 0.4, "the threshold")
+    console.program.kill()
+    console.shows("!byId('alarm').hidden && byId('alarm').textContent.startsWith('NO CONNECTION')")
+    port = int(re.findall(r":(\d+)/", console.link)[0])
+    Console(observer, start, browser, port=port)
+    console.shows(f"byId('alarm').hidden && {STATE} === 'shadow'")
+
+
+@pytest.mark.parametrize("width", [390, 1920])
+def test_nothing_is_wider_than_the_screen(
+    width: int, executor_bench: Any, observer: Any, start: Any, browser: Chromium
+) -> None:
+    executor_bench()
+    browser.resize(width, 844, dark=True)
+    console = Console(observer, start, browser, suggestions=["x" * 100, "wave"])
+    console.open()
+    console.shows("health !== null && motion !== null")
+    assert browser.value("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.value(
+        "document.elementFromPoint(...(r => [r.x + r.width / 2, r.y + r.height / 2])"
+        "(byId('stop').getBoundingClientRect())).closest('#stop') !== null"
+    )

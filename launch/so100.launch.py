@@ -14,8 +14,9 @@ from launch import LaunchDescription
 from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
-    "sim robot port calibration cameras policy policy_cameras checkpoint server credentials revision dataset "
-    "stats backbone device dtype units mode task record output console params_file namespace use_sim_time rviz seed "
+    "sim robot port calibration leader_port leader_calibration cameras policy policy_cameras checkpoint server "
+    "credentials revision dataset stats backbone device dtype units mode task record output console params_file "
+    "namespace use_sim_time rviz seed "
     "appearance camera_rate_hz network log_level"
 )
 

@@ -26,7 +26,12 @@ class ArmingState(enum.IntEnum):
     @property
     def accepts_chunks(self) -> bool:
         """Whether chunks are requested and executed, or in SHADOW only computed."""
-        return self in (ArmingState.SHADOW, ArmingState.ARMED, ArmingState.HOLDING)
+        return self.moves_arm or self is ArmingState.SHADOW
+
+    @property
+    def moves_arm(self) -> bool:
+        """Whether commands are sent."""
+        return self in (ArmingState.ARMED, ArmingState.HOLDING)
 
 
 class ArmingEvent(enum.Enum):

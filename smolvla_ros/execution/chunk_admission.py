@@ -3,7 +3,8 @@
 """Which chunks are accepted, and how many are rejected, by reason.
 
 A chunk is accepted or rejected as a whole. `chunk.py` checks a chunk by itself; this file checks it against the present
-state: no request, another task, an observation answered before, or one from before the arm was armed.
+state: no request, another task, an observation answered before, or one from before the policy's turn began: the arm was
+armed, or a person gave control back.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 
 from smolvla_ros.chunk import MAX_TEXT, ActionChunk, ChunkError
-from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.observation import NANOSECONDS
 
@@ -39,15 +39,18 @@ class ChunkAdmission:
         self,
         chunk: ActionChunk,
         now_ns: int,
-        state: ArmingState,
+        refusal: str,
         task: str,
         config: ExecutorConfig,
         held_ns: int,
     ) -> None:
-        """Raise ChunkError unless the chunk may be executed now; `held_ns`: how long the arm was held since then."""
+        """Raise ChunkError unless the chunk may be executed now.
+
+        `refusal`: why none may be; empty if one may. `held_ns`: how long the arm was held since the observation.
+        """
         name = f"chunk {chunk.chunk_id}"
-        if not state.accepts_chunks:
-            raise ChunkError("not_asked", f"{name}: the executor is {state.name.lower()}")
+        if refusal:
+            raise ChunkError("not_asked", f"{name}: {refusal}")
         chunk.check(self._joint_names, now_ns, round(config.max_ahead_s * NANOSECONDS), held_ns)
         age_s = (now_ns - chunk.observation_stamp_ns) / NANOSECONDS
         if age_s > config.max_chunk_age_s:
@@ -71,17 +74,17 @@ class ChunkAdmission:
         )
 
     def _check_begun(self, chunk: ActionChunk) -> None:
-        """Raise ChunkError if the chunk was observed or requested before the arm was armed or set to shadow."""
+        """Raise ChunkError if the chunk was observed or requested before the policy's turn began."""
         if chunk.observation_stamp_ns < self._begun_ns:
             early_s = (self._begun_ns - chunk.observation_stamp_ns) / NANOSECONDS
             raise ChunkError(
                 "before_arming",
-                f"chunk {chunk.chunk_id}: its observation is {early_s:.3f} s older than the arming",
+                f"chunk {chunk.chunk_id}: its observation is from {early_s:.3f} s before the arming or hand-over",
             )
         if 0 < chunk.request_id <= self._last_request_id:
             raise ChunkError(
                 "before_arming",
-                f"chunk {chunk.chunk_id} answers request {chunk.request_id}, which is from before the arming",
+                f"chunk {chunk.chunk_id} answers request {chunk.request_id}, from before the arming or hand-over",
             )
 
     def accept(self, chunk: ActionChunk) -> None:

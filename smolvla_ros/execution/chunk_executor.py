@@ -2,57 +2,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """The executor: from chunks and joint states to one safe command per control period.
 
-The admission decides which chunks are accepted, the queue has the present target, the shaper limits the command towards
-it, the watchdog checks clock and joint states, the trigger decides when to request a chunk, arming whether a command is
-sent. On any problem the last command is repeated and the reason reported. No clock, threads or messages: the caller
-passes `now_ns` and makes one call at a time.
+The policy, or a person who has taken control, gives the present target. The shaper limits the command towards it, the
+watchdog checks clock and joint states, arming decides whether a command is sent. On any problem the last command is
+repeated and the reason reported. No clock, threads or messages: the caller passes `now_ns`, one call at a time.
 """
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from smolvla_ros.arrays import FloatArray
-from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest
-from smolvla_ros.execution.action_queue import ActionQueue
+from smolvla_ros.chunk import ActionChunk, ChunkRequest
 from smolvla_ros.execution.arming import Arming, ArmingEvent, ArmingState, Outcome
-from smolvla_ros.execution.chunk_admission import ChunkAdmission
 from smolvla_ros.execution.command_shaper import CommandShaper
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.executor_status import Command, ExecutorStatus
-from smolvla_ros.execution.fusion import FUSIONS, TASK_CHANGE_FUSIONS
-from smolvla_ros.execution.latency import LatencyWindow
+from smolvla_ros.execution.operator_source import Authority, OperatorSource
+from smolvla_ros.execution.policy_source import PolicySource
 from smolvla_ros.execution.safety import SafetyError
 from smolvla_ros.execution.trajectory import Trajectory
-from smolvla_ros.execution.trigger import ChunkTrigger
 from smolvla_ros.execution.watchdog import Watchdog
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 
 
 class ChunkExecutor:
-    """Executes chunks on one robot. In each control period call `step`, then `request`."""
+    """Executes chunks and a person's targets on one robot. In each control period call `step`, then `request`."""
 
     # Since the last change of state; `_start_over` sets them.
-    _queue: ActionQueue
-    _held_since_ns: int | None  # set while the plan is not followed
+    _held_since_ns: int | None  # set while no target is followed
     _waiting: str  # why
 
     def __init__(self, config: ExecutorConfig, robot: RobotSpec) -> None:
-        self._robot = robot
-        self._config = config
         self._arming = Arming()
-        self._task = ""
-        self._admission = ChunkAdmission(robot.joint_names)
+        self._policy = PolicySource(config, robot)
+        self._operator = OperatorSource(config)
         self._watchdog = Watchdog(config, robot)
         self._shaper = CommandShaper(config, robot)
-        self._trigger = ChunkTrigger(config)
-        self._inference = LatencyWindow()
-        self._commands = self._starved_periods = 0
+        self._commands = 0
         self._start_over()
-        self.reconfigure(config)
         self._arm_when_possible = config.mode == "armed"
         if config.mode == "shadow":
             self._arming.apply(ArmingEvent.SHADOW_ON)
@@ -61,27 +47,19 @@ class ChunkExecutor:
         """Start: earlier joint states, plan and arming are discarded; a fault or stop is kept."""
         self._watchdog.joints = None
         self._start_over()
-        self._admission.begin(now_ns, self._trigger.requests)
+        self._policy.begin(now_ns)
 
     def reconfigure(self, config: ExecutorConfig) -> None:
         """Use other settings; `mode` is used only at the start."""
-        self._config = config
-        self._watchdog.config = config
+        self._watchdog.config = self._operator.config = config
         self._shaper.reconfigure(config)
-        self._queue.fusion, self._queue.settings = FUSIONS[config.fusion], config
-        self._trigger.config = config
+        self._policy.reconfigure(config)
 
     def set_task(self, task: str, now_ns: int) -> None:
         """Set the task; `on_task_change` decides what happens to the old plan. Empty: hold."""
-        if task == self._task:
+        if task == self._policy.task:
             return
-        self._task = task
-        if task and self._config.on_task_change != "flush":
-            self._queue.join_next_chunk_with(TASK_CHANGE_FUSIONS[self._config.on_task_change])
-        else:
-            self._queue.clear()
-        self._trigger.change_task()
-        self._admission.start_over()
+        self._policy.set_task(task)
         if self._held_since_ns is not None:
             self._held_since_ns = now_ns  # waiting for the new task starts now
 
@@ -91,33 +69,60 @@ class ChunkExecutor:
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> None:
         """Add a chunk to the plan; raises ChunkError, counted by its reason, if it is rejected."""
-        try:
-            held_ns = self._queue.held_ns(chunk.observation_stamp_ns, now_ns)
-            self._admission.check(chunk, now_ns, self._arming.state, self._task, self._config, held_ns)
-            self._trigger.check(chunk)
-            self._queue.merge(chunk, now_ns)
-        except ChunkError as error:
-            self.reject(error.reason, chunk.request_id, now_ns)
-            raise
-        self._admission.accept(chunk)
-        self._inference.add(chunk.inference_duration_s)
-        self._trigger.accept(chunk, now_ns)
+        refusal = "" if self.state.accepts_chunks else f"the executor is {self.state.name.lower()}"
+        if self._operator.has_control:
+            refusal = f"{self._operator.shown_name} has control"
+        self._policy.accept(chunk, now_ns, refusal)
 
     def reject(self, reason: str, request_id: int, now_ns: int) -> None:
         """Count a rejected chunk; if its request is pending, request again."""
-        self._admission.reject(reason)
-        self._trigger.reject(request_id, now_ns)
+        self._policy.reject(reason, request_id, now_ns)
 
     def policy_changed(self) -> None:
         """Another policy has subscribed: a pending request went to the one before."""
-        self._trigger.policy_changed()
+        self._policy.policy_changed()
 
     def commands_refused(self, reason: str) -> None:
         """The arm node rejects the commands: fault, until the user has reset and armed again."""
-        if self._arming.state in (ArmingState.ARMED, ArmingState.HOLDING):
+        if self.state.moves_arm:
             self._apply(ArmingEvent.FAULT, f"the arm does not obey: {reason}; reset and arm again")
 
-    # Requests of the user. Chunks that were observed or requested before are rejected.
+    # The person and the policy. Chunks that were observed or requested before the policy's turn are rejected.
+
+    def accept_target(self, operator: str, goals: Joints, now_ns: int) -> None:
+        """Use a target of a person, sent by the node `operator`; the first one takes control. Raises OperatorError."""
+        refusal = "" if self.state.moves_arm else f"the executor is {self.state.name.lower()}, arm it first"
+        if self._operator.accept(operator, goals, now_ns, refusal):
+            self._hand_over(now_ns)
+
+    def take_over(self, now_ns: int) -> Outcome:
+        """A person takes control: the arm holds until targets come."""
+        if not self.state.moves_arm:
+            return Outcome(
+                False, f"cannot take over: the executor is {self.state.name.lower()}, arm it first"
+            )
+        if self._operator.has_control:
+            return Outcome(True, f"{self._operator.shown_name} has control already")
+        self._operator.take()
+        self._hand_over(now_ns)
+        return Outcome(True, "the operator has control")
+
+    def give_back(self, now_ns: int) -> Outcome:
+        """The policy goes on, from the last command and with a new observation."""
+        if not self._operator.has_control:
+            return Outcome(False, "no operator has control")
+        self._operator.release()
+        self._hand_over(now_ns)
+        return Outcome(True, "the policy has control")
+
+    @property
+    def authority(self) -> Authority:
+        """Who commands the arm."""
+        if not self.state.moves_arm:
+            return Authority.NONE
+        return Authority.OPERATOR if self._operator.has_control else Authority.POLICY
+
+    # Requests of the user.
 
     def arm(self, now_ns: int) -> Outcome:
         """Start to move the arm, from its measured pose."""
@@ -165,11 +170,12 @@ class ChunkExecutor:
         if fault := away if stays_away else behind:
             self._apply(ArmingEvent.FAULT, fault)
             return None
-        if not problem and not self._task:
-            problem = "no task"
-        target = None if problem else self._queue.take(now_ns)
+        target = None
+        if not problem:
+            source = self._operator if self._operator.has_control else self._policy
+            target, problem = source.target(now_ns)
         if target is None:
-            self._hold(problem or self._starvation_reason(), now_ns)
+            self._hold(problem, now_ns)
         else:
             self._follow(target, now_ns)
         if self._sent_rad is None:
@@ -182,24 +188,9 @@ class ChunkExecutor:
         joints = self._watchdog.joints
         if joints is None or self._watchdog.joints_problem(now_ns):
             return None
-        if not self._arming.state.accepts_chunks or not self._task:
+        if not self.state.accepts_chunks or self._operator.has_control:
             return None
-        remaining_ns = self._queue.remaining_ns(now_ns)
-        reason = self._trigger.reason_to_request(now_ns, remaining_ns, joints.positions_rad)
-        if reason is None:
-            return None
-        rest = self._queue.remaining(now_ns)
-        return ChunkRequest(
-            stamp_ns=now_ns,
-            request_id=self._trigger.add_request(now_ns, joints.positions_rad),
-            task=self._task,
-            reason=reason,
-            queue_duration_s=remaining_ns / NANOSECONDS,
-            joint_names=self._robot.joint_names,
-            prefix=np.zeros((0, len(self._robot.joints))) if rest is None else rest.positions,
-            prefix_stamp_ns=0 if rest is None else rest.start_ns,
-            expected_delay_s=self._trigger.expected_delay_s,
-        )
+        return self._policy.request(now_ns, joints)
 
     @property
     def state(self) -> ArmingState:
@@ -218,43 +209,24 @@ class ChunkExecutor:
 
     def plan(self, now_ns: int) -> Trajectory | None:
         """The remaining plan, before limits are applied."""
-        return self._queue.remaining(now_ns)
+        return self._policy.plan(now_ns)
 
     def status(self, now_ns: int) -> ExecutorStatus:
         """The complete status, for publishing."""
-        observed_ns = self._admission.observed_ns
         return ExecutorStatus(
-            state=self._arming.state,
+            **vars(self._policy.status(now_ns)),
+            state=self.state,
             reason=self.reason,
-            task=self._task,
-            queue_length=self._queue.length(now_ns),
-            queue_duration_s=self._queue.remaining_ns(now_ns) / NANOSECONDS,
-            chunk_ids=self._queue.chunk_ids(now_ns),
-            chunk_duration_s=self._trigger.chunk_duration_s,
-            threshold=self._trigger.threshold,
-            trigger=self._config.trigger,
-            fusion=self._config.fusion,
             joint_states_age_s=self._watchdog.joints_age_s(now_ns),
-            chunk_age_s=math.nan if observed_ns is None else (now_ns - observed_ns) / NANOSECONDS,
-            inference_latency_p50_s=self._inference.percentile(50.0),
-            inference_latency_p95_s=self._inference.percentile(95.0),
-            request_latency_p50_s=self._trigger.latencies.percentile(50.0),
-            request_latency_p95_s=self._trigger.latencies.percentile(95.0),
             following_error_rad=self._watchdog.following_error_rad(self._sent_rad),
             commands=self._commands,
-            requests=self._trigger.requests,
-            timeouts=self._trigger.timeouts,
-            chunks_accepted=self._admission.accepted,
-            rejected=dict(self._admission.rejected),
-            starved_periods=self._starved_periods,
             clamps=tuple(self._shaper.clamps.tolist()),
         )
 
     @property
     def _sent_rad(self) -> FloatArray | None:
         """The newest command that is sent; None in shadow."""
-        moves = self._arming.state in (ArmingState.ARMED, ArmingState.HOLDING)
-        return self._shaper.last_rad if moves else None
+        return self._shaper.last_rad if self.state.moves_arm else None
 
     def _follow(self, target: FloatArray, now_ns: int) -> None:
         assert self._watchdog.joints is not None  # else `step` holds
@@ -265,7 +237,7 @@ class ChunkExecutor:
             self._apply(ArmingEvent.FAULT, str(error))
             return
         self._held_since_ns = None
-        self._waiting = ""
+        self._waiting = f"{self._operator.shown_name} leads" if self._operator.has_control else ""
         if self._arming.state is ArmingState.HOLDING:
             self._arming.apply(ArmingEvent.RESUME)
 
@@ -273,23 +245,17 @@ class ChunkExecutor:
         if self._held_since_ns is None:
             self._held_since_ns = now_ns
         self._shaper.brake()
-        self._queue.hold(now_ns)
+        self._policy.hold(now_ns)
         held_s = max(now_ns - self._held_since_ns, 0) / NANOSECONDS
         self._waiting = f"{problem}; holding for {held_s:.1f} s"
         if self._arming.state is not ArmingState.SHADOW:
             self._arming.apply(ArmingEvent.HOLD, self._waiting)
 
-    def _starvation_reason(self) -> str:
-        if self._trigger.waits_for_first_chunk:
-            return f"no chunk yet for '{self._task}'"
-        self._starved_periods += 1
-        return "the last chunk is used up and no other has come"
-
     def _clock_problem(self, now_ns: int) -> str:
         problem, jumped = self._watchdog.clock_problem(now_ns)
         if jumped:
-            self._forget_plan()
-            self._admission.begin(now_ns, self._trigger.requests)
+            self._policy.forget_plan()
+            self._policy.begin(now_ns)
             self._held_since_ns = None
         return problem
 
@@ -310,7 +276,7 @@ class ChunkExecutor:
         before = self._arming.state
         outcome = self._apply(event)
         if self._arming.state is not before:
-            self._admission.begin(now_ns, self._trigger.requests)
+            self._policy.begin(now_ns)
         return outcome
 
     def _apply(self, event: ArmingEvent, reason: str = "") -> Outcome:
@@ -322,14 +288,17 @@ class ChunkExecutor:
             self._start_over()
         return outcome
 
+    def _hand_over(self, now_ns: int) -> None:
+        """Person and policy change places: a soft start from the last command, without a plan."""
+        self._policy.forget_plan()
+        self._policy.begin(now_ns)
+        self._shaper.start_softly()
+        self._held_since_ns = None
+
     def _start_over(self) -> None:
-        self._forget_plan()
+        self._policy.forget_plan()
+        self._operator.release()
         self._watchdog.start_over()
         self._shaper.start_over()
         self._held_since_ns = None
         self._waiting = ""
-
-    def _forget_plan(self) -> None:
-        self._queue = ActionQueue(FUSIONS[self._config.fusion], self._config)
-        self._trigger.start_over()
-        self._admission.start_over()

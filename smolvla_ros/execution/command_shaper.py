@@ -77,9 +77,13 @@ class CommandShaper:
         self._target_rad = target_rad
         self.clamps += limited.clamped
 
+    def start_softly(self) -> None:
+        """Another source of targets: approach its first one as after a rest. The last command is kept."""
+        self._moving_since_ns = self._target_rad = None
+
     def brake(self) -> None:
         """Without a target: brake, then stay."""
-        self._moving_since_ns = self._target_rad = None
+        self.start_softly()
         if self.last_rad is not None and self._step_rad.any():
             self._set_command(self._limiter.brake(self.last_rad, self._step_rad))
 

@@ -77,6 +77,12 @@ class ExecutorConfig(FusionSettings):
     stale_after_s: float = setting(
         0.2, "hold when joint states are older (s)", bounds=(0.01, 10.0), live=True
     )
+    operator_timeout_s: float = setting(
+        0.3,
+        "hold when the newest target of a person who has control is older (s)",
+        bounds=(0.05, 10.0),
+        live=True,
+    )
     max_ahead_s: float = setting(
         0.05,
         "how far stamps may lie in the future: clocks of two machines differ",

@@ -20,11 +20,9 @@ class Command:
 
 
 @dataclass(frozen=True)
-class ExecutorStatus:
-    """The fields of ExecutorState.msg. Ages and latencies: NaN while there is none."""
+class PolicyStatus:
+    """The fields of ExecutorState.msg about the policy. Ages and latencies: NaN while there is none."""
 
-    state: ArmingState
-    reason: str
     task: str
     queue_length: int
     queue_duration_s: float
@@ -33,17 +31,25 @@ class ExecutorStatus:
     threshold: float  # share of it
     trigger: str
     fusion: str
-    joint_states_age_s: float
     chunk_age_s: float
     inference_latency_p50_s: float
     inference_latency_p95_s: float
     request_latency_p50_s: float
     request_latency_p95_s: float
-    following_error_rad: float  # of the joint furthest from its command, grippers left out; NaN: none is sent
-    commands: int
     requests: int
     timeouts: int  # of requests
     chunks_accepted: int
     rejected: Mapping[str, int]  # reason -> chunks
     starved_periods: int
+
+
+@dataclass(frozen=True)
+class ExecutorStatus(PolicyStatus):
+    """The fields of ExecutorState.msg."""
+
+    state: ArmingState
+    reason: str
+    joint_states_age_s: float
+    following_error_rad: float  # of the joint furthest from its command, grippers left out; NaN: none is sent
+    commands: int
     clamps: tuple[int, ...]  # per joint

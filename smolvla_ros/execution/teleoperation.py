@@ -21,6 +21,8 @@ from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.settings import Settings, setting
 from smolvla_ros.units import JointUnits
 
+MOTION_NS = NANOSECONDS  # in which the leader has to move to take control: slower, it sags
+
 
 @dataclass(frozen=True)
 class TeleoperationConfig(Settings):
@@ -39,6 +41,12 @@ class TeleoperationConfig(Settings):
     stale_after_s: float = setting(
         0.2, "hold when joint states of either arm are older (s)", bounds=(0.01, 10.0)
     )
+    take_over_motion_rad: float = setting(
+        0.1,
+        "beside a policy: the leader takes control when a joint of it moves by so much within a second; 0: only when "
+        "executor/take_over is called",
+        bounds=(0.0, 1.0),
+    )
 
 
 class Teleoperation:
@@ -51,12 +59,15 @@ class Teleoperation:
         leader_units: Sequence[JointUnits],
         follower_units: Sequence[JointUnits],
     ) -> None:
+        self._config = config
         self._stale_ns = config.stale_after_s * NANOSECONDS
         self._units = tuple(zip(leader_units, follower_units, strict=True))
         self._shaper = CommandShaper(config, robot)
         self.leader: Joints | None = None
         self.follower: Joints | None = None
         self.pause = ""  # why the follower is held; empty while it follows
+        self._leads = True
+        self._still: Joints | None = None  # the leader in the past second, while it does not lead
 
     def target(self, leader_rad: FloatArray) -> FloatArray:
         """The follower's pose (joints,) rad for a pose of the leader; raises CalibrationError."""
@@ -65,6 +76,14 @@ class Teleoperation:
             [follower.lerobot_to_rad(leader.rad_to_lerobot(float(rad))) for (leader, follower), rad in pairs]
         )
 
+    def lead(self) -> None:
+        """The follower follows."""
+        self._leads = True
+
+    def wait_for_motion(self) -> None:
+        """The follower does not follow until the leader is moved."""
+        self._leads, self._still = False, None
+
     def step(self, now_ns: int, reason_to_hold: str = "") -> FloatArray | None:
         """The command (joints,) rad of this control period; None before there is a pose to start from.
 
@@ -72,7 +91,10 @@ class Teleoperation:
         `reason_to_hold`, it may have moved: nothing is commanded, and it then starts from its measured pose.
         """
         self.pause = reason_to_hold or self._reason_to_hold(now_ns)
-        if reason_to_hold or self._is_stale(self.follower, now_ns):
+        if not self._leads and not self.pause:
+            self._leads = self._is_moved()
+            self.pause = "" if self._leads else "the leader has no control"
+        if reason_to_hold or not self._leads or self._is_stale(self.follower, now_ns):
             self._shaper.start_over()
         elif self.pause:
             self._shaper.brake()
@@ -81,6 +103,15 @@ class Teleoperation:
             self._shaper.start_at(self.follower.positions_rad)
             self._shaper.move_towards(self.target(self.leader.positions_rad), now_ns)
         return self._shaper.last_rad
+
+    def _is_moved(self) -> bool:
+        """Whether the leader takes control."""
+        assert self.leader is not None  # else there is a reason to hold
+        limit_rad = self._config.take_over_motion_rad
+        if self._still is None or self.leader.stamp_ns - self._still.stamp_ns > MOTION_NS:
+            self._still = self.leader
+        moved_rad = np.abs(self.leader.positions_rad - self._still.positions_rad).max()
+        return bool(0.0 < limit_rad <= moved_rad)
 
     def _reason_to_hold(self, now_ns: int) -> str:
         for name, joints in (("follower", self.follower), ("leader", self.leader)):

@@ -14,7 +14,7 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.service_caller import ServiceCaller
 
 REPEAT_STOP_S = 0.3  # a stop without a response is sent again after this time
-SERVICES = {"arm": SetBool, "shadow": SetBool, "stop": Trigger, "reset": Trigger}
+SERVICES = {"arm": SetBool, "shadow": SetBool, "take_over": SetBool, "stop": Trigger, "reset": Trigger}
 
 
 class ExecutorClient:
@@ -47,6 +47,10 @@ class ExecutorClient:
 
     def shadow(self, on: bool) -> None:
         self._call("shadow", data=on)
+
+    def take_over(self, on: bool) -> None:
+        """A person takes control from the policy, or gives it back."""
+        self._call("take_over", data=on)
 
     def reset(self) -> None:
         self._call("reset")

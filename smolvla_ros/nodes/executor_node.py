@@ -24,6 +24,7 @@ import smolvla_ros.msg as msg
 from smolvla_ros.chunk import ChunkError
 from smolvla_ros.execution.arming import ArmingState, Outcome
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
+from smolvla_ros.execution.operator_source import SHOWN_CHARACTERS, Authority, OperatorError
 from smolvla_ros.node_configs import ExecutorNodeConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.executor_outputs import CommandOutputs, PlanPreview
@@ -44,10 +45,11 @@ from smolvla_ros.wire import WireError, chunk_from_msg, joints_from_msg
 STATE_PERIOD_S = 0.1
 REFUSAL_LOG_PERIOD_S = 2.0
 STOPPED = "stopped by service"
+UNNAMED = "a program without a name in header.frame_id"
 
 
 class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
-    """Publishes `joint_commands`, `chunk_request`, `active_task`, `executor/state` and `executor/plan`."""
+    """Publishes the commands of policy or person, who has control, chunk requests, the active task and the state."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("executor", ExecutorNodeConfig, **options)
@@ -63,6 +65,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         if self._is_stopped:
             self.chunk_executor.stop(STOPPED)
         self._logged_state = self.chunk_executor.state
+        self._published_authority: Authority | None = None
         self._outputs = CommandOutputs(
             self.add_publisher,
             self.get_fully_qualified_name(),
@@ -77,13 +80,17 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             event_callbacks=PublisherEventCallbacks(matched=self._on_request_subscribers),
         )
         self._active_task = self.add_publisher(topics.ACTIVE_TASK)
+        self._authorities = self.add_publisher(topics.CONTROL_AUTHORITY)
+        self._refused_operators = self.add_publisher(topics.REFUSED_COMMANDER)
         self._states = self.add_publisher(topics.EXECUTOR_STATE)
         self.add_subscription(topics.TASK, self._on_task)
         self.add_subscription(topics.JOINT_STATES, self._on_joint_states)
         self._chunks = self.add_subscription(topics.ACTION_CHUNK, self._on_chunk)
+        self.add_subscription(topics.OPERATOR_TARGETS, self._on_operator_target)
         self.add_subscription(topics.REFUSED_COMMANDER, self._on_refused_commander)
         self.add_service(SetBool, "executor/arm", self._on_arm)
         self.add_service(SetBool, "executor/shadow", self._on_shadow)
+        self.add_service(SetBool, "executor/take_over", self._on_take_over)
         self.add_service(Trigger, "executor/stop", self._on_stop)
         self.add_service(Trigger, "executor/reset", self._on_reset)
 
@@ -98,7 +105,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     def deactivate(self) -> None:
         self._deadline_s = None
         self.chunk_executor.disarm()
-        self._log_state()
+        self._report_state()
         self._publish_state()
 
     def apply_parameters(self) -> None:
@@ -108,6 +115,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         status = self.chunk_executor.status(self.now_ns())
         policies = self._chunks.get_publisher_count()
         values = {
+            "control": self.chunk_executor.authority.value,
             "task": status.task,
             "queue (s)": f"{status.queue_duration_s:.2f}",
             "fusion": status.fusion,
@@ -168,7 +176,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         if command is not None:
             self._outputs.publish(command)
         self._request(now_ns)
-        self._log_state()
+        self._report_state()
 
     def _request(self, now_ns: int) -> None:
         """Publish a request for the next chunk if it is due and there is a subscriber."""
@@ -182,8 +190,13 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         self._states.publish(executor_state_msg(status, self._robot.joint_names, now_ns))
         self._preview.publish(self.chunk_executor.plan(now_ns), now_ns)
 
-    def _log_state(self) -> bool:
-        """Log the state if it has changed; returns whether it has."""
+    def _report_state(self) -> bool:
+        """Publish who commands the arm, and log the state, if they have changed; returns whether the state has."""
+        authority = self.chunk_executor.authority
+        if authority is not self._published_authority:
+            self._published_authority = authority
+            self._authorities.publish(String(data=authority.value))
+            self.get_logger().info(f"control: {authority.value}")
         before, state = self._logged_state, self.chunk_executor.state
         if state is before:
             return False
@@ -227,6 +240,18 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             raise
         self.chunk_executor.accept(chunk, self.now_ns())
 
+    def _on_operator_target(self, message: Any) -> None:
+        operator = message.header.frame_id or UNNAMED
+        try:
+            goals = joints_from_msg(message, self._robot.joint_names)
+            self.chunk_executor.accept_target(operator, goals, self.now_ns())
+        except WireError as error:
+            self._refuse(f"operator target refused: {error}")
+        except OperatorError as error:
+            self._refuse(f"{operator[:SHOWN_CHARACTERS]!r} does not lead: {error}")
+            self._refused_operators.publish(KeyValue(key=operator, value=str(error)))
+        self._report_state()
+
     def _on_refused_commander(self, message: KeyValue) -> None:
         if message.key == self.get_fully_qualified_name():
             self.chunk_executor.commands_refused(message.value)
@@ -256,6 +281,13 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
 
         return self._operate(response, shadow, only_active=request.data)
 
+    def _on_take_over(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        def hand_over() -> Outcome:
+            executor, now_ns = self.chunk_executor, self.now_ns()
+            return executor.take_over(now_ns) if request.data else executor.give_back(now_ns)
+
+        return self._operate(response, hand_over, only_active=True)
+
     def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._is_stopped = True
         return self._operate(response, lambda: self.chunk_executor.stop(STOPPED))
@@ -274,7 +306,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         else:
             outcome = action()
         self._state_due_s = 0.0  # publish the state in the next period
-        if not self._log_state():
+        if not self._report_state():
             self.get_logger().info(outcome.message)
         response.success, response.message = outcome.ok, outcome.message
         return response

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The topics of `jog`: joint states in, joint commands out."""
+"""The topics of `jog`: joint states in, commands out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 from smolvla_ros.execution.jog import Jog
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.client_node import ClientNode, other_publishers_problem
-from smolvla_ros.nodes.command_refusals import CommandRefusals
-from smolvla_ros.nodes.messages import joint_command_msg
+from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.nodes.operator_commands import OperatorCommands
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import WireError, joints_from_msg
 
@@ -21,17 +20,14 @@ class JogNode:
     def __init__(self, client: ClientNode, jog: Jog, robot: RobotSpec) -> None:
         self._client, self._jog, self._joint_names = client, jog, robot.joint_names
         client.subscribe(topics.JOINT_STATES, self._on_joint_states)
-        self._refusals = CommandRefusals(client.node)
-        self._publisher = client.publisher(topics.JOINT_COMMANDS)
+        self._commands = OperatorCommands(client.node, client.publisher, robot.joint_names)
 
     def publish_command(self) -> str:
         """Publish the command of this control period, if there is one; returns the note about it."""
-        node, now_ns = self._client.node, self._client.now_ns()
-        problem = other_publishers_problem(node, self._publisher) or self._refusals.reason_to_hold()
-        command, note = self._jog.command(now_ns, problem)
+        now_ns = self._client.now_ns()
+        command, note = self._jog.command(now_ns, self._commands.reason_to_hold())
         if command is not None:
-            commander = node.get_fully_qualified_name()
-            self._publisher.publish(joint_command_msg(self._joint_names, now_ns, command, commander))
+            self._commands.publish(now_ns, command)
         return note
 
     def _on_joint_states(self, message: Any) -> None:

@@ -1,9 +1,10 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Teleoperation on ROS: joint states of a leader arm in, joint commands of a follower out, at a fixed rate.
+"""Teleoperation on ROS: joint states of a leader arm in, commands of a follower out, at a fixed rate.
 
-The executor publishes on `joint_commands` too. While there is another publisher, or while the arm node refuses the
-commands, the follower holds; then it starts softly from its pose.
+Beside an executor, the leader takes control from the policy when it is moved (`take_over_motion_rad`), and follows the
+policy's turns. Without one the commands go to the arm. While they are refused, or another program commands the arm, the
+follower holds; then it starts softly from its pose.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.executors import Executor
+from std_msgs.msg import String
 
+from smolvla_ros.execution.operator_source import Authority
 from smolvla_ros.execution.safety import SafetyError
 from smolvla_ros.execution.teleoperation import Teleoperation
 from smolvla_ros.node_configs import TeleopConfig
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.client_node import other_publishers_problem
-from smolvla_ros.nodes.command_refusals import CommandRefusals
-from smolvla_ros.nodes.messages import joint_command_msg
+from smolvla_ros.nodes.operator_commands import OperatorCommands
 from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot, next_deadline_s
 from smolvla_ros.units import CalibrationError, load_calibration
@@ -31,12 +32,12 @@ LOG_PERIOD_S = 2.0
 
 
 class TeleopNode(SuiteNode[TeleopConfig]):
-    """Subscribes to `leader/joint_states` and `joint_states`, publishes `joint_commands`."""
+    """Subscribes to `leader/joint_states` and `joint_states`, publishes `operator_targets` or `joint_commands`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("teleop", TeleopConfig, **options)
         self._deadline_s: float | None = None  # of the next command (monotonic); None while not active
-        self._refusals: CommandRefusals | None = None
+        self._commands: OperatorCommands | None = None
         self._pause = ""
 
     def configure(self) -> None:
@@ -52,10 +53,11 @@ class TeleopNode(SuiteNode[TeleopConfig]):
             for file in (config.leader_calibration, config.calibration)
         )
         self.teleoperation = Teleoperation(config, self._robot, leader, follower)
-        self._commands = self.add_publisher(topics.JOINT_COMMANDS)
+        self._has_executor = False
         self.add_subscription(topics.LEADER_JOINT_STATES, self._keep("leader"))
         self.add_subscription(topics.JOINT_STATES, self._keep("follower"))
-        self._refusals = CommandRefusals(self)
+        self.add_subscription(topics.CONTROL_AUTHORITY, self._on_control_authority)
+        self._commands = OperatorCommands(self, self.add_publisher, self._robot.joint_names)
 
     def activate(self) -> None:
         self._deadline_s = time.monotonic()
@@ -64,9 +66,9 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         self._deadline_s = None
 
     def cleanup(self) -> None:
-        if self._refusals is not None:
-            self._refusals.close()
-            self._refusals = None
+        if self._commands is not None:
+            self._commands.close()
+            self._commands = None
 
     def diagnose(self) -> Health:
         return Health(WARN, f"holding: {self._pause}") if self._pause else Health(OK, "following")
@@ -83,9 +85,11 @@ class TeleopNode(SuiteNode[TeleopConfig]):
         self._deadline_s = next_deadline_s(self._deadline_s, 1.0 / self.config.rate_hz)
 
     def _step(self) -> None:
-        reason = other_publishers_problem(self, self._commands)
-        if self._refusals is not None:
-            reason = reason or self._refusals.reason_to_hold()
+        assert self._commands is not None
+        reason, has_executor = self._commands.reason_to_hold(), self._commands.has_executor
+        if has_executor != self._has_executor or (has_executor and reason):
+            self.teleoperation.wait_for_motion()
+        self._has_executor = has_executor
         stamp_ns = self.now_ns()
         try:
             command = self.teleoperation.step(stamp_ns, reason)
@@ -96,8 +100,14 @@ class TeleopNode(SuiteNode[TeleopConfig]):
             self._pause = self.teleoperation.pause
             self.get_logger().info(f"holding: {self._pause}" if self._pause else "the follower follows")
         if command is not None:
-            commander = self.get_fully_qualified_name()
-            self._commands.publish(joint_command_msg(self._robot.joint_names, stamp_ns, command, commander))
+            self._commands.publish(stamp_ns, command)
+
+    def _on_control_authority(self, message: String) -> None:
+        """Control has changed hands."""
+        if message.data != Authority.OPERATOR.value:
+            self.teleoperation.wait_for_motion()
+        elif not self.config.take_over_motion_rad:
+            self.teleoperation.lead()
 
     def _keep(self, role: str) -> Callable[[Any], None]:
         """A callback that keeps the newest joints of one arm."""

@@ -55,7 +55,16 @@ def robot_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 
 def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The robot, a leader arm in the namespace `leader`, and the teleop node.
+    """The robot and what leads it."""
+    robot = tuple(
+        replace(spec, needed=False) if spec.executable == "camera_node" else spec
+        for spec in robot_nodes(options)  # teleoperation uses no images
+    )
+    return (*robot, *leader_nodes(options))
+
+
+def leader_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
+    """A leader arm in the namespace `leader`, and the teleop node.
 
     With `sim` and without `leader_port` there is no leader arm: who publishes `leader/joint_states` leads.
     """
@@ -64,11 +73,7 @@ def teleop_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
         "calibration": _calibration(options),
         "leader_calibration": _calibration(_leader(options)),
     }
-    robot = tuple(
-        replace(spec, needed=False) if spec.executable == "camera_node" else spec
-        for spec in robot_nodes(options)  # teleoperation uses no images
-    )
-    return (*robot, *leader, _node(options, "teleop", calibrations))
+    return (*leader, _node(options, "teleop", calibrations))
 
 
 def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
@@ -96,9 +101,11 @@ def recorder_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 
 def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """All programs, in the order of their start; the recorder only with `record`."""
+    """All programs, in the order of their start; the recorder only with `record`, teleoperation with `leader_port`."""
     recorder = recorder_nodes(options) if options.record else ()
-    return (*robot_nodes(options), *policy_nodes(options), *recorder, *console_nodes(options))
+    # a policy goes on without its leader arm
+    leader = (replace(spec, needed=False) for spec in leader_nodes(options)) if options.leader_port else ()
+    return (*robot_nodes(options), *policy_nodes(options), *leader, *recorder, *console_nodes(options))
 
 
 def console_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:

@@ -20,7 +20,7 @@ from smolvla_ros.wire import nanoseconds
 
 BAR_STEPS = 30
 SILENT_AFTER_S = 1.0  # the executor publishes ten states a second
-KEYS = "s STOP   a arm   d disarm   h shadow on/off   r reset   q quit"
+KEYS = "s STOP  a arm  d disarm  h shadow  o operator  p policy  r reset  q quit"
 HOME, CLEAR_LINE, CLEAR_BELOW = "\033[H", "\033[K", "\033[J"
 BOLD, ALARM = "bold", "bold white on red"
 STATE_STYLES = {

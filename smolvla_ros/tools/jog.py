@@ -7,7 +7,7 @@ Usage:
 
 Keys: 1 .. 6 choose a joint, + and - (or the arrows right and left) move it by a step, f switches between fine and
 coarse steps, space stops, q quits (the arm holds). Nothing is sent before the first step, nor while another program
-commands the arm.
+commands the arm; but the first step takes control from a policy, and executor/take_over gives it back.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 Usage:
     ros2 run smolvla_ros watch [--ros-args -r __ns:=/my_robot]
 
-Keys: s stop (until reset), a arm, d disarm, h shadow on or off, r reset, q quit (changes nothing; while a stop is not
-confirmed, q is ignored).
+Keys: s stop (until reset), a arm, d disarm, h shadow on or off, o take control from the policy (the arm holds), p give
+it back, r reset, q quit (changes nothing; while a stop is not confirmed, q is ignored).
 It does not replace a switch that cuts the power.
 """
 
@@ -48,6 +48,8 @@ def _run(client: ClientNode, stop: Sequence[int]) -> None:
         "a": lambda: executor.arm(True),
         "d": lambda: executor.arm(False),
         "h": executor.toggle_shadow,
+        "o": lambda: executor.take_over(True),
+        "p": lambda: executor.take_over(False),
         "r": executor.reset,
     }
     threading.Thread(target=_draw_until, args=(ended, executor), daemon=True).start()

@@ -110,3 +110,39 @@ def test_a_follower_outside_its_limits_is_not_moved() -> None:
     teleop = teleoperation()
     teleop.leader, teleop.follower = at(MIDDLE), at(MIDDLE + [3.0, 0, 0, 0, 0, 0])
     assert teleop.step(0) is None and "shoulder_pan is at 3.00 rad" in teleop.pause
+
+
+def waiting(**settings: float) -> Teleoperation:
+    """Beside a policy; both arms stand still for a second."""
+    teleop = teleoperation(**settings)
+    teleop.wait_for_motion()
+    for k in range(50):
+        teleop.leader, teleop.follower = at(MIDDLE, k * PERIOD_NS), at(MIDDLE, k * PERIOD_NS)
+        assert teleop.step(k * PERIOD_NS) is None and teleop.pause == "the leader has no control"
+    return teleop
+
+
+def test_beside_a_policy_the_leader_leads_when_it_is_moved_not_when_it_sags() -> None:
+    teleop = waiting()
+    sagged = MIDDLE.copy()
+    for k in range(50, 400):
+        sagged[1] += 0.0015  # 0.5 rad in all, 0.075 rad in a second
+        now_ns = k * PERIOD_NS
+        teleop.leader, teleop.follower = at(sagged, now_ns), at(MIDDLE, now_ns)
+        assert teleop.step(now_ns) is None
+    now_ns = 400 * PERIOD_NS
+    teleop.leader, teleop.follower = at(sagged + [0.2, 0, 0, 0, 0, 0], now_ns), at(MIDDLE, now_ns)
+    command = teleop.step(now_ns)
+    assert command is not None and teleop.pause == ""
+    assert command == pytest.approx(MIDDLE, abs=0.01)  # from where the follower stands
+    teleop.wait_for_motion()
+    assert teleop.step(now_ns) is None
+
+
+def test_with_no_motion_set_the_leader_leads_when_it_is_told_to() -> None:
+    teleop = waiting(take_over_motion_rad=0.0)
+    now_ns = 50 * PERIOD_NS
+    teleop.leader, teleop.follower = at(MIDDLE + 0.5, now_ns), at(MIDDLE, now_ns)
+    assert teleop.step(now_ns) is None
+    teleop.lead()
+    assert teleop.step(now_ns) is not None

@@ -243,6 +243,15 @@ def arm(tmp_path: Path) -> Iterator[EmulatedArm]:
 
 
 @pytest.fixture
+def leader(tmp_path: Path) -> Iterator[tuple[EmulatedArm, Path]]:
+    """An emulated leader in the process of the test, which can move it, and its calibration."""
+    from .leader_arm import leader_arm
+
+    with leader_arm(tmp_path) as leader:
+        yield leader
+
+
+@pytest.fixture
 def arm_bench(observer: Observer, start: Callable[..., Program], arm: EmulatedArm) -> Callable[..., Any]:
     """`arm_bench(**parameters)`: the arm node with these parameters on the servos of `arm`."""
     from .arm_bench import ArmBench

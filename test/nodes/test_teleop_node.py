@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +15,11 @@ from smolvla_ros.arm.command_admission import PAUSE_S
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
-from smolvla_ros.units import load_calibration
 from smolvla_ros.wire import header_stamp_ns, joints_from_msg
 
 from ..package_files import CALIBRATION, CALIBRATION_FILE, ROBOT
 from .conftest import EVERY_ONE, is_complete, measured_rad
-
-MOVES_TICKS = {
-    "shoulder_pan": 300,
-    "shoulder_lift": -250,
-    "elbow_flex": 200,
-    "wrist_flex": -300,
-    "wrist_roll": 400,
-}
-
-
-@pytest.fixture
-def leader(tmp_path: Path) -> Iterator[tuple[EmulatedArm, Path]]:
-    """An emulated leader in the process of the test, which can move it, and its calibration."""
-    entries = json.loads(Path(CALIBRATION_FILE).read_text())
-    entries["gripper"] |= {
-        "range_min": 1500,
-        "range_max": 2300,
-    }  # a handle has a smaller range than a gripper
-    file = tmp_path / "leader.json"
-    file.write_text(json.dumps(entries))
-    with EmulatedArm(load_calibration(file), link=tmp_path / "leader") as arm:
-        for servo in arm.servos.values():
-            servo.write(42, round(servo.position_ticks).to_bytes(2, "little"))
-            servo.write(40, b"\x01")  # torque was left on by the last user
-        yield arm, file
+from .leader_arm import MOVES_TICKS, move_by_hand
 
 
 @pytest.fixture
@@ -64,12 +38,6 @@ def teleop(
     )
     observer.until(lambda: "the follower follows" in program.output, "the follower to follow")
     return program, leading, led
-
-
-def move_by_hand(arm: EmulatedArm) -> None:
-    for name, ticks in MOVES_TICKS.items():
-        arm.servos[name].position_ticks += ticks
-    arm.servos["gripper"].position_ticks = 1700  # a quarter open
 
 
 def test_the_follower_follows_the_leader_softly(observer: Any, teleop: Any, leader: Any) -> None:

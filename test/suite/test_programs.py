@@ -81,6 +81,13 @@ def test_teleoperation_adds_a_leader_in_a_namespace_of_its_own() -> None:
             programs.teleop_nodes(dataclasses.replace(options, **{missing: ""}))
 
 
+def test_a_leader_arm_can_stand_beside_a_policy_which_goes_on_without_it() -> None:
+    options = dataclasses.replace(HARDWARE, leader_port="/dev/leader", leader_calibration=CALIBRATION_FILE)
+    nodes = by_label(options)
+    assert set(nodes) - set(by_label(HARDWARE)) == {"leader_arm", "teleop"}
+    assert not nodes["leader_arm"].needed and not nodes["teleop"].needed and nodes["arm"].needed
+
+
 def test_a_simulated_arm_follows_a_leader_arm_or_who_publishes_its_joint_states() -> None:
     nodes = {spec.label: spec for spec in programs.teleop_nodes(SIMULATION)}
     assert "leader_arm" not in nodes and {"simulated_world", "arm", "teleop"} <= set(nodes)

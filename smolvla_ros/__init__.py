@@ -5,6 +5,7 @@
 arrays                                names of array types
 units image urdf settings share ...   ticks, radians and LeRobot units; pictures; the arm's geometry; checked settings
 robot -> observation, chunk -> wire   joints and cameras; what was seen at a moment; actions in time; ROS messages read
+authority                             who commands the arm: policy, person, nobody
 camera/ arm/                          where frames and joints come from: devices
 simulation/                           stand-ins for them: a servo bus on a pseudo-terminal, rendered images
 policy/                               Observation -> ActionChunk (the torch room)

@@ -110,7 +110,8 @@ def run(work: Conversion, append: bool = False) -> Any:
         every = range(len(work.bags))
         for index in every:
             work.align_bag(index)
-        for index, camera in work.pending_videos(every):
-            work.encode_video(index, camera)
-        return work.write_dataset(every)
+        pieces = work.pieces(every)
+        for piece, camera in work.pending_videos(pieces):
+            work.encode_video(piece, camera)
+        return work.write_dataset(pieces)
     return None

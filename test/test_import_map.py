@@ -30,7 +30,7 @@ FLOORS = (
         "html_page",
     },
     {"robot"},
-    {"observation", "chunk"},
+    {"observation", "chunk", "authority"},
     {"wire"},
     {"camera", "execution", "arm", "dataset", "policy/policy"},
     {"simulation", "terminal", "viewer", "console", "policy/guidance_settings", "policy/scripted"},

@@ -19,8 +19,10 @@ from typing import Any, Literal
 import numpy as np
 
 from smolvla_ros.arrays import FloatArray, IntArray
+from smolvla_ros.authority import Authority
 from smolvla_ros.dataset import clocks
 from smolvla_ros.dataset.bag import Bag, RecordedMessage
+from smolvla_ros.dataset.bag_topics import BagTopics
 from smolvla_ros.dataset.clocks import ClockComparison
 from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.image import ImageError
@@ -31,10 +33,6 @@ from smolvla_ros.wire import MissingJointsError, WireError, frame_from_msg, head
 Times = IntArray
 Positions = FloatArray
 Clock = Literal["header", "receive"]
-
-JOINT_STATE = "sensor_msgs/msg/JointState"
-IMAGES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
-TEXT = "std_msgs/msg/String"
 
 START_PHASES = 16  # phases within a period that are tried for the first tick
 
@@ -54,57 +52,6 @@ class AlignmentSettings:
             raise EpisodeError(f"fps must be a whole number above 0, got {self.fps}")
 
 
-@dataclass(frozen=True)
-class BagTopics:
-    """The topics of a bag that make up an episode."""
-
-    cameras: Mapping[str, str]  # camera of the robot -> topic
-    state: str
-    action: str
-    task: str | None
-    vectors: Mapping[str, str] = field(default_factory=dict)  # name -> topic, of the mapping
-
-    @classmethod
-    def find(
-        cls,
-        bag: Bag,
-        robot: RobotSpec,
-        cameras: Mapping[str, str | None] | None = None,
-        state: str = "joint_states",
-        action: str = "joint_commands",
-    ) -> BagTopics:
-        """Find topics by this package's names, under any namespace; raises EpisodeError, also on other types, BagError.
-
-        `cameras`: name -> topic (None: the default topic); without it, all of the robot's cameras that were recorded.
-        A compressed topic is preferred to a raw one.
-        """
-        found: dict[str, str] = {}
-        for camera in robot.cameras if cameras is None else robot.select_cameras(cameras):
-            named = (cameras or {}).get(camera.name)
-            names = [named] if named else [f"{camera.name}/image_raw/compressed", f"{camera.name}/image_raw"]
-            topic = next((topic for topic in map(bag.find, names) if topic is not None), None)
-            if topic is not None:
-                found[camera.name] = topic
-            elif cameras is not None:
-                raise _missing(bag, f"camera '{camera.name}'", names, "--cameras NAME=TOPIC")
-        if not found:
-            names = [f"{camera.name}/image_raw[/compressed]" for camera in robot.cameras]
-            raise _missing(bag, "any camera of the robot file", names, "--cameras NAME=TOPIC")
-        task_topics = [
-            topic for topic in map(bag.find, ("active_task", "task")) if topic and bag.counts[topic]
-        ]
-        for name, topic in found.items():
-            check_type(bag, topic, f"camera '{name}'", IMAGES)
-        for topic in task_topics:
-            check_type(bag, topic, "task", (TEXT,))
-        return cls(
-            cameras=found,
-            state=_required(bag, "the state", state, "--state TOPIC"),
-            action=_required(bag, "the action", action, "--action TOPIC, such as leader/joint_states"),
-            task=next(iter(task_topics), None),
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class AlignedEpisode:
     """The newest samples at each of n ticks; images by their ordinal in the bag, for `camera_frames`."""
@@ -116,6 +63,7 @@ class AlignedEpisode:
     ordinals: Mapping[str, Times]  # camera -> (n,)
     clock_warning: str  # how clocks differ; empty: they agree
     vectors: Mapping[str, Positions]  # name -> (n, width)
+    authority: list[str]  # n, values of Authority; empty texts: it was not recorded
 
 
 @dataclass(eq=False)
@@ -194,8 +142,10 @@ def align_streams(
         for name, topic in sources.vectors.items()
     }
     tasks = _Stream(bag, "text", "task", sources.task or "", np.inf)
+    authority = _Stream(bag, "text", "control", sources.authority or "", np.inf)
     stamped = [*cameras.values(), state, action, *vectors.values()]
-    streams = [*stamped, *([tasks] if task is None else [])]
+    texts = [*([tasks] if task is None else []), *([authority] if sources.authority else [])]
+    streams = [*stamped, *texts]
     for recorded in bag.messages({stream.topic for stream in streams}):
         message = recorded.decode()
         for stream in streams:
@@ -205,8 +155,8 @@ def align_streams(
         stream.check_stamps(alignment.clock)
     comparison = _compare_clocks(stamped)
     times = {id(stream): stream.sorted(comparison.ahead_ns(stream.topic)) for stream in streams}
-    start = max(int(stamps[0]) for stamps, _ in times.values())
-    end = min(int(times[id(stream)][0][-1]) for stream in streams if stream is not tasks)
+    start = max(int(times[id(stream)][0][0]) for stream in streams if stream is not authority)
+    end = min(int(times[id(stream)][0][-1]) for stream in stamped)
     if end < start:
         raise EpisodeError(
             f"bag '{bag.path}': its streams do not overlap, one begins {(start - end) / NANOSECONDS:.2f} s after "
@@ -215,7 +165,11 @@ def align_streams(
         )
     images = [times[id(stream)][0] for stream in cameras.values()]
     ticks = _choose_ticks(start, end, alignment.fps, images)
-    chosen = {id(stream): _newest_ordinals(stream, *times[id(stream)], ticks) for stream in streams}
+    chosen = {
+        id(stream): _newest_ordinals(stream, *times[id(stream)], ticks)
+        for stream in streams
+        if stream is not authority
+    }
     rows = {id(stream): stream.rows()[chosen[id(stream)]] for stream in (state, action, *vectors.values())}
     return AlignedEpisode(
         stamps_ns=ticks,
@@ -225,6 +179,9 @@ def align_streams(
         ordinals={name: chosen[id(stream)] for name, stream in cameras.items()},
         clock_warning="; ".join(filter(None, (comparison.disagreement, comparison.recorder_difference))),
         vectors={name: rows[id(stream)] for name, stream in vectors.items()},
+        authority=_authority(authority, *times[id(authority)], ticks)
+        if sources.authority
+        else [""] * len(ticks),
     )
 
 
@@ -312,28 +269,10 @@ def _newest_ordinals(stream: _Stream, stamps: Times, ordinals: Times, ticks: Tim
     return np.asarray(ordinals[newest])
 
 
-def _required(bag: Bag, what: str, name: str, option: str) -> str:
-    topic = bag.find(name)
-    if topic is None:
-        raise _missing(bag, what, [name], option)
-    check_type(bag, topic, what, (JOINT_STATE,))
-    return topic
-
-
-def check_type(bag: Bag, topic: str, what: str, types: tuple[str, ...]) -> None:
-    """Raise EpisodeError if the messages of a topic are of none of these types."""
-    if (kind := bag.topics[topic]) not in types:
-        raise EpisodeError(
-            f"bag '{bag.path}': {topic} ({what}) is a {kind}, not a {' or '.join(types)}; name or record another topic"
-        )
-
-
-def _missing(bag: Bag, what: str, names: list[str], option: str) -> EpisodeError:
-    known = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(bag.topics.items())) or "no topics"
-    return EpisodeError(
-        f"bag '{bag.path}' has no topic for {what}, expected {' or '.join(names)}; it has {known}. Name it with "
-        f"{option}"
-    )
+def _authority(stream: _Stream, stamps: Times, ordinals: Times, ticks: Times) -> list[str]:
+    """Who commanded at each tick; nobody before the first message, when the executor had not started."""
+    newest = np.searchsorted(stamps, ticks, side="right") - 1
+    return [stream.texts[ordinals[i]] if i >= 0 else Authority.NONE.value for i in newest]
 
 
 def _span(stamps: Times) -> str:

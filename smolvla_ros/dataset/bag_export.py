@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write an episode of a LeRobot dataset as a rosbag with this package's topics, for `ros2 bag play` or the converter.
 
-Frame k is stamped start + k / fps; the task is published where it changes. Converting the bag back gives the same rows.
-What the language columns say, and the tools, are in the notes of the bag.
+Frame k is stamped start + k / fps; task and control are published where they change. Converting the bag back gives the
+same rows. What the language columns say, and the tools, are in the notes of the bag.
 Actions are on a topic that no arm subscribes to, so that playing the bag moves none; the converter finds it.
 """
 
@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
+from smolvla_ros.authority import Authority
 from smolvla_ros.dataset.bag import BagWriter
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.language import BAG_NOTE, TOOLS
-from smolvla_ros.dataset.lerobot_format import ACTION, STATE
+from smolvla_ros.dataset.lerobot_format import ACTION, INTERVENTION, STATE
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.image import encode_jpeg
 from smolvla_ros.observation import NANOSECONDS
@@ -52,7 +53,7 @@ def write_bag(
     notes = {BAG_NOTE: dataset.language(episode).to_json(), TOOLS: json.dumps(dataset.tools)}
     source |= notes if dataset.has_language else {}
     with BagWriter(path, source) as bag:
-        task = None
+        task = authority = None
         for k in range(len(state)):
             stamp_ns = start_ns + k * NANOSECONDS // dataset.fps
             stamp = bag.message(
@@ -62,6 +63,10 @@ def write_bag(
             if frames.tasks[k] != task:
                 task = frames.tasks[k]
                 bag.write("/active_task", bag.message("std_msgs/msg/String", data=task), stamp_ns)
+            by = Authority.OPERATOR if frames.intervention[k] else Authority.POLICY
+            if INTERVENTION in dataset.features and by is not authority:
+                authority = by
+                bag.write("/control_authority", bag.message("std_msgs/msg/String", data=by.value), stamp_ns)
             for camera, images in cameras.items():
                 header_of_image = bag.message(
                     "std_msgs/msg/Header", stamp=stamp, frame_id=f"{camera}_camera_optical_frame"

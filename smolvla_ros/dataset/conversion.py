@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Convert rosbags to a LeRobot dataset; each bag becomes one episode.
+"""Convert rosbags to a LeRobot dataset; each bag becomes one episode, or one for each turn of policy or person.
 
 The steps depend on few others, so that they can run in parallel and none is repeated: `align_bag` for each bag (which
 finds errors in its streams before anything is encoded), `encode_video` for each camera of each bag, `write_dataset`.
@@ -12,25 +12,27 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow.parquet
 
+from smolvla_ros.authority import Authority
 from smolvla_ros.dataset.alignment import AlignmentSettings, align_streams, camera_frames
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.episode_identity import episode_digest, episode_digests
-from smolvla_ros.dataset.errors import DatasetError
+from smolvla_ros.dataset.errors import DatasetError, EpisodeError
 from smolvla_ros.dataset.global_statistics import StatisticsBefore
 from smolvla_ros.dataset.language import BAG_NOTE, TOOLS, EpisodeLanguage, language_features, merged_tools
-from smolvla_ros.dataset.lerobot_format import INFO, OBSERVATION, dataset_features
+from smolvla_ros.dataset.lerobot_format import INFO, INTERVENTION, OBSERVATION, dataset_features
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add_episodes
 from smolvla_ros.dataset.mapped_bag import MappedBag
 from smolvla_ros.dataset.parallel_steps import FrameCount
+from smolvla_ros.dataset.pieces import Control, control_pieces
 from smolvla_ros.dataset.staging import StagingFolder, write_atomically
 from smolvla_ros.dataset.video import Codec
 from smolvla_ros.robot import RobotSpec
@@ -38,10 +40,23 @@ from smolvla_ros.units import MotorCalibration, positions_to_lerobot
 
 WORK_FOLDER = ".conversion"  # inside the dataset while a conversion runs or after it was interrupted
 PLAN = "plan.json"
-CLOCK_WARNING, OUTCOME, VECTORS = "clock_warning", "outcome", "vectors"
+CLOCK_WARNING, OUTCOME, VECTORS, PIECES = "clock_warning", "outcome", "vectors", "pieces"
 ORDINALS = "ordinal."  # prefix of columns: the ordinal in the bag of the camera image of each row
 
 Calibration = Mapping[str, MotorCalibration]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of an aligned bag that become an episode."""
+
+    bag: int
+    begin: int
+    end: int  # not included
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.begin, self.end)
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,7 @@ class Conversion:
     action_calibration: Calibration | None = None
     mapping: BagMapping = OWN_TOPICS
     task: str | None = None  # replaces the recorded tasks
+    control: Control = "all"  # whole attempts, or the turns of person or policy
     camera_names: Literal["image_key", "name"] = "image_key"
     codec: Codec = "h264"
     robot_type: str = "so100_follower"
@@ -104,12 +120,19 @@ class Conversion:
         return True
 
     def align_bag(self, index: int) -> None:
-        """Resample the streams of a bag and convert them to LeRobot's units; raises BagError, EpisodeError."""
+        """Resample the streams of a bag, convert them to LeRobot's units and find its pieces.
+
+        Raises BagError, EpisodeError.
+        """
         folder = self._folder(index)
         if folder.frames.exists():
             return
         with self._open(index) as bag:
             sources, names = bag.sources(), bag.vector_names()
+            if self.control != "all" and sources.authority is None:
+                raise EpisodeError(
+                    f"bag '{bag.path}' does not tell who commanded: it has no control_authority; convert it as a whole"
+                )
             episode = align_streams(bag, self.robot, sources, self.alignment, self.task)
         units = self.robot.units(self.calibration)
         action_units = self.robot.units(self.action_calibration or self.calibration)
@@ -121,6 +144,7 @@ class Conversion:
             for name, values in episode.vectors.items()
         }
         ordinals = {ORDINALS + camera: found for camera, found in episode.ordinals.items()}
+        intervention = {INTERVENTION: np.array([who == Authority.OPERATOR for who in episode.authority])}
         metadata = {
             VECTORS: json.dumps({OBSERVATION + name: axes for name, axes in names.items()}),
             "topics": json.dumps(dict(sources.cameras)),
@@ -129,86 +153,90 @@ class Conversion:
             OUTCOME: bag.custom_data.get("outcome", ""),
             BAG_NOTE: bag.custom_data.get(BAG_NOTE, ""),
             TOOLS: bag.custom_data.get(TOOLS, ""),
+            PIECES: json.dumps(control_pieces(episode.authority, self.control)),
         }
         if self.subtasks and not metadata[BAG_NOTE]:
             metadata[BAG_NOTE] = EpisodeLanguage.of_tasks(episode.tasks, self.alignment.fps).to_json()
-        folder.write_frames(state, action, episode.tasks, {**vectors, **ordinals}, metadata)
+        folder.write_frames(state, action, episode.tasks, {**vectors, **intervention, **ordinals}, metadata)
 
     def clock_warning(self, index: int) -> str:
         """How the clocks of an aligned bag differ; empty if they agree."""
         return self._metadata(index, CLOCK_WARNING)
 
-    def known_episodes(self, indices: Sequence[int]) -> dict[int, int]:
-        """The aligned bags whose rows the dataset has already: index of the bag -> episode. Raises DatasetError."""
+    def pieces(self, indices: Iterable[int]) -> list[Piece]:
+        """Those of these aligned bags."""
+        return [
+            Piece(index, *rows) for index in indices for rows in json.loads(self._metadata(index, PIECES))
+        ]
+
+    def known_episodes(self, pieces: Sequence[Piece]) -> dict[Piece, int]:
+        """The pieces whose rows the dataset has already -> episode. Raises DatasetError."""
         plan = json.loads((self.output / WORK_FOLDER / PLAN).read_text(encoding="utf-8"))
         if not plan["episodes"]:
             return {}
-        rows = {index: self._folder(index).read_frames() for index in indices}
-        episodes = episode_digests(self._dataset(), (len(tasks) for _, _, tasks in rows.values()))
-        found = {index: episodes.get(episode_digest(*rows[index])) for index in indices}
-        return {index: episode for index, episode in found.items() if episode is not None}
+        episodes = episode_digests(self._dataset(), (piece.end - piece.begin for piece in pieces))
+        found = {piece: episodes.get(self._digest(piece)) for piece in pieces}
+        return {piece: episode for piece, episode in found.items() if episode is not None}
 
-    def pending_videos(self, indices: Sequence[int]) -> list[tuple[int, str]]:
-        """The videos to encode of these aligned bags: index of the bag, camera. Raises DatasetError."""
-        cameras = {index: tuple(self._topics(index)) for index in indices}
+    def pending_videos(self, pieces: Sequence[Piece]) -> list[tuple[Piece, str]]:
+        """The videos to encode of these pieces: piece, camera. Raises DatasetError."""
+        cameras = {piece.bag: tuple(self._topics(piece.bag)) for piece in pieces}
         for index, names in cameras.items():
-            first = indices[0]
+            first = pieces[0].bag
             if names != cameras[first]:
                 raise DatasetError(
                     f"bag '{self.bags[index]}' has the cameras {', '.join(names)}, bag '{self.bags[first]}' "
                     f"{', '.join(cameras[first])}; select cameras with --cameras"
                 )
-        return [(index, camera) for index, names in cameras.items() for camera in names]
+        return [(piece, camera) for piece in pieces for camera in cameras[piece.bag]]
 
-    def frames(self, index: int) -> int:
-        """The rows of an aligned bag, and so the images of each of its cameras."""
-        return int(pyarrow.parquet.read_metadata(self._folder(index).frames).num_rows)
-
-    def encode_video(self, index: int, camera: str, count: FrameCount | None = None) -> None:
-        """Encode the images of a camera in a bag, and count them; raises BagError, EpisodeError, VideoError."""
-        folder = self._folder(index)
-        if folder.has_video(camera):
+    def encode_video(self, piece: Piece, camera: str, count: FrameCount | None = None) -> None:
+        """Encode the images of a camera in a piece, and count them; raises BagError, EpisodeError, VideoError."""
+        folder, name = self._folder(piece.bag), _video_name(camera, piece)
+        if folder.has_video(name):
             return
         column = pyarrow.parquet.read_table(folder.frames, columns=[ORDINALS + camera]).column(0)
-        ordinals = column.to_numpy()
-        with self._open(index) as bag:
-            frames = camera_frames(bag, self._topics(index)[camera], camera, ordinals)
+        ordinals = column.to_numpy()[piece.rows]
+        with self._open(piece.bag) as bag:
+            frames = camera_frames(bag, self._topics(piece.bag)[camera], camera, ordinals)
             images = (frame.image for frame in (count.counted(frames) if count else frames))
-            folder.write_video(camera, images, len(ordinals), self.alignment.fps, self.codec)
+            folder.write_video(name, images, len(ordinals), self.alignment.fps, self.codec)
 
-    def write_dataset(self, indices: Sequence[int]) -> LeRobotDataset:
-        """Write the episodes of these bags to the dataset and remove the work folder; raises DatasetError."""
+    def write_dataset(self, pieces: Sequence[Piece]) -> LeRobotDataset:
+        """Write the episodes of these pieces to the dataset and remove the work folder; raises DatasetError."""
         work = self.output / WORK_FOLDER
         plan = json.loads((work / PLAN).read_text(encoding="utf-8"))
-        episodes = [self._staged(index) for index in indices]
+        episodes = [self._staged(piece) for piece in pieces]
+        first = self.bags[pieces[0].bag]
         sizes = [
             {key: (v.height, v.width, v.codec) for key, v in episode.videos.items()} for episode in episodes
         ]
-        for index, size in zip(indices, sizes, strict=True):
+        vectors = [json.loads(self._metadata(piece.bag, VECTORS)) for piece in pieces]
+        for piece, size, found in zip(pieces, sizes, vectors, strict=True):
+            bag = self.bags[piece.bag]
             if size != sizes[0]:
                 raise DatasetError(
-                    f"bag '{self.bags[index]}' has images {size}, bag '{self.bags[indices[0]]}' {sizes[0]} (height, "
-                    "width, codec); "
-                    "a dataset has one image size per camera"
+                    f"bag '{bag}' has images {size}, bag '{first}' {sizes[0]} (height, width, codec); a dataset has "
+                    "one image size per camera"
                 )
-        vectors = json.loads(self._metadata(indices[0], VECTORS))
-        for index in indices:
-            if (found := json.loads(self._metadata(index, VECTORS))) != vectors:
+            if found != vectors[0]:
                 raise DatasetError(
-                    f"bag '{self.bags[index]}' has the vectors {found}, bag '{self.bags[indices[0]]}' {vectors}; "
-                    "convert them to two datasets"
+                    f"bag '{bag}' has the vectors {found}, bag '{first}' {vectors[0]}; convert them to two datasets"
                 )
         dataset = self._dataset() if plan["episodes"] else None
         staging = work / "dataset"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         fps = self.alignment.fps
-        features = dataset_features(self.robot.joint_names, sizes[0], fps, vectors)
+        has_interventions = any(map(self._has_intervention, pieces)) or (
+            dataset is not None and INTERVENTION in dataset.features
+        )
+        features = dataset_features(self.robot.joint_names, sizes[0], fps, vectors[0], has_interventions)
         if (dataset and dataset.has_language) or any(episode.language.to_json() for episode in episodes):
             features |= language_features()
         before = DatasetBefore(dataset, StatisticsBefore(plan["stats"], plan["histograms"]))
         units = {joint.name: joint.unit for joint in self.robot.joints}
-        tools = merged_tools(json.loads(self._metadata(index, TOOLS) or "[]") for index in indices)
+        tools = merged_tools(json.loads(self._metadata(piece.bag, TOOLS) or "[]") for piece in pieces)
         add_episodes(self.output, staging, episodes, features, fps, self.robot_type, units, before, tools)
         shutil.rmtree(work)
         return self._dataset()
@@ -236,10 +264,21 @@ class Conversion:
             "images": keys,
         }
 
-    def _staged(self, index: int) -> StagedEpisode:
-        keys = {camera: self._image_key(camera) for camera in self._topics(index)}
-        language = EpisodeLanguage.from_json(self._metadata(index, BAG_NOTE))
-        return self._folder(index).episode(keys, self._metadata(index, OUTCOME), language)
+    def _staged(self, piece: Piece) -> StagedEpisode:
+        keys = {_video_name(camera, piece): self._image_key(camera) for camera in self._topics(piece.bag)}
+        language = EpisodeLanguage.from_json(self._metadata(piece.bag, BAG_NOTE))
+        if self.control != "all":
+            language = language.cut(piece.begin / self.alignment.fps, piece.end / self.alignment.fps)
+        episode = self._folder(piece.bag).episode(keys, self._metadata(piece.bag, OUTCOME), language)
+        return replace(episode, rows=(piece.begin, piece.end))
+
+    def _digest(self, piece: Piece) -> bytes:
+        state, action, tasks = self._folder(piece.bag).read_frames()
+        return episode_digest(state[piece.rows], action[piece.rows], tasks[piece.rows])
+
+    def _has_intervention(self, piece: Piece) -> bool:
+        column = pyarrow.parquet.read_table(self._folder(piece.bag).frames, columns=[INTERVENTION]).column(0)
+        return bool(column.to_numpy()[piece.rows].any())
 
     def _image_key(self, camera: str) -> str:
         return camera if self.camera_names == "name" else self.robot.camera(camera).image_key
@@ -261,3 +300,7 @@ class Conversion:
 
     def _dataset(self) -> LeRobotDataset:
         return LeRobotDataset.load(self.output)
+
+
+def _video_name(camera: str, piece: Piece) -> str:
+    return f"{camera}-{piece.begin:06d}"

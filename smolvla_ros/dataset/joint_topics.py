@@ -16,9 +16,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from smolvla_ros.chunk import ChunkError
-from smolvla_ros.dataset.alignment import JOINT_STATE
 from smolvla_ros.dataset.bag import RecordedMessage
 from smolvla_ros.dataset.bag_mapping import JointSource
+from smolvla_ros.dataset.bag_topics import JOINT_STATE
 from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.wire import chunk_from_msg, header_stamp_ns, nanoseconds

@@ -13,6 +13,7 @@ import pyarrow
 VERSION = "v3.0"
 OBSERVATION = "observation."
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
+INTERVENTION = "intervention"  # whether a person commanded, as LeRobot 0.6 (rollout, DAgger) records it
 COUNTERS = ("timestamp", "frame_index", "episode_index", "index", "task_index")  # columns of every dataset
 OWN_FIELD = "smolvla_ros"  # in info.json, which LeRobot ignores: what LeRobot's format does not state
 INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
@@ -28,6 +29,7 @@ def dataset_features(
     videos: Mapping[str, tuple[int, int, str]],
     fps: int,
     vectors: Mapping[str, Sequence[str]] | None = None,
+    has_interventions: bool = False,
 ) -> dict[str, Any]:
     """The `features` of info.json. `videos`: image key -> height, width, codec. `vectors`: further features -> names of
     their values."""
@@ -58,7 +60,8 @@ def dataset_features(
         name: {"dtype": "float32" if name == "timestamp" else "int64", "shape": [1], "names": None}
         for name in COUNTERS
     }
-    return {**values, **images, **counters}
+    intervention = {INTERVENTION: {"dtype": "bool", "shape": [1], "names": None}} if has_interventions else {}
+    return {**values, **images, **intervention, **counters}
 
 
 def tasks_table(tasks: Sequence[str]) -> pyarrow.Table:

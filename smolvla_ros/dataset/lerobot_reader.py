@@ -22,13 +22,14 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from smolvla_ros.arrays import Float32Array, ImageArray, IntArray
+from smolvla_ros.arrays import BoolArray, Float32Array, ImageArray, IntArray
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.language import COLUMNS, TOOLS, EpisodeLanguage
 from smolvla_ros.dataset.lerobot_format import (
     ACTION,
     IMAGES,
     INFO,
+    INTERVENTION,
     OWN_FIELD,
     STATE,
     STATS,
@@ -56,6 +57,7 @@ class EpisodeFrames:
     index: IntArray  # (n,) in the whole dataset
     task_index: IntArray  # (n,)
     tasks: list[str]  # n
+    intervention: BoolArray  # (n,) whether a person commanded; False where the dataset does not say
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +168,8 @@ class LeRobotDataset:
     def frames(self, episode: int) -> EpisodeFrames:
         """The rows of an episode; raises DatasetError."""
         names = [STATE, ACTION, "timestamp", "frame_index", "index", "task_index"]
+        if INTERVENTION in self.features:
+            names.append(INTERVENTION)
         columns = self.columns(episode, names)
         task_index = columns["task_index"].astype(np.int64)
         if len(task_index) and not 0 <= task_index.min() <= task_index.max() < len(self.tasks):
@@ -181,6 +185,7 @@ class LeRobotDataset:
             index=columns["index"].astype(np.int64),
             task_index=task_index,
             tasks=[self.tasks[i] for i in task_index],
+            intervention=columns.get(INTERVENTION, np.zeros(len(task_index))).astype(np.bool_).ravel(),
         )
 
     def columns(self, episode: int, features: Sequence[str]) -> dict[str, npt.NDArray[Any]]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from smolvla_ros.dataset.alignment import IMAGES, JOINT_STATE, TEXT
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.bag_topics import IMAGES, JOINT_STATE, TEXT
 from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.dataset.joint_topics import ARRAYS, JOINT_TRAJECTORY
 from smolvla_ros.dataset.video_topics import VIDEO_TYPES

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from smolvla_ros.dataset.alignment import JOINT_STATE, BagTopics
 from smolvla_ros.dataset.bag import Bag, RecordedMessage
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping, JointTopic
+from smolvla_ros.dataset.bag_topics import JOINT_STATE, BagTopics
 from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.dataset.joint_topics import JOINT_TRAJECTORY, JointReader, translated
 from smolvla_ros.dataset.vector_topics import VectorReader

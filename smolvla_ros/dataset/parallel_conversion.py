@@ -57,17 +57,24 @@ def _convert(
         for index in aligned:
             if warning := conversion.clock_warning(index):
                 report(f"warning: bag '{conversion.bags[index]}': {warning}")
-        known = conversion.known_episodes(aligned)
-        for index, episode in known.items():
-            report(f"left out: bag '{conversion.bags[index]}' is episode {episode} of the dataset already")
-        calls = conversion.pending_videos([index for index in aligned if index not in known])
-        frames = [conversion.frames(index) for index, _ in calls]
+            if not conversion.pieces([index]):
+                report(
+                    f"left out: bag '{conversion.bags[index]}' has nothing for --control {conversion.control}"
+                )
+        pieces = conversion.pieces(aligned)
+        known = conversion.known_episodes(pieces)
+        for piece, episode in known.items():
+            report(
+                f"left out: bag '{conversion.bags[piece.bag]}' is episode {episode} of the dataset already"
+            )
+        calls = conversion.pending_videos([piece for piece in pieces if piece not in known])
+        frames = [piece.end - piece.begin for piece, _ in calls]
         faulty = run_all("encode", pool, conversion.encode_video, calls, strict, frames)
-    for (index, _), error in zip(calls, faulty, strict=True):
-        if error and index not in damaged:
-            damaged.add(index)
+    for (piece, _), error in zip(calls, faulty, strict=True):
+        if error and piece.bag not in damaged:
+            damaged.add(piece.bag)
             report(f"left out: {error}")
-    added = [index for index in every if index not in damaged | known.keys()]
+    added = [piece for piece in pieces if piece.bag not in damaged and piece not in known]
     if added:
         return Converted(conversion.write_dataset(added), len(damaged))
     conversion.remove_work()

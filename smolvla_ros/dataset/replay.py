@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from smolvla_ros.arrays import FloatArray, IntArray
-from smolvla_ros.dataset.alignment import JOINT_STATE, check_type
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.bag_topics import JOINT_STATE, check_type
 from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.text_table import align_columns

@@ -22,6 +22,8 @@ MAX_SIDE = 150  # larger images are subsampled to about this many pixels a side
 def value_statistics(values: npt.NDArray[Any]) -> StatisticsJson:
     """Statistics over the rows of (n,) or (n, width), one value for each column."""
     rows = values.reshape(len(values), -1)
+    if rows.dtype == np.bool_:
+        rows = rows.astype(np.float32)
     wide = rows.astype(np.float64)
     return {
         "min": rows.min(axis=0).tolist(),

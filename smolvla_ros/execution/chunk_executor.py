@@ -10,12 +10,13 @@ repeated and the reason reported. No clock, threads or messages: the caller pass
 from __future__ import annotations
 
 from smolvla_ros.arrays import FloatArray
+from smolvla_ros.authority import Authority
 from smolvla_ros.chunk import ActionChunk, ChunkRequest
 from smolvla_ros.execution.arming import Arming, ArmingEvent, ArmingState, Outcome
 from smolvla_ros.execution.command_shaper import CommandShaper
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.execution.executor_status import Command, ExecutorStatus
-from smolvla_ros.execution.operator_source import Authority, OperatorSource
+from smolvla_ros.execution.operator_source import OperatorSource
 from smolvla_ros.execution.policy_source import PolicySource
 from smolvla_ros.execution.safety import SafetyError
 from smolvla_ros.execution.trajectory import Trajectory

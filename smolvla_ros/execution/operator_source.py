@@ -10,8 +10,6 @@ arm was armed, takes control of nothing.
 
 from __future__ import annotations
 
-import enum
-
 from smolvla_ros.arrays import FloatArray
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.observation import NANOSECONDS
@@ -19,14 +17,6 @@ from smolvla_ros.robot import Joints
 
 PAUSE_S = 0.5
 SHOWN_CHARACTERS = 80  # of an operator's name in messages: senders choose it
-
-
-class Authority(str, enum.Enum):
-    """Who commands the arm; the values are those of the topic `control_authority`."""
-
-    NONE = "none"  # no command is sent
-    POLICY = "policy"
-    OPERATOR = "operator"
 
 
 class OperatorError(ValueError):

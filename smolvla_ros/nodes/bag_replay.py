@@ -16,8 +16,8 @@ from typing import Any
 import message_filters
 from builtin_interfaces.msg import Time
 
-from smolvla_ros.dataset.alignment import IMAGES, JOINT_STATE, check_type
 from smolvla_ros.dataset.bag import Bag
+from smolvla_ros.dataset.bag_topics import IMAGES, JOINT_STATE, check_type
 from smolvla_ros.dataset.errors import BagError
 from smolvla_ros.nodes.observation_sync import observation_from, synchronize
 from smolvla_ros.observation import NANOSECONDS, Observation

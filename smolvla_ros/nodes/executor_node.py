@@ -21,10 +21,11 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 import smolvla_ros.msg as msg
+from smolvla_ros.authority import Authority
 from smolvla_ros.chunk import ChunkError
 from smolvla_ros.execution.arming import ArmingState, Outcome
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
-from smolvla_ros.execution.operator_source import SHOWN_CHARACTERS, Authority, OperatorError
+from smolvla_ros.execution.operator_source import SHOWN_CHARACTERS, OperatorError
 from smolvla_ros.node_configs import ExecutorNodeConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.executor_outputs import CommandOutputs, PlanPreview

@@ -6,7 +6,7 @@
 `discard` deletes the current or the last one, `rerecord` deletes it and starts again. After a `start` that was refused
 there is no last one, so that nobody marks or deletes another episode than they mean. An episode needs a task: the
 parameter `task`, or the newest message on `task` or `active_task`. It is the first message of every bag, on `task` and,
-if that has a publisher, on `active_task`, so that each episode is complete.
+if that has a publisher, on `active_task`, so that each episode is complete; so is the newest on `control_authority`.
 
 The node subscribes before episodes start, with the quality of service that the publishers offer, so that no discovery
 is needed then. It subscribes to `task` only where no executor publishes `active_task` (task_listener.py).
@@ -45,7 +45,7 @@ UPDATE_PERIOD_S = 0.5  # how soon a new publisher is listened to
 LOG_PERIOD_S = 2.0
 MEGABYTE = 1_000_000
 OF_CAMERAS = (topics.IMAGE_RAW, topics.IMAGE_COMPRESSED, topics.CAMERA_INFO)
-TASK_STREAM = StreamType("std_msgs/msg/String", stamped=False)
+TEXT_STREAM = StreamType("std_msgs/msg/String", stamped=False)
 NO_COMMANDS = (
     "no joint command was recorded, and bag_to_lerobot refuses such an episode unless --action names a topic"
 )
@@ -73,6 +73,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self._last_notes: list[str] = []  # what is wrong with it
         self._no_last_reason = "none was recorded"
         self._newest_task = ""
+        self._authority: bytes | None = None  # the newest message on control_authority
         self._finished = 0
         for folder in unfinished_episodes(self._output):
             try:
@@ -157,6 +158,8 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             self._close_and_log()
 
     def _on_message(self, name: str, kind: StreamType, data: bytes, info: dict[str, Any]) -> None:
+        if name == self.resolve_topic_name(topics.CONTROL_AUTHORITY.name):
+            self._authority = data
         if self._recording is not None and 0 < info["received_timestamp"] < self._recording.started_ns:
             return  # it arrived before the episode started (0: the middleware gives no time)
         self._record(name, kind, data)
@@ -177,7 +180,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
     def _on_task(self, topic: topics.Topic, message: String) -> None:
         self._newest_task = message.data or self._newest_task
         if topic is topics.TASK:  # `active_task` is recorded as all other topics are
-            self._record(self.resolve_topic_name(topic.name), TASK_STREAM, serialize_message(message))
+            self._record(self.resolve_topic_name(topic.name), TEXT_STREAM, serialize_message(message))
 
     @property
     def _task(self) -> str:
@@ -225,7 +228,10 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         for topic in (topics.TASK, topics.ACTIVE_TASK):
             name = self.resolve_topic_name(topic.name)
             if topic is topics.TASK or self._inputs.is_subscribed(name):
-                self._recording.add(name, TASK_STREAM, self.now_ns(), task_message)
+                self._recording.add(name, TEXT_STREAM, self.now_ns(), task_message)
+        if self._authority is not None:
+            authority = self.resolve_topic_name(topics.CONTROL_AUTHORITY.name)
+            self._recording.add(authority, TEXT_STREAM, self.now_ns(), self._authority)
         note = f"; nobody publishes {', '.join(silent)}" if silent else ""
         return f"recording {folder.name}: '{task}'{note}"
 

@@ -17,7 +17,7 @@ from typing import Any
 from rclpy.executors import Executor
 from std_msgs.msg import String
 
-from smolvla_ros.execution.operator_source import Authority
+from smolvla_ros.authority import Authority
 from smolvla_ros.execution.safety import SafetyError
 from smolvla_ros.execution.teleoperation import Teleoperation
 from smolvla_ros.node_configs import TeleopConfig

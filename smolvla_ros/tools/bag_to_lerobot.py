@@ -21,6 +21,7 @@ from smolvla_ros.dataset.bag import find_bags
 from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.map_suggestion import suggest_mapping
 from smolvla_ros.dataset.parallel_conversion import convert
+from smolvla_ros.dataset.pieces import WANTED
 from smolvla_ros.dataset.video import CODECS
 from smolvla_ros.suite.bag_options import add_bag_options, bag_mapping
 from smolvla_ros.suite.command_line import (
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     names = ("image_key", "name")
     add("--camera-names", choices=names, default=names[0], help="name images camera1 or, by name, top")
     add("--outcome", help="only bags with this outcome, such as success")
+    add("--control", choices=("all", *WANTED), default="all", help="turns of person or policy alone")
     add(
         "--max-age",
         nargs="+",
@@ -99,6 +101,7 @@ def conversion(arguments: argparse.Namespace) -> Conversion:
         action_calibration=load_calibration(leader, robot.joint_names) if leader else None,
         mapping=bag_mapping(arguments, robot),
         task=arguments.task,
+        control=arguments.control,
         camera_names=arguments.camera_names,
         codec=arguments.codec,
         subtasks=arguments.subtasks,

@@ -30,6 +30,7 @@ class Samples:
     frames: Tensor | None = (
         None  # int64 (B,), the number of each among the demonstrations, for those with a cache
     )
+    action_weights: Tensor | None = None  # float32 (B, T), of the loss; None: 1
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Batch:
     state: Tensor  # float32 (B, max_state_dim), normalised, padded with 0
     actions: Tensor  # float32 (B, T, max_action_dim), normalised, padded with 0
     action_is_pad: Tensor | None  # bool (B, T)
+    action_weights: Tensor | None = None  # float32 (B, T)
 
     def context(self, network: Network) -> Context:
         """The prefix, encoded."""
@@ -78,7 +80,7 @@ class BatchPreparation:
         tokens, valid = self.tokens(samples.tasks)
         state = self._state.normalize(samples.state.to(device))
         actions = self._action.normalize(samples.action.to(device))
-        is_pad = samples.action_is_pad
+        is_pad, weights = samples.action_is_pad, samples.action_weights
         return Batch(
             images=images + [torch.full_like(image, -1.0) for image in images[-1:] * empty],
             image_valid=[True] * len(images) + [False] * (empty if images else 0),
@@ -87,6 +89,7 @@ class BatchPreparation:
             state=F.pad(state, (0, config.max_state_dim - state.shape[-1])),
             actions=F.pad(actions, (0, config.max_action_dim - actions.shape[-1])),
             action_is_pad=None if is_pad is None else is_pad.to(device),
+            action_weights=None if weights is None else weights.to(device),
         )
 
     def tokens(self, tasks: Sequence[str]) -> tuple[Tensor, Tensor]:

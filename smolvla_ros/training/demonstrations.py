@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from smolvla_ros.arrays import Float32Array, IntArray
+from smolvla_ros.arrays import BoolArray, Float32Array, IntArray
 from smolvla_ros.dataset.frame_reader import FrameReader
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.stop_signals import STOP_SIGNALS
@@ -35,12 +35,13 @@ class Episode:
     state: Float32Array  # (n, joints), robot units
     action: Float32Array  # (n, joints)
     tasks: Sequence[str]  # n
+    intervention: BoolArray  # (n,) whether a person had taken control from the policy
 
 
 def read_episodes(datasets: Sequence[LeRobotDataset]) -> list[Episode]:
     """All episodes of the datasets, without images; raises DatasetError."""
     return [
-        Episode(number, episode, frames.state, frames.action, frames.tasks)
+        Episode(number, episode, frames.state, frames.action, frames.tasks, frames.intervention)
         for number, dataset in enumerate(datasets)
         for episode in range(len(dataset.episodes))
         for frames in (dataset.frames(episode),)
@@ -70,7 +71,10 @@ class Draw:
 
 @dataclass(eq=False)
 class Demonstrations:
-    """The frames of some episodes, counted from 0. `cameras`: the checkpoint's name -> the dataset's image key."""
+    """The frames of some episodes, counted from 0. `cameras`: the checkpoint's name -> the dataset's image key.
+
+    `correction_weight`: of the actions of a person who had taken control, where those of others have 1.
+    """
 
     datasets: Sequence[LeRobotDataset]
     episodes: Sequence[Episode]
@@ -79,6 +83,7 @@ class Demonstrations:
     augments: bool = False
     seed: int = 0
     reads_images: bool = True
+    correction_weight: float = 1.0
     _reader: FrameReader | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -96,12 +101,14 @@ class Demonstrations:
         index = int(np.searchsorted(self._starts, frame, side="right")) - 1
         return self.episodes[index], frame - int(self._starts[index])
 
-    def chunk_of(self, frame: int) -> tuple[Float32Array, Tensor]:
-        """The actions (chunk, joints) from a frame on, and which of them are after the end of the episode."""
+    def chunk_of(self, frame: int) -> tuple[Float32Array, Tensor, Tensor]:
+        """The actions (chunk, joints) from a frame on, which are after the end of the episode, and their weights."""
         episode, row = self.place(frame)
         rows = np.arange(row, row + self.chunk)
         last = len(episode.action) - 1
-        return episode.action[np.minimum(rows, last)], torch.from_numpy(rows > last)
+        kept = np.minimum(rows, last)
+        weights = np.where(episode.intervention[kept], np.float32(self.correction_weight), np.float32(1.0))
+        return episode.action[kept], torch.from_numpy(rows > last), torch.from_numpy(weights)
 
     def read(self, draws: Sequence[Draw]) -> Samples:
         """A batch; raises DatasetError, VideoError."""
@@ -114,10 +121,11 @@ class Demonstrations:
                 for name, key in images.items()
             },
             state=torch.from_numpy(np.stack([episode.state[row] for episode, row in places])),
-            action=torch.from_numpy(np.stack([actions for actions, _ in chunks])),
-            action_is_pad=torch.stack([is_pad for _, is_pad in chunks]),
+            action=torch.from_numpy(np.stack([actions for actions, _, _ in chunks])),
+            action_is_pad=torch.stack([is_pad for _, is_pad, _ in chunks]),
             tasks=[episode.tasks[row] for episode, row in places],
             frames=torch.tensor([draw.frame for draw in draws]),
+            action_weights=torch.stack([weights for _, _, weights in chunks]),
         )
 
     __getitems__ = read  # DataLoader calls it with a whole batch

@@ -28,12 +28,9 @@ class Objective(nn.Module):
     def forward(
         self, batch: Batch, noise: Tensor, time: Tensor, frozen: FrozenKeysValues | None = None
     ) -> Tensor:
-        """Sum of the squared errors of the actions that count, (). frozen: keys and values from a cache."""
+        """Sum of the weighted squared errors of the actions that count, (). frozen: keys and values from a cache."""
         errors = flow_errors(self.network, self.context(batch, frozen), batch.actions, noise, time)
-        errors = errors[:, :, : self.action_dim]
-        shape = (errors.shape[0], errors.shape[1])
-        counted = counted_actions(batch.action_is_pad, shape, errors.device)
-        return (errors * counted[:, :, None]).sum()
+        return (errors[:, :, : self.action_dim] * _weights(batch)[:, :, None]).sum()
 
     def context(self, batch: Batch, frozen: FrozenKeysValues | None = None) -> Context:
         """The encoded prefix."""
@@ -49,7 +46,12 @@ class Objective(nn.Module):
         )
 
     def count(self, batch: Batch) -> float:
-        """How many values the sum of `forward` has."""
-        shape = (batch.actions.shape[0], batch.actions.shape[1])
-        counted = counted_actions(batch.action_is_pad, shape, batch.actions.device)
-        return float(counted.sum()) * self.action_dim
+        """How many values the sum of `forward` has, weighted."""
+        return float(_weights(batch).sum()) * self.action_dim
+
+
+def _weights(batch: Batch) -> Tensor:
+    """Of each action in the loss, float32 (B, T)."""
+    shape = (batch.actions.shape[0], batch.actions.shape[1])
+    counted = counted_actions(batch.action_is_pad, shape, batch.actions.device)
+    return counted if batch.action_weights is None else counted * batch.action_weights

@@ -202,7 +202,12 @@ def _objective(
 def _demonstrations(
     task: TrainingTask, settings: TrainingSettings
 ) -> tuple[Demonstrations, Demonstrations | None]:
-    training, held_out = split_episodes(read_episodes(task.datasets), settings.validation, settings.seed)
+    episodes = read_episodes(task.datasets)
+    if settings.correction_weight != 1 and not any(episode.intervention.any() for episode in episodes):
+        raise TrainingError(
+            "correction_weight: in no dataset has a person taken control (intervention); leave it out"
+        )
+    training, held_out = split_episodes(episodes, settings.validation, settings.seed)
     chunk = task.spec.config.chunk_size
     return (
         Demonstrations(
@@ -213,6 +218,7 @@ def _demonstrations(
             settings.augment == "on",
             settings.seed,
             reads_images=not settings.cache,
+            correction_weight=settings.correction_weight,
         ),
         Demonstrations(task.datasets, held_out, task.cameras, chunk) if held_out else None,
     )

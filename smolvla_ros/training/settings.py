@@ -33,6 +33,12 @@ class TrainingSettings(OptimizerSettings, AdapterSettings):
         "in which most of them do not change in a step. auto: bfloat16 if the device has such arithmetic, else float32",
         choices=("auto", "float32", "bfloat16", "lerobot"),
     )
+    correction_weight: float = setting(
+        1.0,
+        "weight of the actions of a person who has taken control from the policy, which datasets state as "
+        "`intervention`; those of others have 1",
+        bounds=(0, 1000),
+    )
     validation: float = setting(0.1, "share of the episodes that are held out", bounds=(0, 0.9))
     validate_every: int = setting(
         1000, "updates between losses of held-out episodes; 0: never", bounds=(0, None)

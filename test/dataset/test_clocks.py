@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smolvla_ros.dataset.alignment import AlignmentSettings, BagTopics, align_streams
+from smolvla_ros.dataset.alignment import AlignmentSettings, align_streams
 from smolvla_ros.dataset.bag import Bag, BagWriter
 from smolvla_ros.dataset.bag_mapping import BagMapping, JointSource, JointTopic
+from smolvla_ros.dataset.bag_topics import BagTopics
 from smolvla_ros.dataset.checks import check_episodes
 from smolvla_ros.dataset.clocks import ClockComparison
 from smolvla_ros.dataset.errors import EpisodeError

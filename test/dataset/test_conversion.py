@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
-from smolvla_ros.dataset.alignment import AlignmentSettings, BagTopics, align_streams
+from smolvla_ros.dataset.alignment import AlignmentSettings, align_streams
 from smolvla_ros.dataset.bag import Bag, BagWriter
 from smolvla_ros.dataset.bag_export import write_bag
+from smolvla_ros.dataset.bag_topics import BagTopics
 from smolvla_ros.dataset.conversion import WORK_FOLDER
 from smolvla_ros.dataset.episode_writer import add_custom_data
 from smolvla_ros.dataset.errors import BagError, DatasetError, EpisodeError
@@ -285,7 +286,7 @@ def test_an_interrupted_conversion_is_not_mixed_with_another(tmp_path):
     work.prepare()
     for index in range(2):
         work.align_bag(index)
-    work.encode_video(*work.pending_videos(range(2))[0])
+    work.encode_video(*work.pending_videos(work.pieces(range(2)))[0])
     with pytest.raises(DatasetError, match="another interrupted conversion, of 2 bags"):
         conversion(bags[:1], tmp_path / "data").prepare()
 

@@ -98,7 +98,8 @@ def test_episodes_are_known_by_state_action_and_task(tmp_path: Path) -> None:
     assert work.prepare(append=True)
     for index in range(len(others)):
         work.align_bag(index)
-    assert work.known_episodes(range(len(others))) == {0: 0}
+    pieces = work.pieces(range(len(others)))
+    assert work.known_episodes(pieces) == {pieces[0]: 0}
 
 
 def test_the_doctor_reports_a_damaged_bag_and_checks_the_others(

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smolvla_ros.arrays import FloatArray
+from smolvla_ros.authority import Authority
 from smolvla_ros.chunk import ChunkError
 from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.execution.executor_config import ExecutorConfig
-from smolvla_ros.execution.operator_source import PAUSE_S, Authority, OperatorError
+from smolvla_ros.execution.operator_source import PAUSE_S, OperatorError
 from smolvla_ros.robot import Joints, RobotSpec
 
 SECOND = 1_000_000_000

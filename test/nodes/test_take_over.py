@@ -5,15 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from smolvla_ros.dataset.alignment import AlignmentSettings
+from smolvla_ros.dataset.bag import find_bags
+from smolvla_ros.dataset.conversion import Conversion
+from smolvla_ros.dataset.parallel_conversion import convert
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.messages import joint_command_msg
+from smolvla_ros.nodes.messages import compressed_image_msg, joint_command_msg
+from smolvla_ros.observation import Frame
 
-from ..package_files import CALIBRATION_FILE, ROBOT
+from ..package_files import CALIBRATION, CALIBRATION_FILE, ROBOT
 from .conftest import EVERY_ONE, measured_rad
 from .leader_arm import move_by_hand
 from .test_executor_arming import RealArm
@@ -124,3 +130,47 @@ def test_a_second_person_is_refused_and_told_who_leads(observer: Any, bench: Rea
     observer.until(lambda: lead("/console") or control_is(bench, "operator")(), "the first one's control")
     observer.until(lambda: lead("/console") or lead("/other") or refusals, "the second one's refusal")
     assert (refusals[0].key, refusals[0].value) == ("/other", "'/console' leads; stop it first")
+
+
+def test_a_recorded_attempt_tells_who_commanded_each_row_of_the_dataset(
+    observer: Any, start: Callable[..., Any], executor_bench: Callable[..., Any], tmp_path: Path
+) -> None:
+    bench = executor_bench(operator_timeout_s=5.0, **PATIENT)
+    bench.authority = observer.collect(topics.CONTROL_AUTHORITY)
+    images = observer.publisher(topics.IMAGE_COMPRESSED, "top/image_raw/compressed")
+    targets = observer.publisher(topics.OPERATOR_TARGETS)
+    episodes = tmp_path / "episodes"
+    recorder = start("nodes.recorder_node", output=episodes, min_free_mb=1.0)
+    observer.node.create_timer(
+        PERIOD_S, lambda: images.publish(compressed_image_msg(_picture(observer.now_ns()), "", 90))
+    )
+    start_policy(bench)
+    listeners = ("/joint_commands", "/joint_states", "/control_authority", "/top/image_raw/compressed")
+    observer.until(
+        lambda: all(
+            "recorder" in {end.node_name for end in observer.node.get_subscriptions_info_by_topic(name)}
+            for name in listeners
+        ),
+        "the recorder to listen",
+    )
+    assert observer.trigger("recorder/start").success, recorder.output
+    observer.spin(0.5)
+    goal = bench.pose.copy()
+    targets.publish(joint_command_msg(ROBOT.joint_names, observer.now_ns(), goal, "/console"))
+    observer.until(control_is(bench, "operator"), "the person's control")
+    observer.spin(0.5)
+    give_back(bench)
+    observer.spin(0.5)
+    assert observer.trigger("recorder/success").success
+
+    patient = AlignmentSettings(30, max_camera_age_s=5.0, max_state_age_s=5.0, max_action_age_s=5.0)
+    work = Conversion(tuple(find_bags([episodes])), tmp_path / "data", ROBOT, patient, CALIBRATION)
+    converted = convert(work, append=False, jobs=1)
+    assert converted.dataset is not None
+    by_person = converted.dataset.frames(0).intervention
+    changes = np.flatnonzero(np.diff(by_person.astype(int)))
+    assert len(changes) == 2 and not by_person[0] and not by_person[-1]
+
+
+def _picture(stamp_ns: int) -> Frame:
+    return Frame("top", stamp_ns, np.full((48, 64, 3), stamp_ns // 10**8 % 256, np.uint8))

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +104,16 @@ def test_augmented_images_stay_recognisable() -> None:
         inner = np.s_[12:-12, 12:-12]
         likeness = np.corrcoef(changed[inner].ravel(), image[inner].ravel())[0, 1]
         assert likeness > 0.45, seed
+
+
+def test_corrections_have_their_weight_and_all_else_one(dataset: LeRobotDataset) -> None:
+    episodes = read_episodes([dataset])
+    assert not any(episode.intervention.any() for episode in episodes)  # the dataset does not say
+    corrected = replace(episodes[1], intervention=np.arange(9) >= 7)
+    weighted = Demonstrations([dataset], [corrected], CAMERAS, CHUNK, correction_weight=3.0)
+    weights = weighted.read([Draw(0, 0), Draw(5, 1)]).action_weights
+    assert weights is not None
+    assert weights.tolist() == [
+        [1, 1, 1, 1, 1, 1],
+        [1, 1, 3, 3, 3, 3],
+    ]  # the last is repeated, and is padding

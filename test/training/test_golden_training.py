@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from smolvla_ros.policy.smolvla.weights import checkpoint_name
 from smolvla_ros.training import loss_and_gradients
 from smolvla_ros.training.batch import Batch
 from smolvla_ros.training.flow_matching import flow_errors, flow_matching_loss, sample_times
+from smolvla_ros.training.objective import Objective
 from smolvla_ros.training.trained_parameters import lerobot_indices, set_trained
 
 from .conftest import BACKBONE, CASES, CHECKPOINT
@@ -114,3 +116,21 @@ def test_times_have_the_distribution_of_the_reference() -> None:
     uniform = (((times - 0.001) / 0.999) ** 1.5).sort().values  # its distribution function
     assert times.dtype == torch.float32
     assert (uniform - torch.linspace(0, 1, len(uniform))).abs().max() < 0.013  # Kolmogorov: 1 in 400
+
+
+@torch.no_grad()
+def test_a_weight_counts_an_action_as_often(spec: CheckpointSpec, prepared: Batch) -> None:
+    network = spec.empty_network()
+    spec.weights.load(network, torch.device("cpu"), "float32", accelerates=False)
+    objective = Objective(network, spec.config.action_dim, freezes_prefix=False)
+    noise, time = torch.zeros_like(prepared.actions), torch.full((len(prepared.actions),), 0.5)
+    ones = torch.ones(prepared.actions.shape[:2])
+    plain = objective(prepared, noise, time)
+    assert torch.equal(objective(replace(prepared, action_weights=ones), noise, time), plain)
+    parts = [torch.zeros_like(ones), ones.clone()]
+    parts[0][0], parts[1][0] = 1.0, 0.0
+    first, others = (objective(replace(prepared, action_weights=part), noise, time) for part in parts)
+    tripled = replace(prepared, action_weights=3 * parts[0] + parts[1])
+    assert float(objective(tripled, noise, time)) == pytest.approx(float(3 * first + others), rel=1e-5)
+    counts = [objective.count(replace(prepared, action_weights=part)) for part in parts]
+    assert objective.count(tripled) == 3 * counts[0] + counts[1]

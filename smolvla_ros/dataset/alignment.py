@@ -144,8 +144,8 @@ def align_streams(
     tasks = _Stream(bag, "text", "task", sources.task or "", np.inf)
     authority = _Stream(bag, "text", "control", sources.authority or "", np.inf)
     stamped = [*cameras.values(), state, action, *vectors.values()]
-    texts = [*([tasks] if task is None else []), *([authority] if sources.authority else [])]
-    streams = [*stamped, *texts]
+    needed = [*stamped, *([tasks] if task is None else [])]
+    streams = [*needed, *([authority] if sources.authority else [])]
     for recorded in bag.messages({stream.topic for stream in streams}):
         message = recorded.decode()
         for stream in streams:
@@ -155,7 +155,7 @@ def align_streams(
         stream.check_stamps(alignment.clock)
     comparison = _compare_clocks(stamped)
     times = {id(stream): stream.sorted(comparison.ahead_ns(stream.topic)) for stream in streams}
-    start = max(int(times[id(stream)][0][0]) for stream in streams if stream is not authority)
+    start = max(int(times[id(stream)][0][0]) for stream in needed)
     end = min(int(times[id(stream)][0][-1]) for stream in stamped)
     if end < start:
         raise EpisodeError(
@@ -165,11 +165,7 @@ def align_streams(
         )
     images = [times[id(stream)][0] for stream in cameras.values()]
     ticks = _choose_ticks(start, end, alignment.fps, images)
-    chosen = {
-        id(stream): _newest_ordinals(stream, *times[id(stream)], ticks)
-        for stream in streams
-        if stream is not authority
-    }
+    chosen = {id(stream): _newest_ordinals(stream, *times[id(stream)], ticks) for stream in needed}
     rows = {id(stream): stream.rows()[chosen[id(stream)]] for stream in (state, action, *vectors.values())}
     return AlignedEpisode(
         stamps_ns=ticks,
@@ -179,9 +175,7 @@ def align_streams(
         ordinals={name: chosen[id(stream)] for name, stream in cameras.items()},
         clock_warning="; ".join(filter(None, (comparison.disagreement, comparison.recorder_difference))),
         vectors={name: rows[id(stream)] for name, stream in vectors.items()},
-        authority=_authority(authority, *times[id(authority)], ticks)
-        if sources.authority
-        else [""] * len(ticks),
+        authority=_authority(authority, times.get(id(authority)), ticks),
     )
 
 
@@ -269,8 +263,11 @@ def _newest_ordinals(stream: _Stream, stamps: Times, ordinals: Times, ticks: Tim
     return np.asarray(ordinals[newest])
 
 
-def _authority(stream: _Stream, stamps: Times, ordinals: Times, ticks: Times) -> list[str]:
+def _authority(stream: _Stream, times: tuple[Times, Times] | None, ticks: Times) -> list[str]:
     """Who commanded at each tick; nobody before the first message, when the executor had not started."""
+    if times is None:
+        return [""] * len(ticks)
+    stamps, ordinals = times
     newest = np.searchsorted(stamps, ticks, side="right") - 1
     return [stream.texts[ordinals[i]] if i >= 0 else Authority.NONE.value for i in newest]
 

@@ -91,7 +91,9 @@ class Teleoperation:
         `reason_to_hold`, it may have moved: nothing is commanded, and it then starts from its measured pose.
         """
         self.pause = reason_to_hold or self._reason_to_hold(now_ns)
-        if not self._leads and not self.pause:
+        if self.pause:
+            self._still = None
+        elif not self._leads:
             self._leads = self._is_moved()
             self.pause = "" if self._leads else "the leader has no control"
         if reason_to_hold or not self._leads or self._is_stale(self.follower, now_ns):
@@ -108,9 +110,10 @@ class Teleoperation:
         """Whether the leader takes control."""
         assert self.leader is not None  # else there is a reason to hold
         limit_rad = self._config.take_over_motion_rad
-        if self._still is None or self.leader.stamp_ns - self._still.stamp_ns > MOTION_NS:
-            self._still = self.leader
-        moved_rad = np.abs(self.leader.positions_rad - self._still.positions_rad).max()
+        still = self._still or self.leader
+        moved_rad = np.abs(self.leader.positions_rad - still.positions_rad).max()
+        is_old = self.leader.stamp_ns - still.stamp_ns > MOTION_NS
+        self._still = self.leader if is_old else still
         return bool(0.0 < limit_rad <= moved_rad)
 
     def _reason_to_hold(self, now_ns: int) -> str:

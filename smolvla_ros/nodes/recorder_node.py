@@ -159,8 +159,8 @@ class RecorderNode(SuiteNode[RecorderConfig]):
 
     def _on_message(self, name: str, kind: StreamType, data: bytes, info: dict[str, Any]) -> None:
         if name == self.resolve_topic_name(topics.CONTROL_AUTHORITY.name):
-            self._authority = data
-        if self._recording is not None and 0 < info["received_timestamp"] < self._recording.started_ns:
+            self._authority = data  # recorded even if it arrived just before the episode: it still holds
+        elif self._recording is not None and 0 < info["received_timestamp"] < self._recording.started_ns:
             return  # it arrived before the episode started (0: the middleware gives no time)
         self._record(name, kind, data)
 
@@ -229,8 +229,8 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             name = self.resolve_topic_name(topic.name)
             if topic is topics.TASK or self._inputs.is_subscribed(name):
                 self._recording.add(name, TEXT_STREAM, self.now_ns(), task_message)
-        if self._authority is not None:
-            authority = self.resolve_topic_name(topics.CONTROL_AUTHORITY.name)
+        authority = self.resolve_topic_name(topics.CONTROL_AUTHORITY.name)
+        if self._authority is not None and self.count_publishers(authority):
             self._recording.add(authority, TEXT_STREAM, self.now_ns(), self._authority)
         note = f"; nobody publishes {', '.join(silent)}" if silent else ""
         return f"recording {folder.name}: '{task}'{note}"

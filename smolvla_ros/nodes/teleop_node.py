@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Teleoperation on ROS: joint states of a leader arm in, commands of a follower out, at a fixed rate.
 
-Beside an executor, the leader takes control from the policy when it is moved (`take_over_motion_rad`), and follows the
-policy's turns. Without one the commands go to the arm. While they are refused, or another program commands the arm, the
+Beside an executor, the leader takes control from the policy when it is moved (`take_over_motion_rad`), until control is
+given back. Without one the commands go to the arm. While they are refused, or another program commands the arm, the
 follower holds; then it starts softly from its pose.
 """
 

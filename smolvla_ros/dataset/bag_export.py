@@ -53,7 +53,8 @@ def write_bag(
     notes = {BAG_NOTE: dataset.language(episode).to_json(), TOOLS: json.dumps(dataset.tools)}
     source |= notes if dataset.has_language else {}
     with BagWriter(path, source) as bag:
-        task = authority = None
+        task: str | None = None
+        authority: Authority | None = None
         for k in range(len(state)):
             stamp_ns = start_ns + k * NANOSECONDS // dataset.fps
             stamp = bag.message(

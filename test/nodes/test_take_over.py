@@ -20,7 +20,7 @@ from smolvla_ros.nodes.messages import compressed_image_msg, joint_command_msg
 from smolvla_ros.observation import Frame
 
 from ..package_files import CALIBRATION, CALIBRATION_FILE, ROBOT
-from .conftest import EVERY_ONE, measured_rad
+from .conftest import EVERY_ONE, is_complete, measured_rad
 from .leader_arm import move_by_hand
 from .test_executor_arming import RealArm
 
@@ -37,8 +37,8 @@ def bench(observer: Any, start: Callable[..., Any], emulated_arm: Any) -> RealAr
     bench = RealArm(observer, executor, arm)
     bench.authority = observer.collect(topics.CONTROL_AUTHORITY)
     bench.connect()
-    observer.until(lambda: len(bench.measured()), "joint states")
-    bench.pose = bench.measured()[-1]
+    observer.until(lambda: any(map(is_complete, bench.joint_states)), "joint states")
+    bench.pose = measured_rad(bench.joint_states)
     return bench
 
 
@@ -82,7 +82,7 @@ def test_the_leader_arm_takes_control_and_gives_it_back(
     move_by_hand(arm)
     observer.until(control_is(bench, "operator"), "the leader's control")
     observer.until(
-        lambda: np.abs(bench.measured()[-1] - measured_rad(leading))[:5].max() < 0.03,
+        lambda: np.abs(measured_rad(bench.joint_states) - measured_rad(leading))[:5].max() < 0.03,
         "the follower to arrive",
     )
     assert bench.states[-1].reason == "'/teleop' leads"
@@ -91,11 +91,11 @@ def test_the_leader_arm_takes_control_and_gives_it_back(
     give_back(bench)
     bench.send(age_s=0.5, request_id=asked)
     observer.until(lambda: bench.rejected().get("before_arming") == 1, "the late chunk's refusal")
-    before = bench.measured()[-1]
+    before = measured_rad(bench.joint_states)
     observer.until(lambda: bench.requests[-1].request_id > asked, "a new request")
     bench.pose = before
     bench.send(request_id=bench.requests[-1].request_id)
-    observer.until(lambda: bench.measured()[-1][0] > before[0] + 0.1, "the policy to go on")
+    observer.until(lambda: measured_rad(bench.joint_states)[0] > before[0] + 0.1, "the policy to go on")
     assert bench.authority[-1].data == "policy"
     check_commands(bench)
 
@@ -106,11 +106,11 @@ def test_jog_takes_control_and_holds_when_it_ends(
     jog = on_terminal("tools.jog")
     observer.until(lambda: "no step yet" in jog.read(), "jog to hear the arm")
     start_policy(bench)
-    before = bench.measured()[-1][2]
+    before = measured_rad(bench.joint_states)[2]
     jog.press("3+")
     observer.until(control_is(bench, "operator"), "the control of jog")
     observer.until(  # more steps, because jog forgets its target when joint states are late
-        lambda: jog.press("+") or bench.measured()[-1][2] > before + 0.05, "the elbow to move"
+        lambda: jog.press("+") or measured_rad(bench.joint_states)[2] > before + 0.05, "the elbow to move"
     )
     assert bench.authority[-1].data == "operator"
     jog.press("q")
@@ -127,7 +127,7 @@ def test_a_second_person_is_refused_and_told_who_leads(observer: Any, bench: Rea
     observer.until(lambda: targets.get_subscription_count(), "the executor")
 
     def lead(name: str) -> None:
-        pose = bench.measured()[-1]
+        pose = measured_rad(bench.joint_states)
         targets.publish(joint_command_msg(ROBOT.joint_names, observer.now_ns(), pose, name))
 
     observer.until(lambda: lead("/console") or control_is(bench, "operator")(), "the first one's control")

@@ -270,7 +270,7 @@ class Conversion:
         if self.control != "all":
             language = language.cut(piece.begin / self.alignment.fps, piece.end / self.alignment.fps)
         episode = self._folder(piece.bag).episode(keys, self._metadata(piece.bag, OUTCOME), language)
-        return replace(episode, rows=(piece.begin, piece.end))
+        return replace(episode, rows=piece.rows)
 
     def _digest(self, piece: Piece) -> bytes:
         state, action, tasks = self._folder(piece.bag).read_frames()

@@ -80,12 +80,7 @@ class StagedEpisode:
     videos: Mapping[str, StagedVideo]  # image key -> video
     outcome: str = ""  # success or failure; empty: not known
     language: EpisodeLanguage = NO_LANGUAGE
-    rows: tuple[int, int] | None = None  # first and end, of those in `frames`; None: all
-
-    @property
-    def length(self) -> int:
-        begin, end = self.rows or (0, pyarrow.parquet.read_metadata(self.frames).num_rows)
-        return end - begin
+    rows: slice = slice(None)  # of those in `frames`
 
 
 @dataclass(frozen=True)
@@ -167,7 +162,7 @@ def _numbered(episodes: Sequence[StagedEpisode], number: int, index: int) -> lis
     """The rows of meta/episodes, begun, of episodes from this number on, whose frames count from `index`."""
     rows = []
     for episode_index, episode in enumerate(episodes, number):
-        length = episode.length
+        length = len(range(pyarrow.parquet.read_metadata(episode.frames).num_rows)[episode.rows])
         begin, index = index, index + length
         counts = {"dataset_from_index": begin, "dataset_to_index": index}
         rows.append({"episode_index": episode_index, "length": length, **counts})
@@ -273,9 +268,7 @@ def _write_rows(
         writer: pyarrow.parquet.ParquetWriter | None = None
         types = language_types(episode.language for episode in episodes[part]) if has_language else {}
         for episode, row in zip(episodes[part], added[part], strict=True):
-            table = pyarrow.parquet.read_table(episode.frames, columns=[*vectors, "task"])
-            begin, _ = episode.rows or (0, 0)
-            table = table.slice(begin, episode.length)
+            table = pyarrow.parquet.read_table(episode.frames, columns=[*vectors, "task"])[episode.rows]
             frame_tasks = table.column("task").to_pylist()
             tasks += [task for task in dict.fromkeys(frame_tasks) if task not in tasks]
             frame_index = np.arange(row["length"])

@@ -76,11 +76,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--codec", choices=sorted(CODECS), default="h264", help="%(default)s")
     add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
-    add(
-        "--subtasks",
-        action="store_true",
-        help="write instructions that change on the way to language_persistent too",
-    )
+    add("--subtasks", action="store_true", help="write changing instructions to language_persistent too")
     add("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes; %(default)s")
     return parser
 

@@ -80,7 +80,7 @@ class StagedEpisode:
     videos: Mapping[str, StagedVideo]  # image key -> video
     outcome: str = ""  # success or failure; empty: not known
     language: EpisodeLanguage = NO_LANGUAGE
-    rows: slice = slice(None)  # of those in `frames`
+    rows: slice = field(default_factory=lambda: slice(None))  # of those in `frames`
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,6 @@ def test_the_leader_arm_takes_control_and_gives_it_back(
     teleop = start("nodes.teleop_node", calibration=CALIBRATION_FILE, leader_calibration=file, **PATIENT)
     observer.until(lambda: "holding: the leader has no control" in teleop.output, "the leader to wait")
     start_policy(bench)
-    asked = bench.requests[-1].request_id
 
     move_by_hand(arm)
     observer.until(control_is(bench, "operator"), "the leader's control")
@@ -85,8 +84,8 @@ def test_the_leader_arm_takes_control_and_gives_it_back(
         lambda: np.abs(measured_rad(bench.joint_states) - measured_rad(leading))[:5].max() < 0.03,
         "the follower to arrive",
     )
-    assert bench.states[-1].reason == "'/teleop' leads"
-    assert bench.requests[-1].request_id == asked
+    observer.until(lambda: bench.states[-1].reason == "'/teleop' leads", "the state to tell who leads")
+    asked = bench.requests[-1].request_id
 
     give_back(bench)
     bench.send(age_s=0.5, request_id=asked)

@@ -28,7 +28,7 @@ from .namespaces import Computer, NoNamespacesError, link_directly, two_computer
 pytest.importorskip("rclpy", reason="it runs the nodes")
 
 OPTIONS = {"sim": "true", "policy": "scripted", "record": "true"}
-PROGRAMS = 7  # world, arm, two cameras, policy, executor, recorder
+PROGRAMS = 8  # world, arm, two cameras, policy, executor, recorder, console
 DISCOVERY_GROUP = "239.255.0.1"  # multicast; joined on the loopback interface
 TCP_LISTEN = "0A"
 SUITE = """
@@ -51,7 +51,7 @@ processes.stop()
 """
 # As a program of somebody else, or of ROS itself, does it: without any setting of this package.
 PROBE = """
-import json, sys, time
+import json, os, sys, time
 import rclpy
 from smolvla_ros.msg import ExecutorState
 from std_msgs.msg import String
@@ -60,7 +60,7 @@ from std_srvs.srv import Trigger
 seconds, wanted = float(sys.argv[1]), int(sys.argv[2])
 rclpy.init()
 node = rclpy.create_node("probe")
-heard, answers = [], []
+heard = []
 node.create_subscription(ExecutorState, "executor/state", heard.append, 10)
 task = node.create_publisher(String, "task", 10)
 stop = node.create_client(Trigger, "executor/stop")
@@ -77,7 +77,8 @@ while time.monotonic() < deadline_s and not is_complete():
 print(json.dumps({
     "nodes": sorted(nodes), "heard": len(heard), "listens to task": task.get_subscription_count(),
     "stopped": bool(asked and asked.done() and asked.result().success),
-}))
+}), flush=True)
+os._exit(0)  # threads of Fast DDS can keep a process from ending
 """
 
 

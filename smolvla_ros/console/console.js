@@ -116,6 +116,7 @@ function showControl() {
   setText(byId("holder"), control.is_you ? "You are in control" : control.holder ? `${control.holder} is in control`
     : isOperator ? "Nobody is in control" : "You are a viewer");
   byId("holder").classList.toggle("you", control.is_you);
+  byId("name").parentElement.hidden = control.is_you || !isOperator;
   setText(byId("take"), control.is_you ? "Release control" : "Take control");
   for (const element of document.querySelectorAll("#act button, #act input, #verbs button, #tune button, #tune select, #tune input"))
     element.disabled = !control.is_you;
@@ -161,7 +162,7 @@ function showState({ state, silent_s }) {
   setText(text, !state ? "no state arrives; is the executor running?"
     : isOld ? `no state for ${silent_s.toFixed(1)} s; is the executor running?`
     : [state.reason, state.task ? `“${state.task}”` : "no task"].filter(Boolean).join(" · "));
-  for (const button of document.querySelectorAll("#modes button")) {
+  for (const button of document.querySelectorAll("#modes [data-say]")) {
     const isOn = { arm: ["armed", "holding"], shadow: ["shadow"] }[button.dataset.say]?.includes(state?.name);
     button.setAttribute("aria-pressed", Boolean(isOn && button.dataset.on === "true"));
   }
@@ -354,7 +355,7 @@ function showRecorder(status, counts) {
   const isRecording = Boolean(status?.message.startsWith("recording"));
   byId("recorder").classList.toggle("recording", isRecording);
   const values = status?.values ?? {};
-  setText(byId("recorder"), status ? `${status.message}; ${values.episodes} episodes, ${values["free disk (GB)"]} GB free, ${values.output}`
+  setText(byId("recorder"), status ? `${status.message}; ${values.episodes} episodes, ${values["free disk (GB)"]} GB free`
     : "there is no recorder; start the suite with record:=true");
   const rows = Object.entries(counts).map(([task, count]) => make("tr", {}, make("th", {}, task),
     ...["success", "failure", "unmarked"].map(name => make("td", {}, `${count[name] ?? 0} ${name}`))));
@@ -380,7 +381,7 @@ byId("task").onsubmit = event => {
   input.blur();  // so that the space bar stops again
 };
 byId("no-task").onclick = () => say("set_task", { task: "" });
-for (const button of document.querySelectorAll("#modes button"))
+for (const button of document.querySelectorAll("#modes [data-say]"))
   button.onclick = () => say(button.dataset.say, button.dataset.on ? { on: button.dataset.on === "true" } : {});
 for (const button of document.querySelectorAll("#verbs button"))
   button.onclick = () => say("record", { verb: button.dataset.verb });

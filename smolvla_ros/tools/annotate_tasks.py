@@ -26,6 +26,7 @@ from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.share import share_folder
 from smolvla_ros.suite.command_line import (
     ROBOT,
+    UsageError,
     add_options,
     exit_on_errors,
     load_robot_and_calibration,
@@ -89,6 +90,8 @@ def load(options: argparse.Namespace, work: Path) -> LeRobotDataset:
 @exit_on_errors("annotate_tasks", "interrupted; the same command continues")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    if options.output.exists() and any(options.output.iterdir()):
+        raise UsageError(f"--output '{options.output}' is not empty; give a new folder")
     work = options.output.resolve().with_name(f"{options.output.resolve().name}.annotation")
     work.mkdir(parents=True, exist_ok=True)
     dataset = load(options, work)

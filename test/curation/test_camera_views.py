@@ -17,6 +17,7 @@ from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.tools.standardize_views import main
 
 from ..training.small_dataset import moving_bar, write_small_dataset
+from .answer_server import answer_server
 
 ON_ARM, STILL, UNCLEAR = CameraMotion(0.6, 0.7), CameraMotion(0.15, 0.8), CameraMotion(0.5, 0.0)
 
@@ -120,3 +121,11 @@ def test_a_dataset_with_an_unknown_view_is_not_written(tmp_path: Path) -> None:
     views = ["--view", "laptop=top", "webcam=side"]
     assert main([str(folder), "--output", str(tmp_path / "new"), "--yes", "--jobs", "1", *views]) == 0
     assert LeRobotDataset.load(tmp_path / "new").image_keys == ("camera1", "camera3")
+
+
+def test_a_model_is_asked_about_what_is_not_known(tmp_path: Path) -> None:
+    folder = write_small_dataset(tmp_path / "data", [12], ["laptop"])
+    command = [str(folder), "--output", str(tmp_path / "new"), "--yes", "--jobs", "1", "--ask", "--url"]
+    with answer_server(lambda _: "The camera is at the side.") as url:
+        assert main([*command, url]) == 0
+    assert LeRobotDataset.load(tmp_path / "new").image_keys == ("camera3",)

@@ -25,6 +25,8 @@ from smolvla_ros.dataset.edited_dataset import HISTORY
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.tools.annotate_tasks import main
 
+from ..package_files import CALIBRATION_FILE
+from ..sample_bags import record
 from ..training.small_dataset import write_small_dataset
 from .answer_server import answer_server
 
@@ -155,3 +157,12 @@ def test_nothing_is_written_without_a_yes(tmp_path: Path, monkeypatch: pytest.Mo
     with answer_server(lambda _: "Lift the bar") as url:
         assert main([str(dataset.root), "--output", str(tmp_path / "better"), "--url", url]) == 1
     assert not (tmp_path / "better").exists()
+
+
+def test_bags_are_converted_first(tmp_path: Path) -> None:
+    record(tmp_path / "bag", task="task desc")
+    output = tmp_path / "better"
+    command = [str(tmp_path / "bag"), "--output", str(output), "--yes", "--calibration", CALIBRATION_FILE]
+    with answer_server(lambda _: "Lift the bar") as url:
+        assert main([*command, "--url", url, "--jobs", "1"]) == 0
+    assert LeRobotDataset.load(output).tasks == ("Lift the bar",)

@@ -33,6 +33,14 @@ class Question(NamedTuple):
     noise: np.ndarray[Any, np.dtype[np.float32]]  # (1, chunk, max_action_dim)
 
 
+def sample_question(cameras: Iterable[str], chunk: int) -> Question:
+    """The same random input in every process."""
+    random = np.random.default_rng(0)
+    images = {name: random.integers(0, 256, (96, 128, 3), np.uint8) for name in cameras}
+    noise = random.standard_normal((1, chunk, 32)).astype(np.float32)
+    return Question(images, random.standard_normal(6).astype(np.float32), "Pick up the red cube", noise)
+
+
 class Contender(Protocol):
     """A loaded policy."""
 

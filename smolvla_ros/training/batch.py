@@ -19,6 +19,14 @@ from smolvla_ros.policy.smolvla.network import Context, Network
 
 
 @dataclass(frozen=True)
+class Draw:
+    """One sample to read: a frame, and the number of the draw in the run, which seeds its augmentation."""
+
+    frame: int
+    number: int
+
+
+@dataclass(frozen=True)
 class Samples:
     """A batch in robot units."""
 
@@ -27,9 +35,7 @@ class Samples:
     action: Tensor  # float32 (B, T, action_dim)
     action_is_pad: Tensor | None  # bool (B, T); true after the end of the episode
     tasks: Sequence[str]  # B texts
-    frames: Tensor | None = (
-        None  # int64 (B,), the number of each among the demonstrations, for those with a cache
-    )
+    draws: Sequence[Draw] = ()  # B, for those with a cache
     action_weights: Tensor | None = None  # float32 (B, T), of the loss; None: 1
 
 

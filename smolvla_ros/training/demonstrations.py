@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from smolvla_ros.arrays import BoolArray, Float32Array, IntArray
+from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from smolvla_ros.dataset.frame_reader import FrameReader
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.stop_signals import STOP_SIGNALS
 from smolvla_ros.training.augmentation import augment
-from smolvla_ros.training.batch import Samples
+from smolvla_ros.training.batch import Draw, Samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +59,6 @@ def split_episodes(
         [episode for index, episode in enumerate(episodes) if index not in held_out],
         [episode for index, episode in enumerate(episodes) if index in held_out],
     )
-
-
-@dataclass(frozen=True)
-class Draw:
-    """One sample to read: a frame, and the number of the draw in the run, which seeds its augmentation."""
-
-    frame: int
-    number: int
 
 
 @dataclass(eq=False)
@@ -124,7 +116,7 @@ class Demonstrations:
             action=torch.from_numpy(np.stack([actions for actions, _, _ in chunks])),
             action_is_pad=torch.stack([is_pad for _, is_pad, _ in chunks]),
             tasks=[episode.tasks[row] for episode, row in places],
-            frames=torch.tensor([draw.frame for draw in draws]),
+            draws=draws,
             action_weights=torch.stack([weights for _, _, weights in chunks]),
         )
 
@@ -144,10 +136,11 @@ class Order:
     """The frames of all updates of a run: each epoch is a random permutation of all frames, one after the other.
 
     It depends only on `seed`, so a run that is continued, or divided among processes, reads the same frames.
+    `probabilities` of the frames, (frames,): an epoch has as many draws from them instead.
     """
 
-    def __init__(self, frames: int, seed: int) -> None:
-        self._frames, self._seed = frames, seed
+    def __init__(self, frames: int, seed: int, probabilities: FloatArray | None = None) -> None:
+        self._frames, self._seed, self._probabilities = frames, seed, probabilities
         self._epoch = -1
         self._permutation: IntArray = np.zeros(0, np.int64)
 
@@ -158,7 +151,12 @@ class Order:
     def _frame(self, number: int) -> int:
         epoch, place = divmod(number, self._frames)
         if epoch != self._epoch:
-            self._permutation = np.random.default_rng([self._seed, epoch]).permutation(self._frames)
+            random = np.random.default_rng([self._seed, epoch])
+            self._permutation = (
+                random.permutation(self._frames)
+                if self._probabilities is None
+                else random.choice(self._frames, self._frames, p=self._probabilities)
+            )
             self._epoch = epoch
         return int(self._permutation[place])
 

@@ -10,8 +10,8 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from smolvla_ros.training.batch import BatchPreparation
-from smolvla_ros.training.demonstrations import Demonstrations, Draw
+from smolvla_ros.training.batch import BatchPreparation, Draw
+from smolvla_ros.training.demonstrations import Demonstrations
 from smolvla_ros.training.errors import TrainingError
 from smolvla_ros.training.objective import Objective
 from smolvla_ros.training.settings import TrainingSettings

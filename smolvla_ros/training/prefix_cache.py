@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys and values of images and task in a file, computed once for each frame, for a frozen vision-language model.
 
-The file has one row a frame: keys and values of all layers, the tokens padded to those of the longest task. What is in
-it depends on the weights, the datasets and the number format, of which its name has a digest.
+The file has one row a frame, or several if images are changed at random: keys and values of all layers, the tokens
+padded to those of the longest task. What is in it depends on the weights, the datasets and the number format, of which
+its name has a digest.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from smolvla_ros.training.batch import Batch, BatchPreparation, Samples
-from smolvla_ros.training.demonstrations import Demonstrations, Draw
+from smolvla_ros.training.batch import Batch, BatchPreparation, Draw, Samples
+from smolvla_ros.training.demonstrations import Demonstrations
 from smolvla_ros.training.errors import TrainingError
 from smolvla_ros.training.frozen_prefix import FrozenKeysValues
 from smolvla_ros.training.objective import Objective
@@ -30,7 +31,10 @@ SPARE = 1 << 30  # bytes that stay free on the disk
 
 
 class PrefixCache:
-    """Rows of all frames of some demonstrations, (keys or values, layer, token, kv_heads * head_dim)."""
+    """Rows of all frames of some demonstrations, (keys or values, layer, token, kv_heads * head_dim).
+
+    variants: rows of each frame, with other random changes of its images.
+    """
 
     def __init__(
         self,
@@ -40,12 +44,14 @@ class PrefixCache:
         preparation: BatchPreparation,
         objective: Objective,
         dtype: torch.dtype,
+        variants: int,
     ) -> None:
         """Raises TrainingError if the disk has too little space for a new file."""
         self.path = folder / f"{name}.keys_values"
         self._done = folder / f"{name}.json"  # how many frames have been computed
         self._demonstrations, self._preparation, self._objective = demonstrations, preparation, objective
-        self.frames = len(demonstrations)
+        self._variants = variants
+        self.rows = len(demonstrations) * variants
         batch = preparation(demonstrations.read([Draw(0, 0)]))
         frozen = objective.frozen(batch)
         images = frozen.valid.shape[1] - batch.tokens.shape[1]
@@ -54,7 +60,7 @@ class PrefixCache:
         tokens = images + preparation.tokens(tasks)[0].shape[1]
         _, _, kv_heads, self._head_dim = frozen.keys[0].shape
         row = (2, len(frozen.keys), tokens, kv_heads * self._head_dim)
-        count = self.frames * math.prod(row)
+        count = self.rows * math.prod(row)
         self.bytes = count * dtype.itemsize
         self._reserve(folder)
         self._table = torch.from_file(str(self.path), shared=True, size=count, dtype=dtype).view(-1, *row)
@@ -76,31 +82,31 @@ class PrefixCache:
 
     @property
     def done(self) -> int:
-        """How many frames have been computed."""
-        return int(json.loads(self._done.read_text())["frames"]) if self._done.exists() else 0
+        """How many rows have been computed."""
+        return int(json.loads(self._done.read_text())["rows"]) if self._done.exists() else 0
 
     @torch.no_grad()
     def fill(self) -> None:
-        """Compute the frames that are missing; an interrupted computation is continued."""
+        """Compute the rows that are missing; an interrupted computation is continued."""
         first = self.done
-        bar = tqdm(desc="cache", total=self.frames, initial=first, unit="frame", disable=None)
-        for start in range(first, self.frames, COMPUTED_AT_ONCE):
-            frames = range(start, min(start + COMPUTED_AT_ONCE, self.frames))
-            samples = self._demonstrations.read([Draw(frame, frame) for frame in frames])
+        bar = tqdm(desc="cache", total=self.rows, initial=first, unit="row", disable=None)
+        for start in range(first, self.rows, COMPUTED_AT_ONCE):
+            rows = range(start, min(start + COMPUTED_AT_ONCE, self.rows))
+            samples = self._demonstrations.read([Draw(row // self._variants, row) for row in rows])
             frozen = self._objective.frozen(self._preparation(samples))
             for index, parts in enumerate((frozen.keys, frozen.values)):
                 for layer, part in enumerate(parts):
-                    self._table[frames.start : frames.stop, index, layer, : part.shape[1]] = part.flatten(2)
-            self._done.write_text(json.dumps({"frames": frames.stop}))
-            bar.update(len(frames))
+                    self._table[rows.start : rows.stop, index, layer, : part.shape[1]] = part.flatten(2)
+            self._done.write_text(json.dumps({"rows": rows.stop}))
+            bar.update(len(rows))
         bar.close()
 
     def read(self, samples: Samples, batch: Batch) -> FrozenKeysValues:
         """Keys and values of samples, and of the batch that was made of them."""
-        assert samples.frames is not None
         images = self._image_valid.expand(len(samples.tasks), -1)
         valid = torch.cat([images, batch.tokens_valid], dim=1)
-        rows = self._table[samples.frames][:, :, :, : valid.shape[1]].to(valid.device)
+        chosen = [draw.frame * self._variants + draw.number % self._variants for draw in samples.draws]
+        rows = self._table[chosen][:, :, :, : valid.shape[1]].to(valid.device)
         keys, values = rows.view(*rows.shape[:-1], -1, self._head_dim).unbind(1)
         return FrozenKeysValues(keys.unbind(1), values.unbind(1), valid)
 

@@ -19,6 +19,7 @@ from smolvla_ros.policy.checkpoint.lora import PREFIX
 from smolvla_ros.policy.smolvla.acceleration import supports_bfloat16
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.training.action_errors import ActionErrors, action_errors
+from smolvla_ros.training.activation_checkpointing import checkpoint_layers
 from smolvla_ros.training.adapter import add_adapter, save_adapter
 from smolvla_ros.training.batch import BatchPreparation
 from smolvla_ros.training.demonstrations import Demonstrations, read_episodes, split_episodes
@@ -179,7 +180,12 @@ def _task(request: TrainingRequest, folder: Path, accelerator: Accelerator) -> T
                     folder / INITIAL, Path(request.backbone), datasets[0], request.settings.seed
                 )
     return TrainingTask.load(
-        checkpoint, datasets, request.cameras, request.backbone or None, request.revision or None
+        checkpoint,
+        datasets,
+        request.cameras,
+        request.backbone or None,
+        request.revision or None,
+        request.settings.statistics == "own",
     )
 
 
@@ -189,6 +195,8 @@ def _objective(
     network: Network = task.spec.empty_network()
     dtype = "native" if settings.precision == "lerobot" else "float32"
     task.spec.weights.load(network, accelerator.device, dtype, accelerates=False)
+    if settings.checkpoint_activations == "on":
+        checkpoint_layers(network)
     if settings.lora_rank:
         parameters = add_adapter(network, settings)
         indices = {name: index for index, name in enumerate(parameters)}
@@ -202,7 +210,7 @@ def _objective(
 def _demonstrations(
     task: TrainingTask, settings: TrainingSettings
 ) -> tuple[Demonstrations, Demonstrations | None]:
-    episodes = read_episodes(task.datasets)
+    episodes = task.scaled(read_episodes(task.datasets))
     if settings.correction_weight != 1 and not any(episode.intervention.any() for episode in episodes):
         raise TrainingError(
             "correction_weight: in no dataset has a person taken control (intervention); leave it out"
@@ -235,18 +243,18 @@ def _cache(
 ) -> PrefixCache | None:
     if not settings.cache:
         return None
-    if not objective.freezes_prefix or settings.augment == "on":
+    if not objective.freezes_prefix:
         raise TrainingError(
-            "cache: the vision-language model must be frozen and images unchanged; leave it out, or use trained expert "
-            "and augment off"
+            "cache: the vision-language model must be frozen; leave it out, or use trained expert"
         )
     dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
     frames = training.with_images()
-    name = digest(task, f"{settings.precision} {dtype} {settings.validation} {settings.seed}")
+    variants = settings.cache_variants if training.augments else 1
+    name = digest(task, f"{settings.precision} {dtype} {settings.validation} {settings.seed} {variants}")
     with accelerator.main_process_first(), accelerator.autocast():
-        cache = PrefixCache(Path(settings.cache), name, frames, preparation, objective, dtype)
-        if cache.done < cache.frames:
-            tell(f"cache: {cache.path}, {cache.bytes / 1e9:.2f} GB for {cache.frames} frames")
+        cache = PrefixCache(Path(settings.cache), name, frames, preparation, objective, dtype, variants)
+        if cache.done < cache.rows:
+            tell(f"cache: {cache.path}, {cache.bytes / 1e9:.2f} GB for {cache.rows} rows")
             cache.fill()
     return cache
 

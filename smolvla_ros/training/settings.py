@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from smolvla_ros.settings import setting
 from smolvla_ros.training.adapter import AdapterSettings
+from smolvla_ros.training.balance import BALANCES
 from smolvla_ros.training.optimization import OptimizerSettings
 from smolvla_ros.training.trained_parameters import TRAINED
 
@@ -55,6 +56,25 @@ class TrainingSettings(OptimizerSettings, AdapterSettings):
     cache: str = setting(
         "",
         "folder for keys and values of frozen parts, computed once for each frame: faster, but needs much space",
+    )
+    cache_variants: int = setting(
+        4, "how many random changes of each frame the cache has, if augment is on", bounds=(1, None)
+    )
+    balance: str = setting(
+        "frames",
+        "what is drawn equally often: every frame, or every task or dataset, whatever its length",
+        choices=BALANCES,
+    )
+    statistics: str = setting(
+        "joint",
+        "joint: of all datasets together. own: states and actions of each dataset are scaled to the mean and range of "
+        "the first one, whose statistics the checkpoint gets",
+        choices=("joint", "own"),
+    )
+    checkpoint_activations: str = setting(
+        "off",
+        "on: layers are computed again in the backward pass, which needs less memory and more time",
+        choices=("off", "on"),
     )
     workers: int = setting(
         -1, "processes that decode images; 0: none, -1: one for each other core", bounds=(-1, None)

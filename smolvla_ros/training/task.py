@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from smolvla_ros.arrays import Float32Array
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
@@ -22,6 +23,7 @@ from smolvla_ros.policy.checkpoint.config import ACTION, IMAGES, STATE, SmolVLAC
 from smolvla_ros.policy.checkpoint.pipeline_files import EPS
 from smolvla_ros.policy.checkpoint.processing import Normalizer, Processors
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
+from smolvla_ros.training.demonstrations import Episode
 from smolvla_ros.training.errors import TrainingError
 
 Statistics = Mapping[str, Mapping[str, Float32Array]]  # feature -> statistic -> values
@@ -36,6 +38,9 @@ class TrainingTask:
     datasets: Sequence[LeRobotDataset]
     cameras: Mapping[str, str]  # the checkpoint's short name -> the datasets' image key
     statistics: Statistics  # by the checkpoint's feature names
+    own_statistics: bool = (
+        False  # those of state and action are of the first dataset, to which others are scaled
+    )
 
     @classmethod
     def load(
@@ -45,6 +50,7 @@ class TrainingTask:
         cameras: Mapping[str, str],
         backbone: str | Path | None = None,
         revision: str | None = None,
+        own_statistics: bool = False,
     ) -> TrainingTask:
         """cameras: given by the user; empty: those with the same name. Raises CheckpointError, TrainingError."""
         # The checkpoint's own statistics are not needed: those of the datasets take their place.
@@ -59,7 +65,12 @@ class TrainingTask:
         config = replace(spec.config, image_keys=keys)
         features = {STATE: STATE, ACTION: ACTION}
         features |= {key: IMAGES + chosen[short_name(key)] for key in config.camera_keys}
-        statistics = {key: joint_statistics(datasets, feature) for key, feature in features.items()}
+        statistics = {
+            key: joint_statistics(
+                datasets[:1] if own_statistics and key in (STATE, ACTION) else datasets, feature
+            )
+            for key, feature in features.items()
+        }
         processors = _with_statistics(spec.processors, config, statistics, chosen)
         return cls(
             str(Path(checkpoint).resolve() if Path(checkpoint).is_dir() else checkpoint),
@@ -67,7 +78,42 @@ class TrainingTask:
             datasets,
             chosen,
             statistics,
+            own_statistics,
         )
+
+    def scaled(self, episodes: Sequence[Episode]) -> list[Episode]:
+        """The episodes; with own statistics, states and actions normalised by those of their own dataset, and then
+        back by those of the checkpoint."""
+        if not self.own_statistics:
+            return list(episodes)
+        features = (("state", STATE, "STATE"), ("action", ACTION, "ACTION"))
+        normalizers = [
+            {
+                name: Normalizer.of(
+                    FeatureStatistics(
+                        joint_statistics([dataset], feature),
+                        f"'{dataset.root}'",
+                        self.spec.config.norm_modes[kind],
+                    ),
+                    EPS,
+                )
+                for name, feature, kind in features
+            }
+            for dataset in self.datasets
+        ]
+
+        def scale(episode: Episode, name: str) -> Float32Array:
+            values = torch.from_numpy(getattr(episode, name))
+            normalized = normalizers[episode.dataset][name].normalize(values)
+            scaled: Float32Array = normalizers[0][name].unnormalize(normalized).numpy()
+            return scaled
+
+        return [
+            episode
+            if episode.dataset == 0
+            else replace(episode, state=scale(episode, "state"), action=scale(episode, "action"))
+            for episode in episodes
+        ]
 
     def image_shape(self, camera: str) -> list[int]:
         """Channels, height, width of a camera of the checkpoint, in the datasets."""

@@ -20,8 +20,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from smolvla_ros.training.batch import BatchPreparation, Samples
-from smolvla_ros.training.demonstrations import Demonstrations, Draw, Order, load_batches
+from smolvla_ros.training.balance import draw_probabilities
+from smolvla_ros.training.batch import BatchPreparation, Draw, Samples
+from smolvla_ros.training.demonstrations import Demonstrations, Order, load_batches
 from smolvla_ros.training.flow_matching import sample_times
 from smolvla_ros.training.objective import Objective
 from smolvla_ros.training.optimization import make_optimizer, make_schedule
@@ -62,7 +63,8 @@ class Trainer:
             parameters, indices, optimizer, make_schedule(optimizer, settings.steps, settings), average
         )
         self._model, self._optimizer = accelerator.prepare(objective, optimizer)
-        self._order = Order(len(demonstrations), settings.seed)
+        probabilities = draw_probabilities(demonstrations.episodes, settings.balance)
+        self._order = Order(len(demonstrations), settings.seed, probabilities)
         self._processes: int = accelerator.num_processes
         self._samples = settings.batch_size * settings.accumulate * self._processes  # of an update
 

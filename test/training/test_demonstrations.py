@@ -12,9 +12,10 @@ import torch
 
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.training.augmentation import augment
+from smolvla_ros.training.balance import draw_probabilities
+from smolvla_ros.training.batch import Draw
 from smolvla_ros.training.demonstrations import (
     Demonstrations,
-    Draw,
     Order,
     load_batches,
     read_episodes,
@@ -69,6 +70,19 @@ def test_each_epoch_has_every_frame_once_in_another_order() -> None:
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 3
     assert epochs[0] != epochs[1] != epochs[2]
     assert [draw.frame for draw in Order(10, 3).draws(17, 9)] == frames[17:26]
+
+
+def test_balance_draws_all_tasks_or_datasets_equally_often(dataset: LeRobotDataset) -> None:
+    episodes = read_episodes([dataset, dataset])[:4]  # 26 frames of the first dataset, 12 of the second
+    tasks = [text for episode in episodes for text in episode.tasks]
+    datasets = [episode.dataset for episode in episodes for _ in episode.tasks]
+    assert draw_probabilities(episodes, "frames") is None
+    for balance, groups in (("tasks", tasks), ("datasets", datasets)):
+        order = Order(len(groups), 1, draw_probabilities(episodes, balance))
+        drawn = [groups[draw.frame] for draw in order.draws(0, 4000)]
+        shares = [drawn.count(group) / len(drawn) for group in sorted(set(groups))]
+        assert shares == pytest.approx([0.5, 0.5], abs=0.03)
+        assert Order(len(groups), 1, draw_probabilities(episodes, balance)).draws(90, 5) == order.draws(90, 5)
 
 
 def test_held_out_episodes_are_not_trained_on(dataset: LeRobotDataset) -> None:

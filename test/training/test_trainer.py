@@ -179,6 +179,32 @@ def test_a_cache_trains_the_same_weights(tmp_path: Path, start: Start, whole_run
     assert_close(tmp_path / "run", whole_run)
 
 
+def test_a_cache_has_several_random_changes_of_each_frame(tmp_path: Path, start: Start) -> None:
+    start(cache=str(tmp_path / "cache"), augment="on", cache_variants=3, steps=1)
+    start("unchanged", cache=str(tmp_path / "unchanged"), steps=1)
+    varied, unchanged = (
+        next((tmp_path / name).glob("*.keys_values")).stat().st_size for name in ("cache", "unchanged")
+    )
+    assert varied == 3 * unchanged
+    assert not torch.equal(
+        *(weights(tmp_path / name)["model.action_out_proj.weight"] for name in ("run", "unchanged"))
+    )
+
+
+def test_activations_that_are_computed_again_train_the_same_weights(tmp_path: Path, start: Start) -> None:
+    start("kept", trained="all", steps=2)
+    start("again", trained="all", steps=2, checkpoint_activations="on")
+    assert_equal(weights(tmp_path / "again"), weights(tmp_path / "kept"))
+
+
+def test_a_compiled_network_trains_the_same_weights(
+    tmp_path: Path, start: Start, whole_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "eager")
+    start()
+    assert_close(tmp_path / "run", whole_run)
+
+
 def test_a_moving_average_is_saved_and_training_goes_on_from_the_weights(
     tmp_path: Path, start: Start, whole_run: Path
 ) -> None:
@@ -241,7 +267,8 @@ def test_what_does_not_fit_is_refused(dataset: Path, tmp_path: Path, start: Star
     refused("has no statistics of observation.state", (copy,))
     refused("give at most --batch-size", settings=replace(SETTINGS, batch_size=10_000_000))
     refused(
-        "cache: the vision-language model must be frozen", settings=replace(SETTINGS, cache="c", augment="on")
+        "cache: the vision-language model must be frozen",
+        settings=replace(SETTINGS, cache="c", trained="all"),
     )
 
 

@@ -10,6 +10,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ import pytest
 
 from smolvla_ros.evaluation.trial import TrialResult
 from smolvla_ros.evaluation.trials import append_results
+from smolvla_ros.share import CHECKPOINT
 
 from .package_files import GOLDEN, ROOT
 
@@ -157,3 +159,41 @@ def test_the_result_tables_do_not_run_known_episodes_again(
     ]
     assert sorted(shares) == ["0.0", "0.0", "100.0", "100.0", "100.0"]
     assert path.read_text() == before
+
+
+@pytest.mark.slow
+def test_the_solver_benchmark_measures_the_distance_from_the_converged_flow() -> None:
+    output = run_bench("solvers.py", "--observations", "1", "--noise-scale", "1")
+    assert "so100_tabletop, 1 observations" in output
+    *_, sixteen = map(float, rows(output)["euler"])
+    *_, by_midpoint = map(float, filter(None, rows(output)["midpoint"]))
+    assert 0 < by_midpoint < sixteen < 1
+
+
+@pytest.mark.slow
+def test_the_start_up_benchmark_times_every_stage_of_a_fresh_process() -> None:
+    words = ["--measure", "float32", str(time.time()), "--checkpoint", CHECKPOINT]
+    seconds = json.loads(run_bench("start_up.py", *words))
+    stages = ("python and torch", "checkpoint", "first chunk")
+    assert seconds["total"] == pytest.approx(sum(seconds[stage] for stage in stages))
+    assert all(value > 0 for value in seconds.values())
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_computes_the_policys_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="the model is a torch module")
+    monkeypatch.syspath_prepend(BENCH)
+    from smolvla_ros.policy import SmolVLA
+
+    gpu = importlib.import_module("gpu")
+    model = SmolVLA.from_pretrained(CHECKPOINT, "cpu", "float32")
+    given = gpu.Buffers.random(model, 2, 2)
+    given.state[:, model.state_dim :] = 0.0
+    with torch.inference_mode():
+        found = gpu.Program(model, given, "eager").chunk()[..., : model.action_dim]
+    for index, actions in enumerate(found):
+        images = dict(zip(model.image_keys, (image[index].numpy() for image in given.images), strict=True))
+        state = model.processors.state.unnormalize(given.state[index, : model.state_dim])
+        chunk = model.predict_chunk(images, state.numpy(), gpu.TASK, noise=given.noise[index].numpy())
+        expected = model.processors.action.normalize(torch.from_numpy(chunk))
+        torch.testing.assert_close(actions, expected, atol=1e-4, rtol=0)

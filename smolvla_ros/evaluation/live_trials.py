@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -51,11 +51,11 @@ class LiveTrialError(RuntimeError):
 
 
 def run_live_trials(
-    suite: SuiteOptions, conditions: Conditions, seeds: Sequence[int], noise_scale: float
+    suite: SuiteOptions, conditions: Conditions, seeds: Sequence[int], policy_parameters: Mapping[str, Any]
 ) -> Iterator[TrialResult]:
     """One result after the other, for successive seeds. With `suite.record` each trial is an episode.
 
-    noise_scale: parameter of the policy node.
+    policy_parameters: of the policy node.
 
     Raises LiveTrialError, ProcessError, and SettingError for conditions that only the stepped world has.
     """
@@ -75,7 +75,7 @@ def run_live_trials(
             sim=True,
             camera_rate_hz=FEW_IMAGES_HZ,
             port=str(folder / "arm"),
-            params_file=str(_write_parameters(folder, conditions, noise_scale)),
+            params_file=str(_write_parameters(folder, conditions, policy_parameters)),
             seed=LAYOUT_SEEDS + seeds[0] - 1,  # each reset takes the next
         )
         for spec in suite_nodes(suite):
@@ -87,13 +87,13 @@ def run_live_trials(
             yield live.trial(seed, conditions)
 
 
-def _write_parameters(folder: Path, conditions: Conditions, noise_scale: float) -> Path:
+def _write_parameters(folder: Path, conditions: Conditions, policy_parameters: Mapping[str, Any]) -> Path:
     """A parameter file for the nodes, from the conditions."""
     executor = {name: getattr(conditions, name) for name in ("trigger", "threshold", "fusion")}
     nodes = {
         "simulated_world": {"layout": conditions.task},
         "executor": executor,
-        "policy": {"noise_scale": noise_scale},
+        "policy": dict(policy_parameters),
     }
     path = folder / "conditions.yaml"
     values = {node: {"ros__parameters": parameters} for node, parameters in nodes.items()}

@@ -14,6 +14,7 @@ from smolvla_ros.policy.preflight.preflight import Expectations, RobotSetup, pre
 from smolvla_ros.policy.preflight.unit_evidence import with_units
 from smolvla_ros.policy.robot_policy import RobotPolicy
 from smolvla_ros.policy.scripted import ScriptedPolicy
+from smolvla_ros.policy.smolvla.flow_solver import FlowSolver
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import load_calibration
 
@@ -50,13 +51,16 @@ def load_model(config: PolicyConfig) -> SmolVLA:
     """The checkpoint that `config` names, after `load_spec`; raises CheckpointError."""
     from smolvla_ros.policy import SmolVLA
 
-    return SmolVLA.from_pretrained(
+    model = SmolVLA.from_pretrained(
         config.checkpoint,
         config.device,
         config.dtype,
         compiles=None if config.compile == "auto" else config.compile == "on",
         **config.checkpoint_options(),
     )
+    num_steps = config.num_steps or model.config.num_steps
+    model.network.solver = FlowSolver(num_steps, config.solver, config.time_spacing)
+    return model
 
 
 def _checkpoint(config: PolicyConfig, setup: RobotSetup, logger: Any) -> Policy:

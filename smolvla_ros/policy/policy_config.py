@@ -10,6 +10,7 @@ from typing import Any
 from smolvla_ros.policy.guidance_settings import SCHEDULES, GuidanceSettings
 from smolvla_ros.policy.preflight.pose import DEFAULT_MAX_SIGMA
 from smolvla_ros.policy.preflight.unit_evidence import CONFIRMABLE
+from smolvla_ros.policy.smolvla.flow_solver import SOLVERS
 from smolvla_ros.settings import Settings, setting
 from smolvla_ros.share import CHECKPOINT
 
@@ -84,6 +85,21 @@ class PolicyConfig(Settings):
         1.0,
         "size of the noise that becomes a chunk, relative to training; 0: none, so that successive chunks agree",
         bounds=(0.0, 1.0),
+        reloads=True,
+    )
+    solver: str = setting(
+        "euler",
+        "how the flow from noise to actions is integrated; heun and midpoint evaluate it twice in a step",
+        choices=tuple(SOLVERS),
+        reloads=True,
+    )
+    num_steps: int = setting(
+        0, "steps from noise to actions; 0: as many as the checkpoint says", bounds=(0, 1000), reloads=True
+    )
+    time_spacing: float = setting(
+        1.0,
+        "1: equal steps; above: smaller ones towards the actions, where the flow changes most",
+        bounds=(0.5, 3.0),
         reloads=True,
     )
     niceness: int = setting(

@@ -42,6 +42,8 @@ from smolvla_ros.suite.command_line import (
 )
 from smolvla_ros.suite.options import SuiteOptions
 
+CHUNK_OPTIONS = ("noise_scale", "solver", "num_steps", "time_spacing")  # parameters of the policy node
+
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -50,25 +52,19 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 done, 1 the checkpoint cannot be used, 2 the command line is wrong.",
     )
     add = parser.add_argument
-    of = "LeRobot checkpoint, expert or scripted; %(default)s"
-    add("checkpoint", nargs="?", default=CHECKPOINT, help=of)
+    add("checkpoint", nargs="?", default=CHECKPOINT, help="folder, expert or scripted; %(default)s")
     add("--episodes", type=positive_int, default=100, metavar="N", help="%(default)s")
     add("--seed", type=int, default=1, metavar="N", help="of the layouts; %(default)s")
     add("--jobs", type=positive_int, default=os.cpu_count(), metavar="N", help="processes; one for each core")
     add("--json", type=Path, metavar="FILE", help="write the rates to a file")
     add("--results", type=Path, metavar="FILE", help="add a line for each episode to this JSONL file")
-    add(
-        "--report",
-        type=Path,
-        metavar="FOLDER",
-        help="write a page with plots, episodes and films of failures",
-    )
+    add("--report", type=Path, metavar="FOLDER", help="write a page with plots, episodes, films of failures")
     add("--films", type=int, default=6, metavar="N", help="failures that are filmed for it; %(default)s")
     add("--live", action="store_true", help="through the real nodes, in real time; one episode at a time")
     add("--score", type=Path, metavar="FILE", help="score the episodes of such a file, run none")
     add_options(parser, *(entry.name for entry in fields(Conditions)), of=Conditions)
     add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
-    add_options(parser, "noise_scale", of=PolicyConfig)
+    add_options(parser, *CHUNK_OPTIONS, of=PolicyConfig)
     return parser
 
 
@@ -132,7 +128,8 @@ def live_trials(options: argparse.Namespace, conditions: Conditions, seeds: rang
     given["console"] = "false"
     if options.checkpoint in WITHOUT_CHECKPOINT:
         given |= {"policy": options.checkpoint, "checkpoint": ""}
-    return run_live_trials(SuiteOptions.from_text(given), conditions, seeds, options.noise_scale)
+    parameters = {name: getattr(options, name) for name in CHUNK_OPTIONS}
+    return run_live_trials(SuiteOptions.from_text(given), conditions, seeds, parameters)
 
 
 def _policy_config(options: argparse.Namespace) -> PolicyConfig:

@@ -21,7 +21,6 @@ from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.live_trials import run_live_trials
 from smolvla_ros.evaluation.summary import report_lines
 from smolvla_ros.evaluation.trial import EPISODE_SEEDS, TrialResult
-from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.suite.options import SuiteOptions
 
 
@@ -49,7 +48,7 @@ def main() -> int:
     results: list[TrialResult] = []
     started_s, cpu_before_s = time.monotonic(), {}
     with busy_processes(options.loads):
-        for result in run_live_trials(suite, Conditions(task=options.task), seeds, PolicyConfig.noise_scale):
+        for result in run_live_trials(suite, Conditions(task=options.task), seeds, {}):
             how = f"{result.time_s:.1f} s" if result.time_s is not None else f"score {result.score:.2f}"
             print(
                 f"{len(results) + 1:3} {result.instruction:60} {how} {result.wrong_object or ''}", flush=True

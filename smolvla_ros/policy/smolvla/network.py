@@ -28,6 +28,7 @@ from smolvla_ros.policy.checkpoint.config import (
     TransformerConfig,
     expert_config,
 )
+from smolvla_ros.policy.smolvla.flow_solver import FlowSolver
 from smolvla_ros.policy.smolvla.parallel import parallel_map
 from smolvla_ros.policy.smolvla.realtime_chunking import Guidance
 from smolvla_ros.policy.smolvla.transformer import (
@@ -125,6 +126,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        self.solver = FlowSolver(config.num_steps)
         self.head_dim = backbone.text.head_dim
         self.batches_images = False  # all cameras in one batch: equal up to the order of sums
         self.image_start, self.image_end = tuple(image_start), tuple(image_end)
@@ -156,15 +158,6 @@ class Network(nn.Module):
                 for index, layer in enumerate(part.layers):
                     yield Block(f"{name}.layers.{index}", layer, rows)
 
-    @property
-    def times(self) -> list[float]:
-        """Times of the flow at which its velocity is evaluated: from 1 (noise) towards 0 (actions)."""
-        return [1.0 + index * self._step for index in range(self.config.num_steps)]
-
-    @property
-    def _step(self) -> float:
-        return -1.0 / self.config.num_steps
-
     def sample(
         self,
         context: Context,
@@ -176,15 +169,14 @@ class Network(nn.Module):
 
         `velocity_at`: replaces `velocity`, for example by its compiled form.
         """
-        velocity_at = velocity_at or self.velocity
-        embeddings = self.embed_times(torch.tensor(self.times)).to(noise.device)
-        x = noise
-        for index, embedding in enumerate(embeddings):
-            velocity = velocity_at(context, x, embedding)
-            if guidance is not None:
-                velocity = guidance.corrected_velocity(velocity, x, index)
-            x = x + self._step * velocity
-        return x
+        velocity_of = velocity_at or self.velocity
+        embeddings = self.embed_times(torch.tensor(self.solver.times)).to(noise.device)
+
+        def velocity(x: Tensor, index: int) -> Tensor:
+            found = velocity_of(context, x, embeddings[index])
+            return found if guidance is None else guidance.corrected_velocity(found, x, index)
+
+        return self.solver.integrate(velocity, noise)
 
     def encode_prefix(
         self,
@@ -234,7 +226,7 @@ class Network(nn.Module):
         for image, counts in zip(encoded, image_valid, strict=True):
             add(self._embed_ids(self.image_start, image), True)
             # The factor has the type of the image tokens, as in training: sqrt(960) is 31 in bfloat16.
-            scale = torch.tensor(image.shape[-1] ** 0.5, dtype=image.dtype, device=image.device)
+            scale = torch.full((), image.shape[-1] ** 0.5, dtype=image.dtype, device=image.device)
             add(image * scale, counts)
             add(self._embed_ids(self.image_end, image), True)
         words = self.text.embed_tokens(tokens)

@@ -28,8 +28,8 @@ class Guidance:
 
     previous_actions: Tensor  # float32 (B, chunk, max_action_dim), normalised; padded with zeros
     weights: Tensor  # float32 (B, chunk, 1), 0..1: weight of the correction in each row
-    times: Tensor  # float32 (steps,), of the flow: 1 is noise, 0 is actions
-    strengths: Tensor  # float32 (steps,), or (steps, B, 1, 1)
+    times: Tensor  # float32 (evaluations,), of the flow: 1 is noise, 0 is actions
+    strengths: Tensor  # float32 (evaluations,), or (evaluations, B, 1, 1)
 
     @classmethod
     def towards(
@@ -67,11 +67,14 @@ class Guidance:
             strengths=torch.stack([row.strengths for row in rows], dim=1)[:, :, None, None],
         )
 
-    def corrected_velocity(self, velocity: Tensor, x: Tensor, step: int) -> Tensor:
-        """The velocity at x, corrected towards the previous actions; all (B, chunk, max_action_dim)."""
-        actions = x - self.times[step] * velocity  # the result if this velocity were constant
+    def corrected_velocity(self, velocity: Tensor, x: Tensor, index: int) -> Tensor:
+        """The velocity at x, corrected towards the previous actions; all (B, chunk, max_action_dim).
+
+        index: of the evaluation, in `times`.
+        """
+        actions = x - self.times[index] * velocity  # the result if this velocity were constant
         missing = (self.previous_actions - actions) * self.weights
-        return velocity - self.strengths[step] * missing
+        return velocity - self.strengths[index] * missing
 
 
 def prefix_weights(schedule: str, start: int, end: int, total: int) -> Tensor:

@@ -344,5 +344,5 @@ class SmolVLA:
             settings,
             self.chunk_size,
             self.config.max_action_dim,
-            self.network.times,
+            self.network.solver.times,
         )

@@ -12,8 +12,8 @@ from launch import LaunchDescription
 from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
-    "sim robot calibration cameras policy policy_cameras checkpoint revision dataset stats backbone device "
-    "dtype units params_file namespace use_sim_time network log_level"
+    "sim robot calibration cameras policy policy_cameras checkpoint server credentials revision dataset stats "
+    "backbone device dtype units params_file namespace use_sim_time network log_level"
 )
 
 

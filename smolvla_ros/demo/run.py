@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import signal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from smolvla_ros.demo.observer import DemoObserver
 
 READY_S = 300.0  # loading a real checkpoint from a slow disk takes minutes
+CONSOLE_S = 20.0  # it starts last
 ARM_S = 3.0  # joint states may be late while other programs still start
 POLL_S = 0.1
 TASK_S = 20.0  # without success for so long, it goes on with the next task of the world
@@ -59,7 +61,7 @@ class DemoRun:
                     if spec.package == PACKAGE:
                         self._processes.start(spec, lambda: self._stopping)
                 self._wait_until_ready(observer)
-                self._console = self._console_line()
+                self._console = self._console_line(observer)
                 print(self._console, flush=True)
                 self._begin_task(observer)
                 if not plan.options.sim and self._has_consent():
@@ -102,10 +104,14 @@ class DemoRun:
             self._poll(observer, started_s + READY_S, f"waited {READY_S:.0f} s for {names}; see {logs}")
         print(f"{time.monotonic() - started_s:5.1f} s  everything runs", flush=True)
 
-    def _console_line(self) -> str:
-        """The address of the operator's console, which it has printed."""
+    def _console_line(self, observer: DemoObserver) -> str:
+        """The address of the operator's console, which it prints when it serves."""
         log = self._plan.folder / "logs" / "console.log"
-        link = LINK.search(log.read_text(encoding="utf-8"))
+        deadline_s = time.monotonic() + CONSOLE_S
+        while (
+            link := LINK.search(log.read_text(encoding="utf-8"))
+        ) is None and time.monotonic() < deadline_s:
+            self._poll(observer, math.inf, "")
         return f"the operator's console: {link[1]}" if link else f"there is no operator's console; see {log}"
 
     def _begin_task(self, observer: DemoObserver) -> None:

@@ -103,8 +103,12 @@ def recorder_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """All programs, in the order of their start; the recorder only with `record`, teleoperation with `leader_port`."""
     recorder = recorder_nodes(options) if options.record else ()
-    # a policy goes on without its leader arm
-    leader = (replace(spec, needed=False) for spec in leader_nodes(options)) if options.leader_port else ()
+    # a policy goes on without its leader arm, which comes back
+    leader = (
+        (replace(spec, needed=False, restarts=True) for spec in leader_nodes(options))
+        if options.leader_port
+        else ()
+    )
     return (*robot_nodes(options), *policy_nodes(options), *leader, *recorder, *console_nodes(options))
 
 

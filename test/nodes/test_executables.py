@@ -16,6 +16,7 @@ import pytest
 from ament_index_python.packages import get_package_prefix
 
 from ..conftest import PROGRAMS, installed
+from ..curation.answer_server import answer_server
 from ..dataset.hub_server import TOKEN, hub_server
 from ..package_files import CALIBRATION_FILE, CHECKPOINT, ROBOT_FILE
 from ..tools.test_check_dataset import record
@@ -107,6 +108,22 @@ def dataset(bench: Bench) -> None:
     bench.finish("edit_dataset", dataset, "--output", edited, "--task", "0=Wave", "--jobs", 1)
     bench.finish("push_dataset", edited, "user/waves", *calibration)
     assert "1 tasks" in bench.finish("pull_dataset", "user/waves", "--output", copy)
+    few = ("--min-episodes", 1, "--min-frames", 1, "--min-height", 1, "--no-check")
+    assert "1 of 1 datasets" in bench.finish("curate", dataset, *calibration, *few)
+    bench.finish(
+        "standardize_views",
+        dataset,
+        "--output",
+        bench.folder / "views",
+        "--view",
+        "camera1=top",
+        "--jobs",
+        1,
+        "--yes",
+    )
+    with answer_server(lambda _: "Push the cube") as url:
+        reworded = ("--output", bench.folder / "reworded", "--url", url, "--jobs", 1, "--all", "--yes")
+        assert "Push the cube" in bench.finish("annotate_tasks", dataset, *calibration, *reworded)
     bench.finish("lerobot_to_bag", dataset, "--output", bags, *calibration)
     answers = bench.finish("replay_policy", bags / "episode_000000", "scripted", "--cameras", "top")
     assert "actions compared" in answers
@@ -116,6 +133,12 @@ def dataset(bench: Bench) -> None:
 
 def checkpoint(bench: Bench) -> None:
     assert "fits" in bench.finish("check_checkpoint", CHECKPOINT, "--calibration", CALIBRATION_FILE)
+
+
+def server(bench: Bench) -> None:
+    server = bench.start("policy_server", CHECKPOINT, "--address", "127.0.0.1:0")
+    server.wait_for("Ctrl-C ends", WITHIN_S)
+    assert server.stop() == 0, server.output
 
 
 def evaluation(bench: Bench) -> None:
@@ -158,6 +181,8 @@ JOBS: dict[str, Callable[[Bench], None]] = {
     "checkpoint": checkpoint,
     "evaluation": evaluation,
     "arm": arm,
+    "policy_server": server,
+    "console": node("console", port=0),
     "camera": node("camera", camera="top", source="rendered"),
     "policy": node("policy", policy="scripted"),
     "executor": node("executor"),

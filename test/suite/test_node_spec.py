@@ -38,15 +38,18 @@ NEEDED = {
     "left_simulated_world", "left_arm", "left_leader_arm", "left_executor", "left_policy", "left_teleop",
     "left_top_camera", "left_wrist_camera",
 }  # fmt: skip
+OPERATORS = {"left_leader_arm", "left_teleop"}  # a policy goes on without them
 
 
 def test_only_programs_that_move_the_arm_are_needed() -> None:
     specs = {spec.label: spec for spec in programs.suite_nodes(EVERYTHING)}
-    assert {label for label, spec in specs.items() if spec.needed} == NEEDED & set(specs)
-    assert set(specs) - NEEDED == {
+    needed = (NEEDED - OPERATORS) & set(specs)
+    assert {label for label, spec in specs.items() if spec.needed} == needed
+    assert set(specs) - needed == OPERATORS | {
         "left_side_camera", "left_recorder", "left_console", "left_rviz", "left_robot_state_publisher",
     }  # fmt: skip
-    assert all(spec.restarts for label, spec in specs.items() if label not in NEEDED)
+    assert all(spec.restarts for label, spec in specs.items() if label not in needed)
+    assert {spec.label for spec in programs.teleop_nodes(EVERYTHING) if spec.needed} >= OPERATORS
     assert {label for label, spec in SPECS.items() if spec.holds_arm} == {"left_arm", "left_leader_arm"}
 
 

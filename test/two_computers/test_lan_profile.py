@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from smolvla_ros.nodes.fast_dds import RANGE, fast_dds_settings
+from smolvla_ros.nodes.fast_dds import PROFILE, RANGE, fast_dds_settings
 
 from .namespaces import NoNamespacesError, two_computers
 from .relay import Line, relayed
@@ -52,7 +52,9 @@ os._exit(0)  # threads of Fast DDS can keep a process from ending
 
 
 def test_what_a_line_loses_comes_soon_after_in_packets_that_are_not_fragmented() -> None:
-    opened = {name: value for name, value in os.environ.items() if name != RANGE} | {"ROS_DOMAIN_ID": "1"}
+    # what nodes of other tests have set in this process
+    opened = {name: value for name, value in os.environ.items() if name not in (RANGE, PROFILE)}
+    opened["ROS_DOMAIN_ID"] = "1"
     opened |= fast_dds_settings(opened, "lan")
     line = Line(delay_s=0.01, loss=0.05)
     try:

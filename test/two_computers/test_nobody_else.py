@@ -64,19 +64,21 @@ heard = []
 node.create_subscription(ExecutorState, "executor/state", heard.append, 10)
 task = node.create_publisher(String, "task", 10)
 stop = node.create_client(Trigger, "executor/stop")
-nodes, asked, deadline_s = set(), None, time.monotonic() + seconds
+nodes, answers, asked_s, deadline_s = set(), [], 0.0, time.monotonic() + seconds
 
 def is_complete():
-    return len(nodes) >= wanted and heard and task.get_subscription_count() and asked and asked.done()
+    return len(nodes) >= wanted and heard and task.get_subscription_count() and answers
 
 while time.monotonic() < deadline_s and not is_complete():
     rclpy.spin_once(node, timeout_sec=0.05)
     nodes = {space + name for name, space in node.get_node_names_and_namespaces() if name != "probe"}
-    if stop.service_is_ready() and not asked:
-        asked = stop.call_async(Trigger.Request())
+    # again, as ExecutorClient does: an answer is lost that is sent before the server has discovered its receiver
+    if stop.service_is_ready() and time.monotonic() > asked_s + 0.3:
+        asked_s = time.monotonic()
+        stop.call_async(Trigger.Request()).add_done_callback(answers.append)
 print(json.dumps({
     "nodes": sorted(nodes), "heard": len(heard), "listens to task": task.get_subscription_count(),
-    "stopped": bool(asked and asked.done() and asked.result().success),
+    "stopped": any(answer.result().success for answer in answers),
 }), flush=True)
 os._exit(0)  # threads of Fast DDS can keep a process from ending
 """
@@ -161,7 +163,7 @@ def found(probe: subprocess.Popen[str]) -> dict[str, Any]:
 
 def test_a_shell_of_the_same_computer_reaches_every_node(suite: Suite) -> None:
     assert len(suite.found["nodes"]) == PROGRAMS == len(suite.pids)
-    assert suite.found["stopped"] and suite.found["listens to task"] and suite.found["heard"]
+    assert suite.found["stopped"] and suite.found["listens to task"] and suite.found["heard"], suite.found
 
 
 def test_a_stranger_finds_nobody_also_when_the_robot_is_named_as_peer(place: Place, suite: Suite) -> None:
@@ -192,7 +194,7 @@ def test_an_opened_suite_is_found_by_a_stranger(place: Place, tmp_path: Path) ->
     with running(place, tmp_path, "policy_nodes", **{RANGE: "SUBNET"}):
         result = found(place.probe(place.stranger, 20.0, 2))
     assert result["nodes"] == ["/executor", "/policy"]
-    assert result["stopped"] and result["listens to task"] and result["heard"]
+    assert result["stopped"] and result["listens to task"] and result["heard"], result
 
 
 def listening_sockets(pid: int) -> set[tuple[str, int]]:

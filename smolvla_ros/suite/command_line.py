@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.policy.preflight.unit_evidence import with_units
@@ -24,6 +24,7 @@ from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibrati
 
 # The options of tools that convert between radians and LeRobot's units.
 ROBOT = ("robot", "calibration", "units")
+S = TypeVar("S")
 Program = Callable[[Sequence[str] | None], int]  # from the words after its name to its exit code
 
 
@@ -49,6 +50,17 @@ def add_options(parser: argparse.ArgumentParser, *names: str, of: type[Any] = Su
             metavar=None if entry.metadata["choices"] else name.upper(),
             help=entry.metadata["description"],
         )
+
+
+def add_settings(parser: argparse.ArgumentParser, of: type[Any]) -> None:
+    """`add_options` for all fields of a config."""
+    add_options(parser, *(entry.name for entry in fields(of)), of=of)
+
+
+def settings_of(options: argparse.Namespace, of: type[S]) -> S:
+    """A config of what the command line gives for all its fields; raises SettingError."""
+    names = [entry.name for entry in fields(cast(Any, of))]
+    return of(**{name: getattr(options, name) for name in names})
 
 
 def policy_config(options: argparse.Namespace, **given: Any) -> PolicyConfig:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from smolvla_ros.curation.annotation_run import HEAD, AnnotationRun, edits_of, rows_of
 from smolvla_ros.curation.task_annotation import cases_by_episode, cases_by_task, instruction_problem
+from smolvla_ros.curation.vision_language_model import ModelSettings
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.edited_dataset import write_edited
 from smolvla_ros.dataset.edits import edited_clips
@@ -28,11 +29,12 @@ from smolvla_ros.suite.command_line import (
     ROBOT,
     UsageError,
     add_options,
+    add_settings,
     exit_on_errors,
     load_robot_and_calibration,
     positive_int,
+    settings_of,
 )
-from smolvla_ros.suite.model_options import add_model_options, model_settings
 from smolvla_ros.terminal.prompt import Prompt
 from smolvla_ros.text_table import align_columns
 from smolvla_ros.training.sources import CONVERTED, as_datasets
@@ -71,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     add("--yes", action="store_true", help="write without asking")
     add("--map", type=Path, metavar="YAML", help="topics, joints and units of another robot's bags")
     add("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes that copy; %(default)s")
-    add_model_options(parser)
+    add_settings(parser, ModelSettings)
     add_options(parser, *ROBOT)
     return parser
 
@@ -100,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = [case for case in cases if options.all or instruction_problem(case.old)]
     cameras = options.views or dataset.image_keys
     run = AnnotationRun(dataset, cameras, prompt, options.attempts, work / ANSWERS)
-    annotations = run.annotate(cases, model_settings(options))
+    annotations = run.annotate(cases, settings_of(options, ModelSettings))
     rows = rows_of(dataset, annotations)
     print("\n".join(align_columns([HEAD, *(row.cells for row in rows)])))
     left = sum(not each.new for each in annotations)

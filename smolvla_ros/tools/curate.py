@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -33,7 +33,14 @@ from smolvla_ros.dataset.errors import DataError
 from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.finding import Finding
 from smolvla_ros.policy.preflight.dataset_check import check_dataset
-from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors, load_robot_and_calibration
+from smolvla_ros.suite.command_line import (
+    ROBOT,
+    add_options,
+    add_settings,
+    exit_on_errors,
+    load_robot_and_calibration,
+    settings_of,
+)
 from smolvla_ros.viewer.page_files import EmbeddedFiles
 from smolvla_ros.viewer.table_page import Row, table_page
 
@@ -59,18 +66,15 @@ def parser() -> argparse.ArgumentParser:
     add("--no-check", dest="check", action="store_false", help="do not look for check_dataset's errors")
     add_options(parser, *ROBOT)
     for settings in (SelectionSettings, ImageSettings):
-        add_options(parser, *(entry.name for entry in fields(settings)), of=settings)
+        add_settings(parser, settings)
     return parser
 
 
 def survey(options: argparse.Namespace) -> list[SurveyedDataset]:
     """All datasets with all findings. Raises DataError, USAGE_ERRORS."""
-    values = vars(options)
     types = tuple(each.lower() for each in options.robot_types)
-    settings = SelectionSettings(
-        **{entry.name: values[entry.name] for entry in fields(SelectionSettings)} | {"robot_types": types}
-    )
-    image_settings = ImageSettings(**{entry.name: values[entry.name] for entry in fields(ImageSettings)})
+    settings = replace(settings_of(options, SelectionSettings), robot_types=types)
+    image_settings = settings_of(options, ImageSettings)
     robot, calibration = load_robot_and_calibration(options)
     units = robot.units(calibration)
 

@@ -15,7 +15,6 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,10 +34,12 @@ from smolvla_ros.suite.checkpoint_parameters import checkpoint_parameters
 from smolvla_ros.suite.command_line import (
     ROBOT,
     add_options,
+    add_settings,
     exit_on_errors,
     load_robot,
     policy_config,
     positive_int,
+    settings_of,
 )
 from smolvla_ros.suite.options import SuiteOptions
 
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("--films", type=int, default=6, metavar="N", help="failures that are filmed for it; %(default)s")
     add("--live", action="store_true", help="through the real nodes, in real time; one episode at a time")
     add("--score", type=Path, metavar="FILE", help="score the episodes of such a file, run none")
-    add_options(parser, *(entry.name for entry in fields(Conditions)), of=Conditions)
+    add_settings(parser, Conditions)
     add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
     add_options(parser, *CHUNK_OPTIONS, of=PolicyConfig)
     return parser
@@ -92,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Run the episodes and print what they add up to."""
-    conditions = Conditions(**{entry.name: getattr(options, entry.name) for entry in fields(Conditions)})
+    conditions = settings_of(options, Conditions)
     robot = load_robot(options)
     config = _policy_config(options)
     seeds = range(options.seed * EPISODE_SEEDS, options.seed * EPISODE_SEEDS + options.episodes)

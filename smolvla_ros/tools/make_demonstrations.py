@@ -13,9 +13,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from smolvla_ros.dataset.output_lock import locked_folder
 from smolvla_ros.dataset.parallel_steps import run_all
@@ -24,7 +22,15 @@ from smolvla_ros.settings import SettingError
 from smolvla_ros.share import share_folder
 from smolvla_ros.simulation.disturbance import DisturbanceSettings
 from smolvla_ros.simulation.tasks.instruction import TASKS
-from smolvla_ros.suite.command_line import UsageError, add_options, exit_on_errors, load_robot, positive_int
+from smolvla_ros.suite.command_line import (
+    UsageError,
+    add_options,
+    add_settings,
+    exit_on_errors,
+    load_robot,
+    positive_int,
+    settings_of,
+)
 from smolvla_ros.units import load_calibration
 from smolvla_ros.worker_pool import worker_pool
 
@@ -64,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
         default="image_key",
         help="name images by image_key of the robot file (camera1) or by camera (top)",
     )
-    add_options(parser, *(entry.name for entry in fields(DisturbanceSettings)), of=DisturbanceSettings)
-    add_options(parser, *(entry.name for entry in fields(PictureSettings)), of=PictureSettings)
+    add_settings(parser, DisturbanceSettings)
+    add_settings(parser, PictureSettings)
     add("--keep-failures", action="store_true", help="keep episodes in which the expert failed")
     add("--codec", choices=sorted(CODECS), default="h264", help="of the videos")
     add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
@@ -80,12 +86,9 @@ def demonstration_run(arguments: argparse.Namespace) -> DemonstrationRun:
         width, height = arguments.image_size
         robot = robot.with_cameras(width=width, height=height)
     calibration = arguments.calibration or share_folder() / "config" / "emulated_calibration.json"
-
-    def settings(of: type[Any]) -> Any:
-        return of(**{entry.name: getattr(arguments, entry.name) for entry in fields(of)})
-
     try:
-        disturbances, pictures = settings(DisturbanceSettings), settings(PictureSettings)
+        disturbances = settings_of(arguments, DisturbanceSettings)
+        pictures = settings_of(arguments, PictureSettings)
     except SettingError as error:
         raise UsageError(f"--{str(error).replace('_', '-', 1)}") from error
     return DemonstrationRun(

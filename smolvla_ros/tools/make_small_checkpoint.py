@@ -12,11 +12,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from smolvla_ros.share import share_folder
-from smolvla_ros.suite.command_line import add_options, exit_on_errors, load_robot
+from smolvla_ros.suite.command_line import (
+    add_options,
+    add_settings,
+    exit_on_errors,
+    load_robot,
+    settings_of,
+)
 from smolvla_ros.training.small.recipe import Recipe, run
 
 
@@ -27,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 done, 1 the folder cannot be used, 2 the command line is wrong.",
     )
     parser.add_argument("folder", type=Path, help="of the run: records, log, checkpoint")
-    add_options(parser, *(entry.name for entry in fields(Recipe)), of=Recipe)
+    add_settings(parser, Recipe)
     add_options(parser, "robot", "calibration")
     return parser
 
@@ -36,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     calibration = Path(options.calibration or share_folder() / "config" / "emulated_calibration.json")
-    recipe = Recipe(**{entry.name: getattr(options, entry.name) for entry in fields(Recipe)})
+    recipe = settings_of(options, Recipe)
     print(run(recipe, options.folder, load_robot(options), calibration))
     return 0
 

@@ -24,7 +24,13 @@ from smolvla_ros.policy.preflight.preflight import Expectations
 from smolvla_ros.remote.access import AccessError, server_credentials
 from smolvla_ros.remote.server import PolicyServer, ServerSettings
 from smolvla_ros.stop_signals import recorded_stop_signals
-from smolvla_ros.suite.command_line import UsageError, add_options, exit_on_errors, policy_config
+from smolvla_ros.suite.command_line import (
+    UsageError,
+    add_options,
+    exit_on_errors,
+    policy_config,
+    settings_of,
+)
 
 CHECKPOINT = (
     "revision",
@@ -59,9 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = ServerSettings(
-        **{entry.name: getattr(options, entry.name) for entry in fields(ServerSettings)}
-    )
+    settings = settings_of(options, ServerSettings)
     config = policy_config(options)
     try:  # before the checkpoint is loaded
         server_credentials(settings.address, settings.credentials, settings.insecure)

@@ -24,12 +24,11 @@ from smolvla_ros.curation.dataset_images import spread_over_dataset, thumbnails
 from smolvla_ros.curation.image_motion import camera_motion
 from smolvla_ros.curation.model_loading import open_model
 from smolvla_ros.curation.view_question import ask_view
-from smolvla_ros.curation.vision_language_model import VisionLanguageModel
+from smolvla_ros.curation.vision_language_model import ModelSettings, VisionLanguageModel
 from smolvla_ros.dataset.edited_dataset import write_edited
 from smolvla_ros.dataset.edits import Edits, edited_clips
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
-from smolvla_ros.suite.command_line import UsageError, exit_on_errors, positive_int
-from smolvla_ros.suite.model_options import add_model_options, model_settings
+from smolvla_ros.suite.command_line import UsageError, add_settings, exit_on_errors, positive_int, settings_of
 from smolvla_ros.terminal.prompt import Prompt
 from smolvla_ros.text_table import align_columns
 from smolvla_ros.viewer.page_files import EmbeddedFiles
@@ -70,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     add("--yes", action="store_true", help="write without asking")
     add("--ask", action="store_true", help="ask a model where neither name nor motion tells")
     add("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes that copy; %(default)s")
-    add_model_options(parser)
+    add_settings(parser, ModelSettings)
     return parser
 
 
@@ -118,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     datasets = [LeRobotDataset.load(path) for path in options.inputs]
     if len({dataset.root.name for dataset in datasets}) < len(datasets):
         raise UsageError("two inputs have the same name; give their folders different names")
-    model = open_model(model_settings(options)) if options.ask else None
+    model = open_model(settings_of(options, ModelSettings)) if options.ask else None
     rows: list[Row] = []
     renames: dict[LeRobotDataset, dict[str, str]] = {}
     unknown = 0

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
@@ -27,8 +26,10 @@ from smolvla_ros.suite.command_line import (
     ROBOT,
     UsageError,
     add_options,
+    add_settings,
     exit_on_errors,
     load_robot_and_calibration,
+    settings_of,
 )
 from smolvla_ros.terminal.report import print_report, report_console
 from smolvla_ros.training.action_errors import error_table, joint_names
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add("--map", type=Path, metavar="YAML", help="topics, joints and units of another robot's bags")
     add("--no-check", dest="check", action="store_false", help="do not look for errors in the datasets first")
     add_options(parser, *ROBOT, "revision", "backbone")
-    add_options(parser, *(entry.name for entry in fields(TrainingSettings)), of=TrainingSettings)
+    add_settings(parser, TrainingSettings)
     return parser
 
 
@@ -78,7 +79,7 @@ def request(options: argparse.Namespace, datasets: Sequence[Path]) -> TrainingRe
     return TrainingRequest(
         tuple(str(path) for path in datasets),
         "" if options.from_scratch else options.checkpoint,
-        TrainingSettings(**{entry.name: getattr(options, entry.name) for entry in fields(TrainingSettings)}),
+        settings_of(options, TrainingSettings),
         options.backbone,
         options.revision,
         cameras,

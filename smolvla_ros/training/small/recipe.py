@@ -279,7 +279,7 @@ def collect(recipe: Recipe, folder: Path, robot: RobotSpec, calibration: Path, w
     """Write files of records until the process, or the one that has started it, is ended."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    os.nice(5)
+    os.nice(19)  # training waits for records if they are too few; beside it they would take half of two cores
     number = sum(1 for _ in (folder / "records").glob(f"{worker}_*.npz"))
     seed = [recipe.seed, worker, number]
     random = np.random.default_rng(seed)

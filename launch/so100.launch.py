@@ -15,9 +15,8 @@ from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
     "sim robot port calibration leader_port leader_calibration cameras policy policy_cameras checkpoint server "
-    "credentials revision dataset stats backbone device dtype units mode task record output console params_file "
-    "namespace use_sim_time rviz seed "
-    "appearance camera_rate_hz network log_level"
+    "credentials revision dataset stats backbone device dtype units mode task record output console "
+    "protocol trials_log params_file namespace use_sim_time rviz seed appearance camera_rate_hz network log_level"
 )
 
 

@@ -15,7 +15,7 @@ policy/                               Observation -> ActionChunk (the torch room
 execution/                            ActionChunk -> a safe joint command every tick: queue, fusion, limits, arming
 dataset/                              episodes on disk: recording, rosbags <-> LeRobot datasets, what is wrong with them
 curation/                             LeRobot datasets as the SmolVLA paper chose, named and reworded them
-evaluation/                           trials of a policy in the stepped world, and what they add up to
+evaluation/                           trials of a policy, in the stepped world or with a person, and what they add up to
 remote/                               a policy on another computer, by gRPC and without ROS
 training/                             LeRobot datasets -> a checkpoint, with LeRobot's loss and optimizer
 viewer/                               episodes and their findings as a web page

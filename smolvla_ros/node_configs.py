@@ -204,6 +204,12 @@ class ConsoleConfig(ServerConfig):
 
     robot: str = setting("", "robot file (config/so100.yaml): names of joints and cameras")
     suggestions: tuple[str, ...] = setting((), "instructions that the page offers")
+    protocol: str = setting(
+        "", "trials that a person judges on the console (YAML, config/protocol_example.yaml); empty: none"
+    )
+    trials_log: str = setting(
+        "trials.jsonl", "file to which their outcomes are added, and from which a protocol continues (JSONL)"
+    )
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from types import ModuleType
 
 import pytest
 
-from smolvla_ros.evaluation.trial import TrialResult
-from smolvla_ros.evaluation.trials import append_results
+from smolvla_ros.evaluation.results import TrialResult, append_results
 from smolvla_ros.share import CHECKPOINT
 
 from .package_files import GOLDEN, ROOT

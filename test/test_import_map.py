@@ -33,7 +33,7 @@ FLOORS = (
     {"observation", "chunk", "authority"},
     {"wire"},
     {"camera", "execution", "arm", "dataset", "policy/policy"},
-    {"simulation", "terminal", "viewer", "console", "policy/guidance_settings", "policy/scripted"},
+    {"simulation", "terminal", "viewer", "policy/guidance_settings", "policy/scripted"},
     {"policy/chunk_inputs"},
     {"policy/checkpoint"},
     {"policy/smolvla"},
@@ -41,6 +41,7 @@ FLOORS = (
     {"policy/robot_policy", "policy"},
     {"curation"},
     {"training", "evaluation", "remote"},
+    {"console"},
     {"node_configs"},
     {"nodes"},
     {"suite"},
@@ -191,4 +192,18 @@ def test_heavy_packages_are_imported_only_where_the_map_says():
         if not file.startswith(homes) or (what == "torch" and file in WITHOUT_TORCH)
         for name in names
         if belongs(name, packages)
+    ] == []
+
+
+def test_the_console_loads_neither_physics_nor_plots():
+    reached, new = set(), {"nodes.console_node"}
+    while new:
+        reached |= new
+        new = set().union(*(GRAPH[name] for name in new)) - reached
+    assert [
+        f"{path} imports {name}"
+        for path in FILES
+        if module(path) in reached
+        for name in imports(path)
+        if belongs(name, (*HEAVY["physics"][0], *HEAVY["drawing"][0]))
     ] == []

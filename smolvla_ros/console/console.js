@@ -7,7 +7,7 @@ const MIN_SPAN_DEG = 8;
 
 const byId = id => document.getElementById(id);
 let socket = null, hello = null, control = { holder: "", is_you: false };
-let motion = null, health = null;
+let motion = null, health = null, trials = null;
 let isStopping = false;          // a stop is not confirmed yet
 let offset_s = 0;                // the robot's time minus that of this page
 let received_ms = -Infinity;     // when the newest status arrived
@@ -64,7 +64,7 @@ function say(kind, values = {}) {
 
 function receive(message) {
   received_ms = performance.now();
-  ({ hello: receiveHello, control: receiveControl, line: receiveLine, motion: receiveMotion, health: receiveHealth, acknowledge: () => say("shown") })[message.kind](message);
+  ({ hello: receiveHello, control: receiveControl, line: receiveLine, motion: receiveMotion, health: receiveHealth, trials: receiveTrials, acknowledge: () => say("shown") })[message.kind](message);
 }
 
 function receiveHello(message) {
@@ -118,7 +118,7 @@ function showControl() {
   byId("holder").classList.toggle("you", control.is_you);
   byId("name").parentElement.hidden = control.is_you || !isOperator;
   setText(byId("take"), control.is_you ? "Release control" : "Take control");
-  for (const element of document.querySelectorAll("#act button, #act input, #verbs button, #tune button, #tune select, #tune input"))
+  for (const element of document.querySelectorAll("#act button, #act input, #verbs button, #evaluate button, #tune button, #tune select, #tune input"))
     element.disabled = !control.is_you;
 }
 
@@ -152,6 +152,7 @@ function receiveMotion(message) {
   if (message.state) showChunks(message.state, message);
   setText(byId("note"), message.note);
   setText(byId("recorder-note"), message.recorder_note);
+  if (trials) showTimer(message.trial_s);
 }
 
 function showState({ state, silent_s }) {
@@ -362,6 +363,63 @@ function showRecorder(status, counts) {
   byId("counts").replaceChildren(...rows);
 }
 
+// ---- Trials of a protocol: begun, ended and judged by the person.
+
+function receiveTrials(message) {
+  const section = byId("evaluate"), hadFocus = section.contains(document.activeElement);
+  const { phase, done, total, task, setup, trigger } = trials = message;
+  section.hidden = false;
+  setText(byId("trial-count"), phase === "done" ? `all ${total} trials are done; outcomes in ${message.log}` : `trial ${done + 1} of ${total}`);
+  byId("trial").hidden = phase === "done";
+  setText(byId("setup"), setup || "Set up the scene as usual");
+  setText(byId("trial-task"), `“${task}” · ${trigger}`);
+  showToggles(byId("stages"), Object.entries(message.stages).map(([name, points]) => [name, `${name} ${points}`]));
+  showToggles(byId("failures"), message.failures.map(name => [name, name.replace("_", " ")]));
+  byId("begin").hidden = phase !== "ready";
+  byId("done").hidden = phase !== "running";
+  byId("outcome").hidden = phase !== "ended";
+  byId("undo").hidden = phase === "running" || !message.can_undo;
+  setText(byId("undo"), phase === "ended" ? "Repeat without an outcome" : "Undo the last outcome");
+  setText(byId("trial-note"), message.note);
+  showResults(message.table);
+  showControl();
+  if (phase !== "ended")
+    for (const button of section.querySelectorAll("[aria-pressed]")) button.setAttribute("aria-pressed", false);
+  if (hadFocus && !document.activeElement.offsetParent) section.focus();  // not the next button: a held Enter would press it
+}
+
+function showTimer(trial_s) {
+  setText(byId("timer"), `${(trial_s ?? 0).toFixed(1)} of ${trials.limit_s} s`);
+}
+
+function showToggles(element, entries) {
+  const names = entries.map(([name]) => name).join("\n");
+  if (element.dataset.names === names) return;
+  element.dataset.names = names;
+  element.replaceChildren(...entries.map(([value, text]) => {
+    const button = make("button", { type: "button", value }, text);
+    button.setAttribute("aria-pressed", false);
+    button.onclick = () => button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") === "false");
+    return button;
+  }));
+}
+
+function showResults(table) {
+  const title = make("thead", {}, make("tr", {}, ...["task", "n", "success", "95 %", "score", "median", "failures"].map(text => make("th", {}, text))));
+  const percent = value => (100 * value).toFixed(0);
+  const rows = table.map(row => make("tr", {}, make("th", {}, row.task), ...[
+    String(row.n), `${row.successes}`, `${percent(row.low)} … ${percent(row.high)} %`, fixed(row.score, 2),
+    row.median_s === null ? "–" : `${row.median_s.toFixed(1)} s`,
+    Object.entries(row.failures).filter(([, count]) => count).map(([name, count]) => `${name.replace("_", " ")} ${count}`).join(", "),
+  ].map(text => make("td", {}, text))));
+  byId("results").replaceChildren(...(rows.length ? [title, make("tbody", {}, ...rows)] : []));
+}
+
+function judge(success) {
+  const pressed = id => [...byId(id).querySelectorAll("[aria-pressed=true]")].map(button => button.value);
+  say("judge_trial", { success, stages: pressed("stages"), failures: pressed("failures") });
+}
+
 // ---- What the person does.
 
 byId("login").onsubmit = event => {
@@ -392,6 +450,11 @@ byId("tune").onsubmit = event => {
   delete event.target.dataset.changed;
   say("tune", { fusion: fusion.value, trigger: trigger.value, threshold: Number(threshold.value) });
 };
+
+for (const [id, kind] of [["begin", "begin_trial"], ["done", "end_trial"], ["undo", "undo_trial"]])
+  byId(id).onclick = () => say(kind);
+byId("trial-success").onclick = () => judge(true);
+byId("trial-failure").onclick = () => judge(false);
 
 setInterval(repeatStop, STOP_REPEAT_MS);
 setInterval(() => { showStop(); showRates(); }, 250);

@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any
 
+from smolvla_ros.evaluation.protocol import MAX_STAGE, MAX_STAGES
+from smolvla_ros.evaluation.protocol_run import FAILURES
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.settings import check_settings
 
@@ -100,7 +102,43 @@ class Record:
             raise MessageError(f"verb: it is none of {', '.join(RECORDER_VERBS)}")
 
 
-Action = Stop | Arm | Shadow | Reset | SetTask | Tune | Record  # carried out by the back end
+@dataclass(frozen=True)
+class BeginTrial:
+    """Begin the next trial of the protocol."""
+
+
+@dataclass(frozen=True)
+class EndTrial:
+    """The trial is over: withdraw its task."""
+
+
+@dataclass(frozen=True)
+class JudgeTrial:
+    """The outcome of the trial: which stages it reached, if it is no success, and what went wrong."""
+
+    success: bool
+    stages: list[str]
+    failures: list[str]
+
+    def __post_init__(self) -> None:
+        for name in ("stages", "failures"):
+            if len(getattr(self, name)) > MAX_STAGES:
+                raise MessageError(f"{name}: it has more than {MAX_STAGES} entries")
+            for text in getattr(self, name):
+                if not isinstance(text, str):
+                    raise MessageError(f"{name}: each entry must be a str")
+                _check_text(name, text, MAX_STAGE)
+        if not set(self.failures) <= set(FAILURES):
+            raise MessageError(f"failures: an entry is none of {', '.join(FAILURES)}")
+
+
+@dataclass(frozen=True)
+class UndoTrial:
+    """Forget the trial that waits for its outcome, or remove the last outcome."""
+
+
+TrialStep = BeginTrial | EndTrial | JudgeTrial | UndoTrial
+Action = Stop | Arm | Shadow | Reset | SetTask | Tune | Record | TrialStep  # carried out by the back end
 Message = Action | TakeControl | ReleaseControl | Shown
 KINDS: dict[str, type[Any]] = {
     "stop": Stop,
@@ -113,8 +151,12 @@ KINDS: dict[str, type[Any]] = {
     "set_task": SetTask,
     "tune": Tune,
     "record": Record,
+    "begin_trial": BeginTrial,
+    "end_trial": EndTrial,
+    "judge_trial": JudgeTrial,
+    "undo_trial": UndoTrial,
 }
-TYPES = {"str": str, "bool": bool, "float": float}
+TYPES = {"str": str, "bool": bool, "float": float, "list[str]": list}
 
 
 def parse(text: str) -> Message:

@@ -23,7 +23,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.arrays import FloatArray
 from smolvla_ros.evaluation.conditions import Conditions
-from smolvla_ros.evaluation.trial import LAYOUT_SEEDS, TrialResult, roughness
+from smolvla_ros.evaluation.results import TrialResult, roughness
+from smolvla_ros.evaluation.trial import LAYOUT_SEEDS
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.client_node import ClientNode
 from smolvla_ros.nodes.service_caller import ServiceCaller

@@ -8,12 +8,12 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from smolvla_ros.evaluation.conditions import Conditions
-from smolvla_ros.evaluation.trial import TrialResult
+from smolvla_ros.evaluation.results import TrialResult
 from smolvla_ros.simulation.layout import CUBE_COLOURS
 from smolvla_ros.text_table import align_columns
 
@@ -54,6 +54,7 @@ class Summary:
     wrong_object: Rate
     dropped: Rate
     stuck: Rate
+    unsafe: Rate
     score: float  # mean
     median_s: float  # to success; NaN without one
     starved: float  # share of the control periods
@@ -69,6 +70,7 @@ class Summary:
             wrong_object=Rate(sum(result.wrong_object is not None for result in results), n),
             dropped=Rate(sum(result.dropped for result in results), n),
             stuck=Rate(sum(result.stuck for result in results), n),
+            unsafe=Rate(sum(result.unsafe for result in results), n),
             score=statistics.fmean(result.score for result in results) if results else math.nan,
             median_s=statistics.median(times) if times else math.nan,
             starved=sum(result.starved_periods for result in results) / periods if periods else math.nan,
@@ -91,13 +93,19 @@ class Summary:
         }
 
 
-def by_colour(results: Sequence[TrialResult]) -> dict[str, Rate]:
-    """Success by the first colour in what was meant."""
+def by_task(results: Sequence[TrialResult]) -> dict[str, Summary]:
+    """By the first colour in what was meant; trials of a protocol by instruction and trigger."""
     groups: dict[str, list[TrialResult]] = defaultdict(list)
     for result in results:
-        words = result.instruction.lower().split()
-        groups[next((word for word in words if word in CUBE_COLOURS), "all")].append(result)
-    return {colour: Summary.of(group).success for colour, group in sorted(groups.items())}
+        groups[_task_name(result)].append(result)
+    return {name: Summary.of(group) for name, group in sorted(groups.items())}
+
+
+def _task_name(result: TrialResult) -> str:
+    if "setup" in result.conditions:
+        return f"{result.instruction} ({result.conditions['trigger']})"
+    words = result.instruction.lower().split()
+    return next((word for word in words if word in CUBE_COLOURS), "all")
 
 
 def report_lines(results: Sequence[TrialResult]) -> tuple[str, ...]:
@@ -105,12 +113,13 @@ def report_lines(results: Sequence[TrialResult]) -> tuple[str, ...]:
     summary = Summary.of(results)
     rows = [
         ("success", str(summary.success)),
-        *((f"  {colour}", str(rate)) for colour, rate in by_colour(results).items()),
+        *((f"  {name}", str(task.success)) for name, task in by_task(results).items()),
         ("mean score", f"{summary.score:.3f}"),
         ("median time", f"{summary.median_s:.1f} s"),
         ("wrong object", str(summary.wrong_object)),
         ("dropped", str(summary.dropped)),
         ("stuck", str(summary.stuck)),
+        *([("unsafe", str(summary.unsafe))] if summary.unsafe.successes else []),
         ("starved", f"{100 * summary.starved:.1f} % of the periods"),
         ("roughness", f"{1000 * summary.roughness:.2f} mrad a period squared"),
     ]
@@ -118,14 +127,14 @@ def report_lines(results: Sequence[TrialResult]) -> tuple[str, ...]:
 
 
 def save_json(
-    path: Path, results: Sequence[TrialResult], conditions: Conditions, seed: int, checkpoint: str
+    path: Path, results: Sequence[TrialResult], conditions: Mapping[str, Any], seed: int, checkpoint: str
 ) -> None:
     """Write rates (0 to 1), seed, checkpoint and conditions to a file."""
     values = {
-        "task": conditions.task,
+        "task": conditions["task"],
         **Summary.of(results).values(),
         "seed": seed,
         "checkpoint": checkpoint,
-        "conditions": asdict(conditions),
+        "conditions": conditions,
     }
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

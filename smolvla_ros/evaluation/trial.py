@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from smolvla_ros.arrays import FloatArray, ImageArray
 from smolvla_ros.chunk import ActionChunk, ChunkError, ChunkRequest
 from smolvla_ros.evaluation.conditions import Conditions
+from smolvla_ros.evaluation.results import TrialResult, roughness
 from smolvla_ros.execution.chunk_executor import ChunkExecutor
 from smolvla_ros.image import JPEG_QUALITY
 from smolvla_ros.observation import NANOSECONDS, Frame, Observation
@@ -35,28 +35,6 @@ START_NS = NANOSECONDS  # the time 0 means "unknown" to the executor
 PUSH_M_S = 0.9
 WATCH_HZ = 10.0
 Watcher = Callable[[dict[str, ImageArray], Progress], None]
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """What a trial came to; a line of the JSONL file."""
-
-    seed: int
-    instruction: str  # what was meant
-    said: str  # what the policy was told
-    success: bool
-    score: float
-    time_s: float | None  # to success
-    wrong_object: str | None  # a cube that was not meant and was moved or lifted
-    dropped: bool
-    stuck: bool
-    hit_table: bool
-    reached: dict[str, float]  # stage -> share
-    chunks: int
-    starved_periods: int
-    periods: int
-    roughness: float  # mean absolute second difference of the commands, rad per control period squared
-    conditions: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -206,9 +184,3 @@ def _random_push(seed: int) -> tuple[float, float]:
     """To any side, far enough for the cube to slide some centimetres."""
     angle = np.random.default_rng([seed, 4]).uniform(-np.pi, np.pi)
     return PUSH_M_S * float(np.cos(angle)), PUSH_M_S * float(np.sin(angle))
-
-
-def roughness(commands: list[FloatArray]) -> float:
-    if len(commands) < 3:
-        return 0.0
-    return float(np.abs(np.diff(np.stack(commands), n=2, axis=0)).mean())

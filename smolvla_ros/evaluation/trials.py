@@ -4,26 +4,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict
 from functools import cache
-from pathlib import Path
 from typing import cast
 
 from smolvla_ros.evaluation.conditions import Conditions
-from smolvla_ros.evaluation.trial import Trial, TrialResult
+from smolvla_ros.evaluation.results import TrialResult
+from smolvla_ros.evaluation.trial import Trial
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.worker_pool import submit_all, worker_pool
-
-
-class ResultsError(ValueError):
-    """A file of results cannot be read."""
-
 
 PolicyLoader = Callable[[], Policy]  # is sent to the processes, so it must be picklable
 
@@ -41,24 +34,6 @@ def run_trials(
                 yield finished.result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def append_results(path: Path, results: Sequence[TrialResult]) -> None:
-    """Add a line for each result to a JSONL file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(result)) + "\n" for result in results)
-
-
-def read_results(path: Path) -> list[TrialResult]:
-    """The results in a JSONL file; raises ResultsError."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        results = [TrialResult(**json.loads(line)) for line in lines if line]
-    except (ValueError, TypeError) as error:
-        raise ResultsError(f"'{path}' is no file of results, as --results writes it: {error}") from error
-    if not results:
-        raise ResultsError(f"'{path}' has no results")
-    return results
 
 
 def _run(pickled_load: bytes, robot: RobotSpec, conditions: Conditions, seed: int) -> TrialResult:

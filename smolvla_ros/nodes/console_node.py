@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's console: a web page that shows the suite, gives tasks, arms, stops and records.
+"""The operator's console: a web page that shows the suite, gives tasks, arms, stops, records and evaluates.
 
 The rules of who may do what are in `console/`; this node connects its server to topics and services. Joints, chunks,
 servos and images are subscribed to only while a page is open. The server runs in a thread of its own: what a page does
@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -26,6 +29,10 @@ from smolvla_ros.console import messages
 from smolvla_ros.console.recording_counts import RecordingCounts
 from smolvla_ros.console.robot_facts import RobotFacts, number
 from smolvla_ros.console.server import ConsoleServer
+from smolvla_ros.console.trial_facts import trial_facts
+from smolvla_ros.evaluation.protocol import load_protocol
+from smolvla_ros.evaluation.protocol_run import ProtocolRun, TrialError
+from smolvla_ros.evaluation.results import ResultsLog
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.node_configs import ConsoleConfig
 from smolvla_ros.nodes import topics
@@ -34,6 +41,8 @@ from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.server_thread import ServerThread
 from smolvla_ros.nodes.service_caller import ServiceCaller
 from smolvla_ros.nodes.suite_node import OK, Health, SuiteNode, load_robot
+from smolvla_ros.observation import NANOSECONDS
+from smolvla_ros.wire import WireError, joints_from_msg
 
 MOTION_PERIOD_S, HEALTH_PERIOD_S = 0.1, 1.0
 ROSOUT = topics.Topic("/rosout", Log, topics.RELIABLE, topics.RELIABLE)
@@ -44,7 +53,7 @@ TUNE = "set_parameters_atomically"
 
 
 class ConsoleNode(SuiteNode[ConsoleConfig]):
-    """Publishes `task`; calls the services of the executor and the recorder. The `Backend` of its server."""
+    """Publishes `task`, calls the services of executor and recorder, runs a protocol. The `Backend` of its server."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("console", ConsoleConfig, **options)
@@ -55,12 +64,18 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         self._recorder = ServiceCaller(self, "recorder", dict.fromkeys(messages.RECORDER_VERBS, Trigger))
         self._recorder_note = ""
         self._counts = RecordingCounts()
+        self._run: ProtocolRun | None = None
+        self._trial_note = ""
         self._thread: ServerThread | None = None
         self._while_watched: list[Any] = []  # functions that destroy subscriptions and timers
 
     def configure(self) -> None:
         self._robot = load_robot(self.config.robot)
         self._facts = RobotFacts(self._robot.joint_names, self.now_ns())
+        self._run = None
+        if self.config.protocol:
+            log = ResultsLog(Path(self.config.trials_log))
+            self._run = ProtocolRun(load_protocol(Path(self.config.protocol)), log)
         self._task = self.add_publisher(topics.TASK)
         self.add_subscription(topics.ACTIVE_TASK, self._facts.add_task)
         self.add_subscription(topics.DIAGNOSTICS, self._facts.add_diagnostics)
@@ -86,6 +101,9 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
     def spin_step(self, executor: Executor) -> None:
         super().spin_step(executor)
         self._suite.repeat_stop()
+        if self._run is not None and self._run.update(self._now_s(), self._suite.state):
+            self._give_task("")
+            self._show_trials()
 
     # The back end of the server; called in its thread.
 
@@ -129,17 +147,25 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         elif isinstance(action, messages.Reset):
             self._suite.reset()
         elif isinstance(action, messages.SetTask):
-            self._task.publish(String(data=action.task))
+            self._give_task(action.task)
         elif isinstance(action, messages.Tune):
-            self._tune(action)
-        else:
+            self._tune(vars(action))
+        elif isinstance(action, messages.Record):
             self._record(action.verb)
+        elif self._run is not None:
+            self._take_step(self._run, action)
 
-    def _tune(self, action: messages.Tune) -> None:
-        changed = [Parameter(name, value=value).to_parameter_msg() for name, value in vars(action).items()]
+    def _give_task(self, task: str) -> None:
+        self._task.publish(String(data=task))
+
+    def _tune(self, values: Mapping[str, Any], then: Callable[[], None] | None = None) -> None:
+        """Set parameters of the executor; when it has accepted them, call `then`."""
+        changed = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
 
         def on_response(response: SetParametersAtomically.Response) -> None:
             self._suite.note = f"tune: {response.result.reason or 'done'}"
+            if response.result.successful and then is not None:
+                then()
 
         if not self._tuning.call(TUNE, on_response, parameters=changed):
             self._suite.note = "tune: there is no executor"
@@ -153,6 +179,36 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         is_sent = self._recorder.call(verb, on_response)
         self._recorder_note = f"{verb}: sent" if is_sent else f"{verb}: there is no recorder"
 
+    def _take_step(self, run: ProtocolRun, step: messages.TrialStep) -> None:
+        """Do what the person says about the trial."""
+        with self._shown_trials():
+            if isinstance(step, messages.BeginTrial):
+                self._tune({"trigger": run.next_task(self._suite.state).trigger}, partial(self._begin, run))
+            elif isinstance(step, messages.EndTrial):
+                run.end(self._now_s(), self._suite.state)
+                self._give_task("")
+            elif isinstance(step, messages.JudgeTrial):
+                run.judge(step.success, step.stages, step.failures)
+            else:
+                run.undo()
+
+    def _begin(self, run: ProtocolRun) -> None:
+        with self._shown_trials():
+            self._give_task(run.begin(self._now_s(), self._suite.state).task)
+
+    @contextmanager
+    def _shown_trials(self) -> Iterator[None]:
+        """Show what has become of the run, or why not."""
+        self._trial_note = ""
+        try:
+            yield
+        except (TrialError, OSError) as error:
+            self._trial_note = str(error)
+        self._show_trials()
+
+    def _now_s(self) -> float:
+        return self.now_ns() / NANOSECONDS
+
     def _watch(self, is_watched: bool) -> None:
         """Subscribe to what only a page needs and show it periodically, or cease to."""
         while self._while_watched:
@@ -162,7 +218,7 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         facts = self._facts
         for topic, callback in (
             (topics.JOINT_STATES, facts.add_joint_states),
-            (topics.JOINT_COMMANDS, facts.add_command),
+            (topics.JOINT_COMMANDS, self._add_command),
             (topics.ACTION_CHUNK, facts.add_chunk),
             (topics.EXECUTOR_PLAN, facts.add_plan),
             (topics.SERVO_STATES, facts.add_servo_states),
@@ -181,6 +237,12 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         subscription = self.create_subscription(topic.type, name, callback, topic.subscribe)
         self._while_watched.append(partial(self.destroy_subscription, subscription))
 
+    def _add_command(self, message: Any) -> None:
+        self._facts.add_command(message)
+        if self._run is not None:
+            with suppress(WireError):
+                self._run.add_command(joints_from_msg(message, self._robot.joint_names).positions_rad)
+
     def _show_image(self, index: int, message: Any) -> None:
         self._post(self._server.show_frame, index, bytes(message.data))
 
@@ -192,11 +254,17 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
                 "stop_is_unconfirmed": self._suite.stop_is_unconfirmed,
                 "note": self._suite.note,
                 "recorder_note": self._recorder_note,
+                "trial_s": self._run.elapsed_s(self._now_s()) if self._run is not None else None,
             }
         )
 
     def _show_health(self) -> None:
         self._show({**self._facts.health(), "counts": self._counts.counts})
+        self._show_trials()
+
+    def _show_trials(self) -> None:
+        if self._run is not None:
+            self._show(trial_facts(self._run, self._trial_note))
 
     def _show(self, values: dict[str, Any]) -> None:
         self._post(self._server.show, values["kind"], json.dumps(values, allow_nan=False))

@@ -14,7 +14,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from smolvla_ros.node_configs import ArmConfig, ExecutorNodeConfig, RecorderConfig, TeleopConfig
+from smolvla_ros.node_configs import (
+    ArmConfig,
+    ConsoleConfig,
+    ExecutorNodeConfig,
+    RecorderConfig,
+    TeleopConfig,
+)
 from smolvla_ros.nodes.fast_dds import RANGES
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.robot import did_you_mean
@@ -83,8 +89,12 @@ class SuiteOptions:
     )
     output: str = option_for("output", RecorderConfig, when_empty="./episodes")
     console: str = setting(
-        "", "serve the operator's console, a web page; empty: true with sim:=true", choices=("", *BOOLEANS)
+        "",
+        "serve the operator's console, a web page; empty: true with sim:=true and with a protocol",
+        choices=("", *BOOLEANS),
     )
+    protocol: str = option_for("protocol", ConsoleConfig)
+    trials_log: str = option_for("trials_log", ConsoleConfig)
     params_file: str = setting(
         "", "YAML file with parameters of any of the nodes; arguments given here win over it"
     )

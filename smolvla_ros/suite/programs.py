@@ -113,11 +113,14 @@ def suite_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 
 def console_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
-    """The operator's console, by default only with `sim`."""
-    if options.console == "false" or not (options.console or options.sim):
+    """The operator's console, by default only with `sim` and with a protocol."""
+    if options.console == "false" or not (options.console or options.sim or options.protocol):
         return ()
     suggestions = [pick_place.WORDINGS[0].format(colour) for colour in CUBE_COLOURS] if options.sim else []
-    return (_node(options, "console", {"suggestions": suggestions}, needed=False, restarts=True),)
+    changed: dict[str, Any] = {"suggestions": suggestions}
+    if options.protocol:
+        changed["protocol"] = str(_existing("protocol", options.protocol))
+    return (_node(options, "console", changed, needed=False, restarts=True),)
 
 
 def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:

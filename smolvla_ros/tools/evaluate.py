@@ -22,9 +22,10 @@ from typing import Any
 from tqdm import tqdm
 
 from smolvla_ros.evaluation.conditions import Conditions
+from smolvla_ros.evaluation.results import TrialResult, append_results, read_results
 from smolvla_ros.evaluation.summary import report_lines, save_json
-from smolvla_ros.evaluation.trial import EPISODE_SEEDS, Trial, TrialResult
-from smolvla_ros.evaluation.trials import append_results, read_results, run_trials
+from smolvla_ros.evaluation.trial import EPISODE_SEEDS, Trial
+from smolvla_ros.evaluation.trials import run_trials
 from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT, PolicyConfig
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("--report", type=Path, metavar="FOLDER", help="write a page with plots, episodes, films of failures")
     add("--films", type=int, default=6, metavar="N", help="failures that are filmed for it; %(default)s")
     add("--live", action="store_true", help="through the real nodes, in real time; one episode at a time")
-    add("--score", type=Path, metavar="FILE", help="score the episodes of such a file, run none")
+    add("--score", type=Path, metavar="FILE", help="score and report such a file, run nothing")
     add_settings(parser, Conditions)
     add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
     add_options(parser, *CHUNK_OPTIONS, of=PolicyConfig)
@@ -84,15 +85,18 @@ def load(config: PolicyConfig, robot: RobotSpec) -> Policy:
 @exit_on_errors("evaluate")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    if options.score:
-        print(*report_lines(read_results(options.score)), sep="\n")
-    else:
-        evaluate(options)
+    known = (options.score.stem, read_results(options.score), None) if options.score else None
+    name, results, trial = known or evaluate(options)
+    print(*report_lines(results), sep="\n")
+    if options.report:
+        from smolvla_ros.evaluation.report import save_report  # here: needs matplotlib
+
+        save_report(options.report, name, results, trial, options.films)
     return 0
 
 
-def evaluate(options: argparse.Namespace) -> None:
-    """Run the episodes and print what they add up to."""
+def evaluate(options: argparse.Namespace) -> tuple[str, list[TrialResult], Trial | None]:
+    """Run the episodes; returns a name, what they came to, and what repeats one, if it is wanted for a report."""
     conditions = settings_of(options, Conditions)
     robot = load_robot(options)
     config = _policy_config(options)
@@ -110,15 +114,11 @@ def evaluate(options: argparse.Namespace) -> None:
                 append_results(options.results, [result])
             bar.update()
             bar.set_postfix(success=sum(done.success for done in results))
-    print(*report_lines(results), sep="\n")
     name = config.checkpoint or config.policy
     if options.json:
-        save_json(options.json, results, conditions, options.seed, name)
-    if options.report:
-        from smolvla_ros.evaluation.report import save_report  # here: needs matplotlib
-
-        trial = Trial(load(config, robot), robot, conditions)
-        save_report(options.report, f"{conditions.task}: {name}", results, trial, options.films)
+        save_json(options.json, results, vars(conditions), options.seed, name)
+    trial = Trial(load(config, robot), robot, conditions) if options.report else None
+    return f"{conditions.task}: {name}", results, trial
 
 
 def live_trials(options: argparse.Namespace, conditions: Conditions, seeds: range) -> Iterator[TrialResult]:

@@ -20,8 +20,8 @@ from typing import Any
 
 from result_tables import BASE, HEAD, evaluated, load, policy_config, row, with_threshold_of
 
+from smolvla_ros.evaluation.results import read_results
 from smolvla_ros.evaluation.summary import Summary
-from smolvla_ros.evaluation.trials import read_results
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.share import find_robot_file, share_folder
 from smolvla_ros.training.small.recipe import Recipe, run

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.live_trials import run_live_trials
+from smolvla_ros.evaluation.results import TrialResult
 from smolvla_ros.evaluation.summary import report_lines
-from smolvla_ros.evaluation.trial import EPISODE_SEEDS, TrialResult
+from smolvla_ros.evaluation.trial import EPISODE_SEEDS
 from smolvla_ros.suite.options import SuiteOptions
 
 

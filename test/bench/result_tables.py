@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 
 from smolvla_ros.evaluation.conditions import Conditions
+from smolvla_ros.evaluation.results import TrialResult, append_results, read_results
 from smolvla_ros.evaluation.summary import Summary
-from smolvla_ros.evaluation.trial import TrialResult
-from smolvla_ros.evaluation.trials import append_results, read_results, run_trials
+from smolvla_ros.evaluation.trials import run_trials
 from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.policy_config import PolicyConfig

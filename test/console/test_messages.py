@@ -27,6 +27,11 @@ from smolvla_ros.console.messages import KINDS, MAX_MESSAGE, MessageError, parse
             '{"say": "tune", "fusion": "smooth", "trigger": "auto", "threshold": 1}',
             messages.Tune("smooth", "auto", 1.0),
         ),
+        ('{"say": "begin_trial"}', messages.BeginTrial()),
+        (
+            '{"say": "judge_trial", "success": false, "stages": ["grasped"], "failures": ["stuck"]}',
+            messages.JudgeTrial(False, ["grasped"], ["stuck"]),
+        ),
     ],
 )
 def test_a_message_becomes_a_value(text: str, message: object) -> None:
@@ -51,6 +56,20 @@ def test_a_message_becomes_a_value(text: str, message: object) -> None:
         ('{"say": "record", "verb": "format"}', "none of start"),
         ('{"say": "tune", "fusion": "smooth", "trigger": "auto", "threshold": 1e999}', "threshold: inf"),
         ('{"say": "tune", "fusion": "smooth", "trigger": "auto", "threshold": NaN}', "not valid JSON"),
+        ('{"say": "judge_trial", "success": true, "stages": {}, "failures": []}', "stages must be a list"),
+        (
+            '{"say": "judge_trial", "success": true, "stages": [1], "failures": []}',
+            "each entry must be a str",
+        ),
+        ('{"say": "judge_trial", "success": true, "stages": ["a\\nb"], "failures": []}', "printable"),
+        (
+            '{"say": "judge_trial", "success": true, "stages": [], "failures": ["fun"]}',
+            "none of wrong_object",
+        ),
+        (
+            '{"say": "judge_trial", "success": true, "failures": [], "stages": [' + '"a",' * 12 + '"a"]}',
+            "more than 12 entries",
+        ),
         ('{"say": "tune", "fusion": "x", "trigger": "auto", "threshold": 0.5}', "'x' is not one of"),
     ],
 )
@@ -64,7 +83,8 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-FIELDS = st.sampled_from(["on", "task", "name", "verb", "fusion", "trigger", "threshold", "__class__"])
+NAMES = "on task name verb fusion trigger threshold success stages failures __class__"
+FIELDS = st.sampled_from(NAMES.split())
 OBJECTS = st.builds(
     lambda kind, values: json.dumps({"say": kind, **values}),
     st.sampled_from([*KINDS]) | VALUES,

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from smolvla_ros.evaluation.summary import Rate, Summary, by_colour, report_lines
-from smolvla_ros.evaluation.trial import TrialResult
-from smolvla_ros.evaluation.trials import append_results, read_results
+from smolvla_ros.evaluation.results import TrialResult, append_results, read_results
+from smolvla_ros.evaluation.summary import Rate, Summary, by_task, report_lines
 
 RESULT = TrialResult(
     seed=1,
@@ -60,7 +59,8 @@ def test_a_summary_counts_each_kind_of_failure() -> None:
 
 
 def test_success_is_given_for_each_colour_that_is_meant() -> None:
-    assert by_colour([RESULT, RESULT, FAILURE]) == {"blue": Rate(0, 1), "red": Rate(2, 2)}
+    tasks = by_task([RESULT, RESULT, FAILURE])
+    assert {name: task.success for name, task in tasks.items()} == {"blue": Rate(0, 1), "red": Rate(2, 2)}
 
 
 def test_nothing_is_no_success() -> None:

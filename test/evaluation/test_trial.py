@@ -13,7 +13,8 @@ import pytest
 from smolvla_ros.dataset.video import decode_video
 from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.report import save_report
-from smolvla_ros.evaluation.trial import Trial, TrialResult
+from smolvla_ros.evaluation.results import TrialResult
+from smolvla_ros.evaluation.trial import Trial
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.scripted import ScriptedPolicy
 from smolvla_ros.robot import RobotSpec

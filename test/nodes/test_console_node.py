@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import smolvla_ros.msg as msg
 
+from smolvla_ros.evaluation.results import read_results
 from smolvla_ros.nodes import topics
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.wire import header_stamp_ns
@@ -144,15 +145,91 @@ def test_a_lost_page_in_control_stops_and_a_lost_console_is_shown(
     console.shows(f"byId('alarm').hidden && {STATE} === 'shadow'")
 
 
+def test_a_person_runs_a_protocol_and_its_log_outlives_the_console(
+    executor_bench: Any, observer: Any, start: Any, browser: Chromium, tmp_path: Path
+) -> None:
+    bench = executor_bench(mode="armed")
+    protocol, log = tmp_path / "protocol.yaml", tmp_path / "trials.jsonl"
+    protocol.write_text(
+        "- {task: place, setup: Cube on A, repetitions: 2, trigger: sync, stages: {grasped: 0.5, placed: 0.5}}\n"
+        "- {task: wave, repetitions: 2, limit_s: 1}\n"
+    )
+    files = {"protocol": str(protocol), "trials_log": str(log)}
+    console = Console(observer, start, browser, **files)
+    console.open()
+    console.shows("trials?.phase === 'ready' && byId('setup').textContent === 'Cube on A'")
+    assert browser.value("byId('begin').disabled")  # nobody is in control
+    console.take_control()
+
+    def begin(task: str) -> None:
+        console.shows("trials.phase === 'ready' && !byId('begin').disabled")
+        before = len(bench.states)
+        console.click("#begin")
+        observer.until(lambda: task in [state.task for state in bench.states[before:]], f"the task {task}")
+        console.shows("trials.phase !== 'ready'")
+
+    def ends() -> None:
+        observer.until(lambda: bench.states[-1].task == "", "the task to be withdrawn")
+        console.shows("trials.phase === 'ended'")
+
+    browser.value("byId('begin').focus()")
+    begin("place")
+    assert bench.states[-1].trigger == "sync"
+    console.shows("document.activeElement.id === 'evaluate'")  # so that Tab leads to the next button
+    console.shows("byId('timer').textContent !== '0.0 of 30 s'")
+    console.click("#done")
+    ends()
+    console.click("#trial-success")
+    begin("place")
+    console.click("#done")
+    ends()
+    console.click("#trial-failure")
+    console.shows("trials.done === 2")
+    console.click("#undo")
+    console.shows("trials.done === 1")
+    begin("place")
+    console.click("#done")
+    ends()
+    console.click("#stages button[value=grasped]")
+    console.click("#failures button[value=dropped]")
+    console.click("#trial-failure")
+    begin("wave")
+    assert bench.states[-1].trigger == "threshold"
+    ends()  # at its time limit
+    console.click("#trial-success")
+    console.shows("trials.done === 3")
+    console.program.kill()
+    console.shows("!socket")
+    Console(observer, start, browser, port=int(re.findall(r":(\d+)/", console.link)[0]), **files)
+    console.shows("socket?.readyState === 1")
+    console.take_control()
+    begin("wave")
+    browser.press(" ", 32)
+    ends()
+    console.click("#failures button[value=unsafe]")
+    console.click("#trial-failure")
+    console.shows("trials.phase === 'done' && byId('results').textContent.includes('dropped 1')")
+    assert [(result.score, result.dropped, result.unsafe) for result in read_results(log)] == [
+        (1.0, False, False), (0.5, True, False), (1.0, False, False), (0.0, False, True),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("width", [390, 1920])
 def test_nothing_is_wider_than_the_screen(
-    width: int, executor_bench: Any, observer: Any, start: Any, browser: Chromium
+    width: int, executor_bench: Any, observer: Any, start: Any, browser: Chromium, tmp_path: Path
 ) -> None:
     executor_bench()
+    protocol = tmp_path / "protocol.yaml"
+    protocol.write_text(f"- {{task: {'x' * 100}, stages: {{{'y' * 40}: 0.5, placed: 0.5}}}}\n")
     browser.resize(width, 844, dark=True)
-    console = Console(observer, start, browser, suggestions=["x" * 100, "wave"])
+    console = Console(
+        observer, start, browser, suggestions=["x" * 100, "wave"],
+        protocol=str(protocol), trials_log=str(tmp_path / "trials.jsonl"),
+    )  # fmt: skip
     console.open()
-    console.shows("health !== null && motion !== null")
+    console.shows("health !== null && motion !== null && trials !== null")
+    for id in ("outcome", "done", "undo"):
+        browser.value(f"byId('{id}').hidden = false")
     assert browser.value("document.documentElement.scrollWidth <= innerWidth")
     assert browser.value(
         "document.elementFromPoint(...(r => [r.x + r.width / 2, r.y + r.height / 2])"

@@ -80,7 +80,7 @@ def parameters_in(name: str) -> dict[str, Any]:
 
 
 def test_every_parameter_file_is_one_of_these() -> None:
-    others = {"so100", "so101", "map_example"}
+    others = {"so100", "so101", "map_example", "protocol_example"}
     assert {file.stem for file in (ROOT / "config").glob("*.yaml")} == {*NODE_CONFIGS, "simulation", *others}
 
 

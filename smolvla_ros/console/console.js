@@ -405,7 +405,7 @@ function showToggles(element, entries) {
 }
 
 function showResults(table) {
-  const title = make("thead", {}, make("tr", {}, ...["task", "n", "success", "95 %", "score", "median", "failures"].map(text => make("th", {}, text))));
+  const title = make("thead", {}, make("tr", {}, ...["task", "n", "success", "95 %", "score", "median time", "failures"].map(text => make("th", {}, text))));
   const percent = value => (100 * value).toFixed(0);
   const rows = table.map(row => make("tr", {}, make("th", {}, row.task), ...[
     String(row.n), `${row.successes}`, `${percent(row.low)} … ${percent(row.high)} %`, fixed(row.score, 2),

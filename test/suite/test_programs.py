@@ -51,6 +51,14 @@ def test_simulation_adds_a_world_and_changes_nothing_else() -> None:
         assert [getattr(spec, name) for name in same] == [getattr(simulated[label], name) for name in same]
 
 
+def test_a_protocol_brings_the_console_along() -> None:
+    protocol = str(ROOT / "config" / "protocol_example.yaml")
+    console = by_label(dataclasses.replace(HARDWARE, protocol=protocol, trials_log="mine.jsonl"))["console"]
+    assert (console.parameters["protocol"], console.parameters["trials_log"]) == (protocol, "mine.jsonl")
+    with pytest.raises(SuiteError, match=r"protocol: there is no file 'absent.yaml'"):
+        by_label(dataclasses.replace(HARDWARE, protocol="absent.yaml"))
+
+
 def test_the_arm_opens_the_port_that_the_world_links() -> None:
     nodes = by_label(dataclasses.replace(SIMULATION, seed=3, appearance=0.5, camera_rate_hz=15.0))
     assert nodes["top_camera"].parameters["rate_hz"] == 15.0

@@ -38,7 +38,7 @@ def installed(program: str) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--kills", type=int, default=4, help="how many times each program is killed at a random moment"
+        "--kills", type=int, help="how many times each program is killed at a random moment (4, some 1)"
     )
     parser.addoption(
         "--fast", action="store_true", help="only tests that need neither ROS nor torch nor seconds"
@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "node: starts nodes of the suite")
     config.addinivalue_line("markers", "slow: takes seconds")
+    config.addinivalue_line("markers", "kills(n): without --kills, the test is repeated n times instead of 4")
     if config.getoption("fast"):
         for name in NOT_FAST_MODULES:
             sys.modules[name] = None  # type: ignore[assignment]  # an import of it raises ImportError
@@ -98,7 +99,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`kill`: the number of a repetition in which a test kills a process at a random time."""
     if "kill" in metafunc.fixturenames:
-        metafunc.parametrize("kill", range(metafunc.config.getoption("kills")))
+        marked = metafunc.definition.get_closest_marker("kills")
+        usual = marked.args[0] if marked else 4
+        metafunc.parametrize("kill", range(metafunc.config.getoption("kills") or usual))
 
 
 @pytest.fixture

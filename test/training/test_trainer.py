@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -272,8 +273,9 @@ def test_what_does_not_fit_is_refused(dataset: Path, tmp_path: Path, start: Star
     )
 
 
-def test_a_killed_program_continues_to_the_same_weights(
-    dataset: Path, tmp_path: Path, whole_run: Path
+@pytest.mark.kills(1)  # each takes many seconds
+def test_after_kill_9_a_run_continues_to_the_same_weights(
+    dataset: Path, tmp_path: Path, whole_run: Path, kill: int
 ) -> None:
     """Kill -9 at a random time, `python -m` as a user starts it."""
     run = tmp_path / "run"
@@ -286,7 +288,7 @@ def test_a_killed_program_continues_to_the_same_weights(
         deadline = time.monotonic() + 60
         while not (run / "checkpoints").exists() and program.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        time.sleep(np.random.default_rng().uniform(0, 0.3))
+        time.sleep(random.Random(kill).uniform(0.0, 0.5))
         program.kill()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

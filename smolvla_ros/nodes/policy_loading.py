@@ -47,17 +47,12 @@ def load_spec(config: PolicyConfig) -> CheckpointSpec:
     return CheckpointSpec.load(config.checkpoint, **config.checkpoint_options())
 
 
-def load_model(config: PolicyConfig) -> SmolVLA:
-    """The checkpoint that `config` names, after `load_spec`; raises CheckpointError."""
+def load_model(spec: CheckpointSpec, config: PolicyConfig) -> SmolVLA:
+    """The weights of a checkpoint of `load_spec`, as `config` says; raises CheckpointError."""
     from smolvla_ros.policy import SmolVLA
 
-    model = SmolVLA.from_pretrained(
-        config.checkpoint,
-        config.device,
-        config.dtype,
-        compiles=None if config.compile == "auto" else config.compile == "on",
-        **config.checkpoint_options(),
-    )
+    compiles = None if config.compile == "auto" else config.compile == "on"
+    model = SmolVLA.from_spec(spec, config.device, config.dtype, compiles)
     num_steps = config.num_steps or model.config.num_steps
     model.network.solver = FlowSolver(num_steps, config.solver, config.time_spacing)
     return model
@@ -66,9 +61,10 @@ def load_model(config: PolicyConfig) -> SmolVLA:
 def _checkpoint(config: PolicyConfig, setup: RobotSetup, logger: Any) -> Policy:
     started = time.monotonic()
     logger.info(f"loading checkpoint '{config.checkpoint}'")
-    expected = Expectations.of(load_spec(config))
+    spec = load_spec(config)
+    expected = Expectations.of(spec)
     _check(expected, setup, logger)
-    model = load_model(config)
+    model = load_model(spec, config)
     policy = _on_robot(model, expected, config, setup)
     logger.info(f"'{policy.name}' is loaded and infers its first chunk, which may take a while")
     model.warm_up(policy.image_keys)

@@ -166,7 +166,7 @@ class PolicyConfig(Settings):
     latency_s: float = setting(0.0, "scripted policy only: simulated inference time (s)", bounds=(0.0, 10.0))
 
     def checkpoint_options(self) -> dict[str, Any]:
-        """The keyword arguments that `CheckpointSpec.load` and `SmolVLA.from_pretrained` share; None: not given."""
+        """Keyword arguments of `CheckpointSpec.load`; None: not given."""
         return {
             "backbone": self.backbone or None,
             "revision": self.revision or None,

@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -36,20 +36,32 @@ USAGE_ERRORS = (UsageError, SettingError, RobotSpecError, CalibrationError, Inst
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str, of: type[Any] = SuiteOptions) -> None:
-    """Add `--name` for these fields of a config, with their defaults; a tuple is given as several words."""
+    """Add `--name` for these fields of a config, with their defaults; a tuple is given as several words.
+
+    What is true or false is given without a word: --name or --no-name.
+    """
     known = {entry.name: entry for entry in fields(of)}
     for name in names:
         entry = known[name]
-        is_tuple = isinstance(entry.default, tuple)
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             default=entry.default,
-            type=str if is_tuple else type(entry.default),
-            nargs="+" if is_tuple else None,
-            choices=[choice for choice in entry.metadata["choices"] if choice] or None,
-            metavar=None if entry.metadata["choices"] else name.upper(),
             help=entry.metadata["description"],
+            **_values(entry),
         )
+
+
+def _values(entry: Field[Any]) -> dict[str, Any]:
+    """Which words an option takes, as argparse wants to know it."""
+    if isinstance(entry.default, bool):
+        return {"action": argparse.BooleanOptionalAction}
+    is_tuple, choices = isinstance(entry.default, tuple), entry.metadata["choices"]
+    return {
+        "type": str if is_tuple else type(entry.default),
+        "nargs": "+" if is_tuple else None,
+        "choices": [choice for choice in choices if choice] or None,
+        "metavar": None if choices else entry.name.upper(),
+    }
 
 
 def add_settings(parser: argparse.ArgumentParser, of: type[Any]) -> None:

@@ -16,7 +16,6 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 
 from smolvla_ros.nodes.policy_loading import load_model, load_spec
 from smolvla_ros.policy.policy_config import PolicyConfig
@@ -27,6 +26,7 @@ from smolvla_ros.stop_signals import recorded_stop_signals
 from smolvla_ros.suite.command_line import (
     UsageError,
     add_options,
+    add_settings,
     exit_on_errors,
     policy_config,
     settings_of,
@@ -54,10 +54,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("checkpoint", help="LeRobot checkpoint folder or hub id")
     add_options(parser, *CHECKPOINT, of=PolicyConfig)
-    names = [entry.name for entry in fields(ServerSettings)]
-    add_options(parser, *(name for name in names if name != "insecure"), of=ServerSettings)
-    [insecure] = [entry for entry in fields(ServerSettings) if entry.name == "insecure"]
-    parser.add_argument("--insecure", action="store_true", help=insecure.metadata["description"])
+    add_settings(parser, ServerSettings)
     return parser
 
 
@@ -73,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UsageError(str(error)) from error
     spec = load_spec(config)
     with recorded_stop_signals() as stop:
-        server = PolicyServer(load_model(config), Expectations.of(spec), spec.digest(), settings)
+        server = PolicyServer(load_model(spec, config), Expectations.of(spec), spec.digest(), settings)
         server.start()
         host = settings.address.rpartition(":")[0]
         print(f"'{spec.name}' at {host}:{server.port}; Ctrl-C ends", flush=True)

@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
+from dataclasses import dataclass
 
 import pytest
 
 from smolvla_ros.robot import RobotSpecError
-from smolvla_ros.suite.command_line import load_robot, load_robot_and_calibration
+from smolvla_ros.settings import Settings, setting
+from smolvla_ros.suite.command_line import (
+    add_settings,
+    load_robot,
+    load_robot_and_calibration,
+    settings_of,
+)
 
 from ..package_files import CALIBRATION_FILE
 
@@ -47,3 +55,18 @@ def test_an_error_names_an_unknown_robot() -> None:
     parser = importlib.import_module("smolvla_ros.tools.check_dataset").parser()
     with pytest.raises(RobotSpecError, match="so102"):
         load_robot(parser.parse_args(["dataset", "--robot", "so102"]))
+
+
+@dataclass(frozen=True)
+class Switches(Settings):
+    light: bool = setting(False, "whether there is light")
+    fan: bool = setting(True, "whether the air moves")
+
+
+def test_what_is_true_or_false_is_given_without_a_word() -> None:
+    parser = argparse.ArgumentParser()
+    add_settings(parser, Switches)
+    assert settings_of(parser.parse_args([]), Switches) == Switches()
+    assert settings_of(parser.parse_args(["--light", "--no-fan"]), Switches) == Switches(True, False)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--light", "false"])

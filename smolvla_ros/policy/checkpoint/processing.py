@@ -30,6 +30,7 @@ from smolvla_ros.policy.checkpoint.pipeline_steps import (
     Pipeline,
 )
 from smolvla_ros.policy.checkpoint.statistics import (
+    IDENTITY_CHOSEN,
     IMAGE_SHAPE,
     NOT_NORMALISED,
     RequiredStatistics,
@@ -214,7 +215,7 @@ def _statistics(
 ) -> dict[str, FeatureStatistics]:
     """The statistics of each feature in `modes`."""
     if choice.identity:
-        return dict.fromkeys(modes, FeatureStatistics({}, "none: normalization='identity'"))
+        return dict.fromkeys(modes, FeatureStatistics({}, IDENTITY_CHOSEN))
     shapes = {STATE: (config.state_dim,), ACTION: (config.action_dim,)}
     wanted = [
         RequiredStatistics(feature, shapes.get(feature, IMAGE_SHAPE), entry.mode, entry.state_file)

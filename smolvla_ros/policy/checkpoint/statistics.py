@@ -39,6 +39,7 @@ BUFFER = re.compile(r"[a-z_]+\.(?:(?P<dataset>.+)_)?buffer_(?P<feature>[^.]+)\.(
 OF_DATASET = re.compile(r"(?P<dataset>.+)\.buffer\.(?P<feature>observation\..+|action)\.(?P<name>\w+)")
 IMAGE_SHAPE = (3, 1, 1)  # of the statistics of images, one value a colour; their images are in 0..1
 NOT_NORMALISED = "not normalised"  # source of a feature without statistics
+IDENTITY_CHOSEN = "none: normalization='identity'"  # source of all features if the user has chosen so
 
 
 @dataclass(frozen=True)

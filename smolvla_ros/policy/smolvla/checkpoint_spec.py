@@ -62,9 +62,13 @@ class CheckpointSpec:
         stats: str | Path | None = None,
         normalization: str | None = None,
     ) -> CheckpointSpec:
-        """Read and check a checkpoint; raises CheckpointError if it cannot be used.
+        """Read and check a checkpoint folder or Hub id; raises CheckpointError if it cannot be used.
 
-        The arguments are those of `SmolVLA.from_pretrained`.
+        backbone: folder with the vision-language model's config.json and tokenizer.json, if its name leads to none.
+        revision: branch, tag or commit of a Hub id.
+        dataset: whose statistics to use, if the checkpoint has those of several.
+        stats: a LeRobot dataset's meta/stats.json, for statistics that the checkpoint lacks.
+        normalization: "identity" if the policy was trained on values that were not normalised.
         """
         choice = StatisticsChoice.of(dataset, stats, normalization)
         found = Checkpoint.locate(checkpoint, revision)

@@ -23,6 +23,7 @@ from torch import Tensor
 from smolvla_ros.arrays import Float32Array, ImageArray
 from smolvla_ros.policy.checkpoint.config import SmolVLAConfig, short_name
 from smolvla_ros.policy.checkpoint.processing import Processors, fit_image
+from smolvla_ros.policy.checkpoint.statistics import IDENTITY_CHOSEN
 from smolvla_ros.policy.checkpoint.tokenization import TaskTokenizer
 from smolvla_ros.policy.chunk_inputs import ChunkInputs
 from smolvla_ros.policy.guidance_settings import GuidanceSettings
@@ -106,15 +107,21 @@ class SmolVLA:
     ) -> SmolVLA:
         """Load a checkpoint folder or Hub id; raises CheckpointError if it cannot be used.
 
+        The arguments are those of `CheckpointSpec.load` and `from_spec`.
+        """
+        spec = CheckpointSpec.load(checkpoint, backbone, revision, dataset, stats, normalization)
+        return cls.from_spec(spec, device, dtype, compiles)
+
+    @classmethod
+    def from_spec(
+        cls, spec: CheckpointSpec, device: str = "auto", dtype: str = "auto", compiles: bool | None = None
+    ) -> SmolVLA:
+        """Load the weights of a checkpoint; raises CheckpointError if they cannot be used.
+
         device: "auto" (CUDA if there is one) or torch's name of one.
         dtype: "float32" is exact. "bfloat16" computes most layers in that type, "int8" most products in 8 bits and the
             rest in bfloat16. "native" is LeRobot's own mix of bfloat16 and float32, operation for operation, and
             slower. "auto" is bfloat16 if the device has bfloat16 arithmetic, else float32.
-        backbone: folder with the vision-language model's config.json and tokenizer.json, if its name leads to none.
-        revision: branch, tag or commit of a Hub id.
-        dataset: whose statistics to use, if the checkpoint has those of several.
-        stats: a LeRobot dataset's meta/stats.json, for statistics that the checkpoint lacks.
-        normalization: "identity" if the policy was trained on values that were not normalised.
         compiles: whether to use torch.compile, with which the first chunk takes minutes; by default on CUDA only.
         """
         if dtype not in DTYPES:
@@ -128,20 +135,13 @@ class SmolVLA:
             )
         if compiles is None:
             compiles = target.type == "cuda"
-        spec = CheckpointSpec.load(checkpoint, backbone, revision, dataset, stats, normalization)
-        if normalization is not None:
+        if spec.processors.state_statistics.source == IDENTITY_CHOSEN:
             logger.warning(NOT_NORMALIZED, spec.name)
         network = spec.empty_network()
         count = sum(parameter.numel() for parameter in network.parameters())
         spec.weights.load(network, target, dtype)
-        logger.info(
-            "%s: %d parameters in %s on %s, %.0f MB",
-            spec.name,
-            count,
-            dtype,
-            target,
-            weights_bytes(network) / 1e6,
-        )
+        size_mb = weights_bytes(network) / 1e6
+        logger.info("%s: %d parameters in %s on %s, %.0f MB", spec.name, count, dtype, target, size_mb)
         return cls(
             spec.name,
             spec.config,

@@ -18,6 +18,7 @@ from std_srvs.srv import SetBool, Trigger
 from smolvla_ros.demo.observed_run import ObservedRun
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.nodes.executor_client import arm_after_fault
 from smolvla_ros.nodes.service_caller import ServiceCaller
 from smolvla_ros.observation import Frame
 from smolvla_ros.robot import RobotSpec
@@ -83,7 +84,8 @@ class DemoObserver(ClientNode):
 
     def arm(self) -> str:
         """Arm the executor; returns an empty text, or the reason why it is not armed."""
-        return self._ask("arm", data=True)
+        is_armed, reason = self._services.ask("arm", self.spin_until, SERVICE_S, data=True)
+        return "" if is_armed else reason
 
     @property
     def has_fault(self) -> bool:
@@ -92,24 +94,12 @@ class DemoObserver(ClientNode):
 
     def go_on_after_fault(self) -> str:
         """Reset and arm the executor if it has a fault; returns an empty text, or the reason why it is not armed."""
-        return (self._ask("reset") or self.arm()) if self.has_fault else ""
-
-    def _ask(self, name: str, **fields: bool) -> str:
-        """Call a service of the executor; returns an empty text, or why it failed."""
-        responses: list[SetBool.Response | Trigger.Response] = []
-        if not self.spin_until(lambda: self._services.call(name, responses.append, **fields), SERVICE_S):
-            return f"there is no service executor/{name}"
-        if not self.spin_until(lambda: responses, SERVICE_S):
-            return f"executor/{name} does not answer"
-        return "" if responses[0].success else str(responses[0].message)
+        return arm_after_fault(self._services, self.spin_until, SERVICE_S) if self.has_fault else ""
 
     def next_objects(self) -> str:
         """Have the next objects put on the table; returns an instruction for them, empty if there are none."""
-        responses: list[Trigger.Response] = []
-        if not self.spin_until(lambda: self._world.call("reset", responses.append), SERVICE_S):
-            return ""
-        self.spin_until(lambda: responses, SERVICE_S)
-        return str(responses[0].message) if responses and responses[0].success else ""
+        is_done, message = self._world.ask("reset", self.spin_until, SERVICE_S)
+        return message if is_done else ""
 
     def newest_frames(self) -> dict[str, Frame]:
         """The newest image of each camera that sent one."""

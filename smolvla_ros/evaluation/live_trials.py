@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from smolvla_ros.evaluation.results import TrialResult, roughness
 from smolvla_ros.evaluation.trial import LAYOUT_SEEDS
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.nodes.executor_client import arm_after_fault
 from smolvla_ros.nodes.service_caller import ServiceCaller
 from smolvla_ros.settings import SettingError
 from smolvla_ros.share import PACKAGE
@@ -44,7 +45,6 @@ SERVICES = {
     "recorder": dict.fromkeys(("start", "success", "failure"), Trigger),
 }
 STEPPED_ONLY = ("instruction", "appearance", "distractors", "moved_after_s", "latency_s")
-ARM_ATTEMPTS = 10  # joint states may be late again
 
 
 class LiveTrialError(RuntimeError):
@@ -154,7 +154,7 @@ class _LiveSuite:
             self._call("recorder", "success" if progress.success else "failure")
         commands = list(self._commands)
         self._say("")
-        self._arm()
+        self._go_on_after_fault()
         del self._progress[:-1], self._states[:-1]
         return TrialResult(
             seed=seed,
@@ -181,23 +181,15 @@ class _LiveSuite:
         if not self._client.spin_until(lambda: self._progress[-1].task == text, TASK_S):
             raise LiveTrialError(f"the executor does not take the task '{text}'")
 
-    def _arm(self) -> None:
-        """After a fault: a person would look at the arm, and go on."""
+    def _go_on_after_fault(self) -> None:
+        """Raises LiveTrialError if the executor, which may have a fault, cannot be armed again."""
         if self._states[-1].state != self._states[-1].FAULT:
             return
-        self._call("executor", "reset")
-        for _ in range(ARM_ATTEMPTS):
-            with suppress(LiveTrialError):
-                self._call("executor", "arm", data=True)
-                return
+        if reason := arm_after_fault(self._services["executor"], self._wait, SERVICE_S):
+            raise LiveTrialError(f"the executor is not armed after a fault: {reason}")
 
-    def _call(self, prefix: str, name: str, **fields: Any) -> None:
+    def _call(self, prefix: str, name: str) -> None:
         """Call a service; raises LiveTrialError when it fails or does not answer."""
-        responses: list[Any] = []
-        services = self._services[prefix]
-        if not self._wait(lambda: services.call(name, responses.append, **fields), SERVICE_S):
-            raise LiveTrialError(f"there is no service {prefix}/{name}")
-        if not self._wait(lambda: responses, SERVICE_S):
-            raise LiveTrialError(f"{prefix}/{name} has not answered after {SERVICE_S:.0f} s")
-        if not responses[0].success:
-            raise LiveTrialError(f"{prefix}/{name}: {responses[0].message}")
+        is_done, message = self._services[prefix].ask(name, self._wait, SERVICE_S)
+        if not is_done:
+            raise LiveTrialError(f"{prefix}/{name}: {message}")

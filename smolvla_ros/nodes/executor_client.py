@@ -11,9 +11,10 @@ from std_srvs.srv import SetBool, Trigger
 
 import smolvla_ros.msg as msg
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.service_caller import ServiceCaller
+from smolvla_ros.nodes.service_caller import ServiceCaller, Wait
 
 REPEAT_STOP_S = 0.3  # a stop without a response is sent again after this time
+ARM_ATTEMPTS = 10  # after a fault: joint states may be late again
 SERVICES = {"arm": SetBool, "shadow": SetBool, "take_over": SetBool, "stop": Trigger, "reset": Trigger}
 
 
@@ -77,3 +78,16 @@ class ExecutorClient:
 
         is_sent = self._services.call(name, on_response, **fields)
         self.note = f"{name}: sent" if is_sent else f"{name}: there is no service executor/{name}"
+
+
+def arm_after_fault(executor: ServiceCaller, wait: Wait, timeout_s: float) -> str:
+    """Reset the executor and arm it, as a person does who has looked at the arm; returns why it is not armed, or "".
+
+    executor: with the services reset and arm. timeout_s: of each call.
+    """
+    is_reset, reason = executor.ask("reset", wait, timeout_s)
+    for _ in range(ARM_ATTEMPTS if is_reset else 0):
+        is_armed, reason = executor.ask("arm", wait, timeout_s, data=True)
+        if is_armed:
+            return ""
+    return reason

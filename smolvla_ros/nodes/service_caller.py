@@ -9,12 +9,14 @@ from typing import Any
 
 from rclpy.node import Node
 
+Wait = Callable[[Callable[[], Any], float], bool]  # `ClientNode.spin_until`
+
 
 class ServiceCaller:
     """Clients of the services `prefix`/name; `types`: name -> service type."""
 
     def __init__(self, node: Node, prefix: str, types: Mapping[str, Any]) -> None:
-        self._types = types
+        self._prefix, self._types = prefix, types
         self._clients = {name: node.create_client(kind, f"{prefix}/{name}") for name, kind in types.items()}
 
     def is_ready(self, name: str) -> bool:
@@ -27,3 +29,12 @@ class ServiceCaller:
         future = self._clients[name].call_async(self._types[name].Request(**fields))
         future.add_done_callback(lambda done: on_response(done.result()))
         return True
+
+    def ask(self, name: str, wait: Wait, timeout_s: float, **fields: Any) -> tuple[bool, str]:
+        """Call a service with success and message, and wait; returns both, or False and why there is no response."""
+        responses: list[Any] = []
+        if not wait(lambda: self.call(name, responses.append, **fields), timeout_s):
+            return False, f"there is no service {self._prefix}/{name}"
+        if not wait(lambda: responses, timeout_s):
+            return False, f"{self._prefix}/{name} has not answered after {timeout_s:.0f} s"
+        return bool(responses[0].success), str(responses[0].message)

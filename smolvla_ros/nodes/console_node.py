@@ -158,8 +158,8 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
     def _give_task(self, task: str) -> None:
         self._task.publish(String(data=task))
 
-    def _tune(self, values: Mapping[str, Any], then: Callable[[], None] | None = None) -> None:
-        """Set parameters of the executor; when it has accepted them, call `then`."""
+    def _tune(self, values: Mapping[str, Any], then: Callable[[], None] | None = None) -> bool:
+        """Set parameters of the executor; when it has accepted them, call `then`. Returns whether there is one."""
         changed = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
 
         def on_response(response: SetParametersAtomically.Response) -> None:
@@ -167,8 +167,10 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
             if response.result.successful and then is not None:
                 then()
 
-        if not self._tuning.call(TUNE, on_response, parameters=changed):
+        is_sent = self._tuning.call(TUNE, on_response, parameters=changed)
+        if not is_sent:
             self._suite.note = "tune: there is no executor"
+        return is_sent
 
     def _record(self, verb: str) -> None:
         def on_response(response: Trigger.Response) -> None:
@@ -183,7 +185,9 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         """Do what the person says about the trial."""
         with self._shown_trials():
             if isinstance(step, messages.BeginTrial):
-                self._tune({"trigger": run.next_task(self._suite.state).trigger}, partial(self._begin, run))
+                trigger = {"trigger": run.next_task(self._suite.state).trigger}
+                if not self._tune(trigger, partial(self._begin, run)):
+                    raise TrialError("there is no executor; start it, then begin")
             elif isinstance(step, messages.EndTrial):
                 run.end(self._now_s(), self._suite.state)
                 self._give_task("")

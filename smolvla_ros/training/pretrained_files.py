@@ -121,7 +121,7 @@ def _train_config(
     dataset = task.datasets[0].root.resolve()
     return {
         "dataset": {"repo_id": f"local/{dataset.name}", "root": str(dataset)},
-        "policy": dict(policy),
+        "policy": {**policy, "push_to_hub": False},  # LeRobot's default is to push, and asks for a name
         "output_dir": str(run.resolve()),
         "job_name": run.name,
         "resume": False,

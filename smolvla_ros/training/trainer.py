@@ -180,13 +180,10 @@ class Trainer:
                 yield draws[self._part(index)]
 
     def _noise(self, update: int) -> tuple[Tensor, Tensor]:
-        """Noise and times of all samples of an update, the same on every device."""
-        config = self.objective.network.config
-        generator = torch.Generator().manual_seed(_seed(self.settings.seed, update))
+        config, device = self.objective.network.config, self.accelerator.device
         shape = (self._samples, config.chunk_size, config.max_action_dim)
-        noise = torch.randn(shape, generator=generator)
-        times = sample_times(self._samples, generator)
-        return noise.to(self.accelerator.device), times.to(self.accelerator.device)
+        noise, times = noise_of_update(self.settings.seed, update, shape)
+        return noise.to(device), times.to(device)
 
     @torch.no_grad()
     def validation_loss(self) -> float:
@@ -218,6 +215,9 @@ def spread_draws(demonstrations: Demonstrations, frames: int, batch_size: int) -
         yield [Draw(frame, frame) for frame in chosen[first : first + batch_size]]
 
 
-def _seed(seed: int, update: int) -> int:
-    state: int = np.random.SeedSequence([seed, update]).generate_state(1, np.uint32).item()
-    return state
+def noise_of_update(seed: int, update: int, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """Noise, float32 of this shape (samples, chunk, max_action_dim), and times (samples,) of all samples of an update,
+    the same on every device."""
+    state = np.random.SeedSequence([seed, update]).generate_state(1, np.uint32).item()
+    generator = torch.Generator().manual_seed(state)
+    return torch.randn(shape, generator=generator), sample_times(shape[0], generator)

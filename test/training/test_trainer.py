@@ -105,6 +105,8 @@ def test_the_checkpoint_has_the_layout_of_lerobot(whole_run: Path) -> None:
     assert {"config.json", "model.safetensors", "train_config.json", "policy_preprocessor.json"} < {
         path.name for path in (last / "pretrained_model").iterdir()
     }
+    train_config = json.loads((last / "pretrained_model" / "train_config.json").read_text())
+    assert train_config["policy"]["push_to_hub"] is False  # else lerobot-train --resume asks for a repo_id
     state = load_file(last / "training_state" / "optimizer_state.safetensors")
     [group] = json.loads((last / "training_state" / "optimizer_param_groups.json").read_text())
     # 154 frozen parameters of the vision-language model come before the expert's in LeRobot's numbers

@@ -4,8 +4,7 @@
 
 Three things are replaced, none of them part of the measured computation:
 
-- torchvision, which LeRobot imports for datasets and other policies but SmolVLA does not use, is an empty module,
-  because it is not available for every torch.
+- torchvision, which SmolVLA does not use: see torchvision_stand_in.py.
 - The backbone is built from the local config.json, in the types of from_pretrained; its weights are in the checkpoint.
   LeRobot would download and load them first, so its load time here is too short.
 - In float32, and in no other type, transformers 4.57 shifts the patch positions of the vision tower by one. With dtype
@@ -15,49 +14,26 @@ Three things are replaced, none of them part of the measured computation:
 from __future__ import annotations
 
 import argparse
-import importlib.machinery
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
+import torchvision_stand_in  # noqa: F401  # before LeRobot
 import transformers
 from torch import Tensor
 from worker import Question, Stopwatch, answer, bytes_of
 
+try:
+    from transformers.initialization import no_init_weights
+except ImportError:  # transformers 4
+    from transformers.modeling_utils import no_init_weights
 
-class EmptyModule(ModuleType):
-    """A module with every attribute, each an empty class."""
-
-    __path__: list[str] = []
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.__spec__ = importlib.machinery.ModuleSpec(name, None)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {})
-
-
-torchvision = EmptyModule("torchvision")
-torchvision.transforms = EmptyModule("torchvision.transforms")  # type: ignore[attr-defined]
-torchvision.transforms.v2 = EmptyModule("torchvision.transforms.v2")
-torchvision.transforms.functional = EmptyModule("torchvision.transforms.functional")
-for module in (
-    torchvision,
-    torchvision.transforms,
-    torchvision.transforms.v2,
-    torchvision.transforms.functional,
-):
-    sys.modules[module.__name__] = module
-
-from lerobot.configs.policies import PreTrainedConfig  # noqa: E402
-from lerobot.policies.smolvla import smolvlm_with_expert  # noqa: E402
-from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy  # noqa: E402
-from lerobot.processor import PolicyProcessorPipeline  # noqa: E402
+# isort: split
+from lerobot.configs.policies import PreTrainedConfig
+from lerobot.policies.smolvla import smolvlm_with_expert
+from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot.processor import PolicyProcessorPipeline
 
 
 class LocalModel:
@@ -66,7 +42,7 @@ class LocalModel:
     @staticmethod
     def from_pretrained(folder: str, torch_dtype: str, **_: Any) -> Any:
         config = transformers.AutoConfig.from_pretrained(folder)
-        with transformers.modeling_utils.no_init_weights():
+        with no_init_weights():
             return transformers.AutoModelForImageTextToText.from_config(
                 config, torch_dtype=getattr(torch, torch_dtype)
             )
@@ -88,7 +64,7 @@ smolvlm_with_expert.AutoProcessor = LocalProcessor
 
 
 class LeRobot:
-    def __init__(self, options: argparse.Namespace, stopwatch: Stopwatch) -> None:
+    def __init__(self, options: argparse.Namespace, stopwatch: Stopwatch | None = None) -> None:
         checkpoint = str(options.checkpoint)
         config = PreTrainedConfig.from_pretrained(checkpoint)
         config.vlm_model_name, config.device = str(options.backbone), options.device
@@ -111,7 +87,8 @@ class LeRobot:
         )
         self.device = options.device
         self.weights_bytes = bytes_of(self.policy.parameters())
-        self._time(stopwatch)
+        if stopwatch is not None:
+            self._time(stopwatch)
 
     def _time(self, stopwatch: Stopwatch) -> None:
         model = self.policy.model

@@ -5,18 +5,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 import torch
 from lerobot_policy import LeRobot
 from training_batch import TASK, arguments, batch, measure
-
-
-class NoStopwatch:
-    """In place of the stopwatch of stages, which this benchmark does not use."""
-
-    def timed(self, _stage: str, function: Any) -> Any:
-        return function
 
 
 def main() -> None:
@@ -27,7 +19,7 @@ def main() -> None:
         device=options.device,
         dtype=options.precision,
     )
-    lerobot = LeRobot(loading, NoStopwatch())  # type: ignore[arg-type]
+    lerobot = LeRobot(loading)
     policy = lerobot.policy
     policy.train()
     given = batch(options)

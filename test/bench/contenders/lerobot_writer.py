@@ -3,27 +3,22 @@
 """Write the frames of test/bench/convert.py with LeRobot 0.4.4's own LeRobotDataset; prints the seconds it took.
 
 It does what a converter based on LeRobot has to do: decode each JPEG, add_frame, save_episode, with four threads for
-images and h264 (AV1, the default, takes longer). torchvision, which is not used here, is replaced by an empty module.
+images and h264 (AV1, the default, takes longer).
 """
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import sys
 import time
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import numpy as np
+import torchvision_stand_in  # noqa: F401  # before LeRobot
 from PIL import Image
 
-if importlib.util.find_spec("torchvision") is None:
-    for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.v2"):
-        sys.modules[name] = MagicMock(__path__=[], __spec__=ModuleSpec(name, None))
-
-from lerobot.datasets.lerobot_dataset import LeRobotDataset  # noqa: E402
+# isort: split
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 
 def main() -> None:

@@ -99,9 +99,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`kill`: the number of a repetition in which a test kills a process at a random time."""
     if "kill" in metafunc.fixturenames:
-        marked = metafunc.definition.get_closest_marker("kills")
-        usual = marked.args[0] if marked else 4
-        metafunc.parametrize("kill", range(metafunc.config.getoption("kills") or usual))
+        metafunc.parametrize("kill", range(number_of_kills(metafunc.config, metafunc.definition)))
+
+
+def number_of_kills(config: pytest.Config, test: pytest.Item) -> int:
+    """--kills, or what the test's marker says, or 4."""
+    marked = test.get_closest_marker("kills")
+    number: int = config.getoption("kills") or (marked.args[0] if marked else 4)
+    return number
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How many times a test kills a process."""
+    return number_of_kills(request.config, request.node)
 
 
 @pytest.fixture

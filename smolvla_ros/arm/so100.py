@@ -29,7 +29,7 @@ from smolvla_ros.units import RAD_PER_TICK, JointUnits, MotorCalibration
 
 HOLD_TOLERANCE_RAD = 0.1  # a joint this near its goal keeps the goal: it holds against its load already
 MAX_MISSED_WRITES = 3  # in a row; one more is reported as a failure
-MAX_READINGS = 20  # before torque comes on: on a busy computer the first answers may come too late
+MAX_READINGS = 10  # before torque comes on: on a busy computer the first answers may come too late
 
 
 class So100Arm:
@@ -89,10 +89,11 @@ class So100Arm:
         A servo whose torque is on already keeps its goal. Raises ArmError if a servo does not answer, reports a fault,
         or is outside its range (it would jump back).
         """
-        for _ in range(MAX_READINGS):
-            reading = self.read()
-            if reading.valid.all():
-                break
+        with self.bus.long_timeouts():
+            for _ in range(MAX_READINGS):
+                reading = self.read()
+                if reading.valid.all():
+                    break
         refusals = list(reading.failures.values())
         refusals += [f"{name} reports {', '.join(f)}" for name, f in reading.faults(self.joint_names).items()]
         margin_ticks = self.config.outside_range_rad / RAD_PER_TICK

@@ -10,8 +10,9 @@ is put into a queue and done in the thread of the node, which the queue wakes.
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,7 @@ from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.wire import WireError, joints_from_msg
 
 MOTION_PERIOD_S, HEALTH_PERIOD_S = 0.1, 1.0
+REPEAT_BEGIN_S, BEGIN_S = 0.3, 5.0  # a trial's task is sent again, and given up
 ROSOUT = topics.Topic("/rosout", Log, topics.RELIABLE, topics.RELIABLE)
 CHOICES = {
     name: ExecutorConfig.__dataclass_fields__[name].metadata["choices"] for name in ("fusion", "trigger")
@@ -66,13 +68,15 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         self._counts = RecordingCounts()
         self._run: ProtocolRun | None = None
         self._trial_note = ""
+        self._begin_asked_s: float | None = None  # when a person asked for a trial that has not begun yet
+        self._begin_sent_s = 0.0
         self._thread: ServerThread | None = None
         self._while_watched: list[Any] = []  # functions that destroy subscriptions and timers
 
     def configure(self) -> None:
         self._robot = load_robot(self.config.robot)
         self._facts = RobotFacts(self._robot.joint_names, self.now_ns())
-        self._run = None
+        self._run = self._begin_asked_s = None
         if self.config.protocol:
             log = ResultsLog(Path(self.config.trials_log))
             self._run = ProtocolRun(load_protocol(Path(self.config.protocol)), log)
@@ -101,6 +105,8 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
     def spin_step(self, executor: Executor) -> None:
         super().spin_step(executor)
         self._suite.repeat_stop()
+        if self._run is not None and self._begin_asked_s is not None:
+            self._begin(self._run, self._begin_asked_s)
         if self._run is not None and self._run.update(self._now_s(), self._suite.state):
             self._give_task("")
             self._show_trials()
@@ -158,19 +164,15 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
     def _give_task(self, task: str) -> None:
         self._task.publish(String(data=task))
 
-    def _tune(self, values: Mapping[str, Any], then: Callable[[], None] | None = None) -> bool:
-        """Set parameters of the executor; when it has accepted them, call `then`. Returns whether there is one."""
+    def _tune(self, values: Mapping[str, Any]) -> None:
+        """Set parameters of the executor."""
         changed = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
 
         def on_response(response: SetParametersAtomically.Response) -> None:
             self._suite.note = f"tune: {response.result.reason or 'done'}"
-            if response.result.successful and then is not None:
-                then()
 
         is_sent = self._tuning.call(TUNE, on_response, parameters=changed)
-        if not is_sent:
-            self._suite.note = "tune: there is no executor"
-        return is_sent
+        self._suite.note = "tune: sent" if is_sent else "tune: there is no executor"
 
     def _record(self, verb: str) -> None:
         def on_response(response: Trigger.Response) -> None:
@@ -185,9 +187,8 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         """Do what the person says about the trial."""
         with self._shown_trials():
             if isinstance(step, messages.BeginTrial):
-                trigger = {"trigger": run.next_task(self._suite.state).trigger}
-                if not self._tune(trigger, partial(self._begin, run)):
-                    raise TrialError("there is no executor; start it, then begin")
+                run.next_task(self._suite.state)
+                self._begin_asked_s, self._begin_sent_s = self._now_s(), -math.inf
             elif isinstance(step, messages.EndTrial):
                 run.end(self._now_s(), self._suite.state)
                 self._give_task("")
@@ -196,9 +197,29 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
             else:
                 run.undo()
 
-    def _begin(self, run: ProtocolRun) -> None:
-        with self._shown_trials():
-            self._give_task(run.begin(self._now_s(), self._suite.state).task)
+    def _begin(self, run: ProtocolRun, asked_s: float) -> None:
+        """Begin the trial when the executor's state tells that it has the trial's trigger and task.
+
+        They are sent again until then: before discovery is complete a message, or a response, is lost.
+        """
+        now_s, state = self._now_s(), self._suite.state
+        try:
+            task = run.next_task(state)
+            if now_s - asked_s > BEGIN_S:
+                raise TrialError(f"the executor has not taken the task within {BEGIN_S:.0f} s; see its log")
+        except TrialError as error:
+            self._begin_asked_s, self._trial_note = None, str(error)
+            self._give_task("")
+            self._show_trials()
+            return
+        if (state.trigger, state.task) == (task.trigger, task.task):
+            self._begin_asked_s = None
+            run.begin(now_s, state)
+            self._show_trials()
+        elif now_s - self._begin_sent_s > REPEAT_BEGIN_S:
+            self._begin_sent_s = now_s
+            self._tune({"trigger": task.trigger})
+            self._give_task(task.task)
 
     @contextmanager
     def _shown_trials(self) -> Iterator[None]:

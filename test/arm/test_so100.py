@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -28,6 +30,24 @@ def test_torque_comes_on_without_any_motion(emulated: EmulatedArm, arm: So100Arm
     clock.pass_s(1.0)
     np.testing.assert_array_equal(arm.read().position_ticks, before)
     assert arm.torque_enabled
+
+
+def test_torque_comes_on_when_a_bus_that_was_silent_for_seconds_answers_again(
+    emulated: EmulatedArm, units: tuple[JointUnits, ...]
+) -> None:
+    is_silent = threading.Event()
+
+    def be_silent() -> None:
+        with emulated.held_still():
+            is_silent.set()
+            time.sleep(1.5)
+
+    with closing(So100Arm(FeetechBus(emulated.port), units)) as arm, ThreadPoolExecutor(1) as pool:
+        arm.connect()
+        pool.submit(be_silent)
+        is_silent.wait()
+        arm.enable_torque()
+        assert arm.read().torque.all()
 
 
 def test_goal_is_reached_in_radians(armed: So100Arm, clock: Any) -> None:

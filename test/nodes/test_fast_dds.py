@@ -95,7 +95,7 @@ def test_the_profiles_are_valid_for_this_fast_dds(profile: dict[str, str]) -> No
 
 
 def test_nodes_are_reachable_after_publishers_were_killed_while_writing(
-    executor_bench: Callable[..., Any], tmp_path: Path, request: pytest.FixtureRequest
+    executor_bench: Callable[..., Any], tmp_path: Path, kills: int
 ) -> None:
     """An executor, and the observer of this test; each writer is killed while it sends 2000 messages a second."""
     from rclpy.serialization import serialize_message
@@ -106,7 +106,7 @@ def test_nodes_are_reachable_after_publishers_were_killed_while_writing(
     chunks = {reason: tmp_path / reason for reason in refused}
     for reason, positions in refused.items():
         chunks[reason].write_bytes(serialize_message(bench.chunk(positions, task=reason)))
-    for number in range(request.config.getoption("kills")):
+    for number in range(kills):
         reason = list(refused)[number % 2]  # to distinguish its messages from those of the last one
         before = bench.rejected().get(reason, 0)
         heard.clear()

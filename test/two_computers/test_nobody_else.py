@@ -27,7 +27,7 @@ from .namespaces import Computer, NoNamespacesError, link_directly, two_computer
 
 pytest.importorskip("rclpy", reason="it runs the nodes")
 
-OPTIONS = {"sim": "true", "policy": "scripted", "record": "true"}
+OPTIONS = {"sim": "true", "policy": "scripted", "record": "true", "camera_rate_hz": "1.0"}
 PROGRAMS = 8  # world, arm, two cameras, policy, executor, recorder, console
 DISCOVERY_GROUP = "239.255.0.1"  # multicast; joined on the loopback interface
 TCP_LISTEN = "0A"

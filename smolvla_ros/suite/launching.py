@@ -34,6 +34,7 @@ from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
 from smolvla_ros.nodes.fast_dds import fast_dds_settings
 from smolvla_ros.share import CHECKPOINT, PACKAGE
+from smolvla_ros.suite.fleet import fleet_options
 from smolvla_ros.suite.network import who_can_reach
 from smolvla_ros.suite.node_spec import NodeSpec, node_arguments
 from smolvla_ros.suite.options import SuiteOptions, argument_warnings, launch_arguments
@@ -72,6 +73,21 @@ def run(nodes: Callable[[SuiteOptions], Iterable[NodeSpec]]) -> list[Action]:
     return [OpaqueFunction(function=start)]
 
 
+def run_fleet(nodes: Callable[[SuiteOptions], Iterable[NodeSpec]]) -> list[Action]:
+    """As `run`, for each robot of the file `robots`; one that cannot go on ends alone."""
+
+    def start(context: LaunchContext) -> list[Action]:
+        shared = context.launch_configurations
+        started: list[Action] = []
+        for options in fleet_options(shared.get("robots", ""), shared):
+            specs = list(nodes(options))
+            started += _log(unknown_parameters(options.params_file, specs))
+            started += _Programs(options.namespace).start(specs)
+        return [*_set_network(shared.get("network", "")), *started]
+
+    return [OpaqueFunction(function=start)]
+
+
 def explain_missing_policy() -> Action:
     """Log a line if no policy is chosen."""
 
@@ -94,9 +110,11 @@ def _set_network(network: str) -> list[Action]:
 
 
 class _Programs:
-    """The programs of one launch file: started, restarted, and stopped in order."""
+    """The programs of one launch file, or of one of its robots: started, restarted, and stopped in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, robot: str = "") -> None:
+        self._robot = robot  # its name, if there are others, which go on without it
+        self._started: list[Action] = []
         self._supervisor = Supervisor()
         self._arms: dict[str, Action] = {}  # running, by label
         self._failure = ""  # why the suite stops; set while the arms are still stopping
@@ -134,6 +152,7 @@ class _Programs:
         else:
             executable = os.path.join(get_package_prefix(spec.package), "lib", spec.package, spec.executable)
             action = ExecuteProcess(cmd=[executable, *spec.arguments], name=spec.name, **common)
+        self._started.append(action)
         if spec.holds_arm:
             self._arms[spec.label] = action
         return action
@@ -162,8 +181,10 @@ class _Programs:
         return handle
 
     def _stop(self) -> list[Action]:
-        """Stop the arms and, when none runs any more, everything, with exit code 1."""
+        """Stop the arms and, when none runs any more, everything, with exit code 1; of a robot, its programs."""
         if not self._arms:
+            if self._robot:
+                return [_shut_down(self._started)]
             # An exception makes launch stop everything with exit code 1; after a Shutdown action it would be 0.
             raise RuntimeError(f"{self._failure}; see its messages above")
         return [_shut_down(list(self._arms.values()))]

@@ -59,6 +59,7 @@ class SuiteOptions:
     robot: str = setting(
         "", "so100, so101, or a robot file of your own: joints, limits, cameras; empty: so100"
     )
+    robots: str = setting("", "fleet.launch.py: YAML file of robots, each with options of its own, which win")
     port: str = option_for("port", ArmConfig)
     calibration: str = option_for("calibration", ArmConfig, PolicyConfig, TeleopConfig)
     leader_port: str = setting("", "teleoperation: serial port of the leader arm's servo bus")

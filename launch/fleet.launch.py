@@ -17,8 +17,8 @@ from smolvla_ros.suite import launching, programs
 
 ARGUMENTS = (
     "robots sim robot cameras policy policy_cameras checkpoint server credentials revision dataset stats backbone "
-    "device dtype units mode task record output params_file use_sim_time seed appearance camera_rate_hz network "
-    "log_level"
+    "device dtype units mode task record output params_file use_sim_time seed appearance camera_rate_hz console "
+    "network log_level"
 )
 
 

@@ -58,8 +58,7 @@ def test_every_option_is_declared_by_a_launch_file() -> None:
     pytest.importorskip("launch_ros", reason=LAUNCH)
     declared = {name for file in FILES for name in arguments_of(file)}
     assert declared == {entry.name for entry in dataclasses.fields(SuiteOptions)}
-    others = {"leader_port", "leader_calibration", "robots"}
-    assert set(arguments_of(ROOT / "launch" / "so100.launch.py")) == declared - others
+    assert set(arguments_of(ROOT / "launch" / "so100.launch.py")) == declared - {"robots"}
 
 
 def arguments_of(file: Path) -> dict[str, Any]:
@@ -318,15 +317,15 @@ def test_a_robot_of_a_fleet_that_cannot_go_on_ends_alone(
 ) -> None:
     robots = tmp_path / "robots.yaml"
     robots.write_text("left: {seed: 1}\nright: {seed: 2}\n")
-    shared = ("sim:=true", "policy:=scripted", "cameras:=top", "camera_rate_hz:=5")
+    shared = ("sim:=true", "policy:=scripted", "cameras:=top", "camera_rate_hz:=5", "console:=false")
     fleet = launch("fleet.launch.py", f"robots:={robots}", *shared)
-    wait_for_output(fleet, "[executor]: active")
-    first = pid_of("executor", fleet.output)
-    assert first is not None
-    os.kill(first, signal.SIGKILL)
+    wait_for_output(fleet, "[left.arm]: active")
+    left = {name: pid_of(name, fleet.output) for name in ("executor", "camera", "arm")}
+    os.kill(left["executor"], signal.SIGKILL)
     wait_for_output(fleet, "executor has ended (exit code -9)")
     drive("/right", fleet)
-    assert fleet.output.count("[arm]: active") == 2, fleet.output
+    for name in ("arm", "camera"):
+        wait_for_output(fleet, f"process has finished cleanly [pid {left[name]}]")
     fleet.interrupt()
     assert fleet.wait() == 0, fleet.output
 

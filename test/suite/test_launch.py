@@ -244,6 +244,7 @@ def test_an_opened_network_is_said_at_the_start(
     monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE")
     suite = launch("policy.launch.py", "mode:=shadow", "network:=lan")
     wait_for_output(suite, "network: OPEN")
+    wait_for_output(suite, "[executor]: active")  # launch does not stop what it has not started yet
     suite.interrupt()
     assert suite.wait() == 0, suite.output
 

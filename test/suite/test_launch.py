@@ -321,7 +321,9 @@ def test_a_robot_of_a_fleet_that_cannot_go_on_ends_alone(
     shared = ("sim:=true", "policy:=scripted", "cameras:=top", "camera_rate_hz:=5", "console:=false")
     fleet = launch("fleet.launch.py", f"robots:={robots}", *shared)
     wait_for_output(fleet, "[left.arm]: active")
-    left = {name: pid_of(name, fleet.output) for name in ("executor", "camera", "simulated_world")}  # started first
+    left = {
+        name: pid_of(name, fleet.output) for name in ("executor", "camera", "simulated_world")
+    }  # started first
     os.kill(left["executor"], signal.SIGKILL)
     wait_for_output(fleet, "executor has ended (exit code -9)")
     drive("/right", fleet)

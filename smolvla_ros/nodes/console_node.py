@@ -212,7 +212,7 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
             self._give_task("")
             self._show_trials()
             return
-        if (state.trigger, state.task) == (task.trigger, task.task):
+        if state is not None and (state.trigger, state.task) == (task.trigger, task.task):
             self._begin_asked_s = None
             run.begin(now_s, state)
             self._show_trials()

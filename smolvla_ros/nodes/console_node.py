@@ -187,7 +187,8 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         """Do what the person says about the trial."""
         with self._shown_trials():
             if isinstance(step, messages.BeginTrial):
-                run.next_task(self._suite.state)
+                if self._suite.state is not None:
+                    run.next_task(self._suite.state)
                 self._begin_asked_s, self._begin_sent_s = self._now_s(), -math.inf
             elif isinstance(step, messages.EndTrial):
                 run.end(self._now_s(), self._suite.state)
@@ -200,9 +201,11 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
     def _begin(self, run: ProtocolRun, asked_s: float) -> None:
         """Begin the trial when the executor's state tells that it has the trial's trigger and task.
 
-        They are sent again until then: before discovery is complete a message, or a response, is lost.
+        They are sent again until then: before discovery is complete no state arrives, and messages are lost.
         """
         now_s, state = self._now_s(), self._suite.state
+        if state is None and now_s - asked_s < BEGIN_S:
+            return
         try:
             task = run.next_task(state)
             if now_s - asked_s > BEGIN_S:
@@ -212,7 +215,8 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
             self._give_task("")
             self._show_trials()
             return
-        if state is not None and (state.trigger, state.task) == (task.trigger, task.task):
+        assert state is not None  # or there would be no next task
+        if (state.trigger, state.task) == (task.trigger, task.task):
             self._begin_asked_s = None
             run.begin(now_s, state)
             self._show_trials()

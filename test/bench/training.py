@@ -29,7 +29,7 @@ from smolvla_ros.dataset.video import VideoReader, encode_video
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "bench"
-LEROBOT = ROOT / "build" / "lerobot" / "bin" / "python"
+LEROBOT = Path(os.environ.get("LEROBOT_PYTHON", ROOT / "build" / "lerobot" / "bin" / "python"))
 STAGES = ("forward", "backward", "optimizer")
 
 

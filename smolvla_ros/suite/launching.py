@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,7 @@ def run(nodes: Callable[[SuiteOptions], Iterable[NodeSpec]]) -> list[Action]:
 
     def start(context: LaunchContext) -> list[Action]:
         options = SuiteOptions.from_text(context.launch_configurations)
-        specs = list(nodes(options))
-        logged = _log(unknown_parameters(options.params_file, specs))
-        return [*_set_network(options.network), *logged, *_Programs().start(specs)]
+        return [*_set_network(options.network), *_start(options, list(nodes(options)))]
 
     return [OpaqueFunction(function=start)]
 
@@ -78,14 +77,16 @@ def run_fleet(nodes: Callable[[SuiteOptions], Iterable[NodeSpec]]) -> list[Actio
 
     def start(context: LaunchContext) -> list[Action]:
         shared = context.launch_configurations
-        started: list[Action] = []
-        for options in fleet_options(shared.get("robots", ""), shared):
-            specs = list(nodes(options))
-            started += _log(unknown_parameters(options.params_file, specs))
-            started += _Programs(options.namespace).start(specs)
-        return [*_set_network(shared.get("network", "")), *started]
+        robots = fleet_options(shared.get("robots", ""), shared)
+        started = [_start(options, list(nodes(options)), options.namespace) for options in robots]
+        return [*_set_network(shared.get("network", "")), *chain.from_iterable(started)]
 
     return [OpaqueFunction(function=start)]
+
+
+def _start(options: SuiteOptions, specs: list[NodeSpec], robot: str = "") -> list[Action]:
+    """Start programs, after a warning about parameters that none of them has; `robot`: see `_Programs`."""
+    return [*_log(unknown_parameters(options.params_file, specs)), *_Programs(robot).start(specs)]
 
 
 def explain_missing_policy() -> Action:

@@ -36,6 +36,7 @@ from smolvla_ros.training.small.recipe import Recipe
 from smolvla_ros.training.small.records import LABELS, Records
 from smolvla_ros.training.small.trainer import (
     ENCODER,
+    EVERYTHING,
     STAGES,
     RecordBuffer,
     Stage,
@@ -173,7 +174,7 @@ def test_a_stage_changes_its_parts_alone(records: Records, stage: Stage) -> None
         "action_time_mlp_out",
         "action_out_proj",
     }
-    parts = {"vision": {"vision"}, "expert": action_parts}
+    parts = {"read_outs": action_parts, "vision": {"vision"}, "expert": action_parts}
     assert changed == parts.get(stage, {"vision", "connector", "text", "state_proj"} | action_parts)
 
 
@@ -198,7 +199,7 @@ def test_another_expert_is_trained_for_the_encoder_of_a_checkpoint(
     save_checkpoint(tmp_path, SIZES, trainer.averaged_network(), trainer.statistics.by_feature())
     checkpoint = CheckpointSpec.load(tmp_path)
     other = Trainer(replace(SIZES, chunk=50, rate_hz=30.0), CPU, 1e-3, average_decay=0.9, seed=2)
-    other.take_encoder(checkpoint)
+    other.take_weights(checkpoint, ENCODER)
     buffer = RecordBuffer(CPU)
     buffer.add(records)
     other.step(buffer, 4, "expert", 0.1)
@@ -208,7 +209,28 @@ def test_another_expert_is_trained_for_the_encoder_of_a_checkpoint(
         assert is_equal == name.startswith(ENCODER) or name.endswith(("norm.weight", "bias")), name
     assert other.statistics is not None and torch.equal(other.statistics.state[0], mean)
     with pytest.raises(TrainerError, match="does not have the sizes of this recipe"):
-        Trainer(Sizes(), CPU, 1e-3, average_decay=0.9, seed=1).take_encoder(checkpoint)
+        Trainer(Sizes(), CPU, 1e-3, average_decay=0.9, seed=1).take_weights(checkpoint, EVERYTHING)
+
+
+def test_new_read_outs_do_not_change_the_encoder_that_training_begins_with(
+    records: Records, trainer: Trainer, tmp_path: Path
+) -> None:
+    assert trainer.statistics is not None
+    save_checkpoint(tmp_path, SIZES, trainer.averaged_network(), trainer.statistics.by_feature())
+    other = Trainer(SIZES, CPU, 1e-3, average_decay=0.9, seed=2)
+    other.take_weights(CheckpointSpec.load(tmp_path), EVERYTHING)
+    before = {name: value.clone() for name, value in other.network.state_dict().items()}
+    heads = {name: value.clone() for name, value in other.heads.state_dict().items()}
+    buffer = RecordBuffer(CPU)
+    buffer.add(records)
+    losses = other.step(buffer, 4, "read_outs", 0.1)
+    assert {"flow", "patches", "tokens", "cubes", "places", "state"} <= losses.keys()
+    for name, value in other.network.state_dict().items():
+        assert torch.equal(value, before[name]) or not name.startswith(ENCODER), name
+    assert not torch.equal(other.network.action_in_proj.weight, before["action_in_proj.weight"])
+    assert not torch.equal(other.heads.colours.weight, heads["colours.weight"])
+    other.step(buffer, 4, "all", 0.1)
+    assert not torch.equal(other.network.state_proj.weight, before["state_proj.weight"])
 
 
 def test_only_names_of_colours_of_which_one_cube_is_in_view_count() -> None:
@@ -227,8 +249,9 @@ def test_only_names_of_colours_of_which_one_cube_is_in_view_count() -> None:
 
 
 def test_the_stages_of_a_recipe_follow_each_other() -> None:
-    recipe = Recipe(vision_steps=10, steps=20, expert_steps=10)
-    assert [recipe.stage(steps) for steps in (0, 5, 10, 25, 30, 40)] == [
+    recipe = Recipe(read_out_steps=5, vision_steps=10, steps=20, expert_steps=10)
+    assert [recipe.stage(steps) for steps in (0, 5, 10, 15, 30, 35, 45)] == [
+        ("read_outs", 0.0),
         ("vision", 0.0),
         ("vision", 0.5),
         ("all", 0.0),

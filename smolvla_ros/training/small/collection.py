@@ -37,11 +37,11 @@ from smolvla_ros.urdf import Urdf
 # (image by camera of the robot, state (joints,), instruction) -> actions (chunk, joints); LeRobot's units
 Chunks = Callable[[Mapping[str, ImageArray], Float32Array, str], Float32Array]
 
-LAYOUTS = {"pick_place": 0.66, "sort": 0.08, "stack": 0.26}  # which layouts, and how often; sorting is long
+LAYOUTS = {"pick_place": 0.5, "sort": 0.12, "stack": 0.38}  # which layouts, and how often; sorting is long
 TASKS_OF_LAYOUT = {  # tasks that are possible in each layout, and how often
     "pick_place": {"pick_place": 0.8, "stack": 0.08, "pick_up": 0.08, "touch": 0.04},
     "sort": {"sort": 1.0},
-    "stack": {"stack": 0.6, "pick_up": 0.25, "touch": 0.15},
+    "stack": {"stack": 0.76, "pick_up": 0.16, "touch": 0.08},
 }
 EXPERT_PERIOD_S = 1.0 / LABEL_RATE_HZ
 GRIP_RAD = 0.1  # more than the expert needs: the network commands the gripper less exactly
@@ -51,6 +51,9 @@ STEPS_S = (
     0.03,
 )  # a period in three steps of the world: 30 commands a second, as the executor gives
 RECORD_PERIODS = 4  # from record to record
+NEAR_M = 0.05  # where precision counts: gripper from target, or from the destination of a raised target
+NEAR_PERIODS = 2  # from record to record there
+REPLAN_PERIODS = (4, 8)  # the network acts for one of these numbers of periods before it plans again
 EPISODE_S = {"sort": 24.0, "pick_place": 12.0, "stack": 10.0}  # of a layout, at most
 NEW_TASK_PROBABILITY = 0.06  # at a record: somebody says something else
 DONE_PROBABILITY = 0.4  # at a record of a task that is done: the episode ends
@@ -90,10 +93,14 @@ class Collector:
                     return
                 if random.random() < NEW_TASK_PROBABILITY:
                     task, plan = self._random_task(kind, layout), plan[:0]
+            records = period % (NEAR_PERIODS if _is_near(state, task) else RECORD_PERIODS) == 0
+            plans = chunks is not None and not len(plan)
+            if records or plans:
                 images = tabletop.observe().images
-                if chunks is not None and len(plan) < RECORD_PERIODS:
+                if chunks is not None and not len(plan):
                     plan = self._plan(chunks, images, state, task)
-                yield self._record(tabletop, images, state, (task, self._random_task(kind, layout)))
+                if records:
+                    yield self._record(tabletop, images, state, (task, self._random_task(kind, layout)))
             if chunks is not None:
                 target, plan = plan[0], plan[1:]
             else:
@@ -115,7 +122,7 @@ class Collector:
     ) -> FloatArray:
         """The next commands of the network's chunk, rad; of random number, as replanning varies."""
         actions = chunks(images, positions_to_lerobot(self._units, state.positions_rad), task.instruction)
-        periods = int(self._random.choice([1, 2])) * RECORD_PERIODS
+        periods = int(self._random.choice(REPLAN_PERIODS))
         actions = actions[:: round(self._sizes.rate_hz / LABEL_RATE_HZ)]
         return positions_from_lerobot(self._units, actions)[1 : 1 + periods]
 
@@ -193,6 +200,13 @@ def _objects_in_view(tabletop: Tabletop, camera: str, state: WorldState) -> Floa
             found[index, count[index]] = column / width, (row + width - height) / width
             count[index] += 1
     return found
+
+
+def _is_near(state: WorldState, task: Task) -> bool:
+    """Whether the gripper is within NEAR_M of the task's target or, with the target raised, of its destination."""
+    target, to_target, _, to_destination = _places(state, task)
+    away = to_destination[:2] if target[2] > CUBE_M else to_target
+    return bool(np.linalg.norm(away) < NEAR_M)
 
 
 def _places(state: WorldState, task: Task) -> Float32Array:

@@ -34,7 +34,15 @@ from smolvla_ros.simulation.tabletop import CAMERAS
 from smolvla_ros.training.small.architecture import Sizes, save_checkpoint, word_tokenizer
 from smolvla_ros.training.small.collection import Chunks, Collector, concatenated
 from smolvla_ros.training.small.records import LABEL_RATE_HZ, LABELS, Records
-from smolvla_ros.training.small.trainer import STAGES, Objective, RecordBuffer, Stage, Trainer
+from smolvla_ros.training.small.trainer import (
+    ENCODER,
+    EVERYTHING,
+    STAGES,
+    Objective,
+    RecordBuffer,
+    Stage,
+    Trainer,
+)
 from smolvla_ros.units import load_calibration
 from smolvla_ros.worker_pool import interrupt_deferred
 
@@ -52,6 +60,10 @@ class Recipe(Settings):
 
     chunk: int = setting(16, "actions in a chunk", bounds=(1, None))
     rate_hz: float = setting(10.0, "of the actions; 10 or a multiple of it", bounds=(10.0, None))
+    start: str = setting(
+        "",
+        "checkpoint whose weights and statistics training begins with; give --read-out-steps and --vision-steps 0 too",
+    )
     encoder: str = setting(
         "",
         "checkpoint whose vision-language part and statistics are taken over; with --vision-steps 0 --steps 0 only a "
@@ -68,6 +80,9 @@ class Recipe(Settings):
         "flow",
         "flow: flow matching; regression: one step from noise to the actions, absolute error",
         choices=get_args(Objective),
+    )
+    read_out_steps: int = setting(
+        0, "updates of read-outs and action expert, before all others", bounds=(0, None)
     )
     vision_steps: int = setting(1500, "updates of the vision tower alone", bounds=(0, None))
     steps: int = setting(6000, "updates of everything, after that", bounds=(0, None))
@@ -113,11 +128,11 @@ class Recipe(Settings):
 
     @property
     def all_steps(self) -> int:
-        return self.vision_steps + self.steps + self.expert_steps
+        return self.read_out_steps + self.vision_steps + self.steps + self.expert_steps
 
     def stage(self, steps: int) -> tuple[Stage, float]:
         """The stage after so many updates, and the share of it that has passed."""
-        lengths = (self.vision_steps, self.steps, self.expert_steps)
+        lengths = (self.read_out_steps, self.vision_steps, self.steps, self.expert_steps)
         for stage, length in zip(STAGES, lengths):
             if steps < length:
                 return stage, steps / length
@@ -137,9 +152,12 @@ def run(recipe: Recipe, folder: Path, robot: RobotSpec, calibration: Path) -> Pa
         recipe.seed,
         recipe.objective,
     )
-    if recipe.encoder:
-        trainer.take_encoder(CheckpointSpec.load(recipe.encoder))
+    for checkpoint, parts in ((recipe.start, EVERYTHING), (recipe.encoder, ENCODER)):
+        if checkpoint:
+            trainer.take_weights(CheckpointSpec.load(checkpoint), parts)
     _restore(trainer, folder / "training_state.pt")
+    if recipe.start and not trainer.steps:
+        _save(trainer, folder, acts=recipe.network_acts_after == 0)
     if recipe.compile:
         trainer.compile()
     workers = _start_workers(recipe, folder, robot, calibration)

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the small network on a growing set of records: flow matching, and the auxiliary losses of ReadOuts.
 
-Training has three stages: the vision tower alone, then everything, then the action expert alone. The expert's loss does
-not change the vision-language model, which learns from the auxiliary losses: it learns faster so, and the expert can
-have several draws of noise for each record.
+Training has four stages: read-outs and action expert (of a network that is taken over, so that gradients of new
+read-outs do not spoil it), the vision tower alone, everything, and the action expert alone. The expert's loss does not
+change the vision-language model, which learns from the auxiliary losses: it learns faster so, and the expert can have
+several draws of noise for each record.
 """
 
 from __future__ import annotations
@@ -28,13 +29,18 @@ from smolvla_ros.training.small.read_outs import ReadOuts
 from smolvla_ros.training.small.records import INSTRUCTIONS, LABEL_RATE_HZ, LABELS, Records
 
 ENCODER = ("vision.", "connector.", "text.", "state_proj.")  # parameters of the vision-language part
+EVERYTHING = ("",)
 BETAS, WEIGHT_DECAY, MAX_NORM = (0.9, 0.95), 0.01, 1.0
 WARM_UP = 0.02  # share of a stage in which the learning rate rises
 MIN_RATE = 0.02  # of the highest learning rate, at the end of a stage
-Stage = Literal["vision", "all", "expert"]  # what is trained
+Stage = Literal["read_outs", "vision", "all", "expert"]  # what is trained
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Objective = Literal["flow", "regression"]
-FLOW_DRAWS: dict[Stage, int] = {"all": 1, "expert": 6}  # of noise and time for each record in a step
+FLOW_DRAWS: dict[Stage, int] = {
+    "read_outs": 1,
+    "all": 1,
+    "expert": 6,
+}  # of noise and time for each record in a step
 STATE_NOISE = 0.02  # of the normalised state, standard deviation
 UNKNOWN_PROBABILITY = 0.03  # of a word to be replaced by an unknown one
 BRIGHTNESS, CONTRAST = 0.1, 0.1  # of images, standard deviations
@@ -146,15 +152,18 @@ class Trainer:
         self.generator = torch.Generator(device=device).manual_seed(seed)
         self.loss_of = self._losses
 
-    def take_encoder(self, checkpoint: CheckpointSpec) -> None:
-        """Take over everything but the action expert from a checkpoint, with its statistics; raises TrainerError."""
+    def take_weights(self, checkpoint: CheckpointSpec, parts: tuple[str, ...]) -> None:
+        """Take over the parameters that begin with one of `parts`, and the statistics; raises TrainerError.
+
+        Before the first step: the average of the weights begins with them.
+        """
         network = checkpoint.empty_network()
         checkpoint.weights.load(network, self.device, "float32", accelerates=False)
         own, its = self.network.state_dict(), network.state_dict()
-        taken = {name: its[name] for name in own if name.startswith(ENCODER) and name in its}
+        taken = {name: its[name] for name in own if name.startswith(parts) and name in its}
         shapes = {name: tuple(value.shape) for name, value in taken.items()}
-        if shapes != {name: tuple(own[name].shape) for name in own if name.startswith(ENCODER)}:
-            raise TrainerError(f"encoder '{checkpoint.name}' does not have the sizes of this recipe")
+        if shapes != {name: tuple(own[name].shape) for name in own if name.startswith(parts)}:
+            raise TrainerError(f"checkpoint '{checkpoint.name}' does not have the sizes of this recipe")
         self.network.load_state_dict(taken, strict=False)
         self.averages = [p.detach().clone() for p in self.network.parameters()]
         state, action = checkpoint.processors.state, checkpoint.processors.action
@@ -174,6 +183,8 @@ class Trainer:
         rate = self.learning_rate * learning_rate_factor(share)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(stage != "read_outs" or not name.startswith(ENCODER))
         inputs = self._augmented(self.sample(records, batch_size))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             losses = self.loss_of(stage, *inputs)

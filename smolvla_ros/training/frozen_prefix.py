@@ -31,14 +31,14 @@ class FrozenKeysValues:
 @torch.no_grad()
 def frozen_keys_values(
     network: Network,
-    images: Sequence[Tensor],
+    encoded: Sequence[Tensor],
     image_valid: Sequence[bool],
     tokens: Tensor,
     tokens_valid: Tensor,
 ) -> FrozenKeysValues:
-    """Inputs as `Network.embed_prefix`, without the state."""
+    """Inputs as `Network.join_prefix`, without the state."""
     state = torch.zeros(len(tokens), network.config.max_state_dim, device=tokens.device)
-    prefix = network.embed_prefix(images, image_valid, tokens, tokens_valid, state)
+    prefix = network.join_prefix(encoded, image_valid, tokens, tokens_valid, state)
     before = int(
         prefix.starts_block[0].nonzero()[0]
     )  # the state comes after images and task, before the padding

@@ -4,26 +4,33 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from smolvla_ros.policy.smolvla.network import Context, Network
 from smolvla_ros.training.batch import Batch
 from smolvla_ros.training.flow_matching import counted_actions, flow_errors
 from smolvla_ros.training.frozen_prefix import FrozenKeysValues, context_with_state, frozen_keys_values
+from smolvla_ros.training.packed_image_encoder import PackedImageEncoder
 
 
 class Objective(nn.Module):
     """Sums of errors. Means are taken over all processes and accumulated batches, which only the trainer knows.
 
-    freezes_prefix: the vision-language model is not trained.
+    freezes_prefix: the vision-language model is not trained; packs_images: and its image tokens are computed with
+    packed weights (see `packed_image_encoder.packs_images`), with the weights that the network has now.
     """
 
-    def __init__(self, network: Network, action_dim: int, freezes_prefix: bool) -> None:
+    def __init__(
+        self, network: Network, action_dim: int, freezes_prefix: bool, packs_images: bool = False
+    ) -> None:
         super().__init__()
         network.batches_images = True  # threads of their own would not know about autocast
         self.network = network
         self.action_dim = action_dim
         self.freezes_prefix = freezes_prefix
+        packs = freezes_prefix and packs_images
+        self._encode_images = PackedImageEncoder(network) if packs else network.encode_images
 
     def forward(
         self, batch: Batch, noise: Tensor, time: Tensor, frozen: FrozenKeysValues | None = None
@@ -41,9 +48,9 @@ class Objective(nn.Module):
 
     def frozen(self, batch: Batch) -> FrozenKeysValues:
         """Keys and values of images and task, for `freezes_prefix`."""
-        return frozen_keys_values(
-            self.network, batch.images, batch.image_valid, batch.tokens, batch.tokens_valid
-        )
+        with torch.no_grad():
+            encoded = self._encode_images(batch.images)
+        return frozen_keys_values(self.network, encoded, batch.image_valid, batch.tokens, batch.tokens_valid)
 
     def count(self, batch: Batch) -> float:
         """How many values the sum of `forward` has, weighted."""

@@ -28,6 +28,7 @@ from smolvla_ros.training.initial_checkpoint import write_initial_checkpoint
 from smolvla_ros.training.loss_plot import plot_losses
 from smolvla_ros.training.memory import check_memory
 from smolvla_ros.training.objective import Objective
+from smolvla_ros.training.packed_image_encoder import packs_images
 from smolvla_ros.training.prefix_cache import PrefixCache, digest
 from smolvla_ros.training.pretrained_files import write_description, write_weights
 from smolvla_ros.training.run_folder import PRETRAINED, STATE, RunFolder
@@ -204,7 +205,9 @@ def _objective(
         indices = lerobot_indices(network)
         parameters = set_trained(network, FROM_SCRATCH if is_from_scratch else settings.trained)
     freezes_prefix = bool(settings.lora_rank) or (settings.trained in EXPERT_ONLY and not is_from_scratch)
-    return Objective(network, task.spec.config.action_dim, freezes_prefix), parameters, indices
+    vision_dtype = network.vision.patch_embedding.weight.dtype
+    packs = packs_images(accelerator.device, vision_dtype, accelerator.mixed_precision != "no")
+    return Objective(network, task.spec.config.action_dim, freezes_prefix, packs), parameters, indices
 
 
 def _demonstrations(

@@ -205,7 +205,7 @@ class Network(nn.Module):
         state: Tensor,
     ) -> Prefix:
         """Images float (B, 3, side, side) in -1..1, tokens int64 (B, n), state float32 (B, max_state_dim)."""
-        return self.join_prefix(self._encode_images(images), image_valid, tokens, tokens_valid, state)
+        return self.join_prefix(self.encode_images(images), image_valid, tokens, tokens_valid, state)
 
     def join_prefix(
         self,
@@ -245,8 +245,8 @@ class Network(nn.Module):
             positions=torch.cumsum(is_valid, dim=1) - 1,
         )
 
-    def _encode_images(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The tokens of each image."""
+    def encode_images(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The tokens (B, image tokens, width) of each image as in `embed_prefix`."""
         dtype = self.vision.patch_embedding.weight.dtype
         if self.batches_images:
             tokens: Tensor = self.connector(self.vision(torch.cat(list(images)).to(dtype)))

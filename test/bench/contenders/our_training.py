@@ -13,6 +13,7 @@ from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.training.batch import BatchPreparation, Samples
 from smolvla_ros.training.objective import Objective
 from smolvla_ros.training.optimization import OptimizerSettings, make_optimizer
+from smolvla_ros.training.packed_image_encoder import packs_images
 from smolvla_ros.training.trained_parameters import set_trained
 
 
@@ -25,7 +26,8 @@ def main() -> None:
         network, device, "native" if options.precision == "native" else "float32", accelerates=False
     )
     parameters = set_trained(network, "expert")
-    objective = Objective(network, spec.config.action_dim, freezes_prefix=True)
+    packs = packs_images(device, network.vision.patch_embedding.weight.dtype, options.precision == "bfloat16")
+    objective = Objective(network, spec.config.action_dim, freezes_prefix=True, packs_images=packs)
     given = batch(options)
     samples = Samples(given["images"], given["state"], given["action"], None, [TASK] * options.batch)
     preparation = BatchPreparation(spec, device)

@@ -66,6 +66,7 @@ class Demonstrations:
     """The frames of some episodes, counted from 0. `cameras`: the checkpoint's name -> the dataset's image key.
 
     `correction_weight`: of the actions of a person who had taken control, where those of others have 1.
+    `frames_per_action`: a chunk has the actions of every so many frames.
     """
 
     datasets: Sequence[LeRobotDataset]
@@ -76,6 +77,7 @@ class Demonstrations:
     seed: int = 0
     reads_images: bool = True
     correction_weight: float = 1.0
+    frames_per_action: int = 1
     _reader: FrameReader | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -96,7 +98,7 @@ class Demonstrations:
     def chunk_of(self, frame: int) -> tuple[Float32Array, Tensor, Tensor]:
         """The actions (chunk, joints) from a frame on, which are after the end of the episode, and their weights."""
         episode, row = self.place(frame)
-        rows = np.arange(row, row + self.chunk)
+        rows = row + np.arange(self.chunk) * self.frames_per_action
         last = len(episode.action) - 1
         kept = np.minimum(rows, last)
         weights = np.where(episode.intervention[kept], np.float32(self.correction_weight), np.float32(1.0))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from smolvla_ros.policy.checkpoint.config import ACTION, STATE, short_name
 from smolvla_ros.policy.checkpoint.files import CONFIG_FILE, WEIGHTS_FILE, open_tensors
-from smolvla_ros.policy.checkpoint.pipeline_files import write_json, write_pipelines
+from smolvla_ros.policy.checkpoint.pipeline_files import rate_statistics, write_json, write_pipelines
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name
 from smolvla_ros.training.settings import TrainingSettings
@@ -57,7 +57,8 @@ def write_description(folder: Path, task: TrainingTask, settings: TrainingSettin
             f"{feature}.{name}": torch.from_numpy(array.copy())
             for feature, statistics in task.statistics.items()
             for name, array in statistics.items()
-        },
+        }
+        | rate_statistics(task.rate_hz),
         spec.processors.rename,
     )
     write_json(folder / "train_config.json", _train_config(task, settings, values, run))

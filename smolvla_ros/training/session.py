@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ from smolvla_ros.training.training_state import WEIGHTS
 
 REQUEST = "training.json"
 EVALUATED_AT_ONCE = 8  # frames
+RATE_TOLERANCE = 0.02  # relative difference of rates that are the same
 INITIAL = "initial"  # folder of a run from scratch with the checkpoint that it begins with
 
 
@@ -104,6 +106,11 @@ def train(
         f"{task.spec.name}: {trained / 1e6:.1f} million values are trained, on {len(training)} frames of "
         f"{len(training.episodes)} episodes; {len(held_out.episodes) if held_out else 0} episodes are held out"
     )
+    if task.spec.fps and not math.isclose(task.spec.fps, task.rate_hz, rel_tol=RATE_TOLERANCE):
+        tell(
+            f"the checkpoint's chunks have {task.spec.fps:.3g} actions a second, after this training they will have "
+            f"{task.rate_hz:.3g}; --action-rate-hz {task.spec.fps:.3g} leaves them as they are"
+        )
     last = run.last()
     if last is not None:
         _load_weights(last, parameters, bool(settings.lora_rank))
@@ -186,7 +193,8 @@ def _task(request: TrainingRequest, folder: Path, accelerator: Accelerator) -> T
         request.cameras,
         request.backbone or None,
         request.revision or None,
-        request.settings.statistics == "own",
+        request.settings.statistics,
+        request.settings.action_rate_hz,
     )
 
 
@@ -230,8 +238,11 @@ def _demonstrations(
             settings.seed,
             reads_images=not settings.cache,
             correction_weight=settings.correction_weight,
+            frames_per_action=task.frames_per_action,
         ),
-        Demonstrations(task.datasets, held_out, task.cameras, chunk) if held_out else None,
+        Demonstrations(task.datasets, held_out, task.cameras, chunk, frames_per_action=task.frames_per_action)
+        if held_out
+        else None,
     )
 
 

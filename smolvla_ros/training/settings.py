@@ -68,8 +68,15 @@ class TrainingSettings(OptimizerSettings, AdapterSettings):
     statistics: str = setting(
         "joint",
         "joint: of all datasets together. own: states and actions of each dataset are scaled to the mean and range of "
-        "the first one, whose statistics the checkpoint gets",
-        choices=("joint", "own"),
+        "the first one, whose statistics the checkpoint gets. checkpoint: those that it has, for the robot that it was "
+        "trained on: training begins with what it can do",
+        choices=("joint", "own", "checkpoint"),
+    )
+    action_rate_hz: float = setting(
+        0.0,
+        "actions a second in a chunk, such as those of the checkpoint, where the datasets have two or three times as "
+        "many frames a second; 0: as many as frames",
+        bounds=(0, None),
     )
     checkpoint_activations: str = setting(
         "off",

@@ -38,9 +38,8 @@ class TrainingTask:
     datasets: Sequence[LeRobotDataset]
     cameras: Mapping[str, str]  # the checkpoint's short name -> the datasets' image key
     statistics: Statistics  # by the checkpoint's feature names
-    own_statistics: bool = (
-        False  # those of state and action are of the first dataset, to which others are scaled
-    )
+    own_statistics: bool  # those of state and action are of the first dataset, to which others are scaled
+    frames_per_action: int  # of the datasets
 
     @classmethod
     def load(
@@ -50,12 +49,17 @@ class TrainingTask:
         cameras: Mapping[str, str],
         backbone: str | Path | None = None,
         revision: str | None = None,
-        own_statistics: bool = False,
+        statistics_of: str = "joint",
+        action_rate_hz: float = 0.0,
     ) -> TrainingTask:
-        """cameras: given by the user; empty: those with the same name. Raises CheckpointError, TrainingError."""
-        # The checkpoint's own statistics are not needed: those of the datasets take their place.
-        spec = CheckpointSpec.load(checkpoint, backbone, revision, normalization="identity")
+        """cameras: given by the user; empty: those with the same name. statistics_of, action_rate_hz: the settings
+        `statistics` and `action_rate_hz`. Raises CheckpointError, TrainingError."""
+        keeps_statistics = statistics_of == "checkpoint"
+        spec = CheckpointSpec.load(
+            checkpoint, backbone, revision, normalization=None if keeps_statistics else "identity"
+        )
         check_datasets(datasets, spec.config)
+        frames_per_action = _frames_per_action(datasets[0], action_rate_hz)
         chosen = choose_cameras(spec.config, datasets, cameras)
         keys = tuple(
             key
@@ -65,12 +69,14 @@ class TrainingTask:
         config = replace(spec.config, image_keys=keys)
         features = {STATE: STATE, ACTION: ACTION}
         features |= {key: IMAGES + chosen[short_name(key)] for key in config.camera_keys}
-        statistics = {
-            key: joint_statistics(
-                datasets[:1] if own_statistics and key in (STATE, ACTION) else datasets, feature
-            )
+        own = statistics_of == "own"
+        statistics: dict[str, Mapping[str, Float32Array]] = {
+            key: joint_statistics(datasets[:1] if own and key in (STATE, ACTION) else datasets, feature)
             for key, feature in features.items()
         }
+        if keeps_statistics:
+            statistics[STATE] = spec.processors.state_statistics.values
+            statistics[ACTION] = spec.processors.action_statistics.values
         processors = _with_statistics(spec.processors, config, statistics, chosen)
         return cls(
             str(Path(checkpoint).resolve() if Path(checkpoint).is_dir() else checkpoint),
@@ -78,8 +84,14 @@ class TrainingTask:
             datasets,
             chosen,
             statistics,
-            own_statistics,
+            own,
+            frames_per_action,
         )
+
+    @property
+    def rate_hz(self) -> float:
+        """Actions a second in a chunk."""
+        return self.datasets[0].fps / self.frames_per_action
 
     def scaled(self, episodes: Sequence[Episode]) -> list[Episode]:
         """The episodes; with own statistics, states and actions normalised by those of their own dataset, and then
@@ -146,6 +158,17 @@ def check_datasets(datasets: Sequence[LeRobotDataset], config: SmolVLAConfig) ->
                     f"dataset '{dataset.root}': {feature} has shape {found}, the checkpoint has {wanted} values; it "
                     f"can be trained on robots with as many joints only"
                 )
+
+
+def _frames_per_action(dataset: LeRobotDataset, action_rate_hz: float) -> int:
+    """Raises TrainingError unless the frames a second are a multiple of the actions; 0 actions: as many as frames."""
+    frames = dataset.fps / action_rate_hz if action_rate_hz else 1.0
+    if frames < 1 or frames != int(frames):
+        raise TrainingError(
+            f"action_rate_hz {action_rate_hz:g}: dataset '{dataset.root}' has {dataset.fps} frames a second, which is "
+            "no multiple of it; give a rate that divides it, or convert the bags again with another --fps"
+        )
+    return int(frames)
 
 
 def choose_cameras(

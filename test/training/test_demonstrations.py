@@ -63,6 +63,15 @@ def test_actions_after_the_episode_repeat_the_last_one(
     assert samples.tasks == ["Move the bar 1"]
 
 
+def test_a_chunk_can_have_the_actions_of_every_other_frame(dataset: LeRobotDataset) -> None:
+    every_other = Demonstrations([dataset], read_episodes([dataset]), CAMERAS, CHUNK, frames_per_action=2)
+    samples = every_other.read([Draw(12 + 3, 0)])
+    actions = dataset.frames(1).action  # 9 frames
+    assert samples.action_is_pad is not None
+    assert samples.action_is_pad.tolist() == [[False, False, False, True, True, True]]
+    assert torch.equal(samples.action[0, :3], torch.from_numpy(actions[[3, 5, 7]]))
+
+
 def test_each_epoch_has_every_frame_once_in_another_order() -> None:
     order = Order(frames=10, seed=3)
     frames = [draw.frame for draw in order.draws(0, 30)]

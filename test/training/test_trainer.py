@@ -119,6 +119,7 @@ def test_the_checkpoint_loads_with_the_statistics_of_the_dataset(whole_run: Path
         whole_run / "checkpoints/last/pretrained_model", device="cpu", dtype="float32", backbone=BACKBONE
     )
     stats = json.loads((dataset / "meta" / "stats.json").read_text())
+    assert CheckpointSpec.load(whole_run / "checkpoints/last/pretrained_model", BACKBONE).fps == 10.0
     assert policy.processors.action.first.tolist() == pytest.approx(stats["action"]["mean"], rel=1e-6)
     before = load_file(CHECKPOINT / "model.safetensors")
     after = weights(whole_run)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -59,6 +60,14 @@ def write_pipelines(
                 step["state_file"] = f"{pipeline}_step_{index}_{step['registry_name']}.safetensors"
                 save_file(dict(statistics), folder / step["state_file"])
         write_json(folder / name, {"name": pipeline, "steps": steps})
+
+
+def rate_statistics(rate_hz: float) -> dict[str, Tensor]:
+    """Statistics that tell the rate of the actions, as those of LeRobot's datasets do.
+
+    The standard deviations of frame_index and timestamp have the ratio of frames to seconds.
+    """
+    return {"frame_index.std": torch.tensor([rate_hz]), "timestamp.std": torch.tensor([1.0])}
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -29,7 +29,7 @@ from smolvla_ros.policy.checkpoint.config import (
     VisionConfig,
 )
 from smolvla_ros.policy.checkpoint.files import WEIGHTS_FILE, Json
-from smolvla_ros.policy.checkpoint.pipeline_files import write_json, write_pipelines
+from smolvla_ros.policy.checkpoint.pipeline_files import rate_statistics, write_json, write_pipelines
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name, parameter_dtype
 from smolvla_ros.share import NODE_PARAMETERS
@@ -262,8 +262,7 @@ def _write_processors(folder: Path, sizes: Sizes, statistics: dict[str, dict[str
         for feature, values_by_name in statistics.items()
         for name, values in values_by_name.items()
     }
-    # LeRobot's dataset statistics tell the rate: frame_index / timestamp is the number of frames per second.
-    tensors |= {"frame_index.std": torch.tensor([sizes.rate_hz]), "timestamp.std": torch.tensor([1.0])}
+    tensors |= rate_statistics(sizes.rate_hz)
     write_pipelines(
         folder, config["input_features"], config["output_features"], NORM_MODES, tokenizer, tensors
     )

@@ -19,6 +19,7 @@ from smolvla_ros.policy.checkpoint.files import CONFIG_FILE, WEIGHTS_FILE, open_
 from smolvla_ros.policy.checkpoint.pipeline_files import rate_statistics, write_json, write_pipelines
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name
+from smolvla_ros.share import NODE_PARAMETERS
 from smolvla_ros.training.settings import TrainingSettings
 from smolvla_ros.training.task import TrainingTask, lerobot_training_flags
 
@@ -62,6 +63,8 @@ def write_description(folder: Path, task: TrainingTask, settings: TrainingSettin
         spec.processors.rename,
     )
     write_json(folder / "train_config.json", _train_config(task, settings, values, run))
+    if (spec.folder / NODE_PARAMETERS).is_file():
+        shutil.copy(spec.folder / NODE_PARAMETERS, folder / NODE_PARAMETERS)
     backbone = spec.folder / config.vlm_model_name
     if backbone.is_dir() and not Path(config.vlm_model_name).is_absolute():  # it belongs to the checkpoint
         copy_backbone(backbone, folder / config.vlm_model_name)

@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
+from smolvla_ros.share import NODE_PARAMETERS
 from smolvla_ros.training.errors import TrainingError
 from smolvla_ros.training.run_folder import RunFolder
 from smolvla_ros.training.session import Outcome, TrainingRequest, train
@@ -218,6 +219,25 @@ def test_a_moving_average_is_saved_and_training_goes_on_from_the_weights(
     assert_equal(state, {name: last[name] for name in state})
     averaged = weights(tmp_path / "run")
     assert any(not torch.equal(averaged[name], state[name]) for name in state)
+
+
+def test_a_shipped_checkpoint_keeps_its_statistics_and_the_parameters_of_its_nodes(
+    dataset: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    settings = replace(
+        SETTINGS, steps=1, save_every=1, statistics="checkpoint", action_rate_hz=5.0, trained="all"
+    )
+    request = TrainingRequest((str(dataset),), "so100_tabletop", settings)
+    request.save(tmp_path / "run")
+    outcome = train(request, tmp_path / "run", (), told.append)
+    assert outcome.checkpoint is not None
+    before, after = CheckpointSpec.load("so100_tabletop"), CheckpointSpec.load(outcome.checkpoint)
+    parameters = [(spec.folder / NODE_PARAMETERS).read_text() for spec in (before, after)]
+    assert parameters[0] == parameters[1]
+    assert torch.equal(before.processors.action.first, after.processors.action.first)
+    assert (before.fps, after.fps) == (10.0, 5.0)
+    assert any("have 10 actions a second, after this training they will have 5" in line for line in told)
 
 
 def test_an_adapter_is_saved_and_merged_at_inference(tmp_path: Path, start: Start) -> None:

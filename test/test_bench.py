@@ -122,6 +122,18 @@ def test_the_bus_benchmark_finds_no_wrong_values_with_packet_faults() -> None:
         assert rate_hz > 5 and wrong == 0
 
 
+@pytest.mark.slow
+def test_the_console_benchmark_stops_the_arm_and_shows_it_to_ten_pages() -> None:
+    pytest.importorskip("rclpy", reason="it runs the suite")
+    found = rows(run_bench("console.py", "--presses", "2", "--seconds", "1", "--cycles", "1"))
+    assert all(0 <= float(found[pages][0]) < 100 for pages in ("0", "1", "10"))  # % of a core
+    assert float(found["0"][2]) == 0 < float(found["1"][2])  # images/s
+    last_command_ms, stopped_ms = (
+        float(cells[0]) for name, cells in found.items() if name.startswith("the ")
+    )
+    assert 0 <= last_command_ms < 500 and 0 < stopped_ms < 500
+
+
 def test_the_result_tables_do_not_run_known_episodes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

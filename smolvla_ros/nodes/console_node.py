@@ -4,7 +4,8 @@
 
 The rules of who may do what are in `console/`; this node connects its server to topics and services. Joints, chunks,
 servos and images are subscribed to only while a page is open. The server runs in a thread of its own: what a page does
-is put into a queue and done in the thread of the node, which the queue wakes.
+is put into a queue and done in the thread of the node, which the queue wakes. Messages of the robot are taken together
+every few hundredths of a second: for rclpy, waiting for a message costs more than the message.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import json
 import math
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -23,6 +27,7 @@ from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import Executor
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -47,7 +52,11 @@ from smolvla_ros.wire import WireError, joints_from_msg
 
 MOTION_PERIOD_S, HEALTH_PERIOD_S = 0.1, 1.0
 REPEAT_BEGIN_S, BEGIN_S = 0.3, 5.0  # a trial's task is sent again, and given up
-ROSOUT = topics.Topic("/rosout", Log, topics.RELIABLE, topics.RELIABLE)
+TAKE_PERIOD_S = {True: 0.03, False: 0.1}  # from one taking of messages to the next, by whether a page is open
+MANY = QoSProfile(depth=100)  # what many nodes send in such a time
+ROSOUT = topics.Topic("/rosout", Log, topics.RELIABLE, MANY)
+DIAGNOSTICS = replace(topics.DIAGNOSTICS, subscribe=MANY)
+JOINT_COMMANDS = replace(topics.JOINT_COMMANDS, subscribe=topics.SENSOR)  # not the newest alone
 CHOICES = {
     name: ExecutorConfig.__dataclass_fields__[name].metadata["choices"] for name in ("fusion", "trigger")
 }
@@ -60,7 +69,7 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
     def __init__(self, **options: Any) -> None:
         super().__init__("console", ConsoleConfig, **options)
         self._inbox: SimpleQueue[messages.Action | bool] = SimpleQueue()  # bool: whether a page is open
-        self._has_mail = self.create_guard_condition(self._empty_inbox)
+        self._has_mail = threading.Event()
         self._suite = ExecutorClient(self)
         self._tuning = ServiceCaller(self, "executor", {TUNE: SetParametersAtomically})
         self._recorder = ServiceCaller(self, "recorder", dict.fromkeys(messages.RECORDER_VERBS, Trigger))
@@ -82,7 +91,7 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
             self._run = ProtocolRun(load_protocol(Path(self.config.protocol)), log)
         self._task = self.add_publisher(topics.TASK)
         self.add_subscription(topics.ACTIVE_TASK, self._facts.add_task)
-        self.add_subscription(topics.DIAGNOSTICS, self._facts.add_diagnostics)
+        self.add_subscription(DIAGNOSTICS, self._facts.add_diagnostics)
         self.add_subscription(ROSOUT, self._facts.add_log)
 
     def activate(self) -> None:
@@ -103,7 +112,11 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         )
 
     def spin_step(self, executor: Executor) -> None:
-        super().spin_step(executor)
+        period_s = TAKE_PERIOD_S[bool(self._while_watched)]
+        self._has_mail.wait(period_s)
+        self._has_mail.clear()
+        self._empty_inbox()
+        self.run_ready_callbacks(executor, time.monotonic() + period_s)
         self._suite.repeat_stop()
         if self._run is not None and self._begin_asked_s is not None:
             self._begin(self._run, self._begin_asked_s)
@@ -124,11 +137,11 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
 
     def watch(self, is_watched: bool) -> None:
         self._inbox.put(is_watched)
-        self._has_mail.trigger()
+        self._has_mail.set()
 
     def execute(self, action: messages.Action) -> None:
         self._inbox.put(action)
-        self._has_mail.trigger()
+        self._has_mail.set()
 
     # In the thread of the node.
 
@@ -247,7 +260,7 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         facts = self._facts
         for topic, callback in (
             (topics.JOINT_STATES, facts.add_joint_states),
-            (topics.JOINT_COMMANDS, self._add_command),
+            (JOINT_COMMANDS, self._add_command),
             (topics.ACTION_CHUNK, facts.add_chunk),
             (topics.EXECUTOR_PLAN, facts.add_plan),
             (topics.SERVO_STATES, facts.add_servo_states),

@@ -204,6 +204,9 @@ class ConsoleConfig(ServerConfig):
 
     robot: str = setting("", "robot file (config/so100.yaml): names of joints and cameras")
     suggestions: tuple[str, ...] = setting((), "instructions that the page offers")
+    suggestions_dataset: str = setting(
+        "", "folder of a LeRobot dataset, whose tasks the page offers too; empty: none"
+    )
     protocol: str = setting(
         "", "trials that a person judges on the console (YAML, config/protocol_example.yaml); empty: none"
     )

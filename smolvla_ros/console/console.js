@@ -1,7 +1,7 @@
 // The console's page. It shows what the server sends and says what the person does; all rules are the server's.
 "use strict";
 
-const PAST_S = 8, FUTURE_S = 3, DRAW_MS = 66, STOP_REPEAT_MS = 200, RECONNECT_MS = 500;
+const PAST_S = 8, FUTURE_S = 3, DRAW_MS = 66, STOP_REPEAT_MS = 200, RECONNECT_MS = 500, TARGET_MS = 100;
 const OLD_S = 1;  // without news for so long, what is shown is marked as old
 const MIN_SPAN_DEG = 8;
 
@@ -11,6 +11,7 @@ let motion = null, health = null, trials = null;
 let isStopping = false;          // a stop is not confirmed yet
 let offset_s = 0;                // the robot's time minus that of this page
 let received_ms = -Infinity;     // when the newest status arrived
+let target = null;               // where the sliders want the joints (rad), once one was moved
 let samples = { measured: [], commanded: [] }, plan = null, figures = [];
 
 function make(tag, properties = {}, ...children) {
@@ -73,6 +74,7 @@ function receiveHello(message) {
   for (const element of document.querySelectorAll(".operator")) element.hidden = message.role !== "operator";
   byId("cameras").replaceChildren(...message.cameras.map(makeCamera));
   makeCurves();
+  makeSliders();
   for (const name of ["fusion", "trigger"])
     byId("tune").elements[name].replaceChildren(...message.choices[name].map(value => new Option(value)));
 }
@@ -94,6 +96,7 @@ function receiveLine(message) {
 function stop() {
   if (hello?.role !== "operator") return;
   isStopping = true;
+  target = null;
   repeatStop();
   showStop();
 }
@@ -118,12 +121,13 @@ function showControl() {
   byId("holder").classList.toggle("you", control.is_you);
   byId("name").parentElement.hidden = control.is_you || !isOperator;
   setText(byId("take"), control.is_you ? "Release control" : "Take control");
-  for (const element of document.querySelectorAll("#act button, #act input, #verbs button, #evaluate button, #tune button, #tune select, #tune input"))
+  for (const element of document.querySelectorAll("#act button, #act input, #hand button, #verbs button, #evaluate button, #tune button, #tune select, #tune input"))
     element.disabled = !control.is_you;
+  showSliders();
 }
 
 function isTyping(target) {
-  return target.matches?.("input:not([type=number]), textarea");
+  return target.matches?.("input:not([type=number], [type=range]), textarea");
 }
 
 addEventListener("keydown", event => {
@@ -149,6 +153,7 @@ function receiveMotion(message) {
   if (message.plan) plan = message.plan;
   if (message.state?.name === "stopped") isStopping = false;
   showState(message);
+  showSliders();
   if (message.state) showChunks(message.state, message);
   setText(byId("note"), message.note);
   setText(byId("recorder-note"), message.recorder_note);
@@ -205,6 +210,39 @@ function showFacts(list, facts) {
   names.forEach((name, i) => {
     setText(list.children[2 * i], name);
     setText(list.children[2 * i + 1], facts[name]);
+  });
+}
+
+// ---- Moving the arm by hand: the target is repeated while the page is open, and the arm holds when it is not.
+
+function makeSliders() {
+  byId("sliders").replaceChildren(...hello.joints.map((name, i) => {
+    const [low, high] = hello.limits[i].map(degrees);
+    const slider = make("input", { type: "range", min: low, max: high, step: "any", oninput: moveSliders });
+    return make("label", {}, make("span", {}, name), slider, make("output"));
+  }));
+}
+
+function sliders() { return [...byId("sliders").querySelectorAll("input")]; }
+
+function moveSliders() {
+  target = sliders().map(slider => Number(slider.value) * Math.PI / 180);
+  repeatTarget();
+}
+
+function repeatTarget() {
+  if (target) say("move_to", { positions: target });
+}
+
+function showSliders() {
+  const leads = control.is_you && motion?.authority === "operator" && motion.state?.name !== "stopped";
+  if (!leads) target = null;
+  setText(byId("authority"), motion?.authority === "operator" ? "a person has control" : motion?.authority === "policy" ? "the policy has control" : "");
+  const last = samples.measured[samples.measured.length - 1];
+  sliders().forEach((slider, i) => {
+    slider.disabled = !leads;
+    if (!target && last && last[i + 1] !== null) slider.value = degrees(last[i + 1]);
+    setText(slider.nextSibling, `${Number(slider.value).toFixed(1)}°`);
   });
 }
 
@@ -441,6 +479,11 @@ byId("task").onsubmit = event => {
 byId("no-task").onclick = () => say("set_task", { task: "" });
 for (const button of document.querySelectorAll("#modes [data-say]"))
   button.onclick = () => say(button.dataset.say, button.dataset.on ? { on: button.dataset.on === "true" } : {});
+for (const button of document.querySelectorAll("#hand button"))
+  button.onclick = () => {
+    target = null;
+    say("take_over", { on: button.dataset.takeOver === "true" });
+  };
 for (const button of document.querySelectorAll("#verbs button"))
   button.onclick = () => say("record", { verb: button.dataset.verb });
 byId("tune").oninput = () => { byId("tune").dataset.changed = "yes"; };
@@ -457,6 +500,7 @@ byId("trial-success").onclick = () => judge(true);
 byId("trial-failure").onclick = () => judge(false);
 
 setInterval(repeatStop, STOP_REPEAT_MS);
+setInterval(repeatTarget, TARGET_MS);
 setInterval(() => { showStop(); showRates(); }, 250);
 requestAnimationFrame(draw);
 connect();

@@ -8,6 +8,7 @@ A message names its kind in the key `say`; its other keys are the fields of the 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,6 +19,7 @@ from smolvla_ros.settings import check_settings
 
 MAX_MESSAGE = 4096  # characters
 MAX_TASK, MAX_NAME = 300, 40  # characters
+MAX_JOINTS = 32
 RECORDER_VERBS = ("start", "stop", "success", "failure", "discard", "rerecord")
 
 
@@ -67,6 +69,26 @@ class Shadow:
 @dataclass(frozen=True)
 class Reset:
     """Leave stopped or fault."""
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """A person takes control of the arm from the policy; or gives it back."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class MoveTo:
+    """Where the person who has control wants the arm: positions (rad) of all joints in the robot's order."""
+
+    positions: list[float]
+
+    def __post_init__(self) -> None:
+        if len(self.positions) > MAX_JOINTS:
+            raise MessageError(f"positions: it has more than {MAX_JOINTS} entries")
+        if not all(isinstance(value, float) and math.isfinite(value) for value in self.positions):
+            raise MessageError("positions: each entry must be a finite number")
 
 
 @dataclass(frozen=True)
@@ -138,7 +160,9 @@ class UndoTrial:
 
 
 TrialStep = BeginTrial | EndTrial | JudgeTrial | UndoTrial
-Action = Stop | Arm | Shadow | Reset | SetTask | Tune | Record | TrialStep  # carried out by the back end
+Action = (
+    Stop | Arm | Shadow | Reset | TakeOver | MoveTo | SetTask | Tune | Record | TrialStep
+)  # carried out by the back end
 Message = Action | TakeControl | ReleaseControl | Shown
 KINDS: dict[str, type[Any]] = {
     "stop": Stop,
@@ -148,6 +172,8 @@ KINDS: dict[str, type[Any]] = {
     "arm": Arm,
     "shadow": Shadow,
     "reset": Reset,
+    "take_over": TakeOver,
+    "move_to": MoveTo,
     "set_task": SetTask,
     "tune": Tune,
     "record": Record,
@@ -156,7 +182,7 @@ KINDS: dict[str, type[Any]] = {
     "judge_trial": JudgeTrial,
     "undo_trial": UndoTrial,
 }
-TYPES = {"str": str, "bool": bool, "float": float, "list[str]": list}
+TYPES = {"str": str, "bool": bool, "float": float, "list[str]": list, "list[float]": list}
 
 
 def parse(text: str) -> Message:

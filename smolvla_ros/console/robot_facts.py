@@ -59,6 +59,7 @@ class RobotFacts:
         self._plan: dict[str, Any] | None = None  # that the page does not have yet
         self._commander: tuple[str, float] = ("", math.nan)
         self._progress: dict[str, Any] | None = None
+        self._authority = ""
 
     def add_joint_states(self, message: Any) -> None:
         with suppress(WireError):  # the executor reports it
@@ -129,8 +130,12 @@ class RobotFacts:
             "tasks": int(message.tasks),
         }
 
+    def add_authority(self, message: Any) -> None:
+        """Who has control of the arm."""
+        self._authority = str(message.data)
+
     def motion(self, now_ns: int, state: Any | None) -> dict[str, Any]:
-        """Joints since the last call, the plan if there is a new one, and the executor's state."""
+        """Joints since the last call, the plan if there is a new one, who has control, and the executor's state."""
         plan, self._plan = self._plan, None
         now_s = self._seconds(now_ns)
         commander, commanded_s = self._commander
@@ -142,6 +147,7 @@ class RobotFacts:
             "commanded": _take_all(self._commanded),
             "plan": plan,
             "seams": list(self._seams),
+            "authority": self._authority,
             "commander": commander,
             "commander_age": number(now_s - commanded_s),
         }

@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's console: a web page that shows the suite, gives tasks, arms, stops, records and evaluates.
+"""The operator's console: a web page that shows the suite, gives tasks, arms, moves, stops, records and evaluates.
 
 The rules of who may do what are in `console/`; this node connects its server to topics and services. Joints, chunks,
 servos and images are subscribed to only while a page is open. The server runs in a thread of its own: what a page does
@@ -23,6 +23,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import numpy as np
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import Executor
@@ -35,6 +36,7 @@ from smolvla_ros.console import messages
 from smolvla_ros.console.recording_counts import RecordingCounts
 from smolvla_ros.console.robot_facts import RobotFacts, number
 from smolvla_ros.console.server import ConsoleServer
+from smolvla_ros.console.suggestions import suggestions
 from smolvla_ros.console.trial_facts import trial_facts
 from smolvla_ros.evaluation.protocol import load_protocol
 from smolvla_ros.evaluation.protocol_run import ProtocolRun, TrialError
@@ -43,6 +45,7 @@ from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.node_configs import ConsoleConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.executor_client import ExecutorClient
+from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.server_thread import ServerThread
 from smolvla_ros.nodes.service_caller import ServiceCaller
@@ -64,7 +67,10 @@ TUNE = "set_parameters_atomically"
 
 
 class ConsoleNode(SuiteNode[ConsoleConfig]):
-    """Publishes `task`, calls the services of executor and recorder, runs a protocol. The `Backend` of its server."""
+    """Publishes `task` and `operator_targets`, calls the services of executor and recorder, runs a protocol.
+
+    The `Backend` of its server.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("console", ConsoleConfig, **options)
@@ -84,12 +90,15 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
 
     def configure(self) -> None:
         self._robot = load_robot(self.config.robot)
+        self._suggestions = suggestions(self.config.suggestions, self.config.suggestions_dataset)
         self._facts = RobotFacts(self._robot.joint_names, self.now_ns())
         self._run = self._begin_asked_s = None
         if self.config.protocol:
             log = ResultsLog(Path(self.config.trials_log))
             self._run = ProtocolRun(load_protocol(Path(self.config.protocol)), log)
         self._task = self.add_publisher(topics.TASK)
+        self._targets = self.add_publisher(topics.OPERATOR_TARGETS)
+        self.add_subscription(topics.CONTROL_AUTHORITY, self._facts.add_authority)
         self.add_subscription(topics.ACTIVE_TASK, self._facts.add_task)
         self.add_subscription(DIAGNOSTICS, self._facts.add_diagnostics)
         self.add_subscription(ROSOUT, self._facts.add_log)
@@ -131,8 +140,9 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
             "robot": self._robot.name,
             "cameras": [camera.name for camera in self._robot.cameras],
             "joints": self._robot.joint_names,
+            "limits": [(joint.lower_rad, joint.upper_rad) for joint in self._robot.joints],
             "choices": CHOICES,
-            "suggestions": self.config.suggestions,
+            "suggestions": self._suggestions,
         }
 
     def watch(self, is_watched: bool) -> None:
@@ -165,6 +175,10 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
             self._suite.shadow(action.on)
         elif isinstance(action, messages.Reset):
             self._suite.reset()
+        elif isinstance(action, messages.TakeOver):
+            self._suite.take_over(action.on)
+        elif isinstance(action, messages.MoveTo):
+            self._move_to(action.positions)
         elif isinstance(action, messages.SetTask):
             self._give_task(action.task)
         elif isinstance(action, messages.Tune):
@@ -176,6 +190,15 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
 
     def _give_task(self, task: str) -> None:
         self._task.publish(String(data=task))
+
+    def _move_to(self, positions: list[float]) -> None:
+        """Send the executor a target, which limits step, speed and acceleration; the page repeats it."""
+        names = self._robot.joint_names
+        if len(positions) != len(names):
+            self._suite.note = f"move: {len(positions)} positions for {len(names)} joints"
+            return
+        operator = self.get_fully_qualified_name()
+        self._targets.publish(joint_command_msg(names, self.now_ns(), np.array(positions), operator))
 
     def _tune(self, values: Mapping[str, Any]) -> None:
         """Set parameters of the executor."""

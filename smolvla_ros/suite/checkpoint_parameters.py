@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of the policy node and the executor that a checkpoint brings along, in node_parameters.yaml.
+"""Parameters of policy node, executor and console that a checkpoint brings along, in node_parameters.yaml.
 
 They take the place of the defaults; a params_file and options of a command line take precedence over them.
 """

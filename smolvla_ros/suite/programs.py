@@ -23,8 +23,6 @@ from smolvla_ros.node_configs import NODE_CONFIGS
 from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT
 from smolvla_ros.robot import RobotSpec, RobotSpecError
 from smolvla_ros.share import share_folder
-from smolvla_ros.simulation.layout import CUBE_COLOURS
-from smolvla_ros.simulation.tasks import pick_place
 from smolvla_ros.suite.checkpoint_parameters import parameter_file
 from smolvla_ros.suite.node_spec import NodeSpec
 from smolvla_ros.suite.options import (
@@ -78,8 +76,7 @@ def leader_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 
 def policy_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The executor and, if one is chosen, the policy."""
-    files = (*(("simulation.yaml",) if options.sim else ()), *_checkpoint_files(options))
-    executor = _node(options, "executor", files=files)
+    executor = _node(options, "executor", files=_run_files(options))
     return (*policy_alone(options), executor) if has_policy(options) else (executor,)
 
 
@@ -116,11 +113,9 @@ def console_nodes(options: SuiteOptions) -> tuple[NodeSpec, ...]:
     """The operator's console, by default only with `sim` and with a protocol."""
     if options.console == "false" or not (options.console or options.sim or options.protocol):
         return ()
-    suggestions = [pick_place.WORDINGS[0].format(colour) for colour in CUBE_COLOURS] if options.sim else []
-    changed: dict[str, Any] = {"suggestions": suggestions}
-    if options.protocol:
-        changed["protocol"] = str(_existing("protocol", options.protocol))
-    return (_node(options, "console", changed, needed=False, restarts=True),)
+    changed = {"protocol": str(_existing("protocol", options.protocol))} if options.protocol else {}
+    files = _run_files(options)
+    return (_node(options, "console", changed, files=files, needed=False, restarts=True),)
 
 
 def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
@@ -134,6 +129,11 @@ def simulation_programs(options: SuiteOptions) -> tuple[NodeSpec, ...]:
 def _looks(options: SuiteOptions) -> dict[str, float]:
     """The parameters of the simulated world and its cameras that change how they look, where they are given."""
     return {name: value for name in ("seed", "appearance") if (value := getattr(options, name))}
+
+
+def _run_files(options: SuiteOptions) -> tuple[str | Path, ...]:
+    """The files of node parameters of the simulation and of the checkpoint."""
+    return (*(("simulation.yaml",) if options.sim else ()), *_checkpoint_files(options))
 
 
 def _checkpoint_files(options: SuiteOptions) -> tuple[Path, ...]:

@@ -27,6 +27,8 @@ from smolvla_ros.console.messages import KINDS, MAX_MESSAGE, MessageError, parse
             '{"say": "tune", "fusion": "smooth", "trigger": "auto", "threshold": 1}',
             messages.Tune("smooth", "auto", 1.0),
         ),
+        ('{"say": "take_over", "on": true}', messages.TakeOver(True)),
+        ('{"say": "move_to", "positions": [0.5, -1]}', messages.MoveTo([0.5, -1.0])),
         ('{"say": "begin_trial"}', messages.BeginTrial()),
         (
             '{"say": "judge_trial", "success": false, "stages": ["grasped"], "failures": ["stuck"]}',
@@ -70,6 +72,9 @@ def test_a_message_becomes_a_value(text: str, message: object) -> None:
             '{"say": "judge_trial", "success": true, "failures": [], "stages": [' + '"a",' * 12 + '"a"]}',
             "more than 12 entries",
         ),
+        ('{"say": "move_to", "positions": [1e999]}', "finite number"),
+        ('{"say": "move_to", "positions": ["0"]}', "finite number"),
+        ('{"say": "move_to", "positions": [' + "0," * 32 + "0]}", "more than 32 entries"),
         ('{"say": "tune", "fusion": "x", "trigger": "auto", "threshold": 0.5}', "'x' is not one of"),
     ],
 )
@@ -83,7 +88,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-NAMES = "on task name verb fusion trigger threshold success stages failures __class__"
+NAMES = "on task name verb fusion trigger threshold success stages failures positions __class__"
 FIELDS = st.sampled_from(NAMES.split())
 OBJECTS = st.builds(
     lambda kind, values: json.dumps({"say": kind, **values}),

@@ -52,6 +52,13 @@ def test_joints_are_sent_once_and_are_bounded() -> None:
     assert facts_now(facts, 4.0)["measured"] == []
 
 
+def test_who_has_control_is_shown() -> None:
+    facts = RobotFacts(NAMES, START_NS)
+    assert facts_now(facts, 0.0)["authority"] == ""
+    facts.add_authority(SimpleNamespace(data="operator"))
+    assert facts_now(facts, 1.0)["authority"] == "operator"
+
+
 def test_a_long_plan_is_thinned_out_and_sent_once_and_chunks_are_seams() -> None:
     facts = RobotFacts(NAMES, START_NS)
     points = [

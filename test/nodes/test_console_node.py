@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import smolvla_ros.msg as msg
 
+from smolvla_ros.dataset.bag import Bag, find_bags
 from smolvla_ros.evaluation.results import read_results
 from smolvla_ros.nodes import topics
 from smolvla_ros.observation import NANOSECONDS
@@ -21,6 +22,8 @@ from smolvla_ros.wire import header_stamp_ns
 from ..package_files import CALIBRATION_FILE
 from ..viewer.chromium import CHROMIUM, Chromium
 from .conftest import EVERY_ONE, measured_rad
+from .test_executor_arming import RealArm
+from .test_take_over import LIMITS, PATIENT, check_commands
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs an installed Chromium: apt-get install chromium"),
@@ -212,6 +215,73 @@ def test_a_person_runs_a_protocol_and_its_log_outlives_the_console(
     assert [(result.score, result.dropped, result.unsafe) for result in read_results(log)] == [
         (1.0, False, False), (0.5, True, False), (1.0, False, False), (0.0, False, True),
     ]  # fmt: skip
+
+
+def test_a_person_records_an_episode_and_marks_it_a_success(
+    executor_bench: Any, observer: Any, start: Any, browser: Chromium, tmp_path: Path
+) -> None:
+    bench = executor_bench()
+    start("nodes.recorder_node", output=tmp_path / "episodes", min_free_mb=1.0, task="wave")
+    console = Console(observer, start, browser)
+    console.open()
+    console.take_control()
+    browser.value("document.querySelector('#task input').value = 'wave'; byId('task').requestSubmit()")
+    observer.until(lambda: bench.states[-1].task == "wave", "the task")
+    console.shows("byId('recorder').textContent.includes('0 episodes')")
+    console.click("[data-verb=start]")
+    console.shows("byId('recorder').textContent.startsWith('recording')")
+    console.click("[data-verb=success]")
+    console.shows("byId('counts').textContent === 'wave1 success0 failure0 unmarked'")
+    [folder] = find_bags([tmp_path / "episodes"], "success")
+    with Bag(folder) as bag:
+        assert bag.custom_data["task"] == "wave"
+        assert "/joint_states" in bag.topics
+
+
+def test_a_person_moves_the_arm_by_sliders_and_gives_it_back(
+    observer: Any, start: Any, emulated_arm: Any, browser: Chromium
+) -> None:
+    arm = start("nodes.arm_node", port=emulated_arm[0], command_timeout_s=5.0, max_command_age_s=5.0)
+    executor = start("nodes.executor_node", operator_timeout_s=1.0, **PATIENT, **LIMITS)
+    bench = RealArm(observer, executor, arm)
+    authority = observer.collect(topics.CONTROL_AUTHORITY)
+    bench.connect()
+    console = Console(observer, start, browser)
+    console.open()
+    console.take_control()
+    assert browser.value("sliders().every(slider => slider.disabled)")  # the policy has control
+    observer.until(lambda: bench.arm().success, "the executor to be armed")
+    console.click("[data-take-over=true]")
+    observer.until(lambda: authority[-1].data == "operator", "the person's control")
+    console.shows("sliders().length === 6 && !sliders().some(slider => slider.disabled)")
+    before = measured_rad(bench.joint_states)
+    goal = before + 0.5 * np.eye(6)[0]
+    browser.value(
+        f"sliders()[0].value = {np.degrees(goal[0])}; sliders()[0].dispatchEvent(new Event('input'))"
+    )
+    observer.until(lambda: bench.states[-1].reason == "'/console' leads", "the state to tell who leads")
+    observer.until(
+        lambda: np.abs(measured_rad(bench.joint_states) - goal).max() < 0.05, "the arm to follow", 60.0
+    )
+    observer.until(
+        lambda: np.ptp([command.position for command in bench.commands[-10:]], axis=0).max() == 0.0,
+        "its rest",
+    )
+    check_commands(bench)
+
+    console.click("[data-take-over=false]")
+    observer.until(lambda: authority[-1].data == "policy", "the policy's control")
+    console.shows("target === null && sliders().every(slider => slider.disabled)")
+    sent = len(bench.commands)
+    observer.until(lambda: len(bench.commands) > sent + 20, "further commands")
+    assert authority[-1].data == "policy"
+    assert np.ptp([command.position for command in bench.commands[sent:]], axis=0).max() == 0.0
+    console.click("[data-take-over=true]")
+    console.shows("!sliders()[0].disabled")
+    browser.value("sliders()[0].focus()")
+    browser.press(" ", 32)
+    console.reaches(State.STOPPED)
+    console.shows("sliders().every(slider => slider.disabled)")
 
 
 @pytest.mark.parametrize("width", [390, 1920])

@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from smolvla_ros.share import PACKAGE
+from smolvla_ros.simulation.layout import CUBE_COLOURS
+from smolvla_ros.simulation.tasks import pick_place
 from smolvla_ros.suite import programs
 from smolvla_ros.suite.node_spec import NodeSpec, command_line, main_module, parameter_text
 from smolvla_ros.suite.options import (
@@ -242,11 +244,21 @@ def test_a_checkpoint_brings_parameters_along_which_a_params_file_overrides(tmp_
     mine.write_text("/**: {ros__parameters: {}}")
     chosen = dataclasses.replace(SIMULATION, policy="", checkpoint="so100_tabletop", params_file=str(mine))
     nodes = by_label(chosen)
-    for label in ("policy", "executor"):
+    for label in ("policy", "executor", "console"):
         files = nodes[label].parameter_files
         assert files[-2:] == (ROOT / "checkpoints" / "so100_tabletop" / "node_parameters.yaml", mine)
         assert files[0].name == f"{label}.yaml"
     assert nodes["arm"].parameter_files[-2].name == "arm.yaml"
+
+
+def test_the_console_of_a_simulation_offers_a_wording_for_each_cube() -> None:
+    [file] = [file for file in by_label(SIMULATION)["console"].parameter_files if file.stem == "simulation"]
+    offered = yaml.safe_load(file.read_text())["/**"]["ros__parameters"]["suggestions"]
+    assert offered == [pick_place.WORDINGS[0].format(colour) for colour in CUBE_COLOURS]
+    assert "simulation" not in [
+        file.stem
+        for file in by_label(dataclasses.replace(HARDWARE, console="true"))["console"].parameter_files
+    ]
 
 
 def test_options_are_read_from_text() -> None:

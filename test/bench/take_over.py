@@ -4,7 +4,8 @@
 
 Executor, arm, leader arm and teleoperation run as they do on a robot, on two emulated servo buses; the bench is the
 policy, which moves the arm all the time, and the hand, which moves the leader at once to a random pose. Steps and
-speeds are those of the commands within a second of each change of control, and of the joints meanwhile.
+speeds are those of the commands within a second of each change of control, and of the joints meanwhile. After a fault,
+as of a servo that a busy computer did not let answer, the arm is armed anew; changes of control near it are left out.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import smolvla_ros.msg as msg
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from smolvla_ros.arrays import BoolArray, FloatArray, IntArray
 from smolvla_ros.chunk import ActionChunk
 from smolvla_ros.execution.executor_config import ExecutorConfig
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.client_node import ClientNode
+from smolvla_ros.nodes.executor_client import arm_after_fault
 from smolvla_ros.nodes.messages import action_chunk_msg
 from smolvla_ros.nodes.service_caller import ServiceCaller
 from smolvla_ros.robot import RobotSpec
@@ -48,8 +51,9 @@ TASK = "go anywhere"
 EVERY_ONE = QoSProfile(depth=1000)
 STEPS, STEP_NS = 60, 33_333_333  # of a chunk
 AMPLITUDE_RAD = 0.4
-WINDOW_S = 1.0
+WINDOW_S, CLEAR_S = 1.0, 2.0
 PATIENCE_S, TRIES = 60.0, 20
+SERVICE_S = 10.0
 
 
 class Bench:
@@ -61,10 +65,13 @@ class Bench:
         self.commands: list[tuple[int, FloatArray]] = []
         self.measured: list[tuple[int, FloatArray]] = []
         self.changes: list[tuple[int, str]] = []
-        self._reason = ""
+        self.faults = 0
+        self._reason, self._has_fault = "", False
         self._task = client.publisher(topics.TASK)
         self._chunks = client.publisher(topics.ACTION_CHUNK)
-        self._services = ServiceCaller(client.node, "executor", {"take_over": SetBool})
+        self._services = ServiceCaller(
+            client.node, "executor", {"take_over": SetBool, "arm": SetBool, "reset": Trigger}
+        )
         for topic, kept in ((topics.JOINT_COMMANDS, self.commands), (topics.JOINT_STATES, self.measured)):
             client.node.create_subscription(topic.type, topic.name, self._keep(kept), EVERY_ONE)
         client.subscribe(topics.CHUNK_REQUEST, self._on_request)
@@ -75,7 +82,9 @@ class Bench:
         """So many take-overs, each given back."""
         self._wait(lambda: self.measured and self._task.get_subscription_count(), "the nodes")
         self._task.publish(String(data=TASK))
-        for _ in range(moments):
+        while len(self.changes_to("operator")) < moments:
+            if self._has_fault:
+                self._arm_anew()
             self._wait(lambda: self._has("policy") and not self._reason, "the policy to move the arm")
             self._client.spin(self._rng.uniform(1.2, 2.5))
             self._take_over()
@@ -83,18 +92,40 @@ class Bench:
             self._services.call("take_over", lambda _: None, data=False)
             self._wait(lambda: self._has("policy"), "the policy's control")
 
+    def changes_to(self, who: str) -> IntArray:
+        """When `who` got control from the other (ns), with a second and more of neither fault nor start around it."""
+        other = {"operator": "policy", "policy": "operator"}[who]
+        ends_ns = [stamp for stamp, to in self.changes if to == "none"]
+        return np.array(
+            [
+                stamp
+                for (_, before), (stamp, to) in zip(self.changes, self.changes[1:], strict=False)
+                if (before, to) == (other, who)
+                and not any(abs(stamp - end) < CLEAR_S * 1e9 for end in ends_ns)
+            ],
+            np.int64,
+        )
+
+    def _arm_anew(self) -> None:
+        self.faults += 1
+        if problem := arm_after_fault(self._services, self._client.spin_until, SERVICE_S):
+            raise SystemExit(f"the arm cannot be armed after a fault: {problem}")
+
     def _has(self, who: str) -> bool:
         return bool(self.changes) and self.changes[-1][1] == who
 
     def _wait(self, condition: Callable[[], Any], what: str) -> None:
-        if not self._client.spin_until(condition, PATIENCE_S):
+        if not self._client.spin_until(lambda: condition() or self._has_fault, PATIENCE_S):
             raise SystemExit(f"waited {PATIENCE_S:.0f} s for {what}; {self._reason}")
 
     def _take_over(self) -> None:
-        """Move the leader, and again if it was not seen: joint states may be missing on a busy computer."""
+        """Move the leader, and again if it was not seen: joint states may be missing on a busy computer.
+
+        Returns after a fault too.
+        """
         for _ in range(TRIES):
             self._move_leader()
-            if self._client.spin_until(lambda: self._has("operator"), PATIENCE_S / TRIES):
+            if self._client.spin_until(lambda: self._has("operator") or self._has_fault, PATIENCE_S / TRIES):
                 return
         raise SystemExit(f"the leader was moved {TRIES} times and has no control; {self._reason}")
 
@@ -140,6 +171,7 @@ class Bench:
 
     def _on_state(self, state: Any) -> None:
         self._reason = state.reason
+        self._has_fault = state.state == msg.ExecutorState.FAULT
 
 
 def report(bench: Bench) -> None:
@@ -155,15 +187,16 @@ def report(bench: Bench) -> None:
     accelerations = np.diff(steps, axis=0, prepend=steps[:1]) / period_s**2
     measured_ns = np.array([stamp for stamp, _ in bench.measured])
     speeds = np.gradient([joints for _, joints in bench.measured], measured_ns / 1e9, axis=0)
-    first = next(k for k, (_, who) in enumerate(bench.changes) if who == "operator")
     for name, who in (("policy to person", "operator"), ("person to policy", "policy")):
-        moments = np.array([stamp for stamp, to in bench.changes[first:] if to == who])
+        moments = bench.changes_to(who)
         near, near_measured = is_near(stamps, moments), is_near(measured_ns, moments)
         step, acceleration = (np.abs(values[near]).max() for values in (steps, accelerations))
         speed = np.abs(speeds[near_measured]).max()
         print(
             f"| {name} | {len(moments)} | {step:.3f} | {step / period_s:.2f} | {acceleration:.1f} | {speed:.2f} |"
         )
+
+    print(f"\nfaults, after which the arm was armed anew: {bench.faults}")
 
 
 def is_near(stamps_ns: IntArray, moments_ns: IntArray) -> BoolArray:

@@ -101,16 +101,8 @@ def train(
     objective, parameters, indices = _objective(task, settings, accelerator, not request.checkpoint)
     preparation = BatchPreparation(task.spec, accelerator.device)
     training, held_out = _demonstrations(task, settings)
-    trained = sum(parameter.numel() for parameter in parameters.values())
-    tell(
-        f"{task.spec.name}: {trained / 1e6:.1f} million values are trained, on {len(training)} frames of "
-        f"{len(training.episodes)} episodes; {len(held_out.episodes) if held_out else 0} episodes are held out"
-    )
-    if task.spec.fps and not math.isclose(task.spec.fps, task.rate_hz, rel_tol=RATE_TOLERANCE):
-        tell(
-            f"the checkpoint's chunks have {task.spec.fps:.3g} actions a second, after this training they will have "
-            f"{task.rate_hz:.3g}; --action-rate-hz {task.spec.fps:.3g} leaves them as they are"
-        )
+    for line in _description(task, parameters, training, held_out):
+        tell(line)
     last = run.last()
     if last is not None:
         _load_weights(last, parameters, bool(settings.lora_rank))
@@ -150,6 +142,27 @@ def train(
     return Outcome(
         done, accelerator.is_main_process, newest / PRETRAINED if newest else None, task, errors, picture
     )
+
+
+def _description(
+    task: TrainingTask,
+    parameters: Mapping[str, nn.Parameter],
+    training: Demonstrations,
+    held_out: Demonstrations | None,
+) -> list[str]:
+    """Lines of text: what is trained on what, and whether chunks get another rate."""
+    values = sum(parameter.numel() for parameter in parameters.values())
+    lines = [
+        f"{task.spec.name}: {values / 1e6:.1f} million values are trained, on {len(training)} frames of "
+        f"{len(training.episodes)} episodes; {len(held_out.episodes) if held_out else 0} episodes are held out"
+    ]
+    before_hz = task.spec.fps
+    if before_hz and not math.isclose(before_hz, task.rate_hz, rel_tol=RATE_TOLERANCE):
+        lines.append(
+            f"the checkpoint's chunks have {before_hz:.3g} actions a second, after this training they will have "
+            f"{task.rate_hz:.3g}; --action-rate-hz {before_hz:.3g} leaves them as they are"
+        )
+    return lines
 
 
 def prepare_once(prepare: Callable[[], TrainingRequest], folder: Path, device: str) -> TrainingRequest:

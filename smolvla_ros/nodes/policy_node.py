@@ -40,7 +40,7 @@ from smolvla_ros.nodes.messages import action_chunk_msg
 from smolvla_ros.nodes.observation_sync import StampFilter, observed_topics, synchronize
 from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.nodes.run_node import run_node
-from smolvla_ros.nodes.suite_node import OK, WARN, Health, SuiteNode, load_robot
+from smolvla_ros.nodes.suite_node import OK, WARN, Health, NotReadyError, SuiteNode, load_robot
 from smolvla_ros.nodes.task_listener import TaskListener
 from smolvla_ros.observation import MAX_AHEAD_S, NANOSECONDS, ObservationError, ObservedTooEarlyError
 from smolvla_ros.policy.policy import ObservesWorld, Policy, PolicyError, PolicyUnavailableError
@@ -71,7 +71,10 @@ class PolicyNode(SuiteNode[PolicyConfig]):
 
     def configure(self) -> None:
         self._robot = load_robot(self.config.robot)
-        self._policy = load_policy(self.config, self._robot, self.get_logger())
+        try:
+            self._policy = load_policy(self.config, self._robot, self.get_logger())
+        except PolicyUnavailableError as error:
+            raise NotReadyError(str(error)) from error
         self._chunks = self.add_publisher(topics.ACTION_CHUNK)
         self._inference = ChunkInference(self._robot, self.get_logger())
         self._problem = ""

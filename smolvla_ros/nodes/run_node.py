@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.suite_node import SuiteNode
 from smolvla_ros.stop_signals import recorded_stop_signals
 
+RETRY_S = 1.0  # until a node that was not ready is configured again
 PARAMETER_ERRORS = (
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -77,8 +79,8 @@ def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        if not _autostart(node):
-            return 1
+        if not _autostart(node, executor, stopping):
+            return 0 if stopping else 1
         gc.collect()
         gc.freeze()  # excludes all loaded objects from later collections, which would take 30 ms
         while not stopping:
@@ -91,12 +93,18 @@ def _run_started(node: SuiteNode[Any], stopping: list[int]) -> int:
         node.destroy_node()
 
 
-def _autostart(node: SuiteNode[Any]) -> bool:
-    """Configure and activate the node unless `autostart` is false; returns False if that fails."""
+def _autostart(node: SuiteNode[Any], executor: SingleThreadedExecutor, stopping: list[int]) -> bool:
+    """Configure and activate the node unless `autostart` is false; returns False if that fails.
+
+    While it is not ready, it is spun, so that its parameters can be set and /diagnostics say what it waits for.
+    """
     description = "configure and activate at the start; false: a lifecycle manager does it"
     if not node.declare_parameter("autostart", True, ParameterDescriptor(description=description)).value:
         return True
-    return all(
-        transition() == TransitionCallbackReturn.SUCCESS
-        for transition in (node.trigger_configure, node.trigger_activate)
-    )
+    while node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+        if not node.waits_for:
+            return False
+        node.spin_until_deadline(executor, time.monotonic() + RETRY_S)
+        if stopping:
+            return False
+    return bool(node.trigger_activate() == TransitionCallbackReturn.SUCCESS)

@@ -31,7 +31,12 @@ DIAGNOSTICS_PERIOD_S = 1.0  # the convention of REP-107
 WAKE_PERIOD_S = 0.2  # a stop signal is handled within this time
 MIN_SPIN_S = 0.002  # shorter waits are slept, because a spin can take longer
 ERROR_LOG_PERIOD_S = 2.0
+WAIT_LOG_PERIOD_S = 10.0
 LAST_MESSAGES_S = 0.2  # longest wait at shutdown until subscribers have the last messages
+
+
+class NotReadyError(RuntimeError):
+    """Raised by `configure`: something outside the node is not there yet, which the message names with the remedy."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
         parameters.declare(self, config_type)
         self._live = parameters.live_names(config_type)
         self._configured = False
+        self.waits_for = ""  # why it is not configured yet, while `configure` raises NotReadyError
         self._endpoints: list[Callable[[], Any]] = []  # destroy the publishers ... of `configure`
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
@@ -77,7 +83,10 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
     # Methods that nodes override.
 
     def configure(self) -> None:
-        """Create what `self.config` describes; the arm must not move yet."""
+        """Create what `self.config` describes; the arm must not move yet.
+
+        After a NotReadyError a node that starts by itself tries again; any other error ends it.
+        """
 
     def activate(self) -> None:
         """Start working."""
@@ -162,6 +171,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
     # Transitions, called by rclpy.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.waits_for = ""
         if self._attempt("configure", self._read_and_configure):
             self._configured = True
             return super().on_configure(state)
@@ -218,6 +228,11 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
     def _attempt(self, verb: str, action: Any) -> bool:
         try:
             action()
+        except NotReadyError as error:
+            self.waits_for = str(error)
+            text = f"waiting: {error}"
+            self.get_logger().warning(text, throttle_duration_sec=WAIT_LOG_PERIOD_S)
+            return False
         except (ValueError, RuntimeError, OSError) as error:
             self.get_logger().error(f"cannot {verb}: {error}")
             return False
@@ -225,6 +240,9 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
             self.get_logger().fatal(f"cannot {verb}:\n{traceback.format_exc()}")
             return False
         return True
+
+    def _why_inactive(self) -> str:
+        return f"waiting: {self.waits_for}" if self.waits_for else self.lifecycle_state
 
     # Changes of parameters.
 
@@ -254,7 +272,7 @@ class SuiteNode(LifecycleNode, Generic[ConfigT]):
 
     def _publish_diagnostics(self) -> None:
         active = self.lifecycle_state == "active"
-        health = self.diagnose() if active else Health(WARN, self.lifecycle_state)
+        health = self.diagnose() if active else Health(WARN, self._why_inactive())
         status = DiagnosticStatus(
             level=health.level,
             name=f"{self.get_fully_qualified_name().lstrip('/')}",

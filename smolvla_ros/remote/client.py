@@ -9,6 +9,7 @@ connects again by itself, and a broken connection is found within two seconds, a
 from __future__ import annotations
 
 import logging
+import socket
 import time
 import uuid
 from collections import deque
@@ -21,11 +22,12 @@ from smolvla_ros.arrays import Float32Array
 from smolvla_ros.policy.policy import PolicyError, PolicyUnavailableError
 from smolvla_ros.policy.preflight.preflight import Expectations
 from smolvla_ros.remote import policy_pb2, protocol
-from smolvla_ros.remote.access import open_channel
+from smolvla_ros.remote.access import is_this_computer, open_channel
 
 logger = logging.getLogger(__name__)
 
-CONNECT_S = 10.0  # at the start, for a server to answer
+CONNECT_S = 2.0  # at the start, for a server to answer
+CLOSED = "Socket closed"  # gRPC's words when a server ends each connection at once
 CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 1000),
     ("grpc.keepalive_timeout_ms", 1000),
@@ -56,7 +58,8 @@ class RemoteModel:
     """The checkpoint of the first of `servers` (host:port) that answers, which the others must serve too.
 
     credentials: as of `open_channel`. timeout_s: of a chunk; after it, another server is asked for the next one.
-    Raises AccessError, MessageError, and PolicyUnavailableError if no server answers.
+    Raises AccessError, MessageError, PolicyError if a server refuses this robot or its address is wrong, and
+    PolicyUnavailableError if no server answers, which may come yet.
     """
 
     def __init__(self, servers: Sequence[str], credentials: str = "", timeout_s: float = 1.0) -> None:
@@ -140,19 +143,61 @@ class RemoteModel:
     def _describe(self) -> Any:
         """The description of the first server that answers; that server is asked first."""
         deadline_s = time.monotonic() + CONNECT_S
-        problem = ""
+        problems: dict[str, str] = {}
         while (left_s := deadline_s - time.monotonic()) > 0:
+            server = self._servers[0]
             try:
-                return self._servers[0].describe(
-                    policy_pb2.DescribeRequest(), timeout=min(left_s, self.timeout_s)
-                )
+                return server.describe(policy_pb2.DescribeRequest(), timeout=min(left_s, self.timeout_s))
             except grpc.RpcError as error:
-                problem = f"server {self._servers[0].address}: {error.details()}"
-                if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                    raise PolicyError(f"{problem}; give the credentials of this server") from error
+                if reason := _refusal(server.address, error):
+                    raise PolicyError(f"server {server.address}: {reason}") from error
+                problems[server.address] = _cause(error)
             self._servers.rotate(-1)
             time.sleep(0.1)
-        raise PolicyUnavailableError(f"{problem}; does smolvla-policy-server run there?")
+        for address, problem in problems.items():
+            if problem.endswith(CLOSED):
+                raise PolicyError(
+                    f"server {address} closes each connection at once: it wants TLS, so that credentials are needed, "
+                    "does not know this robot's certificate, or has the most connections that it accepts "
+                    "(--max-connections)"
+                )
+        found = "; ".join(f"{address}: {problem}" for address, problem in problems.items())
+        raise PolicyUnavailableError(
+            f"no policy server answers ({found}); start it there: {_start_command(next(iter(problems)))}"
+        )
+
+
+def _cause(error: Any) -> str:
+    """The last part of gRPC's details, such as 'Connection refused'."""
+    return str(error.details()).rpartition(": ")[2]
+
+
+def _refusal(address: str, error: Any) -> str:
+    """Why a server will never serve this robot as it is configured; empty if it may do later."""
+    details = str(error.details())
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        return f"{details}; give the credentials of this server"
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return f"it is no policy server ({details})"
+    if "verification check failed" in details.lower():
+        return "its certificate is not for this address; see docs/policy_server.md for how it is made"
+    if "handshake failed" in details.lower():
+        return f"ca.pem is not of this server, or it has no TLS ({details.rpartition('SSL routines:')[2]})"
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror as unknown:
+        if unknown.errno != socket.EAI_AGAIN:  # which is a network that is not there yet
+            return f"the name '{host}' is not known ({unknown.strerror}); correct it, or give its IP address"
+    return ""
+
+
+def _start_command(address: str) -> str:
+    """How to start a server at an address, there."""
+    command = "smolvla-policy-server CHECKPOINT --address"
+    if is_this_computer(address):
+        return f"{command} {address}"
+    return f"{command} 0.0.0.0:{address.rpartition(':')[2]} --credentials FOLDER"
 
 
 def _retry_after_s(error: Any) -> float:

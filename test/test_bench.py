@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from smolvla_ros.evaluation.results import TrialResult, append_results
@@ -208,3 +209,37 @@ def test_the_gpu_benchmark_computes_the_policys_chunks(monkeypatch: pytest.Monke
         chunk = model.predict_chunk(images, state.numpy(), gpu.TASK, noise=given.noise[index].numpy())
         expected = model.processors.action.normalize(torch.from_numpy(chunk))
         torch.testing.assert_close(actions, expected, atol=1e-4, rtol=0)
+
+
+def test_the_scaling_model_agrees_with_queueing_theory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    scaling = importlib.import_module("scaling")
+    rate_hz, service_s = 7.0, 0.1
+    draw = np.random.default_rng(0)
+    wait_s, waits_s = 0.0, []
+    for gap_s in draw.exponential(1.0 / rate_hz, 200_000):  # Lindley's recursion
+        wait_s = max(0.0, wait_s + service_s - gap_s)
+        waits_s.append(wait_s)
+    assert scaling.mean_wait_s(rate_hz, service_s) == pytest.approx(np.mean(waits_s), rel=0.05)
+    bound_s = scaling.wait_bound_s(rate_hz, service_s, 0.01)
+    p99_s = float(np.percentile(waits_s, 99))
+    assert p99_s <= bound_s <= 1.3 * p99_s
+    assert scaling.wait_bound_s(10.0, service_s, 0.01) == math.inf == scaling.mean_wait_s(10.0, service_s)
+    assert scaling.wait_bound_s(0.0, service_s, 0.01) == 0.0
+
+
+def test_a_faster_server_and_a_lower_threshold_carry_more_arms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    scaling = importlib.import_module("scaling")
+
+    def carried(durations_s: dict[int, float], threshold: float = 0.7) -> int:
+        return int(scaling.arms_carried(scaling.Service("", "", durations_s), 50 / 30, threshold, 0.05))
+
+    assert carried({1: 1.2}) == 0  # never in time
+    assert carried({1: 0.51}) == 0  # more requests than it can answer
+    assert carried({1: 0.49}) == 1
+    assert 1 < carried({1: 0.1}) < carried({1: 0.05}) < 0.5 / 0.04
+    assert carried({1: 0.1}) < carried({1: 0.1, 8: 0.2}) and carried({1: 0.1}) < carried({1: 0.1}, 0.5)
+    at_most = scaling.arms_at_most(scaling.Service("", "", {1: 0.1, 8: 0.2}), 50 / 30, 0.7, 0.05)
+    assert at_most == 8 * int((0.7 * 50 / 30 - 0.05) / 0.2)
+    assert len(run_bench("scaling.py", "--service", "another=1:60,4:90").splitlines()) == 2 + 6

@@ -59,7 +59,10 @@ def node_arguments(spec: NodeSpec) -> dict[str, Any]:
         "parameters": [*spec.parameter_files, *own],
         "remappings": list(spec.remaps),
         "arguments": list(spec.arguments),
-        "ros_arguments": ["--log-level", spec.log_level] if spec.log_level else [],
+        "ros_arguments": [
+            *("--enclave", spec.full_name),  # whose keys it has, where SROS 2 is enabled
+            *(("--log-level", spec.log_level) if spec.log_level else ()),
+        ],
     }
 
 

@@ -182,6 +182,7 @@ JOBS: dict[str, Callable[[Bench], None]] = {
     "evaluation": evaluation,
     "arm": arm,
     "policy_server": server,
+    "security_policy": lambda bench: bench.finish("security_policy", "sim:=true"),
     "console": node("console", port=0),
     "camera": node("camera", camera="top", source="rendered"),
     "policy": node("policy", policy="scripted"),

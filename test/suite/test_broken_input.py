@@ -29,6 +29,7 @@ COMMANDS = {
     "view_dataset": "{}",
     "check_checkpoint": "{}",
     "policy_server": "{}",
+    "security_policy": "sim:=true robot:={}",
     "curate": "{}",
     "standardize_views": "{} --output {new}",
     "annotate_tasks": "{} --output {new}",

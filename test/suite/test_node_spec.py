@@ -124,7 +124,9 @@ def test_the_command_line_of_a_process_agrees_with_launch(spec: NodeSpec, tmp_pa
     ]
     files = [value for option, value in pairs if option == "--params-file"]
     assert files == [str(own if isinstance(entry, dict) else entry) for entry in given["parameters"]]
-    assert [word for pair in pairs if pair[0] == "--log-level" for word in pair] == given["ros_arguments"]
+    own_options = ("--enclave", "--log-level")
+    assert [word for pair in pairs if pair[0] in own_options for word in pair] == given["ros_arguments"]
+    assert given["ros_arguments"][1] == spec.full_name
     assert len(pairs) == 2 + len(given["remappings"]) + len(files) + len(given["ros_arguments"]) // 2
     section = yaml.safe_load(parameter_text(spec))[spec.full_name]["ros__parameters"]
     assert [section] * bool(section) == [entry for entry in given["parameters"] if isinstance(entry, dict)]

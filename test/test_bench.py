@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -243,3 +243,25 @@ def test_a_faster_server_and_a_lower_threshold_carry_more_arms(monkeypatch: pyte
     at_most = scaling.arms_at_most(scaling.Service("", "", {1: 0.1, 8: 0.2}), 50 / 30, 0.7, 0.05)
     assert at_most == 8 * int((0.7 * 50 / 30 - 0.05) / 0.2)
     assert len(run_bench("scaling.py", "--service", "another=1:60,4:90").splitlines()) == 2 + 6
+
+
+def test_the_fleet_benchmark_counts_what_an_arm_has_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rclpy", reason="it runs nodes")
+    pytest.importorskip("grpc", reason="needs the extra `server`")
+    monkeypatch.syspath_prepend(BENCH)
+    fleet = importlib.import_module("fleet")
+    second = 10**9
+    arm = fleet.Arm("left", None)
+    arm.commands_ns = [round(number * second / 30) for number in range(91)]
+    arm.commands_ns[50] += 5_000_000
+    arm.chunks = [(number * second, number * second - 200_000_000) for number in range(1, 4)]
+    state = SimpleNamespace(chunks_accepted=1, starved_periods=0, request_latency_p50=0.1)
+    later = SimpleNamespace(chunks_accepted=7, starved_periods=9, request_latency_p50=0.15)
+    arm.states = [(0, state), (3 * second, later)]
+    found = arm.figures(0, 3 * second)
+    assert (found.chunks_per_s, found.starved) == (2.0, 0.1)
+    assert found.age_p50_ms == found.age_p99_ms == pytest.approx(200.0)
+    assert found.latency_ms == 150.0 and 4.0 < found.period_error_ms <= 5.001
+    assert fleet.recovered_s(arm, second) == pytest.approx(1.0)
+    assert fleet.recovered_s(arm, 3 * second) is None
+    assert (fleet.ratio([2.0, 1.0]), fleet.ratio([1.0, 0.0])) == ("2.00", "none")

@@ -7,6 +7,9 @@ the images of two cameras of 640x480 pixels, as JPEG, and joint states, and the 
 and plans as when it moves an arm; on the second one runs the policy node. Ages are from the newest image of the
 observation to the arrival of the chunk; both computers have one clock. Starved is the share of control periods without
 an action. Recovery is from the end of the cut to the first chunk for what was seen after it.
+
+With the policy server the policy node is on the first computer, and on the second one the server, without encryption.
+What computes on the second computer, node or server, is also killed and started again: recovery is from that start.
 """
 
 from __future__ import annotations
@@ -18,29 +21,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import cycle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from std_msgs.msg import String
+from contenders.robot_of_network import CAMERAS, CONTROL_HZ
 
-from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.client_node import ClientNode
 from smolvla_ros.nodes.fast_dds import PROFILE, RANGE
-from smolvla_ros.nodes.messages import compressed_image_msg, joint_state_msg
-from smolvla_ros.nodes.rendered_camera import RenderedCamera
-from smolvla_ros.observation import NANOSECONDS
-from smolvla_ros.robot import Joints, RobotSpec
-from smolvla_ros.share import find_robot_file
+from smolvla_ros.share import CHECKPOINT
 from smolvla_ros.suite.node_spec import NodeSpec, command_line, main_module, parameter_text
 from smolvla_ros.suite.options import SuiteOptions
 from smolvla_ros.suite.programs import policy_nodes
-from smolvla_ros.wire import nanoseconds
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from two_computers.namespaces import Computer, NoNamespacesError, two_computers  # noqa: E402
@@ -56,8 +52,10 @@ CONDITIONS = {
     "20 +- 10 ms, 5 Mbit/s": Line(**DELAY, rate_bit_s=5e6),
 }
 CUTS_S = (5.0, 15.0)
+KILLED_S = 5.0
+PORT = 50051  # of the policy server
 NO_SETTINGS = '<dds xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"><profiles/></dds>'
-CAMERAS, PICTURES, IMAGE_HZ, CONTROL_HZ = ("top", "wrist"), 8, 15.0, 30.0
+ROBOT = Path(__file__).with_name("contenders") / "robot_of_network.py"
 START_S, SETTLE_S, RECOVERY_S = 90.0, 3.0, 60.0
 
 
@@ -67,6 +65,7 @@ class Contender:
 
     jpeg_quality: int
     variables: dict[str, str] = field(default_factory=dict)  # without: what the package sets for network:=lan
+    is_server: bool = False  # a policy server, else the policy node
 
 
 @dataclass(frozen=True)
@@ -93,68 +92,25 @@ class Events:
         return cls(np.array(rows["chunk"]).reshape(-1, 2), np.array(rows["state"]).reshape(-1, 4))
 
 
-def be_robot(jpeg_quality: int) -> None:
-    """Publish what the policy needs, give the executor a task, and print a line for every chunk and executor state."""
-    client = ClientNode("bench")
-    robot = RobotSpec.load(find_robot_file(""))
-    middle_rad = np.array([joint.middle_rad for joint in robot.joints])
-    joints = joint_state_msg(robot.joint_names, Joints(0, middle_rad, np.zeros_like(middle_rad)))
-
-    def on_chunk(chunk: Any) -> None:
-        age_s = (client.now_ns() - nanoseconds(chunk.observation_stamp)) / NANOSECONDS
-        print("chunk", time.monotonic(), age_s, flush=True)
-
-    def on_state(state: Any) -> None:
-        counts = (state.chunks_accepted, sum(state.rejected_counts), state.starved_periods)
-        print("state", time.monotonic(), *counts, flush=True)
-
-    def publish_joints() -> None:
-        joints.header.stamp = client.node.get_clock().now().to_msg()
-        states.publish(joints)
-
-    def publish_images() -> None:
-        stamp = client.node.get_clock().now().to_msg()
-        for publisher, pictures in images:
-            picture = next(pictures)
-            picture.header.stamp = stamp
-            publisher.publish(picture)
-
-    with client:
-        states = client.publisher(topics.JOINT_STATES)
-        topic = topics.IMAGE_COMPRESSED
-        images = [
-            (client.publisher(topic, f"/{name}/{topic.name}"), cycle(pictures(robot, name, jpeg_quality)))
-            for name in CAMERAS
-        ]
-        client.subscribe(topics.ACTION_CHUNK, on_chunk)
-        client.subscribe(topics.EXECUTOR_STATE, on_state)
-        client.node.create_timer(1.0 / CONTROL_HZ, publish_joints)
-        client.node.create_timer(1.0 / IMAGE_HZ, publish_images)
-        task = client.publisher(topics.TASK)
-        client.spin_until(task.get_subscription_count, START_S)
-        task.publish(String(data="pick up the red cube"))
-        with suppress(KeyboardInterrupt):
-            client.spin(float("inf"))
-
-
-def pictures(robot: RobotSpec, name: str, jpeg_quality: int) -> list[Any]:
-    """What a camera of the robot would see, with new noise in each image, as messages."""
-    spec = robot.camera(name)
-    camera = RenderedCamera(robot, spec, 1000.0, 0, time.time_ns, lambda _: True)
-    frames = [camera.read() for _ in range(PICTURES)]
-    return [compressed_image_msg(frame, spec.frame_id, jpeg_quality) for frame in frames if frame]
-
-
-def start(
-    computer: Computer, spec: NodeSpec, folder: Path, variables: dict[str, str]
+def started(
+    computer: Computer, words: list[str], log: Path, variables: dict[str, str]
 ) -> subprocess.Popen[str]:
+    with log.open("a") as output:
+        command = computer.command(*words)
+        return subprocess.Popen(command, env=environment(variables), stdout=output, stderr=output, text=True)
+
+
+def node_words(spec: NodeSpec, folder: Path) -> list[str]:
+    """The command line of a node."""
     parameter_file = folder / f"{spec.label}.yaml"
     parameter_file.write_text(parameter_text(spec), encoding="utf-8")
-    line = command_line(spec, [sys.executable, "-m", main_module(spec)], parameter_file)
-    with (folder / f"{spec.label}.log").open("w") as log:
-        return subprocess.Popen(
-            computer.command(*line), env=environment(variables), stdout=log, stderr=log, text=True
-        )
+    return command_line(spec, [sys.executable, "-m", main_module(spec)], parameter_file)
+
+
+def server_words(checkpoint: str) -> list[str]:
+    """The command line of the policy server."""
+    module = [sys.executable, "-m", "smolvla_ros.tools.policy_server", checkpoint]
+    return [*module, "--address", f"0.0.0.0:{PORT}", "--insecure"]
 
 
 def environment(variables: dict[str, str]) -> dict[str, str]:
@@ -162,46 +118,82 @@ def environment(variables: dict[str, str]) -> dict[str, str]:
     return kept | {RANGE: "SUBNET", "ROS_DOMAIN_ID": "1"} | variables
 
 
-@contextmanager
-def running(
-    contender: Contender, robot: Computer, other: Computer, options: argparse.Namespace, folder: Path
-) -> Iterator[Path]:
-    """Run executor and policy on two computers; yields the log of `be_robot`."""
-    params_file = folder / "params.yaml"
-    params_file.write_text(yaml.safe_dump({"/executor": {"ros__parameters": {"trigger": options.trigger}}}))
-    suite = SuiteOptions(
-        sim=True,
-        policy="" if options.checkpoint else "scripted",
-        checkpoint=options.checkpoint,
-        policy_cameras=",".join(CAMERAS),
-        mode="shadow",
-        params_file=str(params_file),
-    )
-    log = folder / "robot.log"
-    processes: list[subprocess.Popen[str]] = []
-    try:
-        for spec in policy_nodes(suite):
-            computer = other if spec.name == "policy" else robot
-            processes.append(start(computer, spec, folder, contender.variables))
-        command = robot.command(sys.executable, __file__, "--robot", str(contender.jpeg_quality))
-        with log.open("w") as output:
-            processes.append(
-                subprocess.Popen(command, env=environment(contender.variables), stdout=output, text=True)
-            )
+class Running:
+    """Executor and policy on two computers; `log`: of robot_of_network.py."""
+
+    def __init__(
+        self,
+        contender: Contender,
+        robot: Computer,
+        other: Computer,
+        options: argparse.Namespace,
+        folder: Path,
+    ) -> None:
+        self._folder, self._other, self._variables = folder, other, contender.variables
+        self.log = folder / "robot.log"
+        nodes = {spec.name: node_words(spec, folder) for spec in specs(contender, other, options, folder)}
+        self._policy_words = server_words(options.checkpoint) if contender.is_server else nodes.pop("policy")
+        self.start_policy()
+        here = [(words, folder / f"{name}.log") for name, words in nodes.items()]
+        here.append(([sys.executable, str(ROBOT), str(contender.jpeg_quality)], self.log))
+        self._robot = [started(robot, words, log, contender.variables) for words, log in here]
+
+    def start_policy(self) -> None:
+        """Start what computes on the other computer."""
+        log = self._folder / "computing.log"
+        self._policy = started(self._other, self._policy_words, log, self._variables)
+
+    def kill_policy(self) -> None:
+        self._policy.kill()
+        self._policy.wait()
+
+    def wait_for_chunks(self) -> None:
         deadline_s = time.monotonic() + START_S
-        while log.read_text().count("chunk") < 3:
-            assert time.monotonic() < deadline_s, [file.read_text()[-2000:] for file in folder.glob("*.log")]
+        while not self.log.exists() or self.log.read_text().count("chunk") < 3:
+            logs = [file.read_text()[-2000:] for file in self._folder.glob("*.log")]
+            assert time.monotonic() < deadline_s, logs
             time.sleep(0.1)
-        yield log
-    finally:
-        for process in processes:
+
+    def stop(self) -> None:
+        for process in (*self._robot, self._policy):
             process.send_signal(signal.SIGINT)
-        for process in processes:
+        for process in (*self._robot, self._policy):
             try:
                 process.wait(20.0)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def specs(
+    contender: Contender, other: Computer, options: argparse.Namespace, folder: Path
+) -> tuple[NodeSpec, ...]:
+    """Executor and policy node."""
+    params_file = folder / "params.yaml"
+    params_file.write_text(yaml.safe_dump({"/executor": {"ros__parameters": {"trigger": options.trigger}}}))
+    remote = {"server": f"{other.address}:{PORT}", "credentials": "insecure"} if contender.is_server else {}
+    return policy_nodes(
+        SuiteOptions(
+            sim=True,
+            policy="remote" if remote else "" if options.checkpoint else "scripted",
+            checkpoint=options.checkpoint,
+            policy_cameras=",".join(CAMERAS),
+            mode="shadow",
+            params_file=str(params_file),
+            **remote,
+        )
+    )
+
+
+@contextmanager
+def running(*arguments: Any) -> Iterator[Running]:
+    """As `Running`, with the first chunks."""
+    suite = Running(*arguments)
+    try:
+        suite.wait_for_chunks()
+        yield suite
+    finally:
+        suite.stop()
 
 
 def measured(relay: Relay, log: Path, line: Line, seconds: float) -> str:
@@ -219,18 +211,36 @@ def measured(relay: Relay, log: Path, line: Line, seconds: float) -> str:
     return " | ".join(cells)
 
 
-def recovery(relay: Relay, log: Path, cut_s: float) -> str:
+def cut(relay: Relay, _: Running, cut_s: float) -> None:
+    """Cut the line for a while."""
+    relay.cut = True
+    time.sleep(cut_s)
+    relay.cut = False
+
+
+def kill(_: Relay, suite: Running, killed_s: float) -> None:
+    """Kill what computes, and start it again after a while."""
+    suite.kill_policy()
+    time.sleep(killed_s)
+    suite.start_policy()
+
+
+EVENTS = {
+    **{f"cut of {cut_s:.0f} s": partial(cut, cut_s=cut_s) for cut_s in CUTS_S},
+    f"killed, started after {KILLED_S:.0f} s": partial(kill, killed_s=KILLED_S),
+}
+
+
+def recovery(relay: Relay, suite: Running, event: Callable[[Relay, Running], None]) -> str:
     """Cells of a row: seconds until it goes on, chunks that were rejected because they came late."""
     relay.line = CONDITIONS["20 +- 10 ms"]
     time.sleep(SETTLE_S)
     start_s = time.monotonic()
-    relay.cut = True
-    time.sleep(cut_s)
-    relay.cut = False
+    event(relay, suite)
     end_s = time.monotonic()
     while time.monotonic() < end_s + RECOVERY_S:
         time.sleep(0.1)
-        events = Events.read(log, start_s, time.monotonic())
+        events = Events.read(suite.log, start_s, time.monotonic())
         observed_s = events.chunks[:, 0] - events.chunks[:, 1]
         if len(new := events.chunks[observed_s > end_s, 0]):
             rejected = events.states[-1, 2] - events.states[0, 2]
@@ -248,22 +258,29 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
         ),
         "DDS, fastdds_lan.xml": Contender(90),
         "DDS, fastdds_lan.xml, JPEG quality 50": Contender(50),
+        "policy server": Contender(90, {RANGE: "LOCALHOST"}, is_server=True),
     }
+    left_out = () if options.checkpoint else ("policy server",)
     recoveries: list[str] = []
     print("| line | policy over | chunks/s | starved | age p50 (ms) | age p99 (ms) | Mbit/s |")
     print("|---|---|--:|--:|--:|--:|--:|")
     for number, (name, contender) in enumerate(contenders.items()):
+        if name in left_out or options.only not in name:
+            continue
         own = folder / str(number)
         own.mkdir()
         with (
             two_computers() as (robot, other),
             relayed(robot, other, Line()) as relay,
-            running(contender, robot, other, options, own) as log,
+            running(contender, robot, other, options, own) as suite,
         ):
             for condition, line in CONDITIONS.items():
-                print(f"| {condition} | {name} | {measured(relay, log, line, options.seconds)} |", flush=True)
-            recoveries += [f"| {cut_s:.0f} s | {name} | {recovery(relay, log, cut_s)} |" for cut_s in CUTS_S]
-    print("\n| cut | policy over | recovery (s) | chunks rejected |\n|---|---|--:|--:|")
+                cells = measured(relay, suite.log, line, options.seconds)
+                print(f"| {condition} | {name} | {cells} |", flush=True)
+            recoveries += [
+                f"| {event} | {name} | {recovery(relay, suite, happen)} |" for event, happen in EVENTS.items()
+            ]
+    print("\n| event | policy over | recovery (s) | chunks rejected |\n|---|---|--:|--:|")
     print("\n".join(recoveries))
 
 
@@ -273,16 +290,15 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="of each row (default: %(default)s)")
     parser.add_argument(
-        "--checkpoint", default="", help="the policy; default: a scripted one, inferred in no time"
+        "--checkpoint",
+        default=CHECKPOINT,
+        help="the policy; empty: a scripted one, inferred in no time, and no policy server (default: %(default)s)",
     )
+    parser.add_argument("--only", default="", help="policies over what has this in its name, such as server")
     parser.add_argument(
         "--trigger", default="threshold", help="when the executor asks (default: %(default)s)"
     )
-    parser.add_argument("--robot", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.robot:
-        be_robot(options.robot)
-        return 0
     try:
         with tempfile.TemporaryDirectory() as folder:
             compare(options, Path(folder))

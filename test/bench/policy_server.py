@@ -33,13 +33,17 @@ TIMEOUT_S = 60.0
 class Server:
     """A policy server in a process of its own."""
 
-    def __init__(self, options: argparse.Namespace, together: int) -> None:
+    def __init__(self, options: argparse.Namespace, together: int, address: str = "127.0.0.1:0") -> None:
         command = [sys.executable, "-m", "smolvla_ros.tools.policy_server", options.checkpoint]
-        command += ["--address", "127.0.0.1:0", "--max-together", str(together), "--device", options.device]
+        command += ["--address", address, "--max-together", str(together), "--device", options.device]
         command += ["--backbone", options.backbone] if options.backbone else []
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().split("' at ")[-1].split(";")[0]
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
     def close(self) -> None:
         self._process.terminate()

@@ -9,6 +9,7 @@ process of its own, with its own DDS participant. Start and exit in a new interp
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -54,6 +55,7 @@ class Forked:
         }
         self._process = ForkServerProcess(target=exec, args=(RUN, values))
         self._process.start()
+        atexit.register(self.kill)  # else multiprocessing waits for it, without end, at the exit of pytest
         assert self._process.pid is not None
         self.pid = self._process.pid
 

@@ -91,7 +91,7 @@ bench-executor: setup ## only the executor: sync and async, fusions, LeRobot's r
 bench-training: setup ## only an update of the full-size model, beside LeRobot's if installed. ARGS="--batch 4 --cameras 2"
 	@$(RUN) test/bench/training.py $(ARGS)
 
-LEROBOT_06_PYTHON := $(shell command -v python3.12)
+LEROBOT_06_PYTHON ?= $(shell python3.12 -c "import sys; print(sys.executable)" 2>/dev/null)
 lerobot: build/lerobot/installed $(if $(LEROBOT_06_PYTHON),build/lerobot-0.6/installed) ## LeRobot 0.4.4 and, with a python3.12, 0.6.1 in build/
 
 check-lerobot: setup $(if $(LEROBOT_PYTHON),,lerobot) ## which data this package and these LeRobot versions exchange. LEROBOT_PYTHON=PYTHON:PYTHON for others

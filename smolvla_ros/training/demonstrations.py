@@ -83,6 +83,10 @@ class Demonstrations:
     def __post_init__(self) -> None:
         self._starts: IntArray = np.cumsum([0, *(len(episode.state) for episode in self.episodes)])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For the processes that read: open videos cannot be sent to them."""
+        return self.__dict__ | {"_reader": None}
+
     def __len__(self) -> int:
         return int(self._starts[-1])
 

@@ -34,7 +34,7 @@ from smolvla_ros.suite.command_line import (
 from smolvla_ros.terminal.report import print_report, report_console
 from smolvla_ros.training.action_errors import error_table, joint_names
 from smolvla_ros.training.errors import TrainingError
-from smolvla_ros.training.session import Outcome, TrainingRequest, prepare_once, train
+from smolvla_ros.training.session import Outcome, TrainingRequest, prepare_once, run_lock, train
 from smolvla_ros.training.settings import TrainingSettings
 from smolvla_ros.training.sources import as_datasets
 
@@ -136,9 +136,10 @@ def print_outcome(outcome: Outcome, options: argparse.Namespace) -> None:
 @exit_on_errors("train")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    made = request_of(options)
-    with recorded_stop_signals() as stop:
-        outcome = train(made, options.output, stop, lambda text: print(text, file=sys.stderr))
+    with run_lock(options.output, options.device):
+        made = request_of(options)
+        with recorded_stop_signals() as stop:
+            outcome = train(made, options.output, stop, lambda text: print(text, file=sys.stderr))
     if outcome.is_first_process:
         print_outcome(outcome, options)
     return 0

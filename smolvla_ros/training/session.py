@@ -8,6 +8,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 
+from smolvla_ros.dataset.output_lock import locked_folder
 from smolvla_ros.policy.checkpoint.files import ADAPTER_WEIGHTS, WEIGHTS_FILE, open_tensors
 from smolvla_ros.policy.checkpoint.lora import PREFIX
 from smolvla_ros.policy.smolvla.acceleration import supports_bfloat16
@@ -163,6 +165,12 @@ def _description(
             f"{task.rate_hz:.3g}; --action-rate-hz {before_hz:.3g} leaves them as they are"
         )
     return lines
+
+
+def run_lock(folder: Path, device: str) -> AbstractContextManager[None]:
+    """Lets no second run write to the folder; of the processes of a run the first one holds it. Raises DatasetError."""
+    is_first = PartialState(cpu=_is_on_cpu(device)).is_main_process
+    return locked_folder(folder) if is_first else nullcontext()
 
 
 def prepare_once(prepare: Callable[[], TrainingRequest], folder: Path, device: str) -> TrainingRequest:

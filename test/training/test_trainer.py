@@ -25,9 +25,10 @@ from safetensors.torch import load_file
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.share import NODE_PARAMETERS
+from smolvla_ros.tools.train import main
 from smolvla_ros.training.errors import TrainingError
 from smolvla_ros.training.run_folder import RunFolder
-from smolvla_ros.training.session import Outcome, TrainingRequest, train
+from smolvla_ros.training.session import Outcome, TrainingRequest, run_lock, train
 from smolvla_ros.training.settings import TrainingSettings
 from smolvla_ros.training.training_log import read_log
 
@@ -256,6 +257,15 @@ def test_oldest_checkpoints_are_removed(tmp_path: Path, start: Start) -> None:
         "000004",
         "last",
     ]
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with run_lock(tmp_path / "run", "cpu"):
+        command = [str(dataset), "--checkpoint", "so100_tabletop", "--output", str(tmp_path / "run")]
+        assert main([*command, "--device", "cpu"]) == 1
+    assert "run' is being written by another program" in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path) -> None:

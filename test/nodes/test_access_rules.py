@@ -47,6 +47,7 @@ def test_the_rules_name_what_a_node_does(
     if name in ("policy", "simulated_world"):
         pytest.importorskip("mujoco", reason="it needs physics")
     start(f"nodes.{name}_node", **NODES[name](emulated_arm, tmp_path)).wait_for("active", 60.0)
+    observer.until(lambda: name in observer.node.get_node_names(), "the node in the graph")
     allowed = rights_of(NodeSpec(f"{name}_node", name), CAMERAS)
 
     def found() -> Rights:

@@ -65,10 +65,12 @@ def test_a_parameter_file_of_the_package_holds_known_keys_with_their_defaults(no
     NODE_CONFIGS[node](**listed)  # raises SettingError for a value outside its range or choices
 
 
-def test_the_simulation_file_holds_other_valid_values_of_the_executor() -> None:
-    listed = parameters_in("simulation")
-    assert set(listed) <= set(parameters_in("executor"))
-    assert NODE_CONFIGS["executor"](**listed) != NODE_CONFIGS["executor"]()
+def test_the_simulation_file_holds_other_valid_values_of_executor_and_console() -> None:
+    left = parameters_in("simulation")
+    for name in ("executor", "console"):
+        own = {key: left.pop(key) for key in parameters_in(name) if key in left}
+        assert NODE_CONFIGS[name](**own) != NODE_CONFIGS[name]()
+    assert not left
 
 
 def parameters_in(name: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def test_a_parameter_file_of_the_package_holds_known_keys_with_their_defaults(no
 def test_the_simulation_file_holds_other_valid_values_of_executor_and_console() -> None:
     left = parameters_in("simulation")
     for name in ("executor", "console"):
-        own = {key: left.pop(key) for key in parameters_in(name) if key in left}
+        own = {entry.name: left.pop(entry.name) for entry in fields(NODE_CONFIGS[name]) if entry.name in left}
         assert NODE_CONFIGS[name](**own) != NODE_CONFIGS[name]()
     assert not left
 

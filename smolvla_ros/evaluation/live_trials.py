@@ -148,7 +148,7 @@ class _LiveSuite:
             self._call("recorder", "start")
         first = self._states[-1]
         del self._commands[:]
-        self._wait(lambda: self._progress[-1].success, conditions.duration_s)
+        self._wait(lambda: self._progress[-1].success or self._has_fault(), conditions.duration_s)
         progress, last = self._progress[-1], self._states[-1]
         if self._records:
             self._call("recorder", "success" if progress.success else "failure")
@@ -173,7 +173,11 @@ class _LiveSuite:
             periods=len(commands),
             roughness=roughness(commands),
             conditions={**asdict(conditions), "live": True},
+            fault=last.reason if last.state == last.FAULT else "",
         )
+
+    def _has_fault(self) -> bool:
+        return bool(self._states[-1].state == self._states[-1].FAULT)
 
     def _say(self, text: str) -> None:
         """Give the executor a task, as a person would."""
@@ -183,7 +187,7 @@ class _LiveSuite:
 
     def _go_on_after_fault(self) -> None:
         """Raises LiveTrialError if the executor, which may have a fault, cannot be armed again."""
-        if self._states[-1].state != self._states[-1].FAULT:
+        if not self._has_fault():
             return
         if reason := arm_after_fault(self._services["executor"], self._wait, SERVICE_S):
             raise LiveTrialError(f"the executor is not armed after a fault: {reason}")

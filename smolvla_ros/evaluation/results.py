@@ -41,6 +41,7 @@ class TrialResult:
     roughness: float  # mean absolute second difference of the commands, rad per control period squared
     conditions: dict[str, Any] = field(default_factory=dict)
     unsafe: bool = False  # so a person judged; the simulation does not tell
+    fault: str = ""  # of the executor, with which a trial through the real nodes ended
 
 
 def roughness(commands: Sequence[FloatArray]) -> float:

@@ -55,6 +55,7 @@ class Summary:
     dropped: Rate
     stuck: Rate
     unsafe: Rate
+    faults: Rate
     score: float  # mean
     median_s: float  # to success; NaN without one
     starved: float  # share of the control periods
@@ -71,6 +72,7 @@ class Summary:
             dropped=Rate(sum(result.dropped for result in results), n),
             stuck=Rate(sum(result.stuck for result in results), n),
             unsafe=Rate(sum(result.unsafe for result in results), n),
+            faults=Rate(sum(bool(result.fault) for result in results), n),
             score=statistics.fmean(result.score for result in results) if results else math.nan,
             median_s=statistics.median(times) if times else math.nan,
             starved=sum(result.starved_periods for result in results) / periods if periods else math.nan,
@@ -87,6 +89,7 @@ class Summary:
             "wrong_object": self.wrong_object.value,
             "dropped": self.dropped.value,
             "stuck": self.stuck.value,
+            "faults": self.faults.value,
             "median_time_s": self.median_s,
             "starved": self.starved,
             "roughness_rad": self.roughness,
@@ -120,6 +123,7 @@ def report_lines(results: Sequence[TrialResult]) -> tuple[str, ...]:
         ("dropped", str(summary.dropped)),
         ("stuck", str(summary.stuck)),
         *([("unsafe", str(summary.unsafe))] if summary.unsafe.successes else []),
+        *([("faults", str(summary.faults))] if summary.faults.successes else []),
         ("starved", f"{100 * summary.starved:.1f} % of the periods"),
         ("roughness", f"{1000 * summary.roughness:.2f} mrad a period squared"),
     ]

@@ -18,8 +18,9 @@ from smolvla_ros.policy.smolvla.parallel import parallel_map
 class PackedImageEncoder:
     """A copy of a network's vision tower and connector, float32, with the rearranged weights of inference.
 
-    Each camera is computed by its own share of torch's threads. Tokens are those of `Network.encode_images`, up to the
-    order of sums. Not a module, so that it adds no parameters to one that has it.
+    Each image is computed by itself, which keeps it in the processor's cache, and by its own share of torch's threads.
+    Tokens are those of `Network.encode_images`, up to the order of sums. Not a module, so that it adds no parameters to
+    one that has it.
     """
 
     def __init__(self, network: Network) -> None:
@@ -39,7 +40,9 @@ class PackedImageEncoder:
                 tokens: Tensor = self._connector(self._vision(image))
             return tokens
 
-        return parallel_map(encode, images)
+        single = [image for camera in images for image in camera.split(1)]
+        tokens = torch.cat(parallel_map(encode, single))
+        return tokens.split([len(camera) for camera in images])
 
 
 def packs_images(device: torch.device, dtype: torch.dtype, uses_autocast: bool) -> bool:

@@ -40,9 +40,9 @@ class PackedImageEncoder:
                 tokens: Tensor = self._connector(self._vision(image))
             return tokens
 
-        single = [image for camera in images for image in camera.split(1)]
+        single = torch.split(torch.cat(list(images)), 1)
         tokens = torch.cat(parallel_map(encode, single))
-        return tokens.split([len(camera) for camera in images])
+        return torch.split(tokens, [len(camera) for camera in images])
 
 
 def packs_images(device: torch.device, dtype: torch.dtype, uses_autocast: bool) -> bool:

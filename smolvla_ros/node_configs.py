@@ -225,7 +225,7 @@ class WorldConfig(Settings):
     layout: str = setting(
         "pick_place",
         "the task for which objects are put on the table",
-        choices=("touch", "pick_up", "pick_place", "stack", "sort", "choose_box"),
+        choices=("touch", "pick_up", "pick_place", "stack", "sort", "choose_box", "put_aside"),
     )
     seed: int = setting(0, "seed of the layout, the servos' noise and the appearance", bounds=(0, None))
     appearance: float = setting(0.0, "how much the colours of objects differ, by seed", bounds=(0.0, 1.0))

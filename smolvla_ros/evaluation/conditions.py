@@ -18,6 +18,7 @@ LIMITS_S = {
     "stack": 20.0,
     "sort": 60.0,
     "choose_box": 20.0,
+    "put_aside": 20.0,
 }
 
 

@@ -19,6 +19,7 @@ from smolvla_ros.simulation.kinematics import wrapped_angle
 from smolvla_ros.simulation.layout import CUBE_M, FLOOR_M, Tray
 from smolvla_ros.simulation.tasks.pick_place import PickPlace, lies_in
 from smolvla_ros.simulation.tasks.pick_up import PickUp
+from smolvla_ros.simulation.tasks.put_aside import LEFT_M, PutAside
 from smolvla_ros.simulation.tasks.sort import Sort
 from smolvla_ros.simulation.tasks.stack import Stack
 from smolvla_ros.simulation.tasks.task import Task
@@ -101,6 +102,10 @@ class Expert:
             return self._carry(state, task.cube, top)
         if isinstance(task, Sort):
             return self._put_away(state, task.goals)
+        if isinstance(task, PutAside):
+            if task.is_done(state):
+                return self._release(state)
+            return self._carry(state, task.cube, Place(*LEFT_M, 0.0))
         raise ExpertError(f"there is no expert for {type(task).__name__}")
 
     def _put_away(self, state: WorldState, goals: tuple[tuple[str, Tray], ...]) -> FloatArray:

@@ -12,6 +12,7 @@ import pytest
 from smolvla_ros.simulation.layout import CUBE_M, Cube, Layout, Tray
 from smolvla_ros.simulation.tasks.instruction import TASKS, InstructionError, random_task, understand
 from smolvla_ros.simulation.tasks.pick_place import PickPlace
+from smolvla_ros.simulation.tasks.put_aside import LEFT_M
 from smolvla_ros.simulation.tasks.task import SETTLED_S, STUCK_S, Progress
 from smolvla_ros.simulation.world_state import JAWS, TABLE, WorldState
 
@@ -141,6 +142,18 @@ def test_the_named_one_of_two_boxes_is_the_target() -> None:
         assert task.instruction.split(" the ")[2].startswith(task.tray.colour)
         named.add(task.tray.colour)
     assert named == {"red", "blue"}
+
+
+def test_putting_a_cube_aside_gives_half_for_the_grasp_and_half_for_the_released_cube_on_the_left() -> None:
+    words = "Put the red cube on the left"
+    there = (*LEFT_M, 0.0, {TABLE})
+    assert observed(words, state(), state(red_cube=HELD)).score == 0.5
+    assert observed(words, state(), state(red_cube=HELD), state(red_cube=there)).score == 1.0
+    held_there = (*LEFT_M, 0.0, {TABLE, *JAWS})
+    assert not observed(words, state(), state(red_cube=held_there)).reached
+    too_far = (LEFT_M[0], LEFT_M[1] - 0.06, 0.0, {TABLE})
+    assert not observed(words, state(), state(red_cube=too_far)).reached
+    assert not observed(words, state(), state(red_cube=(*LEFT_M, 0.05, {"blue_cube"}))).reached
 
 
 def test_one_seed_gives_one_task() -> None:

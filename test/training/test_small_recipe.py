@@ -22,6 +22,7 @@ from smolvla_ros.share import find_robot_file, share_folder
 from smolvla_ros.simulation.layout import CUBE_COLOURS
 from smolvla_ros.simulation.tasks.instruction import HELD_OUT_WORDINGS, TASKS
 from smolvla_ros.training.small.architecture import (
+    TRAINED_TASKS,
     UNKNOWN,
     Sizes,
     save_checkpoint,
@@ -132,14 +133,14 @@ def test_records_survive_their_file(records: Records, tmp_path: Path) -> None:
 def test_every_word_of_training_is_known_and_few_of_the_held_out_wordings_are_not() -> None:
     tokenizer = word_tokenizer()
     assert len(words()) + 7 <= SIZES.vocabulary
-    for known in TASKS.values():
-        for wording in known:
+    for name in TRAINED_TASKS:
+        for wording in TASKS[name]:
             ids = token_ids(tokenizer, wording.format("red", "blue"), SIZES.text_tokens)
             assert UNKNOWN not in ids and ids[-1] == 2, wording
     unknown = [
         wording
-        for wordings in HELD_OUT_WORDINGS.values()
-        for wording in wordings
+        for name in TRAINED_TASKS
+        for wording in HELD_OUT_WORDINGS[name]
         if token_ids(tokenizer, wording.format("red", "blue"), SIZES.text_tokens).count(UNKNOWN) > 1
     ]
     assert not unknown

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from smolvla_ros.simulation.layout import Cube, Layout, Tray, random_layout
-from smolvla_ros.simulation.tasks import choose_box, pick_place, pick_up, sort, stack, touch
+from smolvla_ros.simulation.tasks import choose_box, pick_place, pick_up, put_aside, sort, stack, touch
 from smolvla_ros.simulation.tasks.task import Task
 
 TASKS = {  # name -> wordings for demonstrations and training
@@ -21,6 +21,7 @@ TASKS = {  # name -> wordings for demonstrations and training
     "stack": stack.WORDINGS,
     "sort": sort.WORDINGS,
     "choose_box": choose_box.WORDINGS,
+    "put_aside": put_aside.WORDINGS,
 }
 HELD_OUT_WORDINGS = {  # name -> wordings that are understood, for evaluation only
     "touch": touch.HELD_OUT_WORDINGS,
@@ -29,6 +30,7 @@ HELD_OUT_WORDINGS = {  # name -> wordings that are understood, for evaluation on
     "stack": stack.HELD_OUT_WORDINGS,
     "sort": sort.HELD_OUT_WORDINGS,
     "choose_box": choose_box.HELD_OUT_WORDINGS,
+    "put_aside": put_aside.HELD_OUT_WORDINGS,
 }
 TRAYS = {"pick_place": ("white",), "choose_box": choose_box.BOXES}  # colours of the trays by task
 SORTED = ("red", "red", "blue", "blue")  # colours of the cubes of `sort`, into a red and a blue tray
@@ -87,6 +89,8 @@ def _task(name: str, instruction: str, colours: tuple[str, ...], layout: Layout)
         return touch.Touch(instruction, cubes[0])
     if name == "pick_up":
         return pick_up.PickUp(instruction, cubes[0])
+    if name == "put_aside":
+        return put_aside.PutAside(instruction, cubes[0])
     if name == "stack":
         if cubes[0] == cubes[1]:
             raise InstructionError(f"'{instruction}': a cube cannot stand on itself")

@@ -36,6 +36,7 @@ from smolvla_ros.share import NODE_PARAMETERS
 from smolvla_ros.simulation.layout import CUBE_COLOURS
 from smolvla_ros.simulation.tasks.instruction import TASKS
 
+TRAINED_TASKS = ("touch", "pick_up", "pick_place", "stack", "sort")  # whose words the tokenizer knows
 BACKBONE = "vlm"  # folder of tokenizer and configuration inside the checkpoint
 SPECIAL_TOKENS = (
     "<|endoftext|>",  # of unknown words too
@@ -176,7 +177,7 @@ class Sizes:
 
 def words() -> tuple[str, ...]:
     """All words of the wordings in training, in alphabetical order."""
-    texts = [wording.replace("{}", "") for wordings in TASKS.values() for wording in wordings]
+    texts = [wording.replace("{}", "") for name in TRAINED_TASKS for wording in TASKS[name]]
     return tuple(sorted({word.lower() for text in texts for word in text.split()} | set(CUBE_COLOURS)))
 
 

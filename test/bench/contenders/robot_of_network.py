@@ -23,6 +23,7 @@ from smolvla_ros.nodes.rendered_camera import RenderedCamera
 from smolvla_ros.observation import NANOSECONDS
 from smolvla_ros.robot import Joints, RobotSpec
 from smolvla_ros.share import find_robot_file
+from smolvla_ros.simulation.layout import REST_RAD
 from smolvla_ros.wire import nanoseconds
 
 CAMERAS, PICTURES, IMAGE_HZ, CONTROL_HZ = ("top", "wrist"), 8, 15.0, 30.0
@@ -33,8 +34,8 @@ def be_robot(jpeg_quality: int) -> None:
     """Publish what the policy needs, give the executor a task, and print a line for every chunk and executor state."""
     client = ClientNode("bench")
     robot = RobotSpec.load(find_robot_file(""))
-    middle_rad = np.array([joint.middle_rad for joint in robot.joints])
-    joints = joint_state_msg(robot.joint_names, Joints(0, middle_rad, np.zeros_like(middle_rad)))
+    rest_rad = np.array(REST_RAD)  # where trained policies have data
+    joints = joint_state_msg(robot.joint_names, Joints(0, rest_rad, np.zeros_like(rest_rad)))
 
     def on_chunk(chunk: Any) -> None:
         age_s = (client.now_ns() - nanoseconds(chunk.observation_stamp)) / NANOSECONDS

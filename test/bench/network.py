@@ -170,7 +170,8 @@ def specs(
 ) -> tuple[NodeSpec, ...]:
     """Executor and policy node."""
     params_file = folder / "params.yaml"
-    params_file.write_text(yaml.safe_dump({"/executor": {"ros__parameters": {"trigger": options.trigger}}}))
+    asks = {"trigger": options.trigger, "threshold": options.threshold}
+    params_file.write_text(yaml.safe_dump({"/executor": {"ros__parameters": asks}}))
     remote = {"server": f"{other.address}:{PORT}", "credentials": "insecure"} if contender.is_server else {}
     return policy_nodes(
         SuiteOptions(
@@ -297,6 +298,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="policies over what has this in its name, such as server")
     parser.add_argument(
         "--trigger", default="threshold", help="when the executor asks (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=0.7, help="share of a chunk left then (default: %(default)s)"
     )
     options = parser.parse_args()
     try:

@@ -169,7 +169,7 @@ build/lerobot/installed: test/bench/lerobot.txt
 # LeRobot 0.6 needs Python 3.12; with the versions of its own choice, of torch too.
 build/lerobot-0.6/installed:
 	@$(STEP) "LeRobot 0.6.1 in build/lerobot-0.6" sh -ec '$(LEROBOT_06_PYTHON) -m venv build/lerobot-0.6; \
-	  env -u PYTHONPATH build/lerobot-0.6/bin/python -m pip install "lerobot[dataset,smolvla,training]==0.6.1" \
+	  env -u PYTHONPATH build/lerobot-0.6/bin/python -m pip install "lerobot[dataset,smolvla,training,viz]==0.6.1" \
 	    $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")'
 	@touch $@
 

@@ -125,6 +125,19 @@ def our_edit_opens_there(lerobot: Installation, folder: Path) -> None:
     assert len(np.load(folder / "edited.npz")["action"]) == 6
 
 
+def their_viewer_shows_ours(lerobot: Installation, folder: Path) -> None:
+    """`lerobot-dataset-viz` writes an episode as a Rerun recording that has its images, actions and states."""
+    words = ("--repo-id", "local/check", "--root", folder / "made", "--episode-index", 0, "--num-workers", 0)
+    lerobot.run("lerobot_viz.py", *words, "--save", 1, "--output-dir", folder)
+    recording = folder / "local_check_episode_0.rrd"
+    printed = [lerobot.python.parent / "rerun", "rrd", "print", recording]
+    contents = subprocess.run(printed, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
+    dataset = LeRobotDataset.load(folder / "made")
+    images = [f"observation.images.{key}" for key in dataset.image_keys]
+    missing = [name for name in (*images, "action", "state") if f"/{name}" not in contents]
+    assert not missing, f"missing in the recording: {', '.join(missing)}"
+
+
 def language_both_ways(lerobot: Installation, folder: Path) -> None:
     seen = [
         json.loads(lerobot.run("lerobot_language.py", "read", root).splitlines()[-1])
@@ -220,6 +233,7 @@ CHECKS: dict[str, Callable[[Installation, Path], None]] = {
     "its dataset, edited there, opens here": their_edit_opens_here,
     "our dataset is edited there": their_edit_of_ours,
     "its dataset, edited here, opens there": our_edit_opens_there,
+    "its viewer writes an episode of our dataset": their_viewer_shows_ours,
     "language columns and tools, written here, are read there as its own": language_both_ways,
     "our checkpoint acts the same there": our_checkpoint_acts_there,
     "its trainer resumes our run, and the result acts the same here": their_trainer_resumes_our_run,

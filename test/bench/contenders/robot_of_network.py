@@ -28,14 +28,13 @@ from smolvla_ros.wire import nanoseconds
 
 CAMERAS, PICTURES, IMAGE_HZ, CONTROL_HZ = ("top", "wrist"), 8, 15.0, 30.0
 START_S = 90.0
+RADIUS_RAD, SPEED_RAD_S = 0.2, 0.3  # of the movement
 
 
 def be_robot(jpeg_quality: int) -> None:
     """Publish what the policy needs, give the executor a task, and print a line for every chunk and executor state."""
     client = ClientNode("bench")
     robot = RobotSpec.load(find_robot_file(""))
-    rest_rad = np.array(REST_RAD)  # where trained policies have data
-    joints = joint_state_msg(robot.joint_names, Joints(0, rest_rad, np.zeros_like(rest_rad)))
 
     def on_chunk(chunk: Any) -> None:
         age_s = (client.now_ns() - nanoseconds(chunk.observation_stamp)) / NANOSECONDS
@@ -46,8 +45,7 @@ def be_robot(jpeg_quality: int) -> None:
         print("state", time.monotonic(), *counts, flush=True)
 
     def publish_joints() -> None:
-        joints.header.stamp = client.node.get_clock().now().to_msg()
-        states.publish(joints)
+        states.publish(joint_state_msg(robot.joint_names, moving_joints(client.now_ns())))
 
     def publish_images() -> None:
         stamp = client.node.get_clock().now().to_msg()
@@ -72,6 +70,16 @@ def be_robot(jpeg_quality: int) -> None:
         task.publish(String(data="pick up the red cube"))
         with suppress(KeyboardInterrupt):
             client.spin(float("inf"))
+
+
+def moving_joints(stamp_ns: int) -> Joints:
+    """Around the rest pose, where trained policies have data; two joints move at a constant speed together, so that the
+    executor asks at its threshold: while an arm stands still it asks later."""
+    positions_rad, velocities_rad_s = np.array(REST_RAD), np.zeros(len(REST_RAD))
+    phase = SPEED_RAD_S / RADIUS_RAD * stamp_ns / NANOSECONDS
+    positions_rad[[0, 4]] += RADIUS_RAD * np.array([np.sin(phase), np.cos(phase)])
+    velocities_rad_s[[0, 4]] = SPEED_RAD_S * np.array([np.cos(phase), -np.sin(phase)])
+    return Joints(stamp_ns, positions_rad, velocities_rad_s)
 
 
 def pictures(robot: RobotSpec, name: str, jpeg_quality: int) -> list[Any]:

@@ -32,7 +32,7 @@ class Service:
 
 
 SERVICES = (
-    Service("2 CPU cores, 3.6 M parameters", "measured", {1: 0.068, 2: 0.094, 4: 0.128, 8: 0.160}),
+    Service("2 CPU cores, 3.6 M parameters", "measured", {1: 0.043, 2: 0.068, 4: 0.088, 8: 0.136}),
     Service("2 CPU cores, full size, int8", "measured", {1: 1.43}),
     Service("RTX 3090, full size", "published [1]", {1: 0.086}),
     Service("RTX 4090, full size, LeRobot", "published [2]", {1: 0.170}),

@@ -47,7 +47,7 @@ setup(
     license=package.findtext("license"),
     python_requires=">=3.10",
     packages=find_namespace_packages(include=[f"{name}*"]),
-    package_data={f"{name}.viewer": ["page.*"], f"{name}.console": ["console.*"]},
+    package_data={f"{name}.viewer": ["*.css", "*.html", "*.js"], f"{name}.console": ["console.*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{name}"]),
         (f"share/{name}", ["package.xml"]),

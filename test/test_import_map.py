@@ -28,6 +28,7 @@ FLOORS = (
         "text_table",
         "feature_statistics",
         "html_page",
+        "http_access",
     },
     {"robot"},
     {"observation", "chunk", "authority"},

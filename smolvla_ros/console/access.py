@@ -1,34 +1,22 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who may use the console: by token, session cookie, Host and Origin; which operator is in control; rates.
-
-Host: a page of another site can give its own name our address (DNS rebinding), but then its name is the Host. Origin: a
-browser names the site whose page makes a request. So both are checked, and what no browser sends is refused too.
-"""
+"""Who may use the console: by token, session cookie and Host; which operator is in control; rates."""
 
 from __future__ import annotations
 
 import enum
 import hmac
-import ipaddress
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+
+from smolvla_ros.http_access import AccessError, check_host
 
 MAX_SESSIONS = 100
 LOGINS_PER_S, LOGIN_BURST = 0.2, 5  # attempts of one address
 MAX_ADDRESSES = 1000  # whose attempts are counted; the oldest are forgotten
-
-
-class AccessError(PermissionError):
-    """A request is refused; the message says why, and `status` is that of HTTP."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class Role(enum.Enum):
@@ -64,17 +52,7 @@ class Access:
 
     def check_host(self, host: str) -> None:
         """Raise AccessError unless a Host header has an IP address or a name of this server."""
-        name = _host_name(host)
-        if name not in self._host_names and not _is_ip_address(name):
-            raise AccessError(
-                403, "this server does not have the name in the address; add it to host_names if it should"
-            )
-
-    def check_origin(self, origin: str, host: str) -> None:
-        """Raise AccessError unless an Origin header names the site that the Host header names."""
-        scheme, _, site = origin.partition("://")
-        if scheme not in ("http", "https") or site.lower() != host.lower():
-            raise AccessError(403, "this request does not come from the console's page")
+        check_host(host, self._host_names)
 
     def log_in(self, token: str, address: str, now_s: float) -> tuple[str, Role]:
         """A new session for a token; raises AccessError for a wrong one, or after too many attempts."""
@@ -145,22 +123,6 @@ class Control:
         """Raise AccessError for a read-only viewer."""
         if person.role is not Role.OPERATOR:
             raise AccessError(403, "you are a viewer, who may only look; operators log in with another token")
-
-
-def _host_name(host: str) -> str:
-    """The name in a Host header, without the port; empty for one that is not valid."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
-def _is_ip_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _keep_newest(entries: OrderedDict[str, Any], count: int) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from aiohttp import WSMsgType, web
 
-from smolvla_ros.console.access import Access, AccessError, Control, Person
+from smolvla_ros.console.access import Access, Control, Person
 from smolvla_ros.console.backend import Backend
 from smolvla_ros.console.connection_gate import ConnectionGate
 from smolvla_ros.console.messages import (
@@ -35,6 +35,7 @@ from smolvla_ros.console.messages import (
 )
 from smolvla_ros.console.server_config import RANDOM, ServerConfig
 from smolvla_ros.console.viewer import Viewer
+from smolvla_ros.http_access import AccessError, check_origin
 
 FILES = {"": "console.html", "console.js": "console.js", "console.css": "console.css"}  # by path
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -147,7 +148,7 @@ class ConsoleServer:
         try:
             self._access.check_host(request.host)
             if request.method != "GET" or request.path.endswith("/socket"):
-                self._access.check_origin(request.headers.get("Origin", ""), request.host)
+                check_origin(request.headers.get("Origin", ""), request.host)
             response = await handler(request)
         except AccessError as error:
             response = web.Response(status=error.status, text=str(error))

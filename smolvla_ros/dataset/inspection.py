@@ -123,6 +123,11 @@ def read_episodes(
             damaged[name] = error
 
 
+def episode_name(number: int) -> str:
+    """The name of an episode of a dataset."""
+    return f"episode {number}"
+
+
 def _readers(
     path: Path, robot: RobotSpec, units: Sequence[JointUnits], mapping: BagMapping, clock: Clock
 ) -> Iterator[tuple[str, Callable[[], InspectedEpisode]]]:
@@ -130,7 +135,7 @@ def _readers(
     if (path / INFO).exists():
         dataset = LeRobotDataset.load(path)
         for episode in range(len(dataset.episodes)):
-            yield f"episode {episode}", partial(_from_dataset, dataset, episode, units)
+            yield episode_name(episode), partial(_from_dataset, dataset, episode, units)
     else:
         for folder in find_bags([path]):
             name = folder.name if folder == path else str(folder.relative_to(path))
@@ -141,7 +146,7 @@ def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUn
     rows = dataset.frames(episode)
     times_s = rows.timestamp.astype(np.float64)
     return InspectedEpisode(
-        f"episode {episode}",
+        episode_name(episode),
         dataset.fps,
         False,
         {key: _dataset_camera(dataset, episode, key, times_s) for key in dataset.image_keys},

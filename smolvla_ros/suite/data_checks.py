@@ -13,13 +13,15 @@ from tqdm import tqdm
 
 from smolvla_ros.dataset.checks import check_episodes, measured_facts
 from smolvla_ros.dataset.errors import DatasetError
-from smolvla_ros.dataset.inspection import InspectedEpisode, read_episodes
+from smolvla_ros.dataset.inspection import InspectedEpisode, episode_name, read_episodes
 from smolvla_ros.dataset.lerobot_format import INFO
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.finding import Finding, Report
 from smolvla_ros.policy.preflight.dataset_check import check_dataset
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite.bag_options import bag_mapping
 from smolvla_ros.suite.command_line import load_robot_and_calibration
+from smolvla_ros.viewer.editing import EditableData
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,7 @@ class CheckedData:
     robot: RobotSpec
     episodes: tuple[InspectedEpisode, ...]
     report: Report
+    editable: EditableData | None  # None: some of it is bags
 
 
 def checked_data(options: argparse.Namespace, paths: Sequence[Path], strict: bool = False) -> CheckedData:
@@ -42,7 +45,8 @@ def checked_data(options: argparse.Namespace, paths: Sequence[Path], strict: boo
     episodes: list[InspectedEpisode] = []
     findings: list[Finding] = []
     units, mapping = robot.units(calibration), bag_mapping(options, robot)
-    for path in dict.fromkeys(paths):
+    inputs = tuple(dict.fromkeys(paths))
+    for path in inputs:
         unread: dict[str, Exception] = {}
         found = read_episodes(path, robot, units, mapping, options.time, None if strict else unread)
         read = [
@@ -65,7 +69,20 @@ def checked_data(options: argparse.Namespace, paths: Sequence[Path], strict: boo
         robot,
         tuple(episodes),
         Report(measured_facts(episodes) if episodes else {}, tuple(findings)),
+        _editable(inputs, len(paths)),
     )
+
+
+def _editable(inputs: tuple[Path, ...], paths: int) -> EditableData | None:
+    if not all((path / INFO).exists() for path in inputs):
+        return None
+    names = [
+        _name(path, episode_name(number), paths)
+        for path in inputs
+        for number in range(len(LeRobotDataset.load(path).episodes))
+    ]
+    named = tuple(path if path.name not in ("", "..") else path.resolve() for path in inputs)
+    return EditableData(named, {name: number for number, name in enumerate(names)})
 
 
 def _name(path: Path, name: str, paths: int) -> str:

@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     data = checked_data(options, [options.path], options.strict)
     if options.html:
-        text = page(options.path.resolve().name, data.report, data.episodes, data.robot, EmbeddedFiles())
+        name = options.path.resolve().name
+        text = page(name, data.report, data.episodes, data.robot, EmbeddedFiles(), data.editable)
         options.html.write_text(text, encoding="utf-8")
     report = replace(data.report, findings=tuple(merge_findings(data.report.findings)))
     print_report(report_console(), report)

@@ -14,7 +14,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,6 +23,7 @@ from smolvla_ros.stop_signals import handle_stop_signals
 from smolvla_ros.suite.bag_options import add_bag_options
 from smolvla_ros.suite.command_line import ROBOT, UsageError, add_options, exit_on_errors
 from smolvla_ros.suite.data_checks import CheckedData, checked_data
+from smolvla_ros.viewer.editing import Editor
 from smolvla_ros.viewer.episode_page import page
 from smolvla_ros.viewer.page_files import EmbeddedFiles, FolderFiles
 from smolvla_ros.viewer.server import page_server
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise DatasetError(data.report.errors[0].message)
     name = ", ".join(path.resolve().name for path in options.paths)
     if options.html:
-        text = page(name, data.report, data.episodes, data.robot, EmbeddedFiles())
+        text = page(name, data.report, data.episodes, data.robot, EmbeddedFiles(), data.editable)
         options.html.write_text(text, encoding="utf-8")
         print(f"page: {options.html}")
     else:
@@ -60,10 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(name: str, data: CheckedData, port: int) -> None:
     """Show the page until a stop signal, as of Ctrl-C."""
     handle_stop_signals(_interrupt)  # the folder is removed after all of them
-    with tempfile.TemporaryDirectory(prefix="view_dataset_") as folder:
-        text = page(name, data.report, data.episodes, data.robot, FolderFiles(Path(folder)))
+    editing = closing(Editor(data.editable)) if data.editable else nullcontext()
+    with tempfile.TemporaryDirectory(prefix="view_dataset_") as folder, editing as editor:
+        files = FolderFiles(Path(folder))
+        text = page(name, data.report, data.episodes, data.robot, files, data.editable)
         Path(folder, "index.html").write_text(text, encoding="utf-8")
-        with page_server(Path(folder), port) as server, suppress(KeyboardInterrupt):
+        with page_server(Path(folder), port, editor) as server, suppress(KeyboardInterrupt):
             print(f"open http://127.0.0.1:{server.server_address[1]}/ in a browser; Ctrl-C ends", flush=True)
             server.serve_forever()
 

@@ -20,7 +20,8 @@ from smolvla_ros.dataset.inspection import InspectedEpisode, JointTrack
 from smolvla_ros.finding import Finding, Report
 from smolvla_ros.html_page import page_template
 from smolvla_ros.robot import RobotSpec
-from smolvla_ros.viewer.page_files import PageFiles
+from smolvla_ros.viewer.editing import EditableData
+from smolvla_ros.viewer.page_files import EmbeddedFiles, PageFiles
 from smolvla_ros.viewer.previews import camera_video, thumbnail
 
 HERE = Path(__file__).parent
@@ -84,9 +85,17 @@ def list_entries(episodes: Sequence[InspectedEpisode], findings: Iterable[Findin
 
 
 def page(
-    name: str, report: Report, episodes: Sequence[InspectedEpisode], robot: RobotSpec, files: PageFiles
+    name: str,
+    report: Report,
+    episodes: Sequence[InspectedEpisode],
+    robot: RobotSpec,
+    files: PageFiles,
+    editable: EditableData | None = None,
 ) -> str:
-    """The page as HTML; `files` takes what it shows. The findings of the report name their episodes. Raises OSError."""
+    """The page as HTML; `files` takes what it shows. The findings of the report name their episodes. Raises OSError.
+
+    `editable`: edits can be chosen on the page, which a page without a server shows as the command that makes them.
+    """
     entries = list_entries(episodes, report.findings)
     pictures = [_picture(entry, files) for entry in entries]
     return PAGE.render(
@@ -98,13 +107,32 @@ def page(
         outcomes=sorted({entry.outcome for entry in entries} - {""}),
         checks=sorted({finding.check for entry in entries for finding in entry.findings}),
         episodes=[
-            _player_data(entry, robot, files)
+            {
+                **_player_data(entry, robot, files),
+                "number": editable.numbers.get(entry.name) if editable else None,
+            }
             for entry in tqdm(entries, "page", unit=" episodes", disable=None, leave=False)
         ],
         joints=robot.joint_names,
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+        editing=_editing_data(editable, not isinstance(files, EmbeddedFiles)) if editable else None,
+        style=_source("page.css"),
+        script=_source("page.js"),
+        edit_script=_source("edits.js"),
     )
+
+
+def _source(name: str) -> Markup:
+    return Markup((HERE / name).read_text(encoding="utf-8"))
+
+
+def _editing_data(editable: EditableData, is_served: bool) -> dict[str, Any]:
+    """What edits.js needs beside the numbers of the episodes."""
+    return {
+        "inputs": [str(path) for path in editable.inputs],
+        "folder": str(editable.folder),
+        "name": f"{editable.inputs[0].name}_edited",
+        "is_served": is_served,
+    }
 
 
 def _picture(entry: Entry, files: PageFiles) -> str | None:

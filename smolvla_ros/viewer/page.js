@@ -37,6 +37,7 @@ function select(index) {
   showMarks();
   showMotion();
   seek(0);
+  document.dispatchEvent(new Event("episode"));
 }
 
 function cameraFigure(camera) {
@@ -260,7 +261,8 @@ for (const area of document.querySelectorAll(".area")) {
   });
 }
 document.addEventListener("keydown", (event) => {
-  if (!episode || event.ctrlKey || event.altKey || event.metaKey || event.target.closest("select")) return;
+  if (!episode || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.target.closest("select, input[type=text]")) return;
   const step_s = event.shiftKey ? 1 : episode.frame_s ?? 1;
   const actions = {
     ArrowLeft: () => seek(time_s - step_s),

@@ -10,13 +10,13 @@ from smolvla_ros.console.access import (
     LOGIN_BURST,
     MAX_SESSIONS,
     Access,
-    AccessError,
     Control,
     Person,
     RateLimit,
     Role,
 )
 from smolvla_ros.console.server_config import ServerConfig
+from smolvla_ros.http_access import AccessError, check_origin
 from smolvla_ros.settings import SettingError
 
 TOKEN, VIEW_TOKEN = "a token of operators", "a token of viewers"
@@ -44,8 +44,8 @@ def test_another_name_that_leads_here_is_refused(access: Access, host: str) -> N
 
 
 @pytest.mark.parametrize("origin", ["http://robot:8686", "https://ROBOT:8686"])
-def test_the_page_of_this_server_is_an_origin(access: Access, origin: str) -> None:
-    access.check_origin(origin, "robot:8686")
+def test_the_page_of_this_server_is_an_origin(origin: str) -> None:
+    check_origin(origin, "robot:8686")
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_the_page_of_this_server_is_an_origin(access: Access, origin: str) -> No
         "http://robot:8686.evil.example",
     ],
 )
-def test_other_origins_and_none_are_refused(access: Access, origin: str) -> None:
+def test_other_origins_and_none_are_refused(origin: str) -> None:
     with pytest.raises(AccessError):
-        access.check_origin(origin, "robot:8686")
+        check_origin(origin, "robot:8686")
 
 
 def test_each_token_gives_its_role_and_a_session_of_its_own(access: Access) -> None:

@@ -25,6 +25,7 @@ from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.clocks import ClockComparison
 from smolvla_ros.dataset.episode_images import BagImages, DatasetImages
 from smolvla_ros.dataset.errors import DataError, DatasetError, VideoError
+from smolvla_ros.dataset.executor_record import ExecutorMessages, ExecutorRecord
 from smolvla_ros.dataset.image_inspection import ImageInspector
 from smolvla_ros.dataset.lerobot_format import INFO
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
@@ -99,6 +100,7 @@ class InspectedEpisode:
     clocks: ClockComparison = ClockComparison({}, {})  # of a bag
     outcome: str = ""  # success or failure, as it was marked
     images: DatasetImages | BagImages | None = None  # reads the images again
+    executor: ExecutorRecord = ExecutorRecord()  # of a bag
 
 
 def read_episodes(
@@ -230,8 +232,13 @@ def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -
     sources = bag.sources()
     streams = {topic: _Stream() for topic in (*sources.cameras.values(), sources.state, sources.action)}
     tasks: dict[str, None] = {}
-    for recorded in bag.messages({*streams, *([sources.task] if sources.task else [])}):
-        message, topic = recorded.decode(), recorded.topic
+    executor = ExecutorMessages.find(bag, robot.joint_names)
+    for recorded in bag.messages({*streams, *([sources.task] if sources.task else []), *executor.topics}):
+        topic = recorded.topic
+        if topic in executor.topics:
+            executor.add(recorded)
+            continue
+        message = recorded.decode()
         if topic == sources.task:
             tasks[str(message.data)] = None
             continue
@@ -273,6 +280,7 @@ def _inspect(bag: MappedBag, robot: RobotSpec, has_action: bool, clock: Clock) -
         faults,
         clocks,
         bag.custom_data.get("outcome", ""),
+        executor=executor.record(clocks.offset_ns, start_ns, clock == "receive"),
     )
 
 

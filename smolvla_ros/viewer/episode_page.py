@@ -16,7 +16,9 @@ from markupsafe import Markup
 from tqdm import tqdm
 
 from smolvla_ros.arrays import FloatArray
+from smolvla_ros.dataset.executor_record import Plan
 from smolvla_ros.dataset.inspection import InspectedEpisode, JointTrack
+from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.finding import Finding, Report
 from smolvla_ros.html_page import page_template
 from smolvla_ros.robot import RobotSpec
@@ -162,17 +164,33 @@ def _player_data(entry: Entry, robot: RobotSpec, files: PageFiles) -> dict[str, 
 
 
 def motion_json(episode: InspectedEpisode, robot: RobotSpec) -> str:
-    """State and action: times (n) s, and for each joint n degrees from the middle of its range; null where unknown."""
+    """State and action: times (n) s, and for each joint n degrees from the middle of its range; null where unknown.
+
+    Also the plans, each as these with the time from which it was known, and the executor's states from their begin.
+    """
     middle_rad = np.array([joint.middle_rad for joint in robot.joints])
 
-    def curve(track: JointTrack | None) -> dict[str, Any] | None:
+    def curve(track: JointTrack | Plan | None) -> dict[str, Any] | None:
         if track is None:
             return None
         degrees = np.degrees(track.positions_rad - middle_rad)
         return {"times": _numbers(track.times_s, 3), "joints": [_numbers(one, DECIMALS) for one in degrees.T]}
 
-    curves = {"state": curve(episode.state), "action": curve(episode.action)}
+    executor = episode.executor
+    curves = {
+        "state": curve(episode.state),
+        "action": curve(episode.action),
+        "plans": [{"known_s": round(plan.known_s, 3), **(curve(plan) or {})} for plan in executor.plans],
+        "spells": [
+            {"begin_s": round(spell.begin_s, 3), "state": _state_name(spell.state), "reason": spell.reason}
+            for spell in executor.spells
+        ],
+    }
     return json.dumps(curves, separators=(",", ":"))
+
+
+def _state_name(state: int) -> str:
+    return ArmingState(state).name.lower() if state in tuple(ArmingState) else f"state {state}"
 
 
 def _numbers(values: FloatArray, decimals: int) -> list[float | None]:

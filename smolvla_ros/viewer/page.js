@@ -11,6 +11,7 @@ const figures = [...document.querySelectorAll("#curves figure")];
 
 let episode = null; // the selected one
 let motion = null; // its state and action, once they are loaded
+let plan = null; // of the executor, that is drawn
 let videos = []; // elements, each with the time at which the episode begins in it
 let time_s = 0;
 let clock_ms = null; // when time_s was set; null: it stands still
@@ -86,19 +87,23 @@ function showMarks() {
 async function showMotion() {
   const selected = episode;
   motion = null;
+  plan = null;
+  showSpells();
   figures.forEach((figure, joint) => drawJoint(figure, joint));
   const loaded = selected.motion ? await (await fetch(selected.motion)).json() : null;
   if (selected !== episode) return; // another one was selected meanwhile
   motion = loaded;
   figures.forEach((figure, joint) => drawJoint(figure, joint));
+  showSpells();
   showTime();
 }
 
 function drawJoint(figure, joint) {
   const curves = ["state", "action"].map((name) => ({ name, values: motion?.[name]?.joints[joint] ?? [] }));
+  const plans = (motion?.plans ?? []).map(({ joints }) => joints[joint] ?? []);
   let low = Infinity;
   let high = -Infinity;
-  for (const { values } of curves) {
+  for (const values of [...curves.map(({ values }) => values), ...plans]) {
     for (const value of values) {
       if (value === null) continue;
       low = Math.min(low, value);
@@ -107,24 +112,59 @@ function drawJoint(figure, joint) {
   }
   const known = low <= high;
   const margin = Math.max(1, 0.05 * (high - low));
-  [low, high] = [low - margin, high + margin];
+  [figure.low, figure.high] = [low, high] = [low - margin, high + margin];
   for (const { name, values } of curves) {
-    let path = "";
-    let begins = true;
-    values.forEach((value, index) => {
-      if (value !== null) {
-        const x = (1000 * motion[name].times[index]) / episode.duration_s;
-        path += `${begins ? "M" : "L"}${x.toFixed(1)} ${((100 * (high - value)) / (high - low)).toFixed(1)}`;
-      }
-      begins = value === null;
-    });
-    figure.querySelector(`path.${name}`).setAttribute("d", path);
+    figure.querySelector(`path.${name}`).setAttribute("d", path(figure, motion?.[name]?.times, values));
   }
+  figure.querySelector("path.plan").setAttribute("d", "");
   figure.querySelector(".high").textContent = known ? `${high.toFixed(0)}°` : "";
   figure.querySelector(".low").textContent = known ? `${low.toFixed(0)}°` : "";
   figure.querySelector(".to").textContent = `${episode.duration_s.toFixed(1)} s`;
   const text = motion && !known ? "unknown without the arm's --calibration" : "";
   figure.querySelector("figcaption output").textContent = text;
+}
+
+function path({ low, high }, times, values) {
+  let drawn = "";
+  let begins = true;
+  values.forEach((value, index) => {
+    if (value !== null) {
+      const x = (1000 * times[index]) / episode.duration_s;
+      drawn += `${begins ? "M" : "L"}${x.toFixed(1)} ${((100 * (high - value)) / (high - low)).toFixed(1)}`;
+    }
+    begins = value === null;
+  });
+  return drawn;
+}
+
+// --- the executor: a band of its states, and of its plans the one that was known at the time that is shown
+
+function showSpells() {
+  const spells = motion?.spells ?? [];
+  byId("executor").hidden = byId("spell").hidden = !spells.length;
+  byId("plan_legend").hidden = !motion?.plans.length;
+  byId("executor").replaceChildren(
+    ...spells.map(({ begin_s, state, reason }, index) => {
+      const [from_s, to_s] = [Math.max(begin_s, 0), spells[index + 1]?.begin_s ?? episode.duration_s];
+      const band = element("span", { className: state, textContent: state, title: reason ? `${state}: ${reason}` : state });
+      band.style.left = `${(100 * from_s) / episode.duration_s}%`;
+      band.style.width = `${Math.max(0, (100 * (to_s - from_s)) / episode.duration_s)}%`;
+      return band;
+    })
+  );
+}
+
+function showExecutor() {
+  const spell = motion.spells[newest(motion.spells.map(({ begin_s }) => begin_s))];
+  if (spell) byId("spell").textContent = spell.reason ? `${spell.state}: ${spell.reason}` : spell.state;
+  let known = motion.plans[newest(motion.plans.map(({ known_s }) => known_s))] ?? null;
+  if (known && (known.known_s > time_s || !(known.times.at(-1) >= time_s))) known = null; // it ended before
+  if (known === plan) return;
+  plan = known;
+  figures.forEach((figure, joint) => {
+    const drawn = plan ? path(figure, plan.times, plan.joints[joint]) : "";
+    figure.querySelector("path.plan").setAttribute("d", drawn);
+  });
 }
 
 function newest(times) {
@@ -145,6 +185,7 @@ function showTime() {
   byId("clock").textContent = `${time_s.toFixed(2)} / ${episode.duration_s.toFixed(2)} s`;
   byId("player").style.setProperty("--at", episode.duration_s ? time_s / episode.duration_s : 0);
   if (!motion) return;
+  showExecutor();
   const samples = ["state", "action"]
     .filter((name) => motion[name])
     .map((name) => [name, newest(motion[name].times)]);

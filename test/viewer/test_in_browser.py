@@ -15,6 +15,8 @@ import pytest
 
 from smolvla_ros.tools.view_dataset import main
 
+from .. import sample_bags
+from ..dataset.test_executor_record import executor_messages
 from ..package_files import CALIBRATION_FILE
 from ..sample_bags import conversion, run
 from ..tools.test_check_dataset import record
@@ -104,3 +106,37 @@ def test_a_served_dataset_plays_the_part_of_the_video_that_is_the_episode(
     finally:
         program.kill()
         program.communicate()
+
+
+@pytest.mark.parametrize("width", [390, 1920])
+def test_the_state_of_the_executor_is_a_band_and_the_plan_is_ahead(
+    width: int, browser: Chromium, tmp_path: Path
+) -> None:
+    bag = sample_bags.record(tmp_path / "bag", cameras={"top": 30.0}, edit=executor_messages)
+    assert main([str(bag), "--html", str(tmp_path / "page.html")]) == 0
+    browser.resize(width, 844)
+    browser.open((tmp_path / "page.html").as_uri())
+    browser.wait_for("byId('executor').children.length === 2")
+    assert browser.value("[...byId('executor').children].map(one => one.textContent)") == ["armed", "holding"]
+    band = "byId('executor').children[1].getBoundingClientRect()"
+    track = "byId('executor').getBoundingClientRect()"
+    share = browser.value(f"({band}.left - {track}.left) / {track}.width")
+    assert share == pytest.approx(0.5 / browser.value("episode.duration_s"), abs=0.01)
+    browser.value("seek(0.25)")
+    assert browser.value("byId('spell').textContent") == "armed"
+    drawn = browser.value("figures.map(figure => figure.querySelector('path.plan').getAttribute('d'))")
+    first_x = [float(re.match(r"M([\d.]+) ", one)[1]) for one in drawn]  # type: ignore[index]
+    assert first_x == pytest.approx([200 / browser.value("episode.duration_s")] * 6, abs=1)
+    browser.value("seek(0.6)")
+    assert browser.value("byId('spell').textContent") == "holding: no chunk"
+    assert browser.value("figures.every(figure => !figure.querySelector('path.plan').getAttribute('d'))")
+    assert browser.value("document.documentElement.scrollWidth") == width
+
+
+def test_where_no_executor_was_recorded_there_is_no_band(
+    bags: Path, browser: Chromium, tmp_path: Path
+) -> None:
+    assert main([str(bags / "one"), "--html", str(tmp_path / "page.html")]) == 0
+    browser.open((tmp_path / "page.html").as_uri())
+    browser.wait_for(CURVES)
+    assert browser.value("byId('executor').hidden && byId('plan_legend').hidden")

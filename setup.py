@@ -27,8 +27,8 @@ def shared(folder: str) -> tuple[str, list[str]]:
 
 
 def extras() -> dict[str, list[str]]:
-    """The named sections of wheels/python.txt, and torch."""
-    found: dict[str, list[str]] = {"policy": ["torch"]}
+    """The named sections of wheels/python.txt, torch, and what is only used where it is installed."""
+    found: dict[str, list[str]] = {"policy": ["torch"], "rerun": ["rerun-sdk"]}
     section = ""
     for line in (root / "wheels/python.txt").read_text().splitlines():
         if line.startswith("# ["):

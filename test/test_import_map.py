@@ -85,6 +85,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     ),
     "recordings": (("rosbags", "pyarrow", "av", "pandas"), ("dataset/",)),
     "web servers": (("aiohttp",), ("console/server.py", "console/viewer.py")),
+    "Rerun": (("rerun",), ("viewer/rerun_recording.py",)),
     "physics": (("mujoco",), ("simulation/world.py", "simulation/mujoco_scene.py")),
     "gymnasium": (("gymnasium",), ("simulation/environments.py", "simulation/tabletop_environment.py")),
     "drawing": (

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 from .package_files import ROOT
 
 APART = {"torch"}  # installed separately, from a chosen index (Makefile, docs/getting_started.md)
+OPTIONAL = {"rerun": "rerun-sdk"}  # imported where it is installed -> what to install
 FROM_ROS = {"numpy", "opencv-python-headless"}  # or from ros-jazzy.txt
 SETUP = (
     "import json, runpy, setuptools\n"
@@ -54,7 +55,7 @@ def test_all_imported_packages_are_listed_or_part_of_ros() -> None:
     distributions = packages_distributions()
     missing = {
         name
-        for name in imported() - of_ros
+        for name in imported() - of_ros - OPTIONAL.keys()
         if not known & {normalized(distribution) for distribution in distributions.get(name, [])}
     }
     assert missing == set()
@@ -82,12 +83,14 @@ def test_the_extras_are_sections_of_the_list() -> None:
         "gymnasium",
         "plot",
         "policy",
+        "rerun",
         "server",
         "simulation",
         "training",
     }
     names = {normalized(requirement.split("==")[0]) for group in extras.values() for requirement in group}
-    assert names - APART <= set(versions) and names >= APART
+    apart = APART | set(OPTIONAL.values())
+    assert names - apart <= set(versions) and names >= apart
     unpinned = {"av", "huggingface-hub", "Jinja2", "pyarrow", "tqdm"}
     assert {*unpinned, f"rosbags=={versions['rosbags']}"} == set(extras["dataset"])
     direct = {"pyyaml", *names}

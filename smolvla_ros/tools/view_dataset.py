@@ -4,6 +4,7 @@
 
     view_dataset my_dataset --calibration my_arm.json
     view_dataset episodes --html episodes.html
+    view_dataset episodes/episode_000007 --rrd episode.rrd
 
 Needs neither ROS nor LeRobot.
 """
@@ -26,6 +27,7 @@ from smolvla_ros.suite.data_checks import CheckedData, checked_data
 from smolvla_ros.viewer.editing import Editor
 from smolvla_ros.viewer.episode_page import page
 from smolvla_ros.viewer.page_files import EmbeddedFiles, FolderFiles
+from smolvla_ros.viewer.rerun_recording import rerun_package, save_recording
 from smolvla_ros.viewer.server import page_server
 
 
@@ -35,7 +37,13 @@ def parser() -> argparse.ArgumentParser:
     add("paths", nargs="+", type=Path, metavar="PATH", help="dataset folders, bags, or folders of bags")
     add_options(parser, *ROBOT)
     add_bag_options(parser)
-    add("--html", type=Path, metavar="FILE", help="save the page in one file, instead of showing it")
+    saved = parser.add_mutually_exclusive_group()
+    saved.add_argument(
+        "--html", type=Path, metavar="FILE", help="save the page in one file, instead of showing it"
+    )
+    saved.add_argument(
+        "--rrd", type=Path, metavar="FILE", help="save a recording for Rerun (rerun-sdk) instead"
+    )
     add("--port", type=int, default=0, help="of the page on this computer; default: a free one")
     return parser
 
@@ -45,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if not 0 <= options.port < 1 << 16:
         raise UsageError(f"--port: expected 0 to 65535, got {options.port}")
+    if options.rrd:
+        rerun_package()  # before the data are read
     data = checked_data(options, options.paths)
     if not data.episodes:
         raise DatasetError(data.report.errors[0].message)
@@ -53,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = page(name, data.report, data.episodes, data.robot, EmbeddedFiles(), data.editable)
         options.html.write_text(text, encoding="utf-8")
         print(f"page: {options.html}")
+    elif options.rrd:
+        save_recording(options.rrd, name, data.episodes, data.report.findings, data.robot)
+        print(f"recording: {options.rrd}")
     else:
         serve(name, data, options.port)
     return 0

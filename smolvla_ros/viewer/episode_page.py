@@ -182,14 +182,15 @@ def motion_json(episode: InspectedEpisode, robot: RobotSpec) -> str:
         "action": curve(episode.action),
         "plans": [{"known_s": round(plan.known_s, 3), **(curve(plan) or {})} for plan in executor.plans],
         "spells": [
-            {"begin_s": round(spell.begin_s, 3), "state": _state_name(spell.state), "reason": spell.reason}
+            {"begin_s": round(spell.begin_s, 3), "state": state_name(spell.state), "reason": spell.reason}
             for spell in executor.spells
         ],
     }
     return json.dumps(curves, separators=(",", ":"))
 
 
-def _state_name(state: int) -> str:
+def state_name(state: int) -> str:
+    """The name of a state of ExecutorState.msg."""
     return ArmingState(state).name.lower() if state in tuple(ArmingState) else f"state {state}"
 
 

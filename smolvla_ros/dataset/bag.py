@@ -8,7 +8,8 @@ definition in the bag, or with Jazzy's if the bag contains none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,7 +188,7 @@ class BagWriter:
 
 
 def find_bags(paths: Iterable[str | Path], outcome: str | None = None) -> list[Path]:
-    """The bags in `paths`; for a folder that is not a bag, those in it by name.
+    """The bags in `paths`; for a folder that is not a bag, those in it by name, storage files of their own too.
 
     `outcome`: only those that the recorder marked with this outcome, and those that cannot be read, so that they are
     reported. Raises BagError.
@@ -196,10 +197,11 @@ def find_bags(paths: Iterable[str | Path], outcome: str | None = None) -> list[P
     for path in map(Path, paths):
         if not path.exists():
             raise BagError(f"bag '{path}' does not exist")
-        if path.is_file() or _is_bag(path):
+        if path.is_file() or _bags_in(path) == [path]:
             bags.append(path)
             continue
-        inside = sorted(folder for folder in path.rglob("*") if folder.is_dir() and _is_bag(folder))
+        folders = [path, *(folder for folder in path.rglob("*") if folder.is_dir())]
+        inside = sorted(bag for folder in folders for bag in _bags_in(folder))
         if not inside:
             raise BagError(
                 f"'{path}' is not a bag and contains none: neither {METADATA} nor {' or '.join(STORAGES)} files"
@@ -225,19 +227,38 @@ def _outcome(path: Path) -> str | None:
         return None
 
 
-def _is_bag(folder: Path) -> bool:
-    return any(entry.name == METADATA or entry.suffix in STORAGES for entry in folder.iterdir())
+def _bags_in(folder: Path) -> list[Path]:
+    """The folder if it is one bag, or the storage files in it, each of which is one."""
+    if (folder / METADATA).exists():
+        return [folder]
+    files = _storage_files(folder)
+    return [folder] if files and _are_parts(folder, files) else files
+
+
+def _storage_files(folder: Path) -> list[Path]:
+    """In the order in which they were written, if they are the parts of one bag: 9 before 10."""
+    files = [entry for entry in folder.iterdir() if entry.suffix in STORAGES and entry.is_file()]
+    return sorted(files, key=lambda file: (len(file.name) if _are_parts(folder, files) else 0, file.name))
+
+
+def _are_parts(folder: Path, files: Sequence[Path]) -> bool:
+    """Whether files are one bag, whose recorder was killed before it wrote metadata: by their names, FOLDER_0, ..."""
+    return len(files) == 1 or all(re.fullmatch(rf"{re.escape(folder.name)}_\d+", file.stem) for file in files)
 
 
 def _storages(path: Path) -> list[Path]:
-    """The paths for rosbags: the folder, or its storage files if the recorder was killed before it wrote metadata."""
+    """The paths for rosbags: the folder, or its storage files if there is no metadata; raises BagError."""
     if not path.exists():
         raise BagError(f"bag '{path}' does not exist")
     if path.is_file() or (path / METADATA).exists():
         return [path]
-    files = sorted(entry for entry in path.iterdir() if entry.suffix in STORAGES)
+    files = _storage_files(path)
     if not files:
         raise BagError(f"'{path}' is not a bag: neither {METADATA} nor {' or '.join(STORAGES)} files")
+    if not _are_parts(path, files):
+        raise BagError(
+            f"'{path}' has several bags: {', '.join(file.name for file in files)}; name one of them"
+        )
     return files
 
 

@@ -8,6 +8,7 @@ import importlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -133,6 +134,15 @@ def test_the_console_benchmark_stops_the_arm_and_shows_it_to_ten_pages() -> None
         float(cells[0]) for name, cells in found.items() if name.startswith("the ")
     )
     assert 0 <= last_command_ms < 500 and 0 < stopped_ms < 500
+
+
+def test_the_conversion_benchmark_measures_the_memory_of_all_processes(tmp_path: Path) -> None:
+    printed = run_bench(
+        "convert.py", "--seconds", "1", "--cameras", "3", "--jobs", "1", "--folder", str(tmp_path)
+    )
+    assert "1 s of 3 x 640x480" in printed and "images camera1, camera2, camera3" in printed
+    found = re.search(r"memory of all processes (\d+) MB", printed)
+    assert found and 50 < int(found[1]) < 2000 and not list(tmp_path.iterdir())
 
 
 def test_the_result_tables_do_not_run_known_episodes_again(

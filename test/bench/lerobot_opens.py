@@ -17,7 +17,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from convert import CALIBRATION, DIFFERENT, FPS, ROBOT, ROOT, pictures, record
+from convert import DIFFERENT, FPS, ROBOT, ROOT, pictures, record
+from sample_bags import CALIBRATION
 
 from smolvla_ros.dataset.alignment import AlignmentSettings
 from smolvla_ros.dataset.conversion import Conversion

@@ -28,7 +28,11 @@ def shared(folder: str) -> tuple[str, list[str]]:
 
 def extras() -> dict[str, list[str]]:
     """The named sections of wheels/python.txt, torch, and what is only used where it is installed."""
-    found: dict[str, list[str]] = {"policy": ["torch"], "rerun": ["rerun-sdk"]}
+    found: dict[str, list[str]] = {
+        "policy": ["torch"],
+        "rerun": ["rerun-sdk"],
+        "cluster": ["ray[serve]>=2.60"],
+    }
     section = ""
     for line in (root / "wheels/python.txt").read_text().splitlines():
         if line.startswith("# ["):

@@ -15,7 +15,7 @@ PACKAGE = "smolvla_ros"
 
 # A file imports only from its own room and from the rooms and files of the lines above it.
 FLOORS = (
-    {"arrays"},
+    {"arrays", "ray_cluster"},
     {
         "units",
         "image",
@@ -69,6 +69,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
         ("time", "threading", "asyncio", "concurrent", "multiprocessing", "sched", "queue"),
         (
             *("camera/", "arm/", "nodes/", "tools/", "dataset/parallel_steps.py", "worker_pool.py"),
+            "ray_cluster.py",
             *("demo/", "suite/launching.py", "suite/processes.py"),
             *("console/server.py", "console/viewer.py", "console/connection_gate.py"),
             *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),
@@ -87,6 +88,7 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "web servers": (("aiohttp",), ("console/server.py", "console/viewer.py")),
     "Rerun": (("rerun",), ("viewer/rerun_recording.py",)),
     "physics": (("mujoco",), ("simulation/world.py", "simulation/mujoco_scene.py")),
+    "ray": (("ray",), ("ray_cluster.py", "remote/cluster.py")),
     "gymnasium": (("gymnasium",), ("simulation/environments.py", "simulation/tabletop_environment.py")),
     "drawing": (
         ("matplotlib",),

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from .package_files import ROOT
 
 APART = {"torch"}  # installed separately, from a chosen index (Makefile, docs/getting_started.md)
-OPTIONAL = {"rerun": "rerun-sdk"}  # imported where it is installed -> what to install
+OPTIONAL = {"rerun": "rerun-sdk", "ray": "ray"}  # imported where it is installed -> what to install
 FROM_ROS = {"numpy", "opencv-python-headless"}  # or from ros-jazzy.txt
 SETUP = (
     "import json, runpy, setuptools\n"
@@ -78,6 +78,7 @@ def test_the_extras_are_sections_of_the_list() -> None:
     versions = listed("wheels/python.txt")
     assert set(extras) == {
         "arm",
+        "cluster",
         "console",
         "dataset",
         "gymnasium",
@@ -88,7 +89,9 @@ def test_the_extras_are_sections_of_the_list() -> None:
         "simulation",
         "training",
     }
-    names = {normalized(requirement.split("==")[0]) for group in extras.values() for requirement in group}
+    names = {
+        normalized(re.split("[=>[]", requirement)[0]) for group in extras.values() for requirement in group
+    }
     apart = APART | set(OPTIONAL.values())
     assert names - apart <= set(versions) and names >= apart
     unpinned = {"av", "huggingface-hub", "Jinja2", "pyarrow", "tqdm"}

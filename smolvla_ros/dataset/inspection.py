@@ -12,9 +12,10 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import CalibrationError, JointUnits
 from smolvla_ros.wire import MissingJointsError, WireError, frame_from_msg, header_stamp_ns, joints_from_msg
 
+Begin = Callable[[Callable[[], "InspectedEpisode"]], Callable[[], "InspectedEpisode"]]
 Seconds = FloatArray
 Radians = FloatArray
 
@@ -110,15 +112,21 @@ def read_episodes(
     mapping: BagMapping = OWN_TOPICS,
     clock: Clock = "header",
     damaged: dict[str, Exception] | None = None,
+    begin: Begin | None = None,
 ) -> Iterator[InspectedEpisode]:
     """The episodes of a dataset folder, a bag or a folder of bags; raises DataError, WireError.
 
     `mapping` and `clock`: how bags are read. `damaged`: if it is given, those errors of an episode are not raised, but
-    put there: name of the episode -> error.
+    put there: name of the episode -> error. `begin`: starts what reads an episode, in another process or not, and
+    returns what waits for it; all episodes are started before the first is waited for.
     """
-    for name, read in _readers(path, robot, units, mapping, clock):
+    readers = _readers(path, robot, units, mapping, clock)
+    if begin:
+        readers = iter([(name, begin(read), images) for name, read, images in readers])
+    for name, read, images in readers:
         try:
-            yield read()
+            episode = read()
+            yield replace(episode, images=images) if images else episode
         except (DataError, WireError) as error:
             if damaged is None:
                 raise
@@ -132,19 +140,28 @@ def episode_name(number: int) -> str:
 
 def _readers(
     path: Path, robot: RobotSpec, units: Sequence[JointUnits], mapping: BagMapping, clock: Clock
-) -> Iterator[tuple[str, Callable[[], InspectedEpisode]]]:
-    """Name and reader of each episode."""
+) -> Iterator[tuple[str, Callable[[], InspectedEpisode], DatasetImages | None]]:
+    """Name and reader of each episode, which can be sent to other processes, and images that the reader leaves out."""
     if (path / INFO).exists():
-        dataset = LeRobotDataset.load(path)
+        reading = uuid4().hex
+        dataset = _loaded(path, reading)
         for episode in range(len(dataset.episodes)):
-            yield episode_name(episode), partial(_from_dataset, dataset, episode, units)
+            read = partial(_from_dataset, path, reading, episode, units)
+            yield episode_name(episode), read, DatasetImages(dataset, episode)
     else:
         for folder in find_bags([path]):
             name = folder.name if folder == path else str(folder.relative_to(path))
-            yield name, partial(_from_bag, folder, name, robot, mapping, clock)
+            yield name, partial(_from_bag, folder, name, robot, mapping, clock), None
 
 
-def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
+@lru_cache(1)
+def _loaded(path: Path, _reading: str) -> LeRobotDataset:
+    """A dataset, loaded once in each process for each reading of all its episodes."""
+    return LeRobotDataset.load(path)
+
+
+def _from_dataset(path: Path, reading: str, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
+    dataset = _loaded(path, reading)
     rows = dataset.frames(episode)
     times_s = rows.timestamp.astype(np.float64)
     return InspectedEpisode(
@@ -156,7 +173,6 @@ def _from_dataset(dataset: LeRobotDataset, episode: int, units: Sequence[JointUn
         JointTrack(times_s, _radians(rows.action, units)),
         tuple(dict.fromkeys(rows.tasks)),
         outcome=dataset.outcomes[episode],
-        images=DatasetImages(dataset, episode),
     )
 
 

@@ -32,23 +32,29 @@ def convert(
     jobs: int,
     strict: bool = True,
     report: Callable[[str], None] = lambda _: None,
+    ray: str = "",
 ) -> Converted:
-    """Convert with `jobs` processes, and pass to `report` what users should know about single bags.
+    """Convert with a `worker_pool`, and pass to `report` what users should know about single bags.
 
     Bags whose episodes are in the dataset already are left out, and, unless `strict`, bags that raise DataError. Raises
-    DataError and CalibrationError.
+    DataError, CalibrationError and ClusterError.
     """
     with locked_folder(conversion.output):
-        return _convert(conversion, append, jobs, strict, report)
+        return _convert(conversion, append, jobs, strict, report, ray)
 
 
 def _convert(
-    conversion: Conversion, append: bool, jobs: int, strict: bool, report: Callable[[str], None]
+    conversion: Conversion,
+    append: bool,
+    jobs: int,
+    strict: bool,
+    report: Callable[[str], None],
+    ray: str,
 ) -> Converted:
     if not conversion.prepare(append):
         return Converted(None, 0)
     every = range(len(conversion.bags))
-    with worker_pool(jobs) as pool:
+    with worker_pool(jobs, ray, (conversion.output, *conversion.bags)) as pool:
         unreadable = run_all("read", pool, conversion.align_bag, [(index,) for index in every], strict)
         damaged = {index for index in every if unreadable[index]}
         for index in sorted(damaged):

@@ -25,7 +25,8 @@ T = TypeVar("T")
 class FrameCount:
     """The number of frames that one call has done, in a file that the process with the progress bar reads.
 
-    Each call has its own number, so there is no lock that a process could hold when it is killed.
+    Each call has its own number, so there is no lock that a process could hold when it is killed. The file is of one
+    computer; calls on others are counted when they end.
     """
 
     path: Path
@@ -33,6 +34,9 @@ class FrameCount:
 
     def counted(self, images: Iterable[T]) -> Iterator[T]:
         """Pass images on, and count those that were taken."""
+        if not self.path.exists():
+            yield from images
+            return
         counts = np.memmap(self.path, np.int64, "r+")
         for done, image in enumerate(images, 1):
             yield image
@@ -50,7 +54,7 @@ def run_all(
     """Call `step` with each tuple of arguments; returns their DataErrors, in the order of the calls.
 
     `frames`: the number of frames of each call, whose last argument is then a FrameCount, and the bar counts frames.
-    Other errors, and if `strict` all, are raised: the first one cancels the calls that have not started.
+    Other errors, and if `strict` all, are raised.
     """
     if not calls:
         return []
@@ -64,19 +68,15 @@ def run_all(
         futures = submit_all(pool, step, calls)
         number = {future: index for index, future in enumerate(futures)}
         unit = "it" if frames is None else " frames"
-        try:
-            # disable=None: no bar where stderr is not a terminal
-            with tqdm(desc=phase, total=int(totals.sum()), unit=unit, disable=None) as bar:
-                waiting = set(futures)
-                while waiting:
-                    ended, waiting = wait(waiting, REFRESH_S, FIRST_EXCEPTION)
-                    for future in ended:
-                        error = future.exception()
-                        if error is not None and (strict or not isinstance(error, DataError)):
-                            raise error
-                        counts[number[future]] = totals[number[future]]
-                    bar.update(int(counts.sum()) - bar.n)
-            return [cast(DataError | None, future.exception()) for future in futures]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # Future.cancel would race with the end of a broken pool
-            raise
+        # disable=None: no bar where stderr is not a terminal
+        with tqdm(desc=phase, total=int(totals.sum()), unit=unit, disable=None) as bar:
+            waiting = set(futures)
+            while waiting:
+                ended, waiting = wait(waiting, REFRESH_S, FIRST_EXCEPTION)
+                for future in ended:
+                    error = future.exception()
+                    if error is not None and (strict or not isinstance(error, DataError)):
+                        raise error
+                    counts[number[future]] = totals[number[future]]
+                bar.update(int(counts.sum()) - bar.n)
+        return [cast(DataError | None, future.exception()) for future in futures]

@@ -22,18 +22,20 @@ PolicyLoader = Callable[[], Policy]  # is sent to the processes, so it must be p
 
 
 def run_trials(
-    load: PolicyLoader, robot: RobotSpec, conditions: Conditions, seeds: Sequence[int], jobs: int
+    load: PolicyLoader,
+    robot: RobotSpec,
+    conditions: Conditions,
+    seeds: Sequence[int],
+    jobs: int,
+    ray: str = "",
 ) -> Iterator[TrialResult]:
-    """Results as they come, in any order. Raises the errors of loading the policy."""
+    """Results as they come, in any order, from a `worker_pool`. Raises the errors of loading the policy."""
     os.environ["OMP_NUM_THREADS"] = "1"  # inherited; one thread a process is the most trials a second
     pickled_load = pickle.dumps(load)
-    with worker_pool(jobs) as pool:
+    with worker_pool(jobs, ray) as pool:
         running = submit_all(pool, _run, [(pickled_load, robot, conditions, seed) for seed in seeds])
-        try:
-            for finished in as_completed(running):
-                yield finished.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for finished in as_completed(running):
+            yield finished.result()
 
 
 def _run(pickled_load: bytes, robot: RobotSpec, conditions: Conditions, seed: int) -> TrialResult:

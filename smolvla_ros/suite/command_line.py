@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import traceback
@@ -24,6 +25,18 @@ from smolvla_ros.units import CalibrationError, MotorCalibration, load_calibrati
 
 # The options of tools that convert between radians and LeRobot's units.
 ROBOT = ("robot", "calibration", "units")
+# The options of tools that serve a checkpoint.
+CHECKPOINT = (
+    "revision",
+    "dataset",
+    "stats",
+    "backbone",
+    "normalization",
+    "device",
+    "dtype",
+    "compile",
+    "threads",
+)
 S = TypeVar("S")
 Program = Callable[[Sequence[str] | None], int]  # from the words after its name to its exit code
 
@@ -96,6 +109,20 @@ def load_robot_and_calibration(
     robot = load_robot(options)
     file = options.calibration
     return robot, load_calibration(file, robot.joint_names) if file else None
+
+
+def add_worker_options(parser: argparse.ArgumentParser, jobs: int | None = os.cpu_count()) -> None:
+    """Add the options of a `worker_pool`; `jobs`: the default."""
+    parser.add_argument(
+        "--jobs", type=positive_int, default=jobs or 1, metavar="N", help="processes; %(default)s"
+    )
+    parser.add_argument(
+        "--ray",
+        default="",
+        metavar="ADDRESS",
+        help="use the cores of this Ray cluster in place of --jobs: auto or host:port; all its nodes need the same "
+        "files under the same paths, and this package",
+    )
 
 
 def positive_int(text: str) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,6 +23,7 @@ from smolvla_ros.robot import RobotSpec
 from smolvla_ros.suite.bag_options import bag_mapping
 from smolvla_ros.suite.command_line import load_robot_and_calibration
 from smolvla_ros.viewer.editing import EditableData
+from smolvla_ros.worker_pool import Pool, begun
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,21 +36,24 @@ class CheckedData:
     editable: EditableData | None  # None: some of it is bags
 
 
-def checked_data(options: argparse.Namespace, paths: Sequence[Path], strict: bool = False) -> CheckedData:
+def checked_data(
+    options: argparse.Namespace, paths: Sequence[Path], strict: bool = False, pool: Pool | None = None
+) -> CheckedData:
     """Read and check datasets, bags and folders of bags.
 
     `options`: as of command_line.ROBOT and `add_bag_options`. An episode that cannot be read is a finding, with
-    `strict` an error. Raises DataError, WireError, USAGE_ERRORS.
+    `strict` an error. `pool`: its processes read the episodes. Raises DataError, WireError, USAGE_ERRORS.
     """
     robot, calibration = load_robot_and_calibration(options)
     damaged: dict[str, Exception] = {}
     episodes: list[InspectedEpisode] = []
     findings: list[Finding] = []
+    begin = partial(begun, pool) if pool else None
     units, mapping = robot.units(calibration), bag_mapping(options, robot)
     inputs = tuple(dict.fromkeys(paths))
     for path in inputs:
         unread: dict[str, Exception] = {}
-        found = read_episodes(path, robot, units, mapping, options.time, None if strict else unread)
+        found = read_episodes(path, robot, units, mapping, options.time, None if strict else unread, begin)
         read = [
             replace(
                 episode,

@@ -10,7 +10,6 @@ If it is interrupted, the same command continues the conversion.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -28,6 +27,7 @@ from smolvla_ros.suite.command_line import (
     ROBOT,
     UsageError,
     add_options,
+    add_worker_options,
     exit_on_errors,
     load_robot,
     load_robot_and_calibration,
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     add("--codec", choices=sorted(CODECS), default="h264", help="%(default)s")
     add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
     add("--subtasks", action="store_true", help="write changing instructions to language_persistent too")
-    add("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes; %(default)s")
+    add_worker_options(parser)
     return parser
 
 
@@ -132,7 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         suggest_map(options)
         return 0
     report = partial(print, "bag_to_lerobot:", file=sys.stderr)
-    converted = convert(conversion(options), options.append, options.jobs, options.strict, report)
+    work = conversion(options)
+    converted = convert(work, options.append, options.jobs, options.strict, report, options.ray)
     if dataset := converted.dataset:
         print(
             f"{options.output}: {dataset.info['total_episodes']} episodes, {dataset.info['total_frames']} frames at "

@@ -13,16 +13,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from smolvla_ros.dataset.checks import merge_findings
 from smolvla_ros.suite.bag_options import add_bag_options
-from smolvla_ros.suite.command_line import ROBOT, add_options, exit_on_errors
+from smolvla_ros.suite.command_line import ROBOT, add_options, add_worker_options, exit_on_errors
 from smolvla_ros.suite.data_checks import checked_data
 from smolvla_ros.terminal.report import print_report, report_console
 from smolvla_ros.viewer.episode_page import page
 from smolvla_ros.viewer.page_files import EmbeddedFiles
+from smolvla_ros.worker_pool import worker_pool
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(parser, *ROBOT)
     add_bag_options(parser)
     add("--strict", action="store_true", help="stop at the first episode that cannot be read")
+    add_worker_options(parser, jobs=1)
     add("--html", type=Path, metavar="FILE", help="save the page of view_dataset too, in one file")
     return parser
 
@@ -43,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
 @exit_on_errors("check_dataset")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    data = checked_data(options, [options.path], options.strict)
+    here = options.jobs == 1 and not options.ray
+    with nullcontext() if here else worker_pool(options.jobs, options.ray, [options.path]) as pool:
+        data = checked_data(options, [options.path], options.strict, pool)
     if options.html:
         name = options.path.resolve().name
         text = page(name, data.report, data.episodes, data.robot, EmbeddedFiles(), data.editable)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -36,6 +35,7 @@ from smolvla_ros.suite.command_line import (
     ROBOT,
     add_options,
     add_settings,
+    add_worker_options,
     exit_on_errors,
     load_robot,
     policy_config,
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add("checkpoint", nargs="?", default=CHECKPOINT, help="folder, expert or scripted; %(default)s")
     add("--episodes", type=positive_int, default=100, metavar="N", help="%(default)s")
     add("--seed", type=int, default=1, metavar="N", help="of the layouts; %(default)s")
-    add("--jobs", type=positive_int, default=os.cpu_count(), metavar="N", help="processes; one for each core")
+    add_worker_options(parser)
     add("--json", type=Path, metavar="FILE", help="write the rates to a file")
     add("--results", type=Path, metavar="FILE", help="add a line for each episode to this JSONL file")
     add("--report", type=Path, metavar="FOLDER", help="write a page with plots, episodes, films of failures")
@@ -107,7 +107,8 @@ def evaluate(options: argparse.Namespace) -> tuple[str, list[TrialResult], Trial
         if options.live:
             trials = live_trials(options, conditions, seeds)
         else:
-            trials = run_trials(partial(load, config, robot), robot, conditions, seeds, options.jobs)
+            loader = partial(load, config, robot)
+            trials = run_trials(loader, robot, conditions, seeds, options.jobs, options.ray)
         for result in trials:
             results.append(result)
             if options.results:

@@ -10,7 +10,6 @@ If it is interrupted, the same command continues.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from smolvla_ros.suite.command_line import (
     UsageError,
     add_options,
     add_settings,
+    add_worker_options,
     exit_on_errors,
     load_robot,
     positive_int,
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     add("--keep-failures", action="store_true", help="keep episodes in which the expert failed")
     add("--codec", choices=sorted(CODECS), default="h264", help="of the videos")
     add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
-    add("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes")
+    add_worker_options(parser)
     return parser
 
 
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not run.prepare():
             print(f"{run.output}: the demonstrations were already complete")
             return 0
-        with worker_pool(options.jobs) as pool:
+        with worker_pool(options.jobs, options.ray, [run.output]) as pool:
             run_all("demonstrate", pool, run.make_episode, [(index,) for index in range(run.episodes)])
         dataset = run.write_dataset()
     failed = ", ".join(f"{count} times {reason}" for reason, count in run.failures().items())

@@ -24,6 +24,7 @@ from smolvla_ros.remote.access import AccessError, server_credentials
 from smolvla_ros.remote.server import PolicyServer, ServerSettings
 from smolvla_ros.stop_signals import recorded_stop_signals
 from smolvla_ros.suite.command_line import (
+    CHECKPOINT,
     UsageError,
     add_options,
     add_settings,
@@ -32,17 +33,6 @@ from smolvla_ros.suite.command_line import (
     settings_of,
 )
 
-CHECKPOINT = (
-    "revision",
-    "dataset",
-    "stats",
-    "backbone",
-    "normalization",
-    "device",
-    "dtype",
-    "compile",
-    "threads",
-)
 WAKE_PERIOD_S = 0.2  # a stop signal is handled within this time
 
 

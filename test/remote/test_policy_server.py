@@ -25,7 +25,7 @@ from smolvla_ros.policy.policy import PolicyError, PolicyUnavailableError
 from smolvla_ros.remote import policy_pb2, protocol
 from smolvla_ros.remote.access import AccessError
 from smolvla_ros.remote.client import RemoteModel
-from smolvla_ros.remote.server import sizes_that_pay
+from smolvla_ros.remote.service import sizes_that_pay
 
 from .fake_server import EXPECTED, JOINTS, STEPS, FakeModel
 
@@ -108,7 +108,7 @@ def test_requests_that_wait_together_are_computed_together_and_one_cannot_spoil_
 ) -> None:
     slow = FakeModel(0.02)
     server = serve(slow)
-    assert server._queue.together == (1, 2, 4, 8)
+    assert server.service.queue.together == (1, 2, 4, 8)
     slow.held.clear()
     results: dict[str, Any] = {}
 
@@ -123,7 +123,7 @@ def test_requests_that_wait_together_are_computed_together_and_one_cannot_spoil_
     until(lambda: slow.computed)
     for thread in threads[1:]:
         thread.start()
-    until(lambda: len(server._queue) == 4)
+    until(lambda: len(server.service.queue) == 4)
     slow.held.set()
     for thread in threads:
         thread.join()
@@ -197,7 +197,7 @@ def test_a_busy_server_says_when_to_come_again_and_is_left_alone_until_then(
     others = [threading.Thread(target=infer, args=(server, observation(client=name))) for name in "ab"]
     for number, thread in enumerate(others):
         thread.start()
-        until(lambda number=number: len(model.computed) == 2 and len(server._queue) == number)
+        until(lambda number=number: len(model.computed) == 2 and len(server.service.queue) == number)
     with pytest.raises(PolicyUnavailableError, match="1 requests wait, which is the most"):
         remote.predict_chunk(IMAGES, STATE, "wipe")
     with pytest.raises(PolicyUnavailableError, match="is busy"):

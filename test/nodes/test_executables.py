@@ -141,6 +141,12 @@ def server(bench: Bench) -> None:
     assert server.stop() == 0, server.output
 
 
+def cluster(bench: Bench) -> None:
+    program = bench.start("policy_cluster", CHECKPOINT, "--insecure", "--ray", "127.0.0.1:9")
+    assert program.wait(WITHIN_S) == 1, program.output
+    assert "policy_cluster: " in program.output and "Traceback" not in program.output
+
+
 def evaluation(bench: Bench) -> None:
     """A small network is made from nothing, trained on a demonstration, and evaluated for a moment."""
     steps = ("--vision-steps", 1, "--steps", 1, "--expert-steps", 1)
@@ -182,6 +188,7 @@ JOBS: dict[str, Callable[[Bench], None]] = {
     "evaluation": evaluation,
     "arm": arm,
     "policy_server": server,
+    "policy_cluster": cluster,
     "security_policy": lambda bench: bench.finish("security_policy", "sim:=true"),
     "console": node("console", port=0),
     "camera": node("camera", camera="top", source="rendered"),

@@ -29,6 +29,7 @@ COMMANDS = {
     "view_dataset": "{}",
     "check_checkpoint": "{}",
     "policy_server": "{}",
+    "policy_cluster": "{} --insecure --ray 127.0.0.1:9",
     "security_policy": "sim:=true robot:={}",
     "curate": "{}",
     "standardize_views": "{} --output {new}",

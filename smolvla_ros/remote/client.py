@@ -14,6 +14,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -28,11 +29,9 @@ logger = logging.getLogger(__name__)
 
 CONNECT_S = 2.0  # at the start, for a server to answer
 CLOSED = "Socket closed"  # gRPC's words when a server ends each connection at once
+# No pings: servers that do not expect them, such as the proxies of Ray Serve, end the connection.
 CHANNEL_OPTIONS = [
-    ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 1000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # else a new channel would use the old one's connection
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),  # also the longest time of one attempt
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -40,18 +39,34 @@ CHANNEL_OPTIONS = [
 
 
 class _Server:
-    """The connection to one server; its calls raise grpc.RpcError."""
+    """The connection to one server."""
 
     def __init__(self, address: str, credentials: str) -> None:
         self.address = address
         self.busy_until_s = 0.0  # monotonic
-        channel = open_channel(address, credentials, CHANNEL_OPTIONS)
-        self.describe = channel.unary_unary(
+        self._open = partial(open_channel, address, credentials, CHANNEL_OPTIONS)
+        self._channel = self._open()
+
+    def describe(self, timeout_s: float) -> Any:
+        """Its Description; raises grpc.RpcError."""
+        call = self._channel.unary_unary(
             protocol.DESCRIBE, policy_pb2.DescribeRequest.SerializeToString, policy_pb2.Description.FromString
         )
-        self.infer = channel.unary_unary(
+        return call(policy_pb2.DescribeRequest(), timeout=timeout_s)
+
+    def infer(self, request: Any, timeout_s: float) -> Any:
+        """A Chunk; raises grpc.RpcError. After a time-out the next call connects anew: the line may have been cut for a
+        while, and TCP sends again only seconds after it is back."""
+        call = self._channel.unary_unary(
             protocol.INFER, policy_pb2.Observation.SerializeToString, policy_pb2.Chunk.FromString
         )
+        try:
+            return call(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                self._channel.close()
+                self._channel = self._open()
+            raise
 
 
 class RemoteModel:
@@ -131,7 +146,7 @@ class RemoteModel:
                 problems.append(f"{server.address} is busy")
             else:
                 try:
-                    return server.infer(request, timeout=deadline_s - now_s)
+                    return server.infer(request, deadline_s - now_s)
                 except grpc.RpcError as error:
                     if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                         raise PolicyError(f"server {server.address}: {error.details()}") from error
@@ -147,7 +162,7 @@ class RemoteModel:
         while (left_s := deadline_s - time.monotonic()) > 0:
             server = self._servers[0]
             try:
-                return server.describe(policy_pb2.DescribeRequest(), timeout=min(left_s, self.timeout_s))
+                return server.describe(min(left_s, self.timeout_s))
             except grpc.RpcError as error:
                 if reason := _refusal(server.address, error):
                     raise PolicyError(f"server {server.address}: {reason}") from error

@@ -65,9 +65,6 @@ class PolicyServer:
                 ("grpc.max_receive_message_length", round(settings.max_message_mb * 1e6)),
                 ("grpc.max_allowed_incoming_connections", settings.max_connections),
                 ("grpc.server_handshake_timeout_ms", 10_000),
-                ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
-                ("grpc.http2.max_ping_strikes", 0),
             ],
         )
         describe = grpc.unary_unary_rpc_method_handler(

@@ -11,7 +11,7 @@ import numpy as np
 from smolvla_ros.arrays import FloatArray
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.disturbance import Disturbance, DisturbanceSettings
-from smolvla_ros.simulation.expert import Expert
+from smolvla_ros.simulation.expert import FIRM_GRIP_RAD, Expert
 from smolvla_ros.simulation.layout import Layout
 from smolvla_ros.simulation.tasks.sort import Sort
 from smolvla_ros.simulation.tasks.task import Progress, Task
@@ -67,6 +67,7 @@ def demonstrate(
         (random.uniform(*ARM_STEP_RAD), random.uniform(*GRIPPER_STEP_RAD)),
         above_m=random.uniform(*ABOVE_M),
         carry_m=random.uniform(*CARRY_M),
+        grip_rad=FIRM_GRIP_RAD,
     )
     disturbance = Disturbance(settings, len(robot.joints), period_s, random)
     world = World(robot.urdf_path, layout, time_step_for(period_s, time_step_s))

@@ -32,6 +32,7 @@ GRASP_POINT = (-0.018, -0.09, 0.0)
 READY_M = (0.22, 0.0, 0.09)  # the grasp point moves there when its target is out of reach
 OPEN_RAD, CLOSED_RAD = 0.7, -0.2
 GRIP_RAD = 0.023  # 0.7 Nm, no overload
+FIRM_GRIP_RAD = 0.1  # for what is learned from: a network commands the gripper less exactly
 IS_OPEN_RAD = 0.45
 # of the grasp point above a cube before it descends, and of a carried cube above what it passes
 GRASP_HEIGHT_M = 0.021  # the jaws end 17 mm below the grasp point

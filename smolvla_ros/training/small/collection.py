@@ -19,7 +19,7 @@ from smolvla_ros.arrays import Float32Array, FloatArray, ImageArray
 from smolvla_ros.image import JPEG_QUALITY, fitted_size
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.simulation.appearance import random_appearance
-from smolvla_ros.simulation.expert import GRASP_POINT, Expert, next_goal
+from smolvla_ros.simulation.expert import FIRM_GRIP_RAD, GRASP_POINT, Expert, next_goal
 from smolvla_ros.simulation.layout import CUBE_COLOURS, CUBE_M, Layout
 from smolvla_ros.simulation.tabletop import CAMERAS, Tabletop
 from smolvla_ros.simulation.tasks.instruction import TASKS, random_task, understand
@@ -44,7 +44,6 @@ TASKS_OF_LAYOUT = {  # tasks that are possible in each layout, and how often
     "stack": {"stack": 0.76, "pick_up": 0.16, "touch": 0.08},
 }
 EXPERT_PERIOD_S = 1.0 / LABEL_RATE_HZ
-GRIP_RAD = 0.1  # more than the expert needs: the network commands the gripper less exactly
 STEPS_S = (
     0.035,
     0.035,
@@ -72,7 +71,7 @@ class Collector:
         self, robot: RobotSpec, units: list[JointUnits], sizes: Sizes, tokenizer: Tokenizer, seed: int
     ) -> None:
         self._robot, self._units, self._sizes, self._tokenizer = robot, units, sizes, tokenizer
-        self._expert = Expert(Urdf.load(robot.urdf_path), grip_rad=GRIP_RAD)
+        self._expert = Expert(Urdf.load(robot.urdf_path), grip_rad=FIRM_GRIP_RAD)
         self._random = np.random.default_rng([seed, 3])
 
     def episode(self, chunks: Chunks | None = None) -> Iterator[Records]:

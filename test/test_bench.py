@@ -202,6 +202,13 @@ def test_the_start_up_benchmark_times_every_stage_of_a_fresh_process() -> None:
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_looking_ahead_compares_equal_chunks() -> None:
+    words = ["--checkpoints", CHECKPOINT, "--dtypes", "float32", "--runs", "2"]
+    dtype, *figures = rows(run_bench("look_ahead.py", *words))[CHECKPOINT]
+    assert dtype == "float32" and all(float(figure) > 0 for figure in figures)
+
+
+@pytest.mark.slow
 def test_the_gpu_benchmark_computes_the_policys_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch", reason="the model is a torch module")
     monkeypatch.syspath_prepend(BENCH)

@@ -7,12 +7,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason, steps_until
 from smolvla_ros.nodes.observation_sync import observation_from
+from smolvla_ros.nodes.request_forecast import TOLERANCE_NS
 from smolvla_ros.observation import (
     NANOSECONDS,
     Observation,
@@ -20,13 +22,22 @@ from smolvla_ros.observation import (
     ObservedTooEarlyError,
     synchronization_problem,
 )
-from smolvla_ros.policy.policy import Continuation, Policy, PolicyError
+from smolvla_ros.policy.policy import Continuation, LooksAhead, Policy, PolicyError
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.wire import header_stamp_ns
 
 HINT_PERIOD_S = 30.0
 LATENCY_WINDOW = 50
+
+
+@dataclass(frozen=True, eq=False)
+class SeenAhead:
+    """An observation whose images the policy has encoded before a request."""
+
+    policy: Policy
+    observation: Observation
+    duration_ns: int  # of encoding
 
 
 class ChunkInference:
@@ -37,6 +48,9 @@ class ChunkInference:
         self._robot, self._logger = robot, logger
         self._latencies_s: deque[float] = deque(maxlen=LATENCY_WINDOW)
         self._pose_checked_for: Policy | None = None
+        self._ahead: SeenAhead | None = None
+        self._look_s: float | None = None
+        self.chunks_ahead = 0  # of images that were encoded before the request
 
     def check_pose_again(self) -> None:
         """Check the pose before the next chunk, as before the first chunk of a policy."""
@@ -44,6 +58,7 @@ class ChunkInference:
 
     def clear_latencies(self) -> None:
         self._latencies_s.clear()
+        self._look_s = None
 
     def latencies(self) -> dict[str, str]:
         """Median and 95th percentile of the recent inference times, for /diagnostics; empty before the first chunk."""
@@ -51,6 +66,27 @@ class ChunkInference:
             return {}
         p50_s, p95_s = np.percentile(self._latencies_s, (50, 95))
         return {"inference p50 (s)": f"{p50_s:.3f}", "inference p95 (s)": f"{p95_s:.3f}"}
+
+    @property
+    def look_s(self) -> float:
+        """How long `look` takes: as the last time; before the first, half of a chunk."""
+        half = 0.5 * float(np.median(self._latencies_s)) if self._latencies_s else 0.0
+        return half if self._look_s is None else self._look_s
+
+    def look(
+        self, policy: Policy, config: PolicyConfig, synchronized: Sequence[Any] | None, now_ns: int
+    ) -> None:
+        """Encode the images of these messages for the next request, if the policy can.
+
+        Raises ObservationError, ImageError, WireError and PolicyError where they cannot be used.
+        """
+        if synchronized is None or not isinstance(policy, LooksAhead):
+            return
+        observation = self._observation(policy, config, "", synchronized, now_ns)
+        started_s = time.monotonic()
+        if policy.look(observation):
+            self._look_s = time.monotonic() - started_s
+            self._ahead = SeenAhead(policy, observation, round(self._look_s * NANOSECONDS))
 
     def infer(
         self,
@@ -71,8 +107,8 @@ class ChunkInference:
         if synchronized is None or oldest_ns is None or now_ns - oldest_ns > max_age_s * NANOSECONDS:
             raise ObservationError(synchronization_problem(newest_ns, now_ns, max_age_s, slop_s))
         joint_names = self._robot.joint_names
-        observation = observation_from(synchronized, policy.cameras, joint_names, request.task)
-        observation.check_times(now_ns, max_age_s, max_skew_s=slop_s)
+        ahead = self._seen_ahead(policy, request, now_ns)
+        observation = ahead or self._observation(policy, config, request.task, synchronized, now_ns)
         if request.reason is RequestReason.START and observation.stamp_ns < request.stamp_ns:
             raise ObservedTooEarlyError  # the executor would refuse the chunk
         self._check_pose(policy, config, observation)
@@ -85,6 +121,7 @@ class ChunkInference:
         duration_s = time.monotonic() - started_s
         self._latencies_s.append(duration_s)
         self.chunk_id += 1
+        self.chunks_ahead += ahead is not None
         return ActionChunk(
             positions=positions,
             joint_names=joint_names,
@@ -96,6 +133,25 @@ class ChunkInference:
             policy=policy.name,
             inference_duration_s=duration_s,
         )
+
+    def _observation(
+        self, policy: Policy, config: PolicyConfig, task: str, synchronized: Sequence[Any], now_ns: int
+    ) -> Observation:
+        observation = observation_from(synchronized, policy.cameras, self._robot.joint_names, task)
+        observation.check_times(now_ns, config.max_observation_age_s, max_skew_s=config.sync_slop_s)
+        return observation
+
+    def _seen_ahead(self, policy: Policy, request: ChunkRequest, now_ns: int) -> Observation | None:
+        """The observation that was looked at, if a chunk of it is no older than one of the newest images would be.
+
+        Both when they arrive: the newest images would still have to be encoded.
+        """
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.policy is not policy or request.reason is RequestReason.START:
+            return None
+        if now_ns - ahead.observation.stamp_ns > ahead.duration_ns + TOLERANCE_NS:
+            return None
+        return replace(ahead.observation, task=request.task)
 
     def _continuation(
         self, config: PolicyConfig, request: ChunkRequest, now_ns: int, start_ns: int, step_duration_ns: int

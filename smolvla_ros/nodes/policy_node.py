@@ -6,6 +6,9 @@ A chunk answers a chunk request, which contains the task. With `chunk_rate_hz`, 
 request, with request_id 0, for the newest task: that on the executor's `active_task`, or on `task` where there is no
 executor. None is published for an empty task.
 
+With `looks_ahead` the images for a request that is expected are encoded before it comes (`request_forecast.py`), and
+the request is answered from them; if it comes much later than expected, from the newest ones.
+
 Callbacks only keep the newest messages; one thread infers, so no callback waits for the model. The newest request is
 answered: one that arrives during inference is answered next, and those before it are dropped. A request waits for a
 valid observation, and the log says what is wrong with the current one.
@@ -39,6 +42,7 @@ from smolvla_ros.nodes.chunk_schedule import ChunkSchedule
 from smolvla_ros.nodes.messages import action_chunk_msg
 from smolvla_ros.nodes.observation_sync import StampFilter, observed_topics, synchronize
 from smolvla_ros.nodes.policy_loading import load_policy
+from smolvla_ros.nodes.request_forecast import RequestForecast
 from smolvla_ros.nodes.run_node import run_node
 from smolvla_ros.nodes.suite_node import OK, WARN, Health, NotReadyError, SuiteNode, load_robot
 from smolvla_ros.nodes.task_listener import TaskListener
@@ -85,6 +89,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         self._inference.check_pose_again()
         self._request: ChunkRequest | None = None
         self._schedule = ChunkSchedule(self.config.chunk_rate_hz)
+        self._forecast = RequestForecast()
         self._stopping = False
         self._subscribe()
         if self.config.chunk_rate_hz:
@@ -169,6 +174,8 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         values = {"policy": self._policy.name, "chunks": str(self._inference.chunk_id)}
         rate_hz = self.config.chunk_rate_hz
         message = "answering requests" + (f", and {rate_hz:.4g} chunks a second" if rate_hz else "")
+        if self.config.looks_ahead:
+            values["chunks of images encoded before the request"] = str(self._inference.chunks_ahead)
         return Health(OK, message, values | self._inference.latencies())
 
     # Callbacks.
@@ -189,6 +196,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             return
         with self._changed:
             self._request = request
+            self._forecast.requested(self.now_ns(), request.reason is RequestReason.START)
             self._changed.notify()
 
     def _on_task(self, _topic: topics.Topic, message: String) -> None:
@@ -204,12 +212,13 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             self._infer_next()
 
     def _infer_next(self) -> None:
-        """Wait until a chunk is requested or due, and publish it if it can be inferred now."""
+        """Wait until a chunk is requested or due, and publish it if it can be inferred now; or look ahead."""
         with self._changed:
             request = self._wait_for_request()
-            if request is None:
-                return
             synchronized, policy = self._synchronized, self._policy
+        if request is None:
+            self._look(policy, synchronized)
+            return
         started_s = time.monotonic()
         chunk: ActionChunk | None = None
         try:
@@ -238,11 +247,27 @@ class PolicyNode(SuiteNode[PolicyConfig]):
                 self._request = None
             elif not request.request_id:
                 self._schedule.chunk_started(started_s, synchronized)
+            if chunk is not None and request.request_id:
+                self._forecast.answered(chunk.observation_stamp_ns)
         if chunk is not None:
             self._chunks.publish(action_chunk_msg(chunk, self.now_ns()))
 
+    def _look(self, policy: Policy, synchronized: tuple[Any, ...] | None) -> None:
+        """Encode the images of these messages before the request that will need them, unless the node stops."""
+        if self._stopping:
+            return
+        try:
+            self._inference.look(policy, self.config, synchronized, self.now_ns())
+        except (ObservationError, ImageError, WireError, PolicyError) as error:
+            self.get_logger().debug(f"not looked ahead: {error}")  # the request reports it if it lasts
+        except Exception:
+            self.get_logger().error(f"looking ahead failed:\n{traceback.format_exc()}")
+
     def _wait_for_request(self) -> ChunkRequest | None:
-        """The newest request, or one with request_id 0 when a chunk is due without one; None: the node stops."""
+        """The newest request, or one with request_id 0 when a chunk is due without one.
+
+        None: the node stops, or it is time to look ahead.
+        """
         while not self._stopping:
             wait_s = None
             if not self._loading:
@@ -252,8 +277,20 @@ class PolicyNode(SuiteNode[PolicyConfig]):
                 wait_s = self._schedule.wait_s(time.monotonic(), self._synchronized, max_age_s)
                 if wait_s is not None and wait_s <= 0.0:
                     return ChunkRequest(self.now_ns(), 0, self._schedule.task, RequestReason.THRESHOLD)
+                look_s = self._look_wait_s()
+                if look_s is not None and look_s <= 0.0:
+                    self._forecast.looked()
+                    return None
+                wait_s = min((wait for wait in (wait_s, look_s) if wait is not None), default=None)
             self._changed.wait(wait_s)
         return None
+
+    def _look_wait_s(self) -> float | None:
+        """Time until images should be encoded for the next request; None: no request is expected, or it is late."""
+        expected_ns = self._forecast.expected_ns() if self.config.looks_ahead else None
+        if expected_ns is None or expected_ns < self.now_ns():
+            return None
+        return (expected_ns - self.now_ns()) / NANOSECONDS - self._inference.look_s
 
     def _wait_for_messages(self, synchronized: tuple[Any, ...] | None) -> None:
         """Until there are others than these, at most for RETRY_S."""

@@ -47,6 +47,17 @@ class ObservesWorld(Protocol):
         """The newest state: a WorldState message, or anything with its fields."""
 
 
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A policy that can compute what depends on the images alone before a chunk is asked for."""
+
+    def look(self, observation: Observation) -> bool:
+        """Compute it for these frames. The next `infer` uses it if it gets the same frames; chunks are the same.
+
+        False: this policy cannot, and has computed nothing.
+        """
+
+
 class Policy(Protocol):
     """Computes actions from observations."""
 

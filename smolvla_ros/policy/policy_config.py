@@ -142,6 +142,12 @@ class PolicyConfig(Settings):
         "chunks published without a request, for the newest task (Hz); 0: only on request",
         bounds=(0.0, 100.0),
     )
+    looks_ahead: bool = setting(
+        False,
+        "whether images are encoded before the executor asks, where its requests come regularly: they are answered "
+        "sooner, from an observation that is older by as much; on this computer's own SmolVLA, not compiled",
+        live=True,
+    )
     rtc: bool = setting(
         False,
         "real-time chunking: a new chunk continues what is executed while it is inferred; use with the executor's "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from smolvla_ros.arrays import Float32Array, FloatArray
 from smolvla_ros.feature_statistics import Values
@@ -53,6 +53,13 @@ class ChunkModel(Protocol):
         max_guidance_weight: float | None = None,
     ) -> Float32Array: ...
     def reset(self) -> None: ...
+
+
+@runtime_checkable
+class LookingModel(Protocol):
+    """A `ChunkModel` that can encode images before a chunk is asked for (see `SmolVLA.look`)."""
+
+    def look(self, images: Mapping[str, Any]) -> bool: ...
 
 
 class RobotPolicy:
@@ -107,7 +114,7 @@ class RobotPolicy:
 
     def infer(self, observation: Observation, continuation: Continuation | None = None) -> FloatArray:
         """Positions of shape (steps, joints), rad."""
-        images = {key: self._image_of(observation.frames[camera]) for camera, key in self._image_keys.items()}
+        images = self._images(observation)
         state = positions_to_lerobot(self._units, observation.joints.positions_rad)
         prefix: dict[str, Any] = {}
         if continuation is not None:
@@ -120,6 +127,13 @@ class RobotPolicy:
             }
         actions = self._model.predict_chunk(images, state, observation.task, **prefix)
         return positions_from_lerobot(self._units, actions)
+
+    def look(self, observation: Observation) -> bool:
+        """See `LooksAhead`; a model on another computer cannot."""
+        return isinstance(self._model, LookingModel) and self._model.look(self._images(observation))
+
+    def _images(self, observation: Observation) -> dict[str, Any]:
+        return {key: self._image_of(observation.frames[camera]) for camera, key in self._image_keys.items()}
 
     def check_pose(self, positions_rad: FloatArray, max_sigma: float) -> Finding | None:
         return check_pose(self._robot, self._calibration, self._state_statistics, positions_rad, max_sigma)

@@ -68,10 +68,16 @@ class Robot:
         joints = Joints(stamps["joints"], self.pose, np.zeros(6), np.zeros(6))
         self._joint_states.publish(joint_state_msg(self.spec.joint_names, joints))
 
-    def request(self, request_id: int = 1, task: str = "pick up the red cube", **plan: Any) -> int:
+    def request(
+        self,
+        request_id: int = 1,
+        task: str = "pick up the red cube",
+        reason: RequestReason = RequestReason.START,
+        **plan: Any,
+    ) -> int:
         """Publish a request; returns its time."""
         now_ns = self.observer.now_ns()
-        request = ChunkRequest(now_ns, request_id, task, RequestReason.START, **plan)
+        request = ChunkRequest(now_ns, request_id, task, reason, **plan)
         self._requests.publish(chunk_request_msg(request))
         return int(now_ns)
 
@@ -254,6 +260,38 @@ def test_smolvla_answers_until_another_valid_checkpoint_replaces_it(
     robot.silent.add("wrist")  # not used any more
     robot.observer.spin(0.3)
     robot.chunk(4)
+
+
+def test_with_looks_ahead_regular_requests_are_answered_from_images_encoded_before(
+    robot: Robot, start: Any, checkpoint: Path
+) -> None:
+    diagnostics = robot.observer.collect(topics.DIAGNOSTICS)
+    smolvla(start, checkpoint, looks_ahead=True)
+    robot.pose[:] = REST_RAD
+    robot.connect()
+    robot.observer.spin(0.3)
+    chunk = robot.chunk(1)
+
+    def counted() -> int:
+        values = [
+            v
+            for m in diagnostics[-5:]
+            for s in m.status
+            for v in s.values
+            if v.key.startswith("chunks of images")
+        ]
+        return int(values[-1].value) if values else 0
+
+    for request_id in range(2, 40):
+        due_ns = chunk.observation_stamp_ns + 800_000_000
+        robot.observer.spin(max(due_ns - robot.observer.now_ns(), 0) / 1e9)
+        chunk = robot.chunk(request_id, reason=RequestReason.THRESHOLD)
+        if counted() >= 2:
+            break
+    assert counted() >= 2
+    assert chunk.positions.shape == (16, 6)
+    stamps = [chunk_from_msg(message).observation_stamp_ns for message in robot.chunks]
+    assert min(np.diff(stamps)) > 0  # each chunk from images of its own
 
 
 def test_no_chunk_is_inferred_from_a_pose_outside_the_training_data(

@@ -192,6 +192,10 @@ class Network(nn.Module):
         Without padding there is less to compute (batch of one only); with it the shape is the same for all tasks.
         """
         prefix = self.embed_prefix(images, image_valid, tokens, tokens_valid, state)
+        return self.read_prefix(prefix, keeps_padding)
+
+    def read_prefix(self, prefix: Prefix, keeps_padding: bool) -> Context:
+        """The context of a chunk from its prefix; see `encode_prefix`."""
         if not keeps_padding:
             prefix = prefix.without_padding()
         return self.context(prefix, *self.prefix_keys_values(prefix))

@@ -1,11 +1,16 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The inputs of the network: tensors, checked and normalised, of one chunk or of several."""
+"""The inputs of the network: tensors, checked and normalised, of one chunk or of several.
+
+`ImagesAhead` keeps image tokens that were computed before their chunk was asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +19,8 @@ from torch import Tensor
 
 from smolvla_ros.arrays import ImageArray
 from smolvla_ros.policy.policy import PolicyError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,7 @@ class PreparedInputs:
     tokens: Tensor  # int64 (B, tokens)
     tokens_valid: Tensor  # bool (B, tokens)
     state: Tensor  # float32 (B, max_state_dim), normalised, padded with 0
+    encoded: Sequence[Tensor] | None = None  # the tokens of `images`, if they have been computed before
 
     @classmethod
     def joined(cls, each: Sequence[PreparedInputs]) -> PreparedInputs:
@@ -53,3 +61,49 @@ def image_tensor(key: str, image: ImageArray) -> Tensor:
             f"image {key!r} has shape {array.shape} and type {array.dtype}, expected RGB uint8 (height, width, 3)"
         )
     return torch.tensor(array)
+
+
+class ImagesAhead:
+    """The prepared images and image tokens of one observation, kept for one chunk.
+
+    Images are known by the identity of their arrays, which must not change meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[dict[str, ImageArray], list[Tensor], Sequence[Tensor]] | None = None
+
+    def keep(
+        self, images: Mapping[str, ImageArray], prepared: list[Tensor], encoded: Sequence[Tensor]
+    ) -> None:
+        self._kept = dict(images), prepared, encoded
+
+    def take(self, images: Mapping[str, ImageArray]) -> tuple[list[Tensor], Sequence[Tensor] | None]:
+        """The prepared images and their tokens if these very images are kept, else ([], None); none is kept then."""
+        kept, self._kept = self._kept, None
+        if kept is None or kept[0].keys() != images.keys():
+            return [], None
+        same = all(image is kept[0][key] for key, image in images.items())
+        return (kept[1], kept[2]) if same else ([], None)
+
+    def clear(self) -> None:
+        self._kept = None
+
+
+def by_key(
+    given: Mapping[str, T], keys: Sequence[str], renamed: Mapping[str, str], policy: str
+) -> dict[str, T]:
+    """Values by the checkpoint's own names, `keys`; raises PolicyError for unknown names."""
+    found: dict[str, T] = {}
+    for name, value in given.items():
+        key = renamed.get(name, name)
+        if key not in keys:
+            near = difflib.get_close_matches(name, keys, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise PolicyError(
+                f"image {name!r} is unknown to {policy}: it expects {', '.join(keys)}, "
+                f"given were {', '.join(given)}{hint}. Give each camera the checkpoint's name of its view"
+            )
+        if key in found:
+            raise PolicyError(f"image {key!r} is given twice, once under a name that {policy} renames")
+        found[key] = value
+    return found

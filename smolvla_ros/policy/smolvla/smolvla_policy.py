@@ -9,11 +9,10 @@ calls processing.py (before and after the network) and network.py. It is indepen
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +37,10 @@ from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.policy.smolvla.compilation import Stages
 from smolvla_ros.policy.smolvla.network import Network
 from smolvla_ros.policy.smolvla.parallel import ONE_THREAD_PARAMETERS, one_thread
-from smolvla_ros.policy.smolvla.prepared_inputs import PreparedInputs, image_tensor
+from smolvla_ros.policy.smolvla.prepared_inputs import ImagesAhead, PreparedInputs, by_key, image_tensor
 from smolvla_ros.policy.smolvla.realtime_chunking import Guidance
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 WARM_UP_CHUNKS = 2  # the first compiles, the second records CUDA graphs, later ones replay them
 NOT_NORMALIZED = (
@@ -81,13 +78,15 @@ class SmolVLA:
         self.action_dim = config.action_dim
         self.processors = processors
         self.tokenizer_name = processors.tokenizer.name
-        self._rename = {short_name(old): short_name(new) for old, new in processors.rename.items()}
+        renamed = {short_name(old): short_name(new) for old, new in processors.rename.items()}
+        self._by_key = partial(by_key, keys=self.image_keys, renamed=renamed, policy=name)
         self._tokenizer = tokenizer
         self._device = network.state_proj.weight.device
         self._image_normalizers = {
             short_name(key): normalizer.to(self._device) for key, normalizer in processors.images.items()
         }
         self._stages = stages
+        self._ahead = ImagesAhead()
         self._keeps_padding, self._in_one_thread = keeps_padding, in_one_thread
         self.noise_scale = 1.0  # of the noise that is generated here
         self.reset()
@@ -207,19 +206,31 @@ class SmolVLA:
 
     def _infer(self, inputs: PreparedInputs, start: Tensor, guidance: Guidance | None) -> list[Float32Array]:
         """The chunks of these inputs, (chunk_size, action_dim) each; `start` is the noise."""
-        context = self._stages.encode_prefix(
-            inputs.images,
-            inputs.image_valid,
-            inputs.tokens,
-            inputs.tokens_valid,
-            inputs.state,
-            self._keeps_padding or len(start) > 1,
-        )
+        rest = inputs.image_valid, inputs.tokens, inputs.tokens_valid, inputs.state
+        keeps_padding = self._keeps_padding or len(start) > 1
+        if inputs.encoded is not None:
+            prefix = self.network.join_prefix(inputs.encoded, *rest)
+            context = self.network.read_prefix(prefix, keeps_padding)
+        else:
+            context = self._stages.encode_prefix(inputs.images, *rest, keeps_padding)
         chunks = self.network.sample(context, start, guidance, self._stages.velocity)
         actions = self.processors.action.unnormalize(chunks[:, :, : self.action_dim].to("cpu"))
         if not bool(torch.isfinite(actions).all()):
             raise RuntimeError(f"{self.name} returned actions that are not finite; its weights are damaged")
         return list(actions.numpy())
+
+    def look(self, images: Mapping[str, ImageArray]) -> bool:
+        """Encode images now, as `predict_chunk` would. The next chunk uses the result if it is of the same arrays.
+
+        Returns False, and does nothing, where the network is compiled, because that makes one stage of image and text.
+        """
+        if self.network.batches_images:
+            return False
+        with torch.inference_mode(), one_thread(self._in_one_thread):
+            given = self._by_key(images)
+            prepared, _ = self._images(given, {})
+            self._ahead.keep(given, prepared, self.network.encode_images(prepared))
+        return True
 
     def warm_up(self, images: Sequence[str] | None = None) -> None:
         """Run dummy inferences, so that the first real chunk takes no longer than later ones.
@@ -234,6 +245,7 @@ class SmolVLA:
     def reset(self) -> None:
         """The noise of the next chunks is that of a newly loaded policy."""
         self._next_seed = 0
+        self._ahead.clear()
 
     def prepare(
         self,
@@ -245,41 +257,27 @@ class SmolVLA:
         """Check and convert the inputs of `predict_chunk`."""
         if not isinstance(task, str):
             raise PolicyError(f"task is {task!r}, expected text")
-        prepared, valid = self._images(self._by_key(images), self._by_key(image_masks or {}))
-        tokens, tokens_valid = self._tokenizer(task)
-        return PreparedInputs(
-            prepared, valid, tokens.to(self._device), tokens_valid.to(self._device), self._state(state)
-        )
-
-    def _by_key(self, given: Mapping[str, T]) -> dict[str, T]:
-        """Values by the checkpoint's own names; raises PolicyError for unknown names."""
-        by_key: dict[str, T] = {}
-        for name, value in given.items():
-            key = self._rename.get(name, name)
-            if key not in self.image_keys:
-                near = difflib.get_close_matches(name, self.image_keys, n=1, cutoff=0.5)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise PolicyError(
-                    f"image {name!r} is unknown to {self.name}: it expects {', '.join(self.image_keys)}, "
-                    f"given were {', '.join(given)}{hint}. Give each camera the checkpoint's name of its view"
-                )
-            if key in by_key:
-                raise PolicyError(f"image {key!r} is given twice, once under a name that {self.name} renames")
-            by_key[key] = value
-        return by_key
+        given, masks = self._by_key(images), self._by_key(image_masks or {})
+        ready, encoded = self._ahead.take(given)
+        prepared, valid = self._images(given, masks, ready)
+        tokens, tokens_valid = (part.to(self._device) for part in self._tokenizer(task))
+        return PreparedInputs(prepared, valid, tokens, tokens_valid, self._state(state), encoded)
 
     def _images(
-        self, images: Mapping[str, ImageArray], masks: Mapping[str, bool]
+        self, images: Mapping[str, ImageArray], masks: Mapping[str, bool], ready: Sequence[Tensor] = ()
     ) -> tuple[list[Tensor], list[bool]]:
+        """The images, unless they are `ready`, and whether each counts."""
         present = [key for key in self.image_keys if key in images]
         if not present:
             raise PolicyError(f"no image is given; {self.name} expects {', '.join(self.image_keys)}")
+        empty = min(self.config.empty_cameras, len(self.config.image_keys) - len(present))
+        valid = [bool(masks.get(key, True)) for key in present] + [False] * empty
+        if ready:
+            return list(ready), valid
         size, normalizers = self.config.image_size, self._image_normalizers
         tensors = {key: image_tensor(key, images[key]).to(self._device) for key in present}
         prepared = [fit_image(tensors[key], size, normalizers.get(key)) for key in present]
-        valid = [bool(masks.get(key, True)) for key in present]
-        empty = min(self.config.empty_cameras, len(self.config.image_keys) - len(present))
-        return prepared + [torch.full_like(prepared[-1], -1.0)] * empty, valid + [False] * empty
+        return prepared + [torch.full_like(prepared[-1], -1.0)] * empty, valid
 
     def _state(self, state: npt.ArrayLike) -> Tensor:
         array = np.asarray(state)

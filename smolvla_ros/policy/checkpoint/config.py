@@ -8,11 +8,13 @@ defaults are used for keys that older versions lack.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from smolvla_ros.policy.checkpoint.derived import derived
 from smolvla_ros.policy.checkpoint.files import HUB_ID, Checkpoint, CheckpointError, Json, download
 from smolvla_ros.policy.guidance_settings import GuidanceSettings
 from smolvla_ros.policy.policy import PolicyError
@@ -258,13 +260,20 @@ class BackboneConfig:
 
 def _with_defaults(config: Json) -> Json:
     """The config.json of a SmolVLM as transformers completes it."""
-    from transformers import AutoConfig  # imported here: it takes seconds
 
-    try:
-        completed = AutoConfig.for_model(**config.values)
-    except Exception as error:  # from the file's contents, of any type
-        raise CheckpointError(f"{config.where} is not the configuration of a SmolVLM ({error})") from error
-    return Json(config.where, completed.to_dict())
+    def complete() -> str:
+        from transformers import AutoConfig  # imported here: it takes seconds
+
+        try:
+            completed = AutoConfig.for_model(**config.values)
+        except Exception as error:  # from the file's contents, of any type
+            raise CheckpointError(
+                f"{config.where} is not the configuration of a SmolVLM ({error})"
+            ) from error
+        return str(completed.to_json_string(use_diff=False))
+
+    given = json.dumps(config.values, sort_keys=True).encode()
+    return Json(config.where, json.loads(derived("config", [given], complete)))
 
 
 def expert_config(text: TransformerConfig, width_multiplier: float) -> TransformerConfig:

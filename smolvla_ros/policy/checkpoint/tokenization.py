@@ -4,12 +4,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch users know
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from smolvla_ros.policy.checkpoint.config import SmolVLAConfig
+from smolvla_ros.policy.checkpoint.derived import derived
 from smolvla_ros.policy.checkpoint.files import Checkpoint, CheckpointError
 from smolvla_ros.policy.checkpoint.pipeline_steps import NEW_LINE, TOKENIZER, Pipeline
 
@@ -60,34 +67,35 @@ class TokenizerSettings:
 class TaskTokenizer:
     """Task to token ids, with the tokenizer of the vision-language model; the last task's tokens are cached.
 
-    Loaded by transformers' AutoTokenizer, as in LeRobot: tokenizer_config.json has precedence over tokenizer.json.
+    Loaded by transformers' AutoTokenizer, as in LeRobot: tokenizer_config.json has precedence over tokenizer.json. What
+    it makes of them, a tokenizer of the library tokenizers, is kept on disk (`derived.py`).
     """
 
     def __init__(self, backbone: Checkpoint, settings: TokenizerSettings) -> None:
         remedy = "the backbone folder must hold the vision-language model's config.json and tokenizer.json"
         for name in ("tokenizer.json", "tokenizer_config.json"):
             backbone.file(name, remedy)
-        from transformers import AutoTokenizer  # imported here: it takes seconds
-
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
-                backbone.folder, local_files_only=True, trust_remote_code=False
-            )
-        except Exception as error:  # depends on the files' contents
-            raise CheckpointError(
-                f"{backbone.folder / 'tokenizer.json'} is not a tokenizer ({error}); copy the files again"
-            ) from error
-        if settings.pads_to_max_length and self._tokenizer.pad_token_id is None:
+        sources = [
+            path.name.encode() + path.read_bytes()
+            for path in sorted(backbone.folder.iterdir())
+            if _is_read(path)
+        ]
+        kept = json.loads(derived("tokenizer", sources, partial(_load, backbone.folder)))
+        if settings.pads_to_max_length and kept["pad_id"] is None:
             raise CheckpointError(f"{backbone.folder / 'tokenizer_config.json'}: 'pad_token' is missing")
+        self._tokenizer = Tokenizer.from_str(kept["tokenizer"])
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._pad_id, self._truncates_left = kept["pad_id"], kept["truncation_side"] == "left"
         self._settings = settings
         self._cached: tuple[str, Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         """Size of the vocabulary; ids are below it."""
-        return len(self._tokenizer)
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
     def token_id(self, token: str) -> int:
-        found: int | None = self._tokenizer.get_vocab().get(token)
+        found: int | None = self._tokenizer.token_to_id(token)
         if found is None:
             raise CheckpointError(
                 f"the tokenizer has no token {token!r}; check that the backbone folder is the right one"
@@ -99,17 +107,19 @@ class TaskTokenizer:
         if self._cached is None or self._cached[0] != task:
             settings = self._settings
             text = task + "\n" if settings.appends_newline and not task.endswith("\n") else task
-            if settings.truncates and len(self._tokenizer(text)["input_ids"]) > settings.max_length:
+            ids: list[int] = self._tokenizer.encode(text).ids
+            if settings.truncates and len(ids) > settings.max_length:
                 logger.warning("task is longer than %d tokens and was cut: %r", settings.max_length, task)
-            encoding = self._tokenizer(
-                [text],
-                max_length=settings.max_length,
-                truncation=settings.truncates,
-                padding="max_length" if settings.pads_to_max_length else "longest",
-                padding_side=settings.padding_side,
-                return_tensors="pt",
-            )
-            self._cached = task, encoding["input_ids"], encoding["attention_mask"].bool()
+                side = "left" if self._truncates_left else "right"
+                self._tokenizer.enable_truncation(settings.max_length, direction=side)
+                ids = self._tokenizer.encode(text).ids
+                self._tokenizer.no_truncation()
+            padding = max(settings.max_length - len(ids), 0) if settings.pads_to_max_length else 0
+            before = padding if settings.padding_side == "left" else 0
+            around = (before, padding - before)
+            valid = F.pad(torch.ones(1, len(ids), dtype=torch.bool), around)
+            padded = F.pad(torch.tensor([ids], dtype=torch.int64), around, value=self._pad_id or 0)
+            self._cached = task, padded, valid
         return self._cached[1:]
 
 
@@ -117,3 +127,26 @@ def _pads(padding: object, where: str) -> bool:
     if padding not in ("max_length", "longest"):
         raise CheckpointError(f"{where} is {padding!r}, expected 'max_length' or 'longest'")
     return padding == "max_length"
+
+
+def _is_read(path: Path) -> bool:
+    """Whether AutoTokenizer may read a file: JSON, merges and vocabularies, not weights."""
+    return path.is_file() and path.suffix in (".json", ".txt", ".model", ".jinja")
+
+
+def _load(folder: Path) -> str:
+    """The tokenizer in a folder as JSON."""
+    from transformers import AutoTokenizer  # imported here: it takes seconds
+
+    try:
+        loaded = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        text = loaded.backend_tokenizer.to_str()
+    except Exception as error:  # depends on the files' contents
+        raise CheckpointError(
+            f"{folder / 'tokenizer.json'} is not a tokenizer ({error}); copy the files again"
+        ) from error
+    return json.dumps(
+        {"tokenizer": text, "pad_id": loaded.pad_token_id, "truncation_side": loaded.truncation_side}
+    )

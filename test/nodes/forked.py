@@ -29,7 +29,8 @@ multiprocessing.set_forkserver_preload(
 )
 # The program of the new process; a string, because it cannot import from tests.
 RUN = """
-import importlib, os, sys
+import importlib, os, signal, sys
+signal.signal(signal.SIGHUP, hangup)  # under nohup the process that forks ignores it
 os.environ.clear()
 os.environ.update(environment)
 os.chdir(folder)
@@ -52,6 +53,7 @@ class Forked:
             "log": str(log),
             "folder": str(folder),
             "environment": dict(os.environ),
+            "hangup": signal.getsignal(signal.SIGHUP),
         }
         self._process = ForkServerProcess(target=exec, args=(RUN, values))
         self._process.start()

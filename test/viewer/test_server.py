@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from smolvla_ros.dataset.lerobot_format import INFO
 from smolvla_ros.viewer.editing import EditableData, Editor, EditRequest, EditRequestError
 from smolvla_ros.viewer.server import page_server
 
@@ -141,7 +143,10 @@ def test_a_body_that_is_no_request_is_refused(text: str) -> None:
 
 
 def test_a_command_that_is_running_is_ended_with_the_server(tmp_path: Path) -> None:
-    editor = Editor(EditableData((write_small_dataset(tmp_path / "bar", [12], fps=10),), {}))
+    dataset = write_small_dataset(tmp_path / "bar", [12], fps=10)
+    (dataset / INFO).unlink()
+    os.mkfifo(dataset / INFO)  # the command waits in reading it
+    editor = Editor(EditableData((dataset,), {}))
     steps = editor.run(EditRequest("new", ("--split", "0=0.5")))
     with ThreadPoolExecutor() as pool:
         said = pool.submit(list, steps)

@@ -31,8 +31,8 @@ def test_the_expert_does_tasks_through_the_real_nodes(tmp_path: Path) -> None:
     assert (rates["task"], rates["n"], rates["checkpoint"]) == ("pick_up", 2, "expert")
     results = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [result["seed"] for result in results] == [10000, 10001]
-    # A computer that stands still for 0.2 s ends a trial with a fault, by design, and one that is too busy for the policy
-    # starves the executor, so that the expert acts on what is no longer so; nothing else may keep it from success.
+    # A computer that stands still for 0.2 s ends a trial with a fault, by design, and one that is too busy for the
+    # policy starves the executor, so that the expert acts on what is no longer so; nothing else may prevent success.
     successes = [result for result in results if result["success"]]
     assert all(result in successes or result["fault"] or result["starved_periods"] for result in results), (
         results

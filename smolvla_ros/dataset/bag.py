@@ -238,7 +238,8 @@ def _bags_in(folder: Path) -> list[Path]:
 def _storage_files(folder: Path) -> list[Path]:
     """In the order in which they were written, if they are the parts of one bag: 9 before 10."""
     files = [entry for entry in folder.iterdir() if entry.suffix in STORAGES and entry.is_file()]
-    return sorted(files, key=lambda file: (len(file.name) if _are_parts(folder, files) else 0, file.name))
+    are_parts = _are_parts(folder, files)
+    return sorted(files, key=lambda file: (len(file.name) if are_parts else 0, file.name))
 
 
 def _are_parts(folder: Path, files: Sequence[Path]) -> bool:

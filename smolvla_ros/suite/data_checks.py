@@ -33,7 +33,6 @@ class CheckedData:
     robot: RobotSpec
     episodes: tuple[InspectedEpisode, ...]
     report: Report
-    editable: EditableData | None  # None: some of it is bags
 
 
 def checked_data(
@@ -50,8 +49,7 @@ def checked_data(
     findings: list[Finding] = []
     begin = partial(begun, pool) if pool else None
     units, mapping = robot.units(calibration), bag_mapping(options, robot)
-    inputs = tuple(dict.fromkeys(paths))
-    for path in inputs:
+    for path in dict.fromkeys(paths):
         unread: dict[str, Exception] = {}
         found = read_episodes(path, robot, units, mapping, options.time, None if strict else unread, begin)
         read = [
@@ -74,15 +72,16 @@ def checked_data(
         robot,
         tuple(episodes),
         Report(measured_facts(episodes) if episodes else {}, tuple(findings)),
-        _editable(inputs, len(paths)),
     )
 
 
-def _editable(inputs: tuple[Path, ...], paths: int) -> EditableData | None:
+def editable_data(paths: Sequence[Path]) -> EditableData | None:
+    """What a page lets people edit, by the names of `checked_data`; None: some of it is bags."""
+    inputs = tuple(dict.fromkeys(paths))
     if not all((path / INFO).exists() for path in inputs):
         return None
     names = [
-        _name(path, episode_name(number), paths)
+        _name(path, episode_name(number), len(paths))
         for path in inputs
         for number in range(len(LeRobotDataset.load(path).episodes))
     ]

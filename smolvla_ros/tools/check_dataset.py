@@ -20,7 +20,7 @@ from pathlib import Path
 from smolvla_ros.dataset.checks import merge_findings
 from smolvla_ros.suite.bag_options import add_bag_options
 from smolvla_ros.suite.command_line import ROBOT, add_options, add_worker_options, exit_on_errors
-from smolvla_ros.suite.data_checks import checked_data
+from smolvla_ros.suite.data_checks import checked_data, editable_data
 from smolvla_ros.terminal.report import print_report, report_console
 from smolvla_ros.viewer.episode_page import page
 from smolvla_ros.viewer.page_files import EmbeddedFiles
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = checked_data(options, [options.path], options.strict, pool)
     if options.html:
         name = options.path.resolve().name
-        text = page(name, data.report, data.episodes, data.robot, EmbeddedFiles(), data.editable)
+        editable = editable_data([options.path])
+        text = page(name, data.report, data.episodes, data.robot, EmbeddedFiles(), editable)
         options.html.write_text(text, encoding="utf-8")
     report = replace(data.report, findings=tuple(merge_findings(data.report.findings)))
     print_report(report_console(), report)

@@ -23,8 +23,8 @@ from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.stop_signals import handle_stop_signals
 from smolvla_ros.suite.bag_options import add_bag_options
 from smolvla_ros.suite.command_line import ROBOT, UsageError, add_options, exit_on_errors
-from smolvla_ros.suite.data_checks import CheckedData, checked_data
-from smolvla_ros.viewer.editing import Editor
+from smolvla_ros.suite.data_checks import CheckedData, checked_data, editable_data
+from smolvla_ros.viewer.editing import EditableData, Editor
 from smolvla_ros.viewer.episode_page import page
 from smolvla_ros.viewer.page_files import EmbeddedFiles, FolderFiles
 from smolvla_ros.viewer.rerun_recording import rerun_package, save_recording
@@ -60,24 +60,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise DatasetError(data.report.errors[0].message)
     name = ", ".join(path.resolve().name for path in options.paths)
     if options.html:
-        text = page(name, data.report, data.episodes, data.robot, EmbeddedFiles(), data.editable)
+        editable = editable_data(options.paths)
+        text = page(name, data.report, data.episodes, data.robot, EmbeddedFiles(), editable)
         options.html.write_text(text, encoding="utf-8")
         print(f"page: {options.html}")
     elif options.rrd:
         save_recording(options.rrd, name, data.episodes, data.report.findings, data.robot)
         print(f"recording: {options.rrd}")
     else:
-        serve(name, data, options.port)
+        serve(name, data, editable_data(options.paths), options.port)
     return 0
 
 
-def serve(name: str, data: CheckedData, port: int) -> None:
+def serve(name: str, data: CheckedData, editable: EditableData | None, port: int) -> None:
     """Show the page until a stop signal, as of Ctrl-C."""
     handle_stop_signals(_interrupt)  # the folder is removed after all of them
-    editing = closing(Editor(data.editable)) if data.editable else nullcontext()
+    editing = closing(Editor(editable)) if editable else nullcontext()
     with tempfile.TemporaryDirectory(prefix="view_dataset_") as folder, editing as editor:
         files = FolderFiles(Path(folder))
-        text = page(name, data.report, data.episodes, data.robot, files, data.editable)
+        text = page(name, data.report, data.episodes, data.robot, files, editable)
         Path(folder, "index.html").write_text(text, encoding="utf-8")
         with page_server(Path(folder), port, editor) as server, suppress(KeyboardInterrupt):
             print(f"open http://127.0.0.1:{server.server_address[1]}/ in a browser; Ctrl-C ends", flush=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smolvla_ros.simulation.layout import CUBE_M, Tray
-from smolvla_ros.simulation.tasks.task import CubeTask, is_lifted
+from smolvla_ros.simulation.tasks.task import GraspTask
 from smolvla_ros.simulation.world_state import WorldState
 
 WORDINGS = (
@@ -30,14 +30,11 @@ IN_TRAY_M = 0.02  # highest underside of a cube in a tray: it may lean on a wall
 
 
 @dataclass(frozen=True)
-class PickPlace(CubeTask):
+class PickPlace(GraspTask):
     """Done while the cube lies in the tray and the gripper does not touch it."""
 
+    goal = "placed"
     tray: Tray
-
-    def shares(self, state: WorldState) -> dict[str, float]:
-        grasped = {"grasped": 0.5} if is_lifted(state, self.cube) else {}
-        return grasped | ({"placed": 0.5} if self.is_done(state) else {})
 
     def is_done(self, state: WorldState) -> bool:
         return lies_in(state, self.cube, self.tray)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smolvla_ros.simulation.layout import CUBE_M
-from smolvla_ros.simulation.tasks.task import CubeTask, is_lifted
+from smolvla_ros.simulation.tasks.task import GraspTask
 from smolvla_ros.simulation.world_state import WorldState
 
 HIGH_M = 0.05  # of the cube's underside
@@ -23,12 +23,10 @@ HELD_OUT_WORDINGS = ("Grab the {} block and lift it", "Hold up the {} cube")
 
 
 @dataclass(frozen=True)
-class PickUp(CubeTask):
+class PickUp(GraspTask):
     """Done while the gripper holds the cube HIGH_M above the table."""
 
-    def shares(self, state: WorldState) -> dict[str, float]:
-        grasped = {"grasped": 0.5} if is_lifted(state, self.cube) else {}
-        return grasped | ({"lifted": 0.5} if self.is_done(state) else {})
+    goal = "lifted"
 
     def is_done(self, state: WorldState) -> bool:
         is_high = bool(state.cube_position(self.cube)[2] - CUBE_M / 2 > HIGH_M)

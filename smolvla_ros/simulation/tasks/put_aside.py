@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from smolvla_ros.simulation.layout import PAN_AXIS_X_M
-from smolvla_ros.simulation.tasks.task import CubeTask, is_lifted
+from smolvla_ros.simulation.tasks.task import GraspTask
 from smolvla_ros.simulation.world_state import TABLE, WorldState
 
 WORDINGS = (
@@ -28,12 +28,10 @@ RADIUS_M = 0.05
 
 
 @dataclass(frozen=True)
-class PutAside(CubeTask):
+class PutAside(GraspTask):
     """Done while the cube stands on the table within RADIUS_M of LEFT_M and the gripper does not touch it."""
 
-    def shares(self, state: WorldState) -> dict[str, float]:
-        grasped = {"grasped": 0.5} if is_lifted(state, self.cube) else {}
-        return grasped | ({"placed": 0.5} if self.is_done(state) else {})
+    goal = "placed"
 
     def is_done(self, state: WorldState) -> bool:
         is_there = math.dist(state.cube_position(self.cube)[:2], LEFT_M) < RADIUS_M

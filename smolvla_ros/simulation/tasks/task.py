@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from smolvla_ros.simulation.layout import CUBE_M
 from smolvla_ros.simulation.world_state import JAWS, TABLE, WorldState
@@ -44,6 +45,19 @@ class CubeTask:
     @property
     def cubes(self) -> tuple[str, ...]:
         return (self.cube,)
+
+
+class GraspTask(CubeTask, ABC):
+    """A task for which a cube must be grasped: half of the score for that, half for its goal."""
+
+    goal: ClassVar[str]  # name of the last stage
+
+    def shares(self, state: WorldState) -> dict[str, float]:
+        grasped = {"grasped": 0.5} if is_lifted(state, self.cube) else {}
+        return grasped | ({self.goal: 0.5} if self.is_done(state) else {})
+
+    @abstractmethod
+    def is_done(self, state: WorldState) -> bool: ...
 
 
 def is_lifted(state: WorldState, cube: str) -> bool:

@@ -21,12 +21,16 @@ class AccessError(PermissionError):
         self.status = status
 
 
-def check_host(host: str, names: Collection[str] = ("localhost",)) -> None:
-    """Raise AccessError unless a Host header has an IP address or one of these names, in lower case."""
+def check_host(host: str, names: Collection[str] = ("localhost",), remedy: str = "") -> None:
+    """Raise AccessError unless a Host header has an IP address or one of these names, in lower case.
+
+    remedy: what else the message says.
+    """
     name = _host_name(host)
     if name not in names and not _is_ip_address(name):
+        known = ", ".join(sorted(names))
         raise AccessError(
-            403, "this server does not have the name in the address; add it to host_names if it should"
+            403, f"this server does not have the name in the address; write {known} or its IP address{remedy}"
         )
 
 

@@ -68,8 +68,8 @@ HEAVY = {  # what: (its packages, where alone they may be imported)
     "clocks and threads": (
         ("time", "threading", "asyncio", "concurrent", "multiprocessing", "sched", "queue"),
         (
-            *("camera/", "arm/", "nodes/", "tools/", "dataset/parallel_steps.py", "worker_pool.py"),
-            "ray_cluster.py",
+            *("camera/", "arm/", "nodes/", "tools/", "worker_pool.py", "ray_cluster.py"),
+            *("dataset/parallel_steps.py", "dataset/read_ahead.py"),
             *("demo/", "suite/launching.py", "suite/processes.py"),
             *("console/server.py", "console/viewer.py", "console/connection_gate.py"),
             *("simulation/emulated_arm.py", "simulation/bus_process.py", "simulation/expert_policy.py"),

@@ -52,7 +52,7 @@ class Access:
 
     def check_host(self, host: str) -> None:
         """Raise AccessError unless a Host header has an IP address or a name of this server."""
-        check_host(host, self._host_names)
+        check_host(host, self._host_names, "; the parameter host_names adds names")
 
     def log_in(self, token: str, address: str, now_s: float) -> tuple[str, Role]:
         """A new session for a token; raises AccessError for a wrong one, or after too many attempts."""

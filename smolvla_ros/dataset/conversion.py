@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +34,7 @@ from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add
 from smolvla_ros.dataset.mapped_bag import MappedBag
 from smolvla_ros.dataset.parallel_steps import FrameCount
 from smolvla_ros.dataset.pieces import Control, control_pieces
+from smolvla_ros.dataset.read_ahead import read_ahead
 from smolvla_ros.dataset.staging import StagingFolder, write_atomically
 from smolvla_ros.dataset.video import Codec
 from smolvla_ros.robot import RobotSpec
@@ -41,6 +43,7 @@ from smolvla_ros.units import MotorCalibration, positions_to_lerobot
 WORK_FOLDER = ".conversion"  # inside the dataset while a conversion runs or after it was interrupted
 PLAN = "plan.json"
 CLOCK_WARNING, OUTCOME, VECTORS, PIECES = "clock_warning", "outcome", "vectors", "pieces"
+DECODED_AHEAD = 4  # images that wait for the encoder, so that one long video can keep two cores busy
 ORDINALS = "ordinal."  # prefix of columns: the ordinal in the bag of the camera image of each row
 
 Calibration = Mapping[str, MotorCalibration]
@@ -198,9 +201,10 @@ class Conversion:
         column = pyarrow.parquet.read_table(folder.frames, columns=[ORDINALS + camera]).column(0)
         ordinals = column.to_numpy()[piece.rows]
         with self._open(piece.bag) as bag:
-            frames = camera_frames(bag, self._topics(piece.bag)[camera], camera, ordinals)
-            images = (frame.image for frame in (count.counted(frames) if count else frames))
-            folder.write_video(name, images, len(ordinals), self.alignment.fps, self.codec)
+            decoded = camera_frames(bag, self._topics(piece.bag)[camera], camera, ordinals)
+            with closing(read_ahead(decoded, DECODED_AHEAD)) as frames:
+                images = (frame.image for frame in (count.counted(frames) if count else frames))
+                folder.write_video(name, images, len(ordinals), self.alignment.fps, self.codec)
 
     def write_dataset(self, pieces: Sequence[Piece]) -> LeRobotDataset:
         """Write the episodes of these pieces to the dataset and remove the work folder; raises DatasetError."""

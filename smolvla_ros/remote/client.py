@@ -3,7 +3,7 @@
 """A checkpoint on another computer as a `ChunkModel`, for `RobotPolicy`: units, cameras and poses stay on the robot.
 
 Several servers may be named. One is asked; when it does not answer, the next one is, and stays until it fails. gRPC
-connects again by itself, and a broken connection is found within two seconds, also while nothing is asked.
+connects again by itself.
 """
 
 from __future__ import annotations

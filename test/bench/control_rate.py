@@ -5,7 +5,8 @@
 The whole simulated suite runs (emulated servo bus, two rendered cameras, a small SmolVLA), and a process that runs
 inference on all cores, with the niceness of inference in the policy node. The baselines run at the same time with the
 executor's priority: processes that wait for the same deadlines and do nothing else, one by sleeping, one by sleeping
-and then busy waiting. Times are DDS source timestamps, taken when a message is written.
+and then busy waiting. Times are DDS source timestamps, taken when a message is written. With several networks the
+measurements alternate between them: sockets of this computer alone, of all networks, and Fast DDS without a profile.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.fast_dds import set_fast_dds
+from smolvla_ros.nodes.fast_dds import PROFILE, RANGE, RANGES, fast_dds_settings
 from smolvla_ros.nodes.realtime_priority import request_realtime_priority
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.share import CHECKPOINT, PACKAGE
@@ -39,6 +40,8 @@ from smolvla_ros.suite.ros_domain import reserve_domain_id
 SPIN_S = 0.001  # of each period, in which the second baseline waits busily
 EVERY_ONE = QoSProfile(depth=1000)  # reliable: a message lost here would count as a late command
 SETTLE_S = 10.0  # in which the other processes load torch and the checkpoint
+NO_PROFILE = "no_profile"  # Fast DDS as it is, on UDP
+NO_SETTINGS = '<dds xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"><profiles/></dds>'
 
 
 def bare_loop(rate_hz: float, spin_s: float, priority: int, until_s: float, results: Any) -> None:
@@ -90,6 +93,8 @@ class StampRecorder:
         self.node = Node("bench")
         self.commands = self._record(topics.JOINT_COMMANDS)
         self.joint_states = self._record(topics.JOINT_STATES)
+        self.requests = self._record_by_request(topics.CHUNK_REQUEST)
+        self.chunks = self._record_by_request(topics.ACTION_CHUNK)
 
     def _record(self, topic: topics.Topic) -> list[int]:
         stamps: list[int] = []
@@ -97,6 +102,25 @@ class StampRecorder:
             topic.type, topic.name, lambda _, info: stamps.append(info["source_timestamp"]), EVERY_ONE
         )
         return stamps
+
+    def _record_by_request(self, topic: topics.Topic) -> dict[int, int]:
+        stamps: dict[int, int] = {}
+        self.node.create_subscription(
+            topic.type,
+            topic.name,
+            lambda message, info: stamps.setdefault(message.request_id, info["source_timestamp"]),
+            EVERY_ONE,
+        )
+        return stamps
+
+    def latencies_ms(self, starts_ns: int) -> list[float]:
+        """From each request after `starts_ns` to its chunk."""
+        answered = self.requests.keys() & self.chunks.keys()
+        return [
+            (self.chunks[number] - self.requests[number]) / 1e6
+            for number in answered
+            if self.requests[number] >= starts_ns
+        ]
 
     def start_task(self) -> None:
         """Send the executor a task and wait until it sends commands."""
@@ -116,15 +140,49 @@ class StampRecorder:
         rclpy.try_shutdown()
 
 
+def run(network: str, rate_hz: float, options: argparse.Namespace) -> None:
+    """Measure in a process of its own: Fast DDS reads its profile once."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["ROS_DOMAIN_ID"] = str(reserve_domain_id())
+        os.environ.update(environment(network, folder))
+        processes = Processes(folder)
+        try:
+            measure(CHECKPOINT, processes, folder, f"{network}, {rate_hz:g} Hz", rate_hz, options)
+        finally:
+            processes.stop()
+
+
+def environment(network: str, folder: Path) -> dict[str, str]:
+    """The variables for a network; writes the profile without settings to `folder`."""
+    if network != NO_PROFILE:
+        others = {name: value for name, value in os.environ.items() if name != RANGE}
+        return fast_dds_settings(others, network)
+    profile = folder / "no_settings.xml"
+    profile.write_text(NO_SETTINGS, encoding="utf-8")
+    return {PROFILE: str(profile), RANGE: "SYSTEM_DEFAULT", "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
+
+
 def measure(
-    checkpoint: str, processes: Processes, folder: Path, rate_hz: float, options: argparse.Namespace
+    checkpoint: str,
+    processes: Processes,
+    folder: Path,
+    title: str,
+    rate_hz: float,
+    options: argparse.Namespace,
 ) -> None:
     """Run suite, load and baselines together; print the table."""
     parameters = folder / "executor.yaml"
     settings = {"rate_hz": rate_hz, "realtime_priority": options.priority}
     parameters.write_text(yaml.safe_dump({"executor": {"ros__parameters": settings}}), encoding="utf-8")
     for spec in suite_nodes(
-        SuiteOptions(sim=True, checkpoint=checkpoint, console="false", params_file=str(parameters))
+        SuiteOptions(
+            sim=True,
+            checkpoint=checkpoint,
+            console="false",
+            params_file=str(parameters),
+            camera_rate_hz=options.camera_rate,
+        )
     ):
         if spec.package == PACKAGE:
             processes.start(spec)
@@ -146,7 +204,7 @@ def measure(
     recorder.close()
 
     print(
-        f"\n{rate_hz:g} Hz for {options.seconds:.0f} s, {os.cpu_count()} cores, {chunks.get()} chunks inferred beside "
+        f"\n{title} for {options.seconds:.0f} s, {os.cpu_count()} cores, {chunks.get()} chunks inferred beside "
         "the suite\n"
     )
     print("| loop | rate (Hz) | period error p50 (ms) | p99 (ms) | max (ms) |")
@@ -155,8 +213,10 @@ def measure(
     spinning = report("bare sleep-and-spin loop", spun.get(), rate_hz, starts_ns)
     commands = report("executor_node, commands", recorder.commands, rate_hz, starts_ns)
     report("arm_node, joint states", recorder.joint_states, 50.0, starts_ns)
+    p50, p99 = np.percentile(recorder.latencies_ms(starts_ns), [50, 99])
+    print(f"\nfrom a chunk's request to the chunk: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
     print(
-        f"\np99 of commands / bare sleep loop: {commands / sleeping:.2f} (to be under 1.5), / sleep-and-spin loop: "
+        f"p99 of commands / bare sleep loop: {commands / sleeping:.2f} (to be under 1.5), / sleep-and-spin loop: "
         f"{commands / spinning:.2f} (to be under 1 at 100 Hz)"
     )
     for process in others:
@@ -175,18 +235,24 @@ def main() -> int:
         "--priority", type=int, default=0, help="SCHED_FIFO of the executor and the baselines"
     )
     parser.add_argument("--niceness", type=int, default=PolicyConfig.niceness, help="of the load")
+    parser.add_argument("--camera-rate", type=float, default=30.0, help="images per second of each camera")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=[*RANGES, NO_PROFILE],
+        default=["local"],
+        help="who can reach the nodes",
+    )
     options = parser.parse_args()
-    os.environ["ROS_DOMAIN_ID"] = str(reserve_domain_id())
-    set_fast_dds()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for rate_hz in options.rates:
-            processes = Processes(folder)
-            try:
-                measure(CHECKPOINT, processes, folder, rate_hz, options)
-            finally:
-                processes.stop()
-    return 0
+    spawn = multiprocessing.get_context("spawn")
+    failed = False
+    for rate_hz in options.rates:
+        for network in options.networks:
+            process = spawn.Process(target=run, args=(network, rate_hz, options))
+            process.start()
+            process.join()
+            failed |= process.exitcode != 0
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@
 
 Each arm is a robot of a fleet, as fleet.launch.py starts it: world, arm, two rendered cameras, executor and a policy
 node that asks the server, which is a process of its own. First all run undisturbed; then the executor of the first arm
-is killed, which ends that robot; then the server is killed and started again. Chunk ages are from the observation to
-the arrival of the chunk, control periods are between DDS source timestamps of commands. Starved is the share of control
-periods without an action. Latencies are the executors' medians from a request to its chunk.
+is killed, which ends that robot; then the server, whose work a second one takes over; then that one too, and the first
+one is started again. Chunk ages are from the observation to the arrival of the chunk, control periods are between DDS
+source timestamps of commands. Starved is the share of control periods without an action. Latencies are the executors'
+medians from a request to its chunk.
 """
 
 from __future__ import annotations
@@ -171,6 +172,14 @@ class Fleet:
         latencies = [figures.latency_ms for figures in found.values()]
         print(f"\nlargest / smallest: chunks {ratio(rates)}, latency {ratio(latencies)}", flush=True)
 
+    def measure_recovery(self, title: str, timeout_s: float) -> None:
+        """Print how long each running arm waits from now on until the first chunk for what it sees after now."""
+        start_ns = time.time_ns()
+        self.spin(timeout_s, lambda: all(recovered_s(arm, start_ns) for arm in self.running))
+        found = {arm.name: recovered_s(arm, start_ns) for arm in self.running}
+        waits = (f"{name} {seconds:.1f} s" if seconds else f"{name} none" for name, seconds in found.items())
+        print(f"\n{title}; until the first new chunk: {', '.join(waits)}", flush=True)
+
 
 def ratio(values: list[float]) -> str:
     return f"{max(values) / min(values):.2f}" if min(values) > 0 else "none"
@@ -200,9 +209,9 @@ def fleet_of(options: argparse.Namespace, folder: Path, server: str) -> tuple[Su
 def run(options: argparse.Namespace, folder: Path, client: ClientNode) -> None:
     processes.FIRST_LINE_S = options.start_timeout
     start = partial(Server, options, options.together)
-    server, fleet = start(), Fleet(client)
+    servers, fleet = [start(), start()], Fleet(client)
     try:
-        for robot in fleet_of(options, folder, server.address):
+        for robot in fleet_of(options, folder, ",".join(server.address for server in servers)):
             fleet.start(robot, folder, options.start_timeout)
         fleet.start_tasks(options.start_timeout)
         fleet.measure(f"{options.arms} arms", options.seconds)
@@ -214,27 +223,25 @@ def run(options: argparse.Namespace, folder: Path, client: ClientNode) -> None:
         )
         fleet.measure(f"without {first.name} ({first.ended})", options.seconds)
 
-        server.kill()
+        servers[0].kill()
+        fleet.measure_recovery("server killed, a second one runs", options.start_timeout)
         fleet.spin(options.outage)
-        server = start(server.address)
-        returned_ns = time.time_ns()
-        print(
-            f"\nserver killed for {options.outage:.0f} s and the time of its start; until the first new chunk:"
-        )
-        fleet.spin(options.start_timeout, lambda: all(recovered_s(arm, returned_ns) for arm in fleet.running))
-        for arm in fleet.running:
-            seconds = recovered_s(arm, returned_ns)
-            print(f"{arm.name}: {seconds:.1f} s" if seconds else f"{arm.name}: none")
+        servers[1].kill()
+        fleet.spin(options.outage)
+        servers[0] = start(servers[0].address)
+        title = f"both killed for {options.outage:.0f} s, then the first one started again"
+        fleet.measure_recovery(title, options.start_timeout)
         fleet.measure("after the server's return", options.seconds)
     finally:
         fleet.stop()
-        server.close()
+        for server in servers:
+            server.close()
 
 
-def recovered_s(arm: Arm, returned_ns: int) -> float | None:
-    """From the server's return to the first chunk for what was seen after it; None: not yet."""
-    later = (at for at, seen in arm.chunks if seen > returned_ns)
-    return next(((at - returned_ns) / NANOSECONDS for at in later), None)
+def recovered_s(arm: Arm, start_ns: int) -> float | None:
+    """From a moment to the first chunk for what was seen after it; None: not yet."""
+    later = (at for at, seen in arm.chunks if seen > start_ns)
+    return next(((at - start_ns) / NANOSECONDS for at in later), None)
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ import pytest
 
 from smolvla_ros.dataset.errors import EpisodeError
 from smolvla_ros.ray_cluster import ClusterError, ray_connection
-from smolvla_ros.tools import bag_to_lerobot, check_dataset, evaluate
+from smolvla_ros.tools import bag_to_lerobot, check_dataset, evaluate, make_demonstrations
 from smolvla_ros.worker_pool import WorkerPoolError, submit_all, worker_pool
 
 from ..package_files import CALIBRATION_FILE, ROOT
@@ -100,6 +100,15 @@ def test_an_evaluation_on_ray_gives_what_processes_give(tmp_path: Path, cluster:
         assert evaluate.main(["expert", "--episodes", "2", "--results", str(results), *workers]) == 0
         found.append(sorted(results.read_text().splitlines()))
     assert found[0] == found[1] and len(found[0]) == 2 and json.loads(found[0][0])
+
+
+@pytest.mark.slow
+def test_demonstrations_on_ray_are_those_of_processes(tmp_path: Path, cluster: Any) -> None:
+    pytest.importorskip("mujoco")
+    options = ["--task", "touch", "--episodes", "2", "--image-size", "64x48"]
+    for name, workers in (("here", ["--jobs", "1"]), ("there", ["--ray", cluster.address])):
+        assert make_demonstrations.main([*options, "--output", str(tmp_path / name), *workers]) == 0
+    assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
 def fail(index: int) -> int:

@@ -32,6 +32,7 @@ from .conftest import free_port
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
 SMALL = PolicyConfig(checkpoint=str(CHECKPOINT), device="cpu", threads=1)
+MORE_REPLICAS_S = 90.0  # Ray Serve waits for 30 s before it starts more replicas
 OTHER = "another checkpoint is served now"
 PORT_TEXT = "keep other computers away by a firewall or a network of their own, and give --insecure"
 
@@ -39,6 +40,15 @@ PORT_TEXT = "keep other computers away by a firewall or a network of their own, 
 def test_without_insecure_nothing_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     assert policy_cluster.main([str(CHECKPOINT)]) == 2
     assert PORT_TEXT in capsys.readouterr().err
+
+
+def end_serve(cluster: Any) -> None:
+    from ray import serve
+
+    from smolvla_ros.ray_cluster import ray_connection
+
+    with ray_connection(cluster.address):
+        serve.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +63,7 @@ def serve(cluster: Any) -> Iterator[Callable[..., str]]:
         return f"127.0.0.1:{port}"
 
     yield start
-    from ray import serve as ray_serve
-
-    from smolvla_ros.ray_cluster import ray_connection
-
-    with ray_connection(cluster.address):
-        ray_serve.shutdown()
+    end_serve(cluster)
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +166,17 @@ def test_another_checkpoint_replaces_the_first_without_a_lost_request(
     with pytest.raises(PolicyUnavailableError, match=OTHER):
         asked(first)
     assert asked(RemoteModel([served], timeout_s=20.0)).shape[1] == first.action_dim
+
+
+@pytest.mark.slow
+def test_a_second_replica_is_started_while_requests_wait(serve: Callable[..., str], cluster: Any) -> None:
+    end_serve(cluster)  # what served before had two
+    address = serve(CHECKPOINT, "--replicas", "1", "--max-replicas", "2", "--busy-requests", "1")
+    assert len(replica_processes()) == 1
+    deadline_s = time.monotonic() + MORE_REPLICAS_S
+    with Load(address, clients=4) as load:
+        while len(replica_processes()) < 2:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.5)
+        load.wait_for(5)
+    assert not load.errors

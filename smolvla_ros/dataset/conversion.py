@@ -36,7 +36,7 @@ from smolvla_ros.dataset.parallel_steps import FrameCount
 from smolvla_ros.dataset.pieces import Control, control_pieces
 from smolvla_ros.dataset.read_ahead import read_ahead
 from smolvla_ros.dataset.staging import StagingFolder, write_atomically
-from smolvla_ros.dataset.video import Codec
+from smolvla_ros.dataset.video import Codec, check_encoder
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.units import MotorCalibration, positions_to_lerobot
 
@@ -85,8 +85,9 @@ class Conversion:
         """Start the conversion, or continue one that was interrupted; returns whether there are steps left to run.
 
         Raises DatasetError when the folder contains something else, CalibrationError when a unit needs a calibration
-        that is missing.
+        that is missing, VideoError when videos cannot be encoded.
         """
+        check_encoder(self.codec)
         positions_to_lerobot(self.robot.units(self.calibration), np.zeros(len(self.robot.joints)))
         work, plan = self.output / WORK_FOLDER, self._plan()
         if (work / PLAN).exists():

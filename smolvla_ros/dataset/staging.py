@@ -25,7 +25,7 @@ from smolvla_ros.dataset.lerobot_format import ACTION, STATE
 from smolvla_ros.dataset.lerobot_reader import column_values
 from smolvla_ros.dataset.lerobot_writer import StagedEpisode, StagedVideo
 from smolvla_ros.dataset.statistics import ImageHistogram, sampled_image_indices
-from smolvla_ros.dataset.video import Codec, cut_video, decode_video, encode_video
+from smolvla_ros.dataset.video import CODECS, Codec, cut_video, decode_video, encode_video
 
 
 class StagingFolder:
@@ -68,7 +68,7 @@ class StagingFolder:
         counted = _CountedImages(images, count)
         with atomic_file(self._video(camera)) as path:
             encode_video(path, counted, fps, codec)
-        self._describe(camera, counted, codec)
+        self._describe(camera, counted, CODECS[codec].codec)
 
     def copy_video(self, camera: str, source: Path, first: int, count: int, fps: int) -> None:
         """Copy `count` images from image `first` of an mp4 as by `cut_video`; raises VideoError."""

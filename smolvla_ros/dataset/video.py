@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import dropwhile, islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple
 
 import av
 import cv2
@@ -22,38 +22,58 @@ from smolvla_ros.arrays import ImageArray
 from smolvla_ros.dataset.errors import VideoError
 from smolvla_ros.dataset.realtime_permission import without_realtime_permission
 
-Codec = Literal["h264", "av1"]
+Codec = Literal["h264", "av1", "h264_nvenc"]
 
-# Name in the dataset -> encoder of FFmpeg and options: fast, little loss, and one thread for reproducible bytes.
-CODECS: dict[str, tuple[str, dict[str, str]]] = {
-    "h264": ("libx264", {"preset": "ultrafast", "crf": "20", "bf": "0", "threads": "1"}),
-    "av1": ("libsvtav1", {"preset": "10", "crf": "30", "svtav1-params": "lp=1:pred-struct=1"}),
+
+class Encoder(NamedTuple):
+    """How FFmpeg writes a video."""
+
+    name: str
+    options: dict[str, str]
+    codec: str  # that a dataset names, and a decoder
+
+
+# Fast, little loss, and one thread for reproducible bytes; a GPU's bytes depend on its model and driver.
+CODECS: dict[Codec, Encoder] = {
+    "h264": Encoder("libx264", {"preset": "ultrafast", "crf": "20", "bf": "0", "threads": "1"}, "h264"),
+    "av1": Encoder("libsvtav1", {"preset": "10", "crf": "30", "svtav1-params": "lp=1:pred-struct=1"}, "av1"),
+    "h264_nvenc": Encoder("h264_nvenc", {"preset": "p1", "rc": "constqp", "qp": "20", "bf": "0"}, "h264"),
 }
 KEY_FRAME_INTERVAL = 2
-PREVIEW = (
-    "libx264",
-    {"preset": "veryfast", "crf": "28", "bf": "0", "threads": "1"},
-)  # every browser plays it
+# Every browser plays it.
+PREVIEW = Encoder("libx264", {"preset": "veryfast", "crf": "28", "bf": "0", "threads": "1"}, "h264")
+CODEC_HELP = "of the videos; h264_nvenc: h264 by a GPU of NVIDIA; %(default)s"
 PIXEL_FORMAT = "yuv420p"
+SMALLEST = (256, 256)  # width and height that every encoder accepts
+
+
+def check_encoder(codec: Codec) -> None:
+    """Raise VideoError if this computer cannot encode with it."""
+    context: Any = av.CodecContext.create(CODECS[codec].name, "w")
+    context.width, context.height = SMALLEST
+    context.pix_fmt, context.time_base = PIXEL_FORMAT, Fraction(1, 30)
+    try:
+        with without_realtime_permission():
+            context.open()
+    except av.FFmpegError as error:
+        raise VideoError(
+            f"encoder '{codec}' cannot be used on this computer: {error.strerror}. It needs a GPU of NVIDIA and its "
+            "driver; choose another --codec"
+        ) from error
 
 
 def encode_video(path: Path, images: Iterable[ImageArray], fps: int, codec: Codec) -> None:
     """Write RGB images (height, width, 3) of one size as an mp4; raises VideoError."""
-    _encode(path, images, fps, *CODECS[codec], KEY_FRAME_INTERVAL)
+    _encode(path, images, fps, CODECS[codec], KEY_FRAME_INTERVAL)
 
 
 def encode_preview(path: Path, images: Iterable[ImageArray], fps: int) -> None:
     """Write a small mp4 to look at, with a key frame every second; raises VideoError."""
-    _encode(path, images, fps, *PREVIEW, fps)
+    _encode(path, images, fps, PREVIEW, fps)
 
 
 def _encode(
-    path: Path,
-    images: Iterable[ImageArray],
-    fps: int,
-    encoder: str,
-    options: dict[str, str],
-    key_frame_interval: int,
+    path: Path, images: Iterable[ImageArray], fps: int, encoder: Encoder, key_frame_interval: int
 ) -> None:
     with av.open(str(path), "w", format="mp4") as container:
         stream: Any = None
@@ -65,7 +85,7 @@ def _encode(
                         f"images of {width}x{height} cannot be {PIXEL_FORMAT} video: width and height must be even; "
                         "set another image size in the camera driver"
                     )
-                stream = container.add_stream(encoder, rate=fps, options=options)
+                stream = container.add_stream(encoder.name, rate=fps, options=encoder.options)
                 stream.width, stream.height, stream.pix_fmt = width, height, PIXEL_FORMAT
                 stream.codec_context.gop_size = key_frame_interval
                 stream.codec_context.time_base = Fraction(1, fps)
@@ -122,11 +142,12 @@ def cut_video(source: Path, path: Path, first: int, count: int, fps: int) -> str
                 _mux_shifted(packets, -first, fps, output, target)
             return codec
     if codec not in CODECS:
+        known = ", ".join(dict.fromkeys(encoder.codec for encoder in CODECS.values()))
         raise VideoError(
             f"video '{source}': frames from {first} on cannot be cut out without encoding them again, which is not "
-            f"possible as {codec} (only as {', '.join(CODECS)}); cut at a key frame, or keep the whole episode"
+            f"possible as {codec} (only as {known}); cut at a key frame, or keep the whole episode"
         )
-    encode_video(path, decode_video(source, first / fps, count, fps), fps, cast(Codec, codec))
+    encode_video(path, decode_video(source, first / fps, count, fps), fps, codec)
     return codec
 
 

@@ -25,7 +25,7 @@ from smolvla_ros.dataset.lerobot_format import INFO, dataset_features
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, add_episodes
 from smolvla_ros.dataset.staging import StagingFolder, write_atomically
-from smolvla_ros.dataset.video import Codec
+from smolvla_ros.dataset.video import Codec, check_encoder
 from smolvla_ros.image import JPEG_QUALITY
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.settings import Settings, setting
@@ -89,8 +89,10 @@ class DemonstrationRun:
         """Start the run, or continue one that was interrupted; returns whether there is something left to do.
 
         Raises DatasetError when the folder contains something else or the expert cannot move this arm, InstructionError
-        for an unknown task, RobotSpecError for an unknown camera, CalibrationError when a unit lacks its calibration.
+        for an unknown task, RobotSpecError for an unknown camera, CalibrationError when a unit lacks its calibration,
+        VideoError when videos cannot be encoded.
         """
+        check_encoder(self.codec)
         if self.robot.rate_hz != int(self.robot.rate_hz):
             raise DatasetError(
                 f"robot '{self.robot.name}': rate_hz {self.robot.rate_hz} is not a whole number"

@@ -21,7 +21,7 @@ from smolvla_ros.dataset.conversion import Conversion
 from smolvla_ros.dataset.map_suggestion import suggest_mapping
 from smolvla_ros.dataset.parallel_conversion import convert
 from smolvla_ros.dataset.pieces import WANTED
-from smolvla_ros.dataset.video import CODECS
+from smolvla_ros.dataset.video import CODEC_HELP, CODECS
 from smolvla_ros.suite.bag_options import add_bag_options, bag_mapping
 from smolvla_ros.suite.command_line import (
     ROBOT,
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="STREAM=SECONDS",
         help="maximum age of camera, state or action samples, such as camera=0.5",
     )
-    add("--codec", choices=sorted(CODECS), default="h264", help="%(default)s")
+    add("--codec", choices=sorted(CODECS), default="h264", help=CODEC_HELP)
     add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
     add("--subtasks", action="store_true", help="write changing instructions to language_persistent too")
     add_worker_options(parser)

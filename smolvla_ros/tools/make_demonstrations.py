@@ -16,7 +16,7 @@ from pathlib import Path
 
 from smolvla_ros.dataset.output_lock import locked_folder
 from smolvla_ros.dataset.parallel_steps import run_all
-from smolvla_ros.dataset.video import CODECS
+from smolvla_ros.dataset.video import CODEC_HELP, CODECS
 from smolvla_ros.settings import SettingError
 from smolvla_ros.share import share_folder
 from smolvla_ros.simulation.disturbance import DisturbanceSettings
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     add_settings(parser, DisturbanceSettings)
     add_settings(parser, PictureSettings)
     add("--keep-failures", action="store_true", help="keep episodes in which the expert failed")
-    add("--codec", choices=sorted(CODECS), default="h264", help="of the videos")
+    add("--codec", choices=sorted(CODECS), default="h264", help=CODEC_HELP)
     add("--robot-type", help="robot_type in info.json; default: the robot's name and _follower")
     add_worker_options(parser)
     return parser

@@ -174,8 +174,9 @@ def test_an_edited_dataset_has_the_chosen_rows_images_and_marks(source, tmp_path
 def test_merged_datasets_keep_their_images_also_if_their_videos_were_encoded_otherwise(
     source, tmp_path, monkeypatch
 ):
-    options = {**video.CODECS["h264"][1], "preset": "veryfast"}
-    monkeypatch.setitem(video.CODECS, "h264", ("libx264", options))
+    encoder = video.CODECS["h264"]
+    options = {**encoder.options, "preset": "veryfast"}
+    monkeypatch.setitem(video.CODECS, "h264", encoder._replace(options=options))
     other = write_small_dataset(tmp_path / "other", [5], fps=FPS)
     add_reward(other)
     assert main([str(source.root), str(other), "--output", str(tmp_path / "both"), "--jobs", "1"]) == 0

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from smolvla_ros.dataset.errors import VideoError
-from smolvla_ros.dataset.video import concatenate_videos, cut_video, decode_video, encode_video
+from smolvla_ros.dataset.video import (
+    check_encoder,
+    concatenate_videos,
+    cut_video,
+    decode_video,
+    encode_video,
+    key_frames,
+    stream_header,
+)
 
 
 def greys(first: int, count: int):
@@ -32,6 +40,35 @@ def test_concatenated_videos_keep_the_time_of_every_frame(tmp_path, codec, fps):
         assert stream.codec_context.pix_fmt == "yuv420p"
     second = [round(float(image.mean())) for image in decode_video(tmp_path / "c.mp4", 11 / fps, 6, fps)]
     assert max(abs(grey - 100 - 3 * k) for k, grey in enumerate(second)) <= 2
+
+
+def has_nvenc():
+    try:
+        check_encoder("h264_nvenc")
+    except VideoError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(has_nvenc(), reason="this computer has a GPU that encodes")
+def test_an_encoder_of_a_gpu_that_is_missing_is_named(tmp_path):
+    with pytest.raises(VideoError, match="'h264_nvenc' cannot be used.*choose another --codec"):
+        check_encoder("h264_nvenc")
+
+
+@pytest.mark.skipif(not has_nvenc(), reason="needs a GPU that encodes")
+def test_a_gpu_writes_h264_with_every_second_frame_a_key_frame(tmp_path):
+    images = [image.repeat(6, 0).repeat(6, 1) for image in greys(10, 9)]  # as large as its encoder demands
+    encode_video(tmp_path / "a.mp4", images, 30, "h264_nvenc")
+    assert stream_header(tmp_path / "a.mp4").startswith(b"h264 384x288 ")
+    found = [round(float(image.mean())) for image in decode_video(tmp_path / "a.mp4", 0.0, 9, 30)]
+    assert max(abs(grey - 10 - 3 * k) for k, grey in enumerate(found)) <= 2
+    assert key_frames(tmp_path / "a.mp4", 0, 9, 30) == {0, 2, 4, 6, 8}
+
+
+@pytest.mark.parametrize("codec", ["h264", "av1"])
+def test_software_encoders_can_be_used_on_every_computer(codec):
+    check_encoder(codec)
 
 
 def test_a_video_without_frames_raises_an_error(tmp_path):

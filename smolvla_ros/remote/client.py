@@ -9,6 +9,7 @@ connects again by itself.
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import time
 import uuid
@@ -23,11 +24,12 @@ from smolvla_ros.arrays import Float32Array
 from smolvla_ros.policy.policy import PolicyError, PolicyUnavailableError
 from smolvla_ros.policy.preflight.preflight import Expectations
 from smolvla_ros.remote import policy_pb2, protocol
-from smolvla_ros.remote.access import is_this_computer, open_channel
+from smolvla_ros.remote.access import AccessError, is_this_computer, open_channel
 
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 2.0  # at the start, for a server to answer
+RECONNECT_S = 2.0  # from the first call of a connection on, in which it is not given up: it may still be made
 CLOSED = "Socket closed"  # gRPC's words when a server ends each connection at once
 # No pings: servers that do not expect them, such as the proxies of Ray Serve, end the connection.
 CHANNEL_OPTIONS = [
@@ -46,6 +48,7 @@ class _Server:
         self.busy_until_s = 0.0  # monotonic
         self._open = partial(open_channel, address, credentials, CHANNEL_OPTIONS)
         self._channel = self._open()
+        self._asked_s = math.inf  # monotonic; of the first call of this connection
 
     def describe(self, timeout_s: float) -> Any:
         """Its Description; raises grpc.RpcError."""
@@ -55,18 +58,29 @@ class _Server:
         return call(policy_pb2.DescribeRequest(), timeout=timeout_s)
 
     def infer(self, request: Any, timeout_s: float) -> Any:
-        """A Chunk; raises grpc.RpcError. After a time-out the next call connects anew: the line may have been cut for a
-        while, and TCP sends again only seconds after it is back."""
+        """A Chunk; raises grpc.RpcError. After a time-out the next call connects anew, unless this connection is new:
+        the line may have been cut for a while, and TCP sends again only seconds after it is back."""
         call = self._channel.unary_unary(
             protocol.INFER, policy_pb2.Observation.SerializeToString, policy_pb2.Chunk.FromString
         )
+        self._asked_s = min(self._asked_s, time.monotonic())
         try:
             return call(request, timeout=timeout_s)
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                self._channel.close()
-                self._channel = self._open()
+            is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            if is_late and time.monotonic() - self._asked_s > RECONNECT_S:
+                self._connect_anew()
             raise
+
+    def _connect_anew(self) -> None:
+        """The connection stays if the credentials cannot be read now."""
+        try:
+            channel = self._open()
+        except AccessError as error:
+            logger.warning("not connected anew: %s", error)
+            return
+        self._channel.close()
+        self._channel, self._asked_s = channel, math.inf
 
 
 class RemoteModel:

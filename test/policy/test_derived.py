@@ -46,6 +46,24 @@ def test_where_nothing_can_be_written_the_text_is_derived_each_time(folder: Path
     ]
 
 
+def test_a_user_without_a_home_folder_derives_the_text_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "~")  # what is found where the user is in no list of users
+    assert [derived("text", [b"a"], lambda text=text: text) for text in ("first", "second")] == [
+        "first",
+        "second",
+    ]
+
+
+@pytest.mark.parametrize("given", ["", "relative", "~/elsewhere"])
+def test_a_cache_folder_that_is_no_absolute_path_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", given)
+    assert cache_folder() == tmp_path / ".cache" / "smolvla_ros"
+
+
 def test_a_checkpoint_is_loaded_a_second_time_without_transformers() -> None:
     program = (
         "import sys; from smolvla_ros.policy import SmolVLA; "

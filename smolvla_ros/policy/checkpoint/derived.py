@@ -4,7 +4,8 @@
 
 A kept text is used for the same bytes and the same versions of the libraries only. It is written under another name
 and then renamed, and begins with its own hash, so that a file that was cut off or changed is derived anew. The folder,
-`smolvla_ros` in the user's cache folder, may be deleted at any time; where it cannot be written, nothing is kept.
+`smolvla_ros` in the user's cache folder, may be deleted at any time; where it cannot be written, or for a user without
+a home folder, nothing is kept.
 """
 
 from __future__ import annotations
@@ -21,8 +22,12 @@ LIBRARIES = ("transformers", "tokenizers")
 
 
 def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/smolvla_ros, by default ~/.cache/smolvla_ros."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "smolvla_ros"
+    """$XDG_CACHE_HOME/smolvla_ros, if that is an absolute path, else ~/.cache/smolvla_ros.
+
+    Raises RuntimeError for a user without a home folder.
+    """
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (given if given.is_absolute() else Path.home() / ".cache") / "smolvla_ros"
 
 
 def derived(kind: str, sources: Sequence[bytes], derive: Callable[[], str]) -> str:
@@ -31,7 +36,11 @@ def derived(kind: str, sources: Sequence[bytes], derive: Callable[[], str]) -> s
     sources: all that the result depends on, beside the versions of the libraries. kind: what is derived.
     """
     parts = [kind.encode(), *(f"{name} {version(name)}".encode() for name in LIBRARIES), *sources]
-    path = cache_folder() / f"{kind}-{_digest(b''.join(hashlib.sha256(part).digest() for part in parts))}"
+    name = f"{kind}-{_digest(b''.join(hashlib.sha256(part).digest() for part in parts))}"
+    try:
+        path = cache_folder() / name
+    except RuntimeError:
+        return derive()
     kept = _read(path)
     if kept is None:
         kept = derive()

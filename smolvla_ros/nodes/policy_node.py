@@ -120,12 +120,13 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             return
         self.get_logger().info(f"'{self._next_policy.name}' replaces '{self._policy.name}'")
         cameras = self._policy.cameras
-        with self._changed:
+        with self._changed:  # so that the policy gets no messages of the cameras before
             self._policy, self._next_policy = self._next_policy, None
+            listens_to_others = self._policy.cameras != cameras or isinstance(self._policy, ObservesWorld)
+            if self._worker is not None and listens_to_others:
+                self._unsubscribe()
+                self._subscribe()
         self._inference.clear_latencies()
-        if self._worker is not None and self._policy.cameras != cameras:
-            self._unsubscribe()
-            self._subscribe()
 
     def _subscribe(self) -> None:
         """Subscribe to the images and joint states of the policy, and to requests."""

@@ -329,6 +329,25 @@ def test_a_request_made_while_a_checkpoint_loads_is_answered_by_it(
     assert "cannot infer" not in program.output  # because of messages that are old after loading
 
 
+def test_an_expert_that_replaces_another_is_told_the_state_of_the_world(robot: Robot, start: Any) -> None:
+    pytest.importorskip("mujoco")
+    from smolvla_ros.simulation.tasks.instruction import random_task
+    from smolvla_ros.simulation.world import World
+
+    layout, task = random_task("pick_place", 6)
+    state = World(robot.spec.urdf_path, layout).save().tolist()
+    states = robot.observer.publisher(topics.WORLD_STATE)
+    message = topics.WORLD_STATE.type(layout="pick_place", seed=6, state=state)
+    robot.observer.node.create_timer(0.1, lambda: states.publish(message))
+    start("nodes.policy_node", policy="expert")
+    robot.observer.until(states.get_subscription_count, "the policy to listen", 30.0)
+    robot.observer.spin(0.3)
+    robot.chunk(1, task=task.instruction)
+    assert robot.set_parameters(checkpoint="of no use to it").successful
+    robot.observer.spin(0.3)
+    robot.chunk(2, task=task.instruction)
+
+
 @pytest.fixture
 def flow_checkpoint(tmp_path: Path) -> Path:
     """The golden checkpoint, whose chunks depend on their noise, with statistics that fit the robot (degrees)."""

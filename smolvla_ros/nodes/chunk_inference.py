@@ -56,9 +56,10 @@ class ChunkInference:
         """Check the pose before the next chunk, as before the first chunk of a policy."""
         self._pose_checked_for = None
 
-    def clear_latencies(self) -> None:
+    def policy_replaced(self) -> None:
+        """Nothing of the policy before is kept, which frees its memory."""
         self._latencies_s.clear()
-        self._look_s = None
+        self._look_s = self._ahead = self._pose_checked_for = None
 
     def latencies(self) -> dict[str, str]:
         """Median and 95th percentile of the recent inference times, for /diagnostics; empty before the first chunk."""

@@ -126,7 +126,7 @@ class PolicyNode(SuiteNode[PolicyConfig]):
             if self._worker is not None and listens_to_others:
                 self._unsubscribe()
                 self._subscribe()
-        self._inference.clear_latencies()
+        self._inference.policy_replaced()
 
     def _subscribe(self) -> None:
         """Subscribe to the images and joint states of the policy, and to requests."""

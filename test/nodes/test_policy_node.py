@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from std_msgs.msg import String
 
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
 from smolvla_ros.nodes import topics
+from smolvla_ros.nodes.chunk_inference import ChunkInference
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.observation import Frame
 from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.policy.policy_config import PolicyConfig
+from smolvla_ros.policy.scripted import ScriptedPolicy
 from smolvla_ros.robot import Joints
 from smolvla_ros.simulation.layout import REST_RAD
 from smolvla_ros.wire import chunk_from_msg, header_stamp_ns
@@ -346,6 +349,24 @@ def test_an_expert_that_replaces_another_is_told_the_state_of_the_world(robot: R
     assert robot.set_parameters(checkpoint="of no use to it").successful
     robot.observer.spin(0.3)
     robot.chunk(2, task=task.instruction)
+
+
+def test_a_policy_that_was_replaced_is_not_kept_in_memory() -> None:
+    class LookingPolicy(ScriptedPolicy):
+        def look(self, _observation: Any) -> bool:
+            return True
+
+    inference, config, now_ns = ChunkInference(ROBOT, get_logger("test")), PolicyConfig(), 10**18
+    still = np.zeros(6)
+    seen = (joint_state_msg(ROBOT.joint_names, Joints(now_ns, still, still, still)),)
+    request = ChunkRequest(now_ns, 1, "wipe", RequestReason.START)
+    policy = LookingPolicy(ROBOT)
+    inference.infer(policy, config, request, seen, {}, now_ns)
+    inference.look(policy, config, seen, now_ns)
+    kept = weakref.ref(policy)
+    del policy
+    inference.policy_replaced()
+    assert kept() is None
 
 
 @pytest.fixture

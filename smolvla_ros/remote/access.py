@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,9 +110,10 @@ def _without_token(_request: Any, context: Any) -> None:
 
 
 class RateLimit:
-    """At most `rate_hz` requests a second from each host, in the mean of a second; times are monotonic."""
+    """At most `rate_hz` requests a second from each host, in the mean of a second; times are monotonic. For threads."""
 
     def __init__(self, rate_hz: float) -> None:
+        self._lock = threading.Lock()
         self._rate_hz = rate_hz
         self._left: dict[
             str, tuple[float, float]
@@ -120,12 +122,13 @@ class RateLimit:
     def admits(self, peer: str, now_s: float) -> bool:
         """Whether a request is within the limit; `peer` as grpc names it, such as ipv4:10.0.0.2:40012."""
         host = peer.rpartition(":")[0]
-        left, counted_s = self._left.pop(host, (self._rate_hz, now_s))
-        left = min(left + (now_s - counted_s) * self._rate_hz, self._rate_hz)
-        admitted = left >= 1.0
-        self._left[host] = (left - admitted, now_s)
-        if len(self._left) > MAX_HOSTS:
-            del self._left[next(iter(self._left))]  # the one that has not asked for longest
+        with self._lock:
+            left, counted_s = self._left.pop(host, (self._rate_hz, now_s))
+            left = min(left + (now_s - counted_s) * self._rate_hz, self._rate_hz)
+            admitted = left >= 1.0
+            self._left[host] = (left - admitted, now_s)
+            if len(self._left) > MAX_HOSTS:
+                del self._left[next(iter(self._left))]  # the one that has not asked for longest
         return admitted
 
 

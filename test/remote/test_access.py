@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,18 @@ def test_each_host_has_a_rate_of_its_own() -> None:
     for host in range(2 * MAX_HOSTS):
         assert limit.admits(f"ipv6:%5B{host}%5D:1", 1.0)
     assert len(limit._left) == MAX_HOSTS
+
+
+def test_the_rate_of_a_host_is_that_of_all_its_connections() -> None:
+    limit, connections = RateLimit(10.0), 4
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that threads meet in the middle of a decision
+    try:
+        with ThreadPoolExecutor(connections) as pool:
+            asked = [
+                pool.submit(lambda: sum(limit.admits("ipv4:10.0.0.2:1", 0.0) for _ in range(10_000)))
+                for _ in range(connections)
+            ]
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert sum(each.result() for each in asked) == 10

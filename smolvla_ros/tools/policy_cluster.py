@@ -14,7 +14,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from smolvla_ros.nodes.policy_loading import load_model, load_spec
 from smolvla_ros.policy.policy_config import PolicyConfig
@@ -48,6 +51,14 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def with_absolute_paths(config: PolicyConfig) -> PolicyConfig:
+    """A config for replicas, which run in other working folders than this program."""
+    given = {name: getattr(config, name) for name in ("checkpoint", "backbone", "stats")}
+    paths = {name: Path(text).expanduser() for name, text in given.items() if text}
+    found: dict[str, Any] = {name: str(path.absolute()) for name, path in paths.items() if path.exists()}
+    return replace(config, **found)
+
+
 def load(config: PolicyConfig) -> Loaded:
     """The checkpoint, in a replica."""
     spec = load_spec(config)
@@ -59,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     settings = settings_of(options, ClusterSettings)
-    config = policy_config(options)
+    config = with_absolute_paths(policy_config(options))
     try:
         settings.check()
     except AccessError as error:

@@ -42,6 +42,17 @@ def test_without_insecure_nothing_is_served(capsys: pytest.CaptureFixture[str]) 
     assert PORT_TEXT in capsys.readouterr().err
 
 
+def test_replicas_find_what_is_in_the_working_folder_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    given = PolicyConfig(checkpoint="mine", backbone="owner/name", dtype="bfloat16")
+    config = policy_cluster.with_absolute_paths(given)
+    assert (config.checkpoint, config.backbone, config.stats) == (str(tmp_path / "mine"), "owner/name", "")
+    assert config.dtype == "bfloat16"
+
+
 def end_serve(cluster: Any) -> None:
     from ray import serve
 

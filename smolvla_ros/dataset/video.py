@@ -89,8 +89,14 @@ def _encode(
                 stream.width, stream.height, stream.pix_fmt = width, height, PIXEL_FORMAT
                 stream.codec_context.gop_size = key_frame_interval
                 stream.codec_context.time_base = Fraction(1, fps)
-                with without_realtime_permission():
-                    container.start_encoding()
+                try:
+                    with without_realtime_permission():
+                        container.start_encoding()
+                except av.FFmpegError as error:
+                    raise VideoError(
+                        f"encoder '{encoder.name}' cannot be opened for images of {width}x{height}: {error.strerror}; "
+                        "choose another --codec or image size, or fewer --jobs"
+                    ) from error
             # 7 times as fast as FFmpeg's swscale
             pixels = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8)
             frame = av.VideoFrame.from_ndarray(pixels, format=PIXEL_FORMAT)

@@ -71,6 +71,12 @@ def test_software_encoders_can_be_used_on_every_computer(codec):
     check_encoder(codec)
 
 
+def test_images_of_a_size_that_the_encoder_does_not_take_are_named(tmp_path):
+    images = [np.zeros((16, 20_000, 3), np.uint8)]
+    with pytest.raises(VideoError, match="'libx264' cannot be opened for images of 20000x16"):
+        encode_video(tmp_path / "v.mp4", images, 30, "h264")
+
+
 def test_a_video_without_frames_raises_an_error(tmp_path):
     with pytest.raises(VideoError, match="no frames"):
         encode_video(tmp_path / "none.mp4", [], 30, "h264")

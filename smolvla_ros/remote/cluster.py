@@ -9,8 +9,9 @@ sends each request to one. Its proxies listen at all addresses of their nodes, a
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ from smolvla_ros.remote.access import HEALTH, AccessError
 from smolvla_ros.remote.request_queue import RefusalError
 from smolvla_ros.remote.service import LONGEST_S, PolicyService, ServedModel, ServiceSettings, status_of
 from smolvla_ros.settings import setting
+
+logger = logging.getLogger(__name__)
 
 APPLICATION = "policy"  # its name in Serve
 HEALTH_METHOD = f"{HEALTH}Check"
@@ -110,6 +113,15 @@ class PolicyReplica:
         return policy_pb2.Chunk()
 
 
+def room_for_replicas(nodes: Iterable[Mapping[str, Any]], settings: ClusterSettings) -> int:
+    """How many replicas the nodes (of `ray.nodes`) have cores and GPUs for, if nothing else runs there."""
+    wanted = {name: count for name, count in (("CPU", settings.cpus), ("GPU", settings.gpus)) if count}
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    if not wanted:
+        return settings.replicas
+    return sum(min(int(node.get(name, 0.0) / count) for name, count in wanted.items()) for node in alive)
+
+
 def deploy(load: Callable[[], Loaded], settings: ClusterSettings, cluster: str) -> list[str]:
     """Serve what `load` gives, in place of what is served, in the cluster at AUTO or host:port; returns the addresses.
 
@@ -120,6 +132,16 @@ def deploy(load: Callable[[], Loaded], settings: ClusterSettings, cluster: str) 
         import ray
         from ray import serve
 
+        room = room_for_replicas(ray.nodes(), settings)
+        if room < settings.replicas:  # Serve would wait without a word
+            logger.warning(
+                "%d replicas with %g CPU cores and %g GPUs each are wanted, and the nodes have room for %d: waiting "
+                "for more nodes; Ctrl-C ends this command, `ray status` shows what the nodes have",
+                settings.replicas,
+                settings.cpus,
+                settings.gpus,
+                room,
+            )
         servicer = f"{__name__}.{add_policy_service.__name__}"
         options = {"port": settings.port, "grpc_servicer_functions": [servicer]}
         serve.start("EveryNode", {"host": "127.0.0.1"}, options)

@@ -25,6 +25,7 @@ from smolvla_ros.policy.chunk_inputs import ChunkInputs
 from smolvla_ros.policy.policy import PolicyError, PolicyUnavailableError
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.remote.client import RemoteModel
+from smolvla_ros.remote.cluster import ClusterSettings, room_for_replicas
 from smolvla_ros.tools import policy_cluster
 
 from ..package_files import CHECKPOINT
@@ -51,6 +52,17 @@ def test_replicas_find_what_is_in_the_working_folder_of_the_command(
     config = policy_cluster.with_absolute_paths(given)
     assert (config.checkpoint, config.backbone, config.stats) == (str(tmp_path / "mine"), "owner/name", "")
     assert config.dtype == "bfloat16"
+
+
+def test_replicas_for_which_there_is_no_room_are_counted() -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}},
+        {"Alive": True, "Resources": {"CPU": 4.0}},
+        {"Alive": False, "Resources": {}},
+    ]
+    for cpus, gpus, room in ((1.0, 0.0, 12), (1.0, 1.0, 2), (1.0, 0.5, 4), (6.0, 0.5, 1), (0.0, 4.0, 0)):
+        assert room_for_replicas(nodes, ClusterSettings(cpus=cpus, gpus=gpus)) == room
+    assert room_for_replicas(nodes, ClusterSettings(cpus=0.0, replicas=3)) == 3
 
 
 def end_serve(cluster: Any) -> None:

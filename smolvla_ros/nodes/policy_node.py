@@ -99,6 +99,11 @@ class PolicyNode(SuiteNode[PolicyConfig]):
         self._worker = threading.Thread(target=self._infer_until_stopped, name="inference")
         self._worker.start()
 
+    def cleanup(self) -> None:
+        self._next_policy = None
+        for name in ("_policy", "_inference"):  # which may take gigabytes, or a connection of the server
+            self.__dict__.pop(name, None)
+
     def prepare_parameters(self, config: PolicyConfig, names: set[str]) -> None:
         self._next_policy = None
         reloading = names & parameters.reload_names(PolicyConfig)

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("rclpy", reason="node tests need ROS 2")
 
 from rclpy.logging import get_logger
+from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
 from smolvla_ros.chunk import ActionChunk, ChunkRequest, RequestReason
@@ -23,6 +24,7 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.chunk_inference import ChunkInference
 from smolvla_ros.nodes.messages import chunk_request_msg, compressed_image_msg, joint_state_msg
 from smolvla_ros.nodes.policy_loading import load_policy
+from smolvla_ros.nodes.policy_node import PolicyNode
 from smolvla_ros.observation import Frame
 from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.policy.policy_config import PolicyConfig
@@ -31,7 +33,7 @@ from smolvla_ros.robot import Joints
 from smolvla_ros.simulation.layout import REST_RAD
 from smolvla_ros.wire import chunk_from_msg, header_stamp_ns
 
-from ..package_files import CALIBRATION_FILE, CHECKPOINT, ROBOT
+from ..package_files import CALIBRATION_FILE, CHECKPOINT, ROBOT, ROBOT_FILE
 
 CAMERAS = ("top", "wrist")
 LOADED_S = 30.0  # to load a checkpoint; a repeated service call would load it twice
@@ -367,6 +369,24 @@ def test_a_policy_that_was_replaced_is_not_kept_in_memory() -> None:
     del policy
     inference.policy_replaced()
     assert kept() is None
+
+
+def test_a_node_that_is_cleaned_up_keeps_no_policy_in_memory(observer: Any) -> None:
+    values = {"robot": str(ROBOT_FILE), "policy": "scripted"}
+    node = PolicyNode(
+        context=observer.node.context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+    )
+    try:
+        for _ in range(2):
+            node.trigger_configure()
+            node.trigger_activate()
+            kept = weakref.ref(node._policy)
+            node.trigger_deactivate()
+            node.trigger_cleanup()
+            assert kept() is None
+    finally:
+        node.destroy_node()
 
 
 @pytest.fixture

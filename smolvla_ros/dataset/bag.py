@@ -55,7 +55,7 @@ class Bag:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.name = self.path.stem if self.path.is_file() else self.path.name
+        self.name = self.path.stem if self.path.is_file() else last_name(self.path)
         self.topics: dict[str, str] = {}  # topic -> type
         self.counts: dict[str, int] = {}  # topic -> messages
         self.custom_data: dict[str, str] = {}  # the recorder's notes in the metadata
@@ -187,6 +187,11 @@ class BagWriter:
         )
 
 
+def last_name(path: Path) -> str:
+    """The name of a file or folder, also of "." and ".."."""
+    return path.name if path.name not in ("", "..") else path.resolve().name
+
+
 def find_bags(paths: Iterable[str | Path], outcome: str | None = None) -> list[Path]:
     """The bags in `paths`; for a folder that is not a bag, those in it by name, storage files of their own too.
 
@@ -197,7 +202,7 @@ def find_bags(paths: Iterable[str | Path], outcome: str | None = None) -> list[P
     for path in map(Path, paths):
         if not path.exists():
             raise BagError(f"bag '{path}' does not exist")
-        if path.is_file() or _bags_in(path) == [path]:
+        if path.is_file() or (path / METADATA).exists():
             bags.append(path)
             continue
         folders = [path, *(folder for folder in path.rglob("*") if folder.is_dir())]
@@ -244,7 +249,8 @@ def _storage_files(folder: Path) -> list[Path]:
 
 def _are_parts(folder: Path, files: Sequence[Path]) -> bool:
     """Whether files are one bag, whose recorder was killed before it wrote metadata: by their names, FOLDER_0, ..."""
-    return len(files) == 1 or all(re.fullmatch(rf"{re.escape(folder.name)}_\d+", file.stem) for file in files)
+    part = re.compile(rf"{re.escape(last_name(folder))}_\d+")
+    return len(files) == 1 or all(part.fullmatch(file.stem) for file in files)
 
 
 def _storages(path: Path) -> list[Path]:

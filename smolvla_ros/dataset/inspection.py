@@ -21,7 +21,7 @@ import numpy as np
 
 from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from smolvla_ros.dataset.alignment import Clock
-from smolvla_ros.dataset.bag import Bag, RecordedMessage, find_bags
+from smolvla_ros.dataset.bag import Bag, RecordedMessage, find_bags, last_name
 from smolvla_ros.dataset.bag_mapping import OWN_TOPICS, BagMapping
 from smolvla_ros.dataset.clocks import ClockComparison
 from smolvla_ros.dataset.episode_images import BagImages, DatasetImages
@@ -150,7 +150,7 @@ def _readers(
             yield episode_name(episode), read, DatasetImages(dataset, episode)
     else:
         for folder in find_bags([path]):
-            name = folder.name if folder == path else str(folder.relative_to(path))
+            name = last_name(folder) if folder == path else str(folder.relative_to(path))
             yield name, partial(_from_bag, folder, name, robot, mapping, clock), None
 
 

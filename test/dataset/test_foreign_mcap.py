@@ -86,3 +86,17 @@ def test_files_with_the_name_of_their_folder_are_parts_of_one_bag_in_order(tmp_p
             "day_9.mcap",
             "day_10.mcap",
         ]
+
+
+def test_a_file_beside_folders_with_bags_hides_none_of_them(tmp_path: Path) -> None:
+    files = [tmp_path / "first.mcap", tmp_path / "day" / "second.mcap"]
+    copied(*files)
+    assert find_bags([tmp_path]) == [tmp_path, tmp_path / "day"]
+
+
+def test_a_bag_is_the_same_from_within_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied(*(tmp_path / "day" / f"day_{k}.mcap" for k in range(2)))
+    monkeypatch.chdir(tmp_path / "day")
+    assert find_bags(["."]) == [Path()]
+    [episode] = read_episodes(Path(), ROBOT, ROBOT.units(None))
+    assert episode.name == "day" and len(episode.state.times_s) == 100

@@ -22,7 +22,7 @@ function isEdited(edit) {
 }
 
 function shownFrame() {
-  return Math.floor(time_s / episode.frame_s + 1e-6);
+  return Math.floor((time_s + INTO_FRAME_S) / episode.frame_s); // times of a dataset are rounded
 }
 
 function seconds(frame, frame_s) {
@@ -155,7 +155,7 @@ function endHere() {
   // the frame that is shown is the last one
   const edit = selectedEdits();
   const end = shownFrame() + 1;
-  const isLast = end * episode.frame_s > episode.duration_s;
+  const isLast = end * episode.frame_s > episode.duration_s + INTO_FRAME_S;
   change(edit, { end: isLast ? null : end, begin: edit.begin >= end ? 0 : edit.begin });
 }
 

@@ -156,6 +156,19 @@ def test_edits_are_taken_back_and_chosen_for_all_that_are_listed(
     assert browser.value("commandWords()") == []
 
 
+def test_frames_are_those_that_are_shown_where_the_times_of_the_dataset_are_rounded_down(
+    source: Path, browser: Chromium, tmp_path: Path
+) -> None:
+    assert main([str(source), "--html", str(tmp_path / "page.html")]) == 0
+    browser.open((tmp_path / "page.html").as_uri())
+    browser.wait_for("episodes.length === 4")
+    browser.value(f"episode.duration_s = Math.fround(35 / {RATE_HZ}); seek(episode.duration_s)")
+    assert browser.value("shownFrame()") == 35
+    browser.value(f"seek(34 / {RATE_HZ})")
+    click(browser, "end")
+    assert browser.value("selectedEdits().end") == 35  # one frame before the end
+
+
 @pytest.mark.parametrize("width", [390, 1920])
 def test_the_edits_fit_the_screen(width: int, address: str, browser: Chromium) -> None:
     browser.resize(width, 844)

@@ -36,6 +36,11 @@ class _Handler(SimpleHTTPRequestHandler):
         self._editor = editor
         super().__init__(*args, **named)
 
+    def handle(self) -> None:
+        """As of the base class; a browser that closes the connection is no error."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def parse_request(self) -> bool:
         """As of the base class; refuses requests for another host."""
         if not super().parse_request():

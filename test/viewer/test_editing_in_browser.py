@@ -17,6 +17,7 @@ import pytest
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.tools.edit_dataset import main as edit_dataset
 from smolvla_ros.tools.view_dataset import main
+from smolvla_ros.viewer.editing import FOLDER_NAME
 
 from ..sample_bags import conversion, record, run
 from .chromium import CHROMIUM, Chromium
@@ -154,6 +155,16 @@ def test_edits_are_taken_back_and_chosen_for_all_that_are_listed(
     browser.value("seek(0.5)")
     click(browser, "split", "split")
     assert browser.value("commandWords()") == []
+
+
+def test_the_page_takes_the_names_of_folders_that_the_server_takes(
+    source: Path, browser: Chromium, tmp_path: Path
+) -> None:
+    assert main([str(source), "--html", str(tmp_path / "page.html")]) == 0
+    browser.open((tmp_path / "page.html").as_uri())
+    for name in ("better", "Würfel 2.1-b", "立方体_edited", "_b", ".hidden", "a/b", "a+b"):
+        found = browser.value(f"byId('folder').value = {name!r}, byId('folder').checkValidity()")
+        assert found == bool(FOLDER_NAME.fullmatch(name)), name
 
 
 def test_frames_are_those_that_are_shown_where_the_times_of_the_dataset_are_rounded_down(

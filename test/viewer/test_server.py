@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -63,6 +65,23 @@ def test_parts_of_a_file(
 def test_a_part_behind_the_end_is_refused(connection: HTTPConnection) -> None:
     connection.request("GET", "/video.mp4", headers={"Range": f"bytes={len(CONTENT)}-"})
     assert connection.getresponse().status == 416
+
+
+def test_a_browser_that_drops_a_connection_causes_no_message(
+    connection: HTTPConnection, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ended = threading.active_count()
+    connection.request("GET", "/video.mp4", headers={"Range": "bytes=0-9"})
+    connection.sock.recv(100)
+    time.sleep(0.1)  # the server waits for the next request
+    assert threading.active_count() == ended + 1
+    as_with_unread_data = struct.pack("ii", 1, 0)
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, as_with_unread_data)
+    connection.close()
+    deadline_s = time.monotonic() + 10.0
+    while threading.active_count() > ended and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert threading.active_count() == ended and capfd.readouterr().err == ""
 
 
 def post(connection: HTTPConnection, body: str, **headers: str) -> tuple[int, str]:

@@ -23,6 +23,10 @@ class VideoError(DataError):
     """A video cannot be read or written."""
 
 
+class EncoderError(RuntimeError):
+    """An encoder does not start: a fault of this computer or of the options, not of the data."""
+
+
 class HubError(DataError):
     """A dataset cannot be sent to the hub or fetched from it."""
 

@@ -64,7 +64,7 @@ class StagingFolder:
     def write_video(
         self, camera: str, images: Iterable[ImageArray], count: int, fps: int, codec: Codec
     ) -> None:
-        """Encode `count` images (height, width, 3) of one size; raises VideoError."""
+        """Encode `count` images (height, width, 3) of one size; raises VideoError, EncoderError."""
         counted = _CountedImages(images, count)
         with atomic_file(self._video(camera)) as path:
             encode_video(path, counted, fps, codec)

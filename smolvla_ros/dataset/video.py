@@ -17,9 +17,10 @@ from typing import Any, Literal, NamedTuple
 import av
 import cv2
 import numpy as np
+from av.codec.codec import UnknownCodecError
 
 from smolvla_ros.arrays import ImageArray
-from smolvla_ros.dataset.errors import VideoError
+from smolvla_ros.dataset.errors import EncoderError, VideoError
 from smolvla_ros.dataset.realtime_permission import without_realtime_permission
 
 Codec = Literal["h264", "av1", "h264_nvenc"]
@@ -49,26 +50,27 @@ SMALLEST = (256, 256)  # width and height that every encoder accepts
 
 def check_encoder(codec: Codec) -> None:
     """Raise VideoError if this computer cannot encode with it."""
-    context: Any = av.CodecContext.create(CODECS[codec].name, "w")
-    context.width, context.height = SMALLEST
-    context.pix_fmt, context.time_base = PIXEL_FORMAT, Fraction(1, 30)
     try:
+        context: Any = av.CodecContext.create(CODECS[codec].name, "w")
+        context.width, context.height = SMALLEST
+        context.pix_fmt, context.time_base = PIXEL_FORMAT, Fraction(1, 30)
         with without_realtime_permission():
             context.open()
-    except av.FFmpegError as error:
+    except (av.FFmpegError, UnknownCodecError) as error:
+        reason = error.strerror if isinstance(error, av.FFmpegError) else "FFmpeg was built without it"
         raise VideoError(
-            f"encoder '{codec}' cannot be used on this computer: {error.strerror}. It needs a GPU of NVIDIA and its "
-            "driver; choose another --codec"
+            f"encoder '{codec}' cannot be used on this computer: {reason}. It needs a GPU of NVIDIA and its driver; "
+            "choose another --codec"
         ) from error
 
 
 def encode_video(path: Path, images: Iterable[ImageArray], fps: int, codec: Codec) -> None:
-    """Write RGB images (height, width, 3) of one size as an mp4; raises VideoError."""
+    """Write RGB images (height, width, 3) of one size as an mp4; raises VideoError, EncoderError."""
     _encode(path, images, fps, CODECS[codec], KEY_FRAME_INTERVAL)
 
 
 def encode_preview(path: Path, images: Iterable[ImageArray], fps: int) -> None:
-    """Write a small mp4 to look at, with a key frame every second; raises VideoError."""
+    """Write a small mp4 to look at, with a key frame every second; raises VideoError, EncoderError."""
     _encode(path, images, fps, PREVIEW, fps)
 
 
@@ -89,14 +91,7 @@ def _encode(
                 stream.width, stream.height, stream.pix_fmt = width, height, PIXEL_FORMAT
                 stream.codec_context.gop_size = key_frame_interval
                 stream.codec_context.time_base = Fraction(1, fps)
-                try:
-                    with without_realtime_permission():
-                        container.start_encoding()
-                except av.FFmpegError as error:
-                    raise VideoError(
-                        f"encoder '{encoder.name}' cannot be opened for images of {width}x{height}: {error.strerror}; "
-                        "choose another --codec or image size, or fewer --jobs"
-                    ) from error
+                _start(container, encoder, f"{width}x{height}")
             # 7 times as fast as FFmpeg's swscale
             pixels = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8)
             frame = av.VideoFrame.from_ndarray(pixels, format=PIXEL_FORMAT)
@@ -105,6 +100,17 @@ def _encode(
         if stream is None:
             raise VideoError(f"video '{path}' would have no frames")
         container.mux(stream.encode())
+
+
+def _start(container: av.container.OutputContainer, encoder: Encoder, size: str) -> None:
+    try:
+        with without_realtime_permission():
+            container.start_encoding()
+    except av.FFmpegError as error:
+        raise EncoderError(
+            f"encoder '{encoder.name}' does not start for images of {size}: {error.strerror}; choose another --codec or "
+            "image size. A GPU encodes only some videos at a time, and no tiny ones: give fewer --jobs"
+        ) from error
 
 
 def concatenate_videos(path: Path, parts: Iterable[tuple[Path, int]], fps: int) -> None:

@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from smolvla_ros.dataset.errors import VideoError
+from smolvla_ros.dataset.errors import EncoderError, VideoError
 from smolvla_ros.dataset.video import (
+    CODECS,
+    Encoder,
     check_encoder,
     concatenate_videos,
     cut_video,
@@ -54,6 +56,14 @@ def has_nvenc():
 def test_an_encoder_of_a_gpu_that_is_missing_is_named(tmp_path):
     with pytest.raises(VideoError, match="'h264_nvenc' cannot be used.*choose another --codec"):
         check_encoder("h264_nvenc")
+    with pytest.raises(EncoderError, match="'h264_nvenc' does not start for .*give fewer --jobs"):
+        encode_video(tmp_path / "a.mp4", greys(10, 4), 30, "h264_nvenc")
+
+
+def test_an_encoder_that_ffmpeg_was_built_without_is_named(monkeypatch):
+    monkeypatch.setitem(CODECS, "h264_nvenc", Encoder("h264_of_nobody", {}, "h264"))
+    with pytest.raises(VideoError, match="'h264_nvenc' cannot be used.*built without it"):
+        check_encoder("h264_nvenc")
 
 
 @pytest.mark.skipif(not has_nvenc(), reason="needs a GPU that encodes")
@@ -73,7 +83,7 @@ def test_software_encoders_can_be_used_on_every_computer(codec):
 
 def test_images_of_a_size_that_the_encoder_does_not_take_are_named(tmp_path):
     images = [np.zeros((16, 20_000, 3), np.uint8)]
-    with pytest.raises(VideoError, match="'libx264' cannot be opened for images of 20000x16"):
+    with pytest.raises(EncoderError, match="'libx264' does not start for images of 20000x16"):
         encode_video(tmp_path / "v.mp4", images, 30, "h264")
 
 

@@ -13,12 +13,25 @@ from typing import cast
 
 from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.results import TrialResult
-from smolvla_ros.evaluation.trial import Trial
+from smolvla_ros.evaluation.trial import EPISODE_SEEDS, LAYOUT_SEEDS, Trial
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.robot import RobotSpec
+from smolvla_ros.settings import SettingError
 from smolvla_ros.worker_pool import submit_all, worker_pool
 
 PolicyLoader = Callable[[], Policy]  # is sent to the processes, so it must be picklable
+
+
+def trial_seeds(seed: int, episodes: int) -> range:
+    """Those of successive trials; raises SettingError where demonstrations could have the same layouts."""
+    from smolvla_ros.simulation.demonstration_dataset import (
+        SEEDS_OF_RUN,
+    )  # here: no process of a pool needs it
+
+    last = (SEEDS_OF_RUN - LAYOUT_SEEDS - episodes) // EPISODE_SEEDS
+    if not 0 <= seed <= last:
+        raise SettingError(f"--seed: expected 0 to {last} for {episodes} episodes, got {seed}")
+    return range(seed * EPISODE_SEEDS, seed * EPISODE_SEEDS + episodes)
 
 
 def run_trials(

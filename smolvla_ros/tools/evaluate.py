@@ -23,8 +23,8 @@ from tqdm import tqdm
 from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.results import TrialResult, append_results, read_results
 from smolvla_ros.evaluation.summary import report_lines, save_json
-from smolvla_ros.evaluation.trial import EPISODE_SEEDS, Trial
-from smolvla_ros.evaluation.trials import run_trials
+from smolvla_ros.evaluation.trial import Trial
+from smolvla_ros.evaluation.trials import run_trials, trial_seeds
 from smolvla_ros.nodes.policy_loading import load_policy
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.policy_config import WITHOUT_CHECKPOINT, PolicyConfig
@@ -56,14 +56,15 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("checkpoint", nargs="?", default=CHECKPOINT, help="folder, expert or scripted; %(default)s")
     add("--episodes", type=positive_int, default=100, metavar="N", help="%(default)s")
-    add("--seed", type=int, default=1, metavar="N", help="of the layouts; %(default)s")
+    add("--seed", type=int, default=1, metavar="N", help="of the layouts, from 0; %(default)s")
     add_worker_options(parser)
-    add("--json", type=Path, metavar="FILE", help="write the rates to a file")
+    either = parser.add_mutually_exclusive_group().add_argument
+    either("--json", type=Path, metavar="FILE", help="write the rates to a file")
     add("--results", type=Path, metavar="FILE", help="add a line for each episode to this JSONL file")
     add("--report", type=Path, metavar="FOLDER", help="write a page with plots, episodes, films of failures")
     add("--films", type=int, default=6, metavar="N", help="failures that are filmed for it; %(default)s")
     add("--live", action="store_true", help="through the real nodes, in real time; one episode at a time")
-    add("--score", type=Path, metavar="FILE", help="score and report such a file, run nothing")
+    either("--score", type=Path, metavar="FILE", help="score and report such a file, run nothing")
     add_settings(parser, Conditions)
     add_options(parser, *ROBOT, "revision", "dataset", "stats", "backbone", "device", "dtype")
     add_options(parser, *CHUNK_OPTIONS, of=PolicyConfig)
@@ -100,7 +101,7 @@ def evaluate(options: argparse.Namespace) -> tuple[str, list[TrialResult], Trial
     conditions = settings_of(options, Conditions)
     robot = load_robot(options)
     config = _policy_config(options)
-    seeds = range(options.seed * EPISODE_SEEDS, options.seed * EPISODE_SEEDS + options.episodes)
+    seeds = trial_seeds(options.seed, options.episodes)
     results = []
     bar = tqdm(total=len(seeds), unit="episode", disable=not sys.stderr.isatty())
     with bar:

@@ -14,13 +14,16 @@ from smolvla_ros.dataset.video import decode_video
 from smolvla_ros.evaluation.conditions import Conditions
 from smolvla_ros.evaluation.report import save_report
 from smolvla_ros.evaluation.results import TrialResult
-from smolvla_ros.evaluation.trial import Trial
+from smolvla_ros.evaluation.trial import LAYOUT_SEEDS, Trial
+from smolvla_ros.evaluation.trials import trial_seeds
 from smolvla_ros.policy.policy import Policy
 from smolvla_ros.policy.scripted import ScriptedPolicy
 from smolvla_ros.robot import RobotSpec
 from smolvla_ros.settings import SettingError
 from smolvla_ros.share import find_robot_file
+from smolvla_ros.simulation.demonstration_dataset import SEEDS_OF_RUN
 from smolvla_ros.simulation.expert_policy import ExpertPolicy
+from smolvla_ros.tools.evaluate import main
 
 ROBOT = RobotSpec.load(find_robot_file("so100"))
 EXPERT = ExpertPolicy(ROBOT)
@@ -40,6 +43,24 @@ def test_the_expert_succeeds_and_its_time_is_counted() -> None:
 
 def test_the_same_seed_gives_the_same_trial() -> None:
     assert trial(PICK_UP, seed=2) == trial(PICK_UP, seed=2)
+
+
+def test_no_seed_gives_layouts_of_demonstrations() -> None:
+    assert trial_seeds(1, 100) == range(10_000, 10_100)
+    assert LAYOUT_SEEDS + trial_seeds(899, 10_000).stop == SEEDS_OF_RUN
+    for seed, episodes in ((-1, 1), (899, 10_001), (900, 1)):
+        with pytest.raises(
+            SettingError, match=f"--seed: expected 0 to 89[89] for {episodes} episodes, got {seed}"
+        ):
+            trial_seeds(seed, episodes)
+
+
+def test_a_file_that_is_only_scored_cannot_lack_its_rates_unnoticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--score", str(tmp_path / "results.jsonl"), "--json", str(tmp_path / "rates.json")])
+    assert "--json: not allowed with argument --score" in capsys.readouterr().err
 
 
 def test_a_policy_that_does_something_else_fails() -> None:

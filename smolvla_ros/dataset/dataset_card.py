@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,7 +11,7 @@ import yaml
 
 from smolvla_ros.dataset.edited_dataset import HISTORY
 from smolvla_ros.dataset.lerobot_format import ACTION, IMAGES, STATE, VERSION
-from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset, read_json
 from smolvla_ros.finding import Finding
 
 NOT_KNOWN = "not known"
@@ -84,7 +83,7 @@ def _origin(dataset: LeRobotDataset) -> str:
     path = dataset.root / HISTORY
     if not path.exists():
         return ""
-    inputs = json.loads(path.read_text(encoding="utf-8"))["inputs"]
+    inputs = read_json(path)["inputs"]
     names = ", ".join(f"{entry['name']} ({entry['episodes']} episodes)" for entry in inputs)
     return (
         f"Made by edit_dataset of {_text(names)}; [{HISTORY}]({HISTORY}) tells from where each episode comes."

@@ -19,7 +19,7 @@ from smolvla_ros.dataset.episode_identity import episode_digest
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.language import DTYPE, language_features, merged_tools
 from smolvla_ros.dataset.lerobot_format import ACTION, COUNTERS, STATE
-from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset, read_json
 from smolvla_ros.dataset.lerobot_writer import DatasetBefore, StagedEpisode, add_episodes
 from smolvla_ros.dataset.output_lock import locked_folder
 from smolvla_ros.dataset.parallel_steps import run_all
@@ -46,11 +46,11 @@ def write_edited(
         if output.is_relative_to(dataset.root.resolve()):
             raise DatasetError(f"output '{output}' is in the input '{dataset.root}'; give another folder")
     with _new_folder(output) as work:
+        histories = {name: _history(clips, datasets, edits) for name, clips in parts.items()}
         staged = _stage(parts, edits, work, jobs)
-        for name, clips in parts.items():
+        for name, history in histories.items():
             staging = work / "staging"
             (staging / HISTORY).parent.mkdir(parents=True)
-            history = _history(clips, datasets, edits)
             (staging / HISTORY).write_text(
                 json.dumps(history, indent=1, ensure_ascii=False), encoding="utf-8"
             )
@@ -136,7 +136,7 @@ def _history(clips: Sequence[Clip], datasets: Sequence[LeRobotDataset], edits: E
     """The inputs with their own history, the edits, and from where each episode comes.
 
     `tasks` are those of the input, before the edits. `sha256` is the digest of the whole episode of the input, by
-    `episode_digest`.
+    `episode_digest`. Raises DatasetError.
     """
     inputs = []
     for dataset in datasets:
@@ -147,7 +147,7 @@ def _history(clips: Sequence[Clip], datasets: Sequence[LeRobotDataset], edits: E
                 "robot_type": dataset.info.get("robot_type"),
                 "episodes": len(dataset.episodes),
                 "frames": dataset.info["total_frames"],
-                "history": json.loads(path.read_text(encoding="utf-8")) if path.exists() else None,
+                "history": read_json(path) if path.exists() else None,
             }
         )
     episodes = []

@@ -128,7 +128,7 @@ class LeRobotDataset:
     def load(cls, root: str | Path) -> LeRobotDataset:
         """Read the tables of the dataset at `root`; raises DatasetError."""
         root = Path(root)
-        info = _json(root / INFO)
+        info = read_json(root / INFO)
         version = info.get("codebase_version")
         if version != VERSION:
             raise DatasetError(
@@ -154,7 +154,7 @@ class LeRobotDataset:
             raise DatasetError(
                 f"dataset '{root}': {INFO} has {total} episodes, meta/episodes has {len(episodes)}; download it again"
             )
-        stats = _json(root / STATS) if (root / STATS).exists() else {}
+        stats = read_json(root / STATS) if (root / STATS).exists() else {}
         return cls(root, info, _tasks(root / TASKS), tuple(episodes), stats)
 
     def statistics(self, feature: str) -> Values:
@@ -271,7 +271,8 @@ def _is_depth(name: str, feature: Mapping[str, Any]) -> bool:
     return any(stated) if stated else name.endswith(DEPTH_SUFFIX)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a file of a dataset; raises DatasetError."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -79,9 +79,9 @@ class Summary:
             roughness=statistics.fmean(result.roughness for result in results) if results else math.nan,
         )
 
-    def values(self) -> dict[str, float | list[float]]:
-        """For a file: rates are 0 to 1."""
-        return {
+    def values(self) -> dict[str, float | list[float] | None]:
+        """For a file: rates are 0 to 1; None where there is no value, for which JSON has no NaN."""
+        values: dict[str, float | list[float]] = {
             "n": self.success.n,
             "success": self.success.value,
             "success_interval_95": list(self.success.interval),
@@ -93,6 +93,10 @@ class Summary:
             "median_time_s": self.median_s,
             "starved": self.starved,
             "roughness_rad": self.roughness,
+        }
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in values.items()
         }
 
 

@@ -225,6 +225,13 @@ def test_inputs_and_features_that_do_not_fit_are_refused(source, tmp_path):
     assert "convert_image_to_video" in refusal([LeRobotDataset.load(data)], tmp_path / "new")
 
 
+def test_a_damaged_history_of_an_input_is_named(tmp_path):
+    folder = write_small_dataset(tmp_path / "data", [3], cameras=("camera1",), fps=FPS)
+    (folder / HISTORY).write_text("{")
+    message = refusal([LeRobotDataset.load(folder)], tmp_path / "new")
+    assert f"'{folder / HISTORY}' is not valid JSON" in message
+
+
 @pytest.mark.parametrize(
     "words, message",
     [

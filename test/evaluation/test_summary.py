@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from smolvla_ros.evaluation.results import TrialResult, append_results, read_results
-from smolvla_ros.evaluation.summary import Rate, Summary, by_task, report_lines
+from smolvla_ros.evaluation.summary import Rate, Summary, by_task, report_lines, save_json
 
 RESULT = TrialResult(
     seed=1,
@@ -66,6 +67,12 @@ def test_success_is_given_for_each_colour_that_is_meant() -> None:
 def test_nothing_is_no_success() -> None:
     assert math.isnan(Summary.of([]).success.value)
     assert Rate(0, 0).interval == (0.0, 1.0)
+
+
+def test_a_file_of_rates_is_json_where_nothing_has_succeeded(tmp_path: Path) -> None:
+    save_json(tmp_path / "rates.json", [replace(FAILURE, periods=0)], {"task": "pick_up"}, 1, "expert")
+    found = json.loads((tmp_path / "rates.json").read_text(), parse_constant=pytest.fail)
+    assert found["success"] == 0.0 and found["median_time_s"] is None and found["starved"] is None
 
 
 def test_results_can_be_scored_again_from_their_file(tmp_path: Path) -> None:

@@ -243,5 +243,6 @@ byId("copy").addEventListener("click", () => {
   document.execCommand("copy"); // also where a page from a file may not use the clipboard
 });
 byId("write").addEventListener("submit", editing.is_served ? write : (event) => event.preventDefault());
+byId("edit").addEventListener("submit", (event) => event.preventDefault()); // Enter would load the page anew
 document.addEventListener("episode", showEdits);
 if (episode) showEdits();

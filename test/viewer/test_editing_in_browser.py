@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -155,6 +156,19 @@ def test_edits_are_taken_back_and_chosen_for_all_that_are_listed(
     browser.value("seek(0.5)")
     click(browser, "split", "split")
     assert browser.value("commandWords()") == []
+
+
+def test_enter_in_the_text_of_a_task_keeps_all_edits(source: Path, browser: Chromium, tmp_path: Path) -> None:
+    assert main([str(source), "--html", str(tmp_path / "page.html")]) == 0
+    browser.open((tmp_path / "page.html").as_uri())
+    browser.wait_for("episodes.length === 4")
+    click(browser, "drop")
+    select(browser, 2)
+    browser.value("byId('task').focus()")
+    browser.press("x", 88)
+    browser.press("\r", 13)
+    time.sleep(0.3)  # the page would be loaded anew
+    assert browser.value("commandWords().includes('2=x') && edits.filter(edit => edit.dropped).length") == 1
 
 
 def test_the_page_takes_the_names_of_folders_that_the_server_takes(

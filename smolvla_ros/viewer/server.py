@@ -114,6 +114,9 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def end_headers(self) -> None:
         self.send_header("Accept-Ranges", "bytes")
+        self.send_header(
+            "Cache-Control", "no-store"
+        )  # the next page at this port has files of the same names
         self.send_header("Content-Security-Policy", "frame-ancestors 'none'")  # nobody clicks in it unawares
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")

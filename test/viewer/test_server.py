@@ -62,6 +62,14 @@ def test_parts_of_a_file(
             assert answer.getheader("Content-Range") == f"bytes {begin}-{end - 1}/{len(CONTENT)}"
 
 
+@pytest.mark.parametrize("wanted", [{}, {"Range": "bytes=7-9"}])
+def test_no_browser_takes_a_file_of_an_earlier_page(
+    connection: HTTPConnection, wanted: dict[str, str]
+) -> None:
+    connection.request("GET", "/video.mp4", headers=wanted)
+    assert connection.getresponse().getheader("Cache-Control") == "no-store"
+
+
 def test_a_part_behind_the_end_is_refused(connection: HTTPConnection) -> None:
     connection.request("GET", "/video.mp4", headers={"Range": f"bytes={len(CONTENT)}-"})
     assert connection.getresponse().status == 416

@@ -52,7 +52,8 @@ def roughness(commands: Sequence[FloatArray]) -> float:
 
 
 def append_results(path: Path, results: Sequence[TrialResult]) -> None:
-    """Add a line for each result to a JSONL file."""
+    """Add a line for each result to a JSONL file, whose folder is made if it is missing. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(asdict(result)) + "\n" for result in results)
 
@@ -75,8 +76,7 @@ class ResultsLog:
     def __init__(self, path: Path) -> None:
         """Continue a file, or begin one. Raises ResultsError, and OSError if it cannot be written."""
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a").close()
+        append_results(path, [])
         self.results = read_results(path) if path.stat().st_size else []
 
     def append(self, result: TrialResult) -> None:

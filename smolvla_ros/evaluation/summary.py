@@ -137,7 +137,7 @@ def report_lines(results: Sequence[TrialResult]) -> tuple[str, ...]:
 def save_json(
     path: Path, results: Sequence[TrialResult], conditions: Mapping[str, Any], seed: int, checkpoint: str
 ) -> None:
-    """Write rates (0 to 1), seed, checkpoint and conditions to a file."""
+    """Write rates (0 to 1), seed, checkpoint and conditions to a file, whose folder is made if it is missing."""
     values = {
         "task": conditions["task"],
         **Summary.of(results).values(),
@@ -145,4 +145,5 @@ def save_json(
         "checkpoint": checkpoint,
         "conditions": conditions,
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

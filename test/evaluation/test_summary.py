@@ -81,3 +81,10 @@ def test_results_can_be_scored_again_from_their_file(tmp_path: Path) -> None:
     results = read_results(tmp_path / "results.jsonl")
     assert results == [RESULT, FAILURE]
     assert "50.0 % (1 of 2" in report_lines(results)[0]
+
+
+def test_what_hours_of_trials_came_to_is_not_lost_for_want_of_a_folder(tmp_path: Path) -> None:
+    save_json(tmp_path / "a" / "b" / "rates.json", [RESULT], {"task": "pick_up"}, 1, "expert")
+    append_results(tmp_path / "c" / "results.jsonl", [RESULT])
+    assert (tmp_path / "a" / "b" / "rates.json").exists()
+    assert read_results(tmp_path / "c" / "results.jsonl") == [RESULT]

@@ -108,8 +108,8 @@ def _start(container: av.container.OutputContainer, encoder: Encoder, size: str)
             container.start_encoding()
     except av.FFmpegError as error:
         raise EncoderError(
-            f"encoder '{encoder.name}' does not start for images of {size}: {error.strerror}; choose another --codec or "
-            "image size. A GPU encodes only some videos at a time, and no tiny ones: give fewer --jobs"
+            f"encoder '{encoder.name}' does not start for images of {size}: {error.strerror}; choose another --codec "
+            "or image size. A GPU encodes only some videos at a time, and no tiny ones: give fewer --jobs"
         ) from error
 
 

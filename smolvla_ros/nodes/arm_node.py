@@ -103,6 +103,8 @@ class ArmNode(SuiteNode[ArmConfig]):
 
     def activate(self) -> None:
         assert self._arm is not None and self._commands is not None
+        if not self._arm.bus.is_open:  # it was disconnected, and the node deactivated before it came back
+            self._connect(self._arm)
         self._port_lost, self._failure, self._reading = False, "", None
         self._set_torque(self._arm)
         if self.config.role == "follower":

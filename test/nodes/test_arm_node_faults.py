@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
 
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.simulation.line_faults import LineFaults
@@ -43,6 +44,20 @@ def test_unplugged_for_five_seconds_it_reconnects_and_holds(
     node.observer.until(node.diagnoses(OK, "holding, no commands"), "health")
     assert {pair.key: pair.value for pair in node.status().values}["reconnects"] == "1"
     assert node.program.running
+
+
+def test_deactivated_while_unplugged_it_reconnects_when_it_is_activated(
+    arm_bench: Callable[..., ArmBench], arm: EmulatedArm
+) -> None:
+    node = arm_bench()
+    arm.unplug()
+    node.observer.until(node.diagnoses(ERROR, "so100"), "an error on /diagnostics")
+    assert node.observer.change_state("arm", Transition.TRANSITION_DEACTIVATE)
+    arm.plug_in()
+    seen = len(node.states)
+    assert node.observer.change_state("arm", Transition.TRANSITION_ACTIVATE), node.program.output
+    node.observer.until(lambda: len(node.states) > seen, "joint states again")
+    node.move_to(node.pose() + shift(pan=0.1))
 
 
 def test_on_a_bad_line_joint_states_are_correct_and_commands_are_executed(

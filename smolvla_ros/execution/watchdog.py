@@ -49,8 +49,11 @@ class Watchdog:
             return "", False
         back_s = (before_ns - now_ns) / NANOSECONDS
         jumped = back_s > self.config.max_ahead_s
-        if jumped:
+        if jumped:  # what has lasted since a moment that is now in the future begins to last now
             self._stepped_ns = now_ns
+            self._behind_since_ns = None
+            if self._back_since_ns is not None:
+                self._back_since_ns = now_ns
         return (f"the clock went back by {back_s:.3f} s" if back_s else "the clock stands still"), jumped
 
     def joints_problem(self, now_ns: int) -> str:

@@ -225,6 +225,18 @@ def test_a_joint_that_stays_behind_its_command_is_a_fault(
         assert error_rad == pytest.approx(0.0 if joint == 5 else behind_rad, abs=0.02)
 
 
+def test_a_joint_that_stays_behind_is_a_fault_also_when_the_clock_is_set_back(make_bench: Any) -> None:
+    bench = make_bench(max_following_error_rad=0.5)
+    bench.move()
+    bench.stuck_rad = 0.6 * np.eye(6)[2]
+    bench.run(0.3)
+    bench.now_ns -= 500 * SECOND
+    bench.run(0.4)
+    assert bench.state is ArmingState.HOLDING
+    bench.run(0.3)
+    assert bench.state is ArmingState.FAULT and "elbow_flex is 0.60 rad from its command" in bench.reason
+
+
 def test_a_joint_that_catches_up_in_time_is_no_fault(bench: Any) -> None:
     bench.move()
     for _ in range(3):

@@ -166,7 +166,7 @@ _REMEDIES = {
     ServoFault.OVERHEAT: "it is too hot and lets go; take the load off and let it cool",
     ServoFault.OVERCURRENT: "it draws too much current; free what blocks it",
     ServoFault.OVERLOAD: "it pushed for too long and keeps only little torque until that is switched off and on; "
-    "free what blocks it, then deactivate and activate the arm, or power it off and on",
+    "free what blocks it, then hold the arm and set parameter `torque` to false and to true, or power it off and on",
 }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from smolvla_ros.arm.feetech import BusError, FeetechBus, PortError
+from smolvla_ros.arm.registers import ServoFault, fault_remedies
 from smolvla_ros.arm.servo_group import ArmError
 from smolvla_ros.arm.so100 import So100Arm
 from smolvla_ros.arm.so100_config import So100Config
@@ -194,6 +195,24 @@ def test_torque_stays_off_while_a_servo_reports_a_fault(emulated: EmulatedArm, a
     with pytest.raises(ArmError, match="torque stays off: gripper reports overload"):
         arm.enable_torque()
     assert not any(servo.value("Torque_Enable") for servo in emulated.servos.values())
+
+
+def test_the_remedy_for_an_overload_is_torque_off_and_on(
+    emulated: EmulatedArm, armed: So100Arm, clock: Any
+) -> None:
+    servo = emulated.servos["shoulder_lift"]
+    servo.gravity = 0.9
+    for _ in range(40):
+        clock.pass_s(0.1)
+        armed.read()
+    servo.gravity = 0.0
+    assert armed.read().faults(armed.joint_names) == {"shoulder_lift": ("overload",)}
+    armed.hold(armed.read())  # as the node does when it is deactivated
+    with pytest.raises(ArmError, match="shoulder_lift reports overload"):
+        armed.enable_torque()
+    assert "set parameter `torque` to false and to true" in fault_remedies(ServoFault.OVERLOAD)
+    armed.disable_torque()
+    armed.enable_torque()
 
 
 def test_torque_stays_off_while_a_joint_stands_outside_its_range(

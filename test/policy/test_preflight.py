@@ -76,7 +76,7 @@ def test_cameras_of_other_names_are_suggested_as_lines_of_the_robot_file(
 def test_a_camera_too_few_is_one_finding() -> None:
     finding = only(check(expectations(image_keys=("camera1", "camera2", "camera3", "camera4"))))
     assert "Without a partner: camera4" in finding.message
-    assert "cameras:=[top, wrist, side]" in finding.remedy
+    assert "`policy_cameras:=top,wrist,side`" in finding.remedy
 
 
 def test_a_rename_of_the_checkpoint_is_the_first_suggestion() -> None:

@@ -130,7 +130,8 @@ def _remedy(suggested: Mapping[str, CameraSpec], matched: Mapping[str, str]) -> 
         remedies.append("Set `image_key` of the camera with that view in the robot file")
     if matched:
         remedies.append(
-            f"or run it with fewer images than it was trained on, `cameras:=[{', '.join(matched)}]`, and test that"
+            f"or run it with fewer images than it was trained on, `policy_cameras:={','.join(matched)}` (parameter "
+            "`cameras` of the policy node), and test that"
         )
     return "\n".join(remedies)
 

@@ -67,6 +67,7 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
             self.chunk_executor.stop(STOPPED)
         self._logged_state = self.chunk_executor.state
         self._published_authority: Authority | None = None
+        self._published_task = ""
         self._outputs = CommandOutputs(
             self.add_publisher,
             self.get_fully_qualified_name(),
@@ -99,9 +100,12 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
         if self.config.realtime_priority:
             self.get_logger().info(request_realtime_priority(self.config.realtime_priority))
         self.chunk_executor.start(self.now_ns())
-        if self.config.task:
-            self._set_task(self.config.task)
         self._deadline_s = self._state_due_s = time.monotonic()
+        # What an inactive node publishes is lost: subscribers are told what has changed meanwhile.
+        self._published_authority = None
+        task = self.config.task or self.chunk_executor.status(self.now_ns()).task
+        if task or self._published_task:
+            self._set_task(task)
 
     def deactivate(self) -> None:
         self._deadline_s = None
@@ -263,6 +267,8 @@ class ExecutorNode(SuiteNode[ExecutorNodeConfig]):
     def _set_task(self, task: str) -> None:
         self.chunk_executor.set_task(task, self.now_ns())
         self._active_task.publish(String(data=task))
+        if self._deadline_s is not None:  # the node is active
+            self._published_task = task
         self.get_logger().info(f"task: '{task}'")
 
     def _refuse(self, reason: str) -> None:

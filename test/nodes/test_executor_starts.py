@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import smolvla_ros.msg as msg
+from lifecycle_msgs.msg import Transition
+from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
 
@@ -29,6 +31,22 @@ def test_a_bad_parameter_makes_the_node_exit_with_one_message(start: Any) -> Non
     for program, (_, message) in zip(programs, BAD, strict=True):
         assert program.wait() == 1
         assert message in program.output and "Traceback" not in program.output
+
+
+def test_a_task_and_a_call_before_activation_are_told_to_other_nodes_afterwards(
+    observer: Any, start: Any
+) -> None:
+    program = start("nodes.executor_node", autostart=False)
+    tasks, authorities = observer.collect(topics.ACTIVE_TASK), observer.collect(topics.CONTROL_AUTHORITY)
+    publisher = observer.publisher(topics.TASK)
+    assert observer.change_state("executor", Transition.TRANSITION_CONFIGURE)
+    observer.until(publisher.get_subscription_count, "the executor to listen")
+    publisher.publish(String(data="pick"))
+    observer.until(lambda: "task: 'pick'" in program.output, "the task to be taken")
+    assert observer.trigger("executor/stop").success
+    assert observer.change_state("executor", Transition.TRANSITION_ACTIVATE)
+    observer.until(lambda: tasks and authorities, "the active task, and who has control")
+    assert (tasks[-1].data, authorities[-1].data) == ("pick", "none")
 
 
 def test_commands_are_published_for_ros2_control_if_configured(executor_bench: Any) -> None:

@@ -22,8 +22,19 @@ def go_to_rest(
 ) -> None:
     """Move all joints to `rest_rad` (joints,), the one with the longest way at `speed_rad_s`; blocks until they arrive.
 
-    Joints where `is_gripper` (joints,) is true need not arrive. Raises ArmError if another does not.
+    Joints where `is_gripper` (joints,) is true need not arrive. Raises ArmError if another does not; the arm then holds
+    where it stands, so that it does not go on pushing against what is in its way.
     """
+    try:
+        _move(arm, rest_rad, speed_rad_s, period_s, is_gripper)
+    except ArmError:
+        arm.hold(arm.read())
+        raise
+
+
+def _move(
+    arm: So100Arm, rest_rad: FloatArray, speed_rad_s: float, period_s: float, is_gripper: BoolArray
+) -> None:
     start_rad = arm.read().positions_rad
     if np.isnan(start_rad).any():
         raise ArmError("no way to the rest pose, not all servos answer; the arm holds")

@@ -87,7 +87,8 @@ class SyncReply:
 class FeetechBus:
     """STS servos on one serial port. Names are those of `registers.py`, values signed where the register is.
 
-    `timeout_s`: for the first byte of an answer. `gap_s`: between its bytes; an FTDI adapter may delay them by 16 ms.
+    `timeout_s`: from a request until the answers of all its servos are there. `gap_s`: between their bytes; an FTDI
+    adapter may delay them by 16 ms.
     `retries`: how often missing answers are requested again, unless the transaction has taken `budget_s` already. A
     servo whose last transaction failed gets no retries until it answers, so that it does not slow down the others.
     """

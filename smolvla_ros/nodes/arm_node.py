@@ -82,6 +82,9 @@ class ArmNode(SuiteNode[ArmConfig]):
                 f"rest_pose_rad: {len(config.rest_pose_rad)} angles, the robot has {len(units)} joints"
             )
         servos = So100Config(
+            gripper=next(
+                (joint.name for joint in self._robot.joints if joint.is_gripper), So100Config.gripper
+            ),
             max_step_rad=config.max_step_rad,
             gripper_max_torque=config.gripper_max_torque,
             gripper_max_current_a=config.gripper_max_current_a,

@@ -18,7 +18,7 @@ from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.messages import joint_command_msg
 from smolvla_ros.wire import header_stamp_ns
 
-from ..package_files import CALIBRATION_FILE, ROBOT
+from ..package_files import CALIBRATION_FILE, ROBOT, ROBOT_FILE
 from .conftest import is_complete, measured_rad
 
 
@@ -84,6 +84,25 @@ def test_the_arm_holds_when_the_node_stops(observer: Any, start: Any, emulated_a
     with closing(FeetechBus(emulated_arm[0])) as bus, bus.long_timeouts():
         bus.open()
         assert [bus.read(servo_id, "Torque_Enable") for servo_id in range(1, 7)] == [1] * 6
+
+
+def test_a_gripper_of_another_name_gets_the_limits_of_a_gripper(
+    observer: Any, start: Any, emulated_arm: Any, tmp_path: Path
+) -> None:
+    urdf = ROBOT.urdf_path.read_text().replace('<joint name="gripper"', '<joint name="jaw"')
+    (tmp_path / "jaw.urdf").write_text(urdf)
+    robot = Path(ROBOT_FILE).read_text().replace("name: gripper,", "name: jaw,")
+    (tmp_path / "jaw.yaml").write_text(robot.replace("../urdf/so100.urdf", "jaw.urdf"))
+    calibration = Path(CALIBRATION_FILE).read_text().replace('"gripper"', '"jaw"')
+    (tmp_path / "jaw.json").write_text(calibration)
+    program = start(
+        "nodes.arm_node",
+        port=emulated_arm[0],
+        robot=tmp_path / "jaw.yaml",
+        calibration=tmp_path / "jaw.json",
+    )
+    observer.until(lambda: "active" in program.output, "the arm")
+    assert "jaw (servo 6): Max_Torque_Limit 1000 -> 500" in program.output
 
 
 def test_a_failed_start_is_explained_in_one_message(start: Any, emulated_arm: Any, tmp_path: Path) -> None:

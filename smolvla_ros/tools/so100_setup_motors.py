@@ -36,9 +36,17 @@ def parser() -> argparse.ArgumentParser:
     add("--port", required=True, help="serial port of the servo bus, best as /dev/serial/by-id/...")
     add_options(parser, "robot")
     add("--joint", help="set up the servo of this joint only")
-    add("--highest-id", type=int, default=HIGHEST_ID, help="highest id to search (default: %(default)s)")
+    add(
+        "--highest-id", type=_servo_id, default=HIGHEST_ID, help="highest id to search (default: %(default)s)"
+    )
     add("--yes", action="store_true", help="do not ask before a servo's EEPROM is written")
     return parser
+
+
+def _servo_id(text: str) -> int:
+    if not text.isdecimal() or int(text) > HIGHEST_ID:
+        raise argparse.ArgumentTypeError(f"expected an id, 0 .. {HIGHEST_ID}, got '{text}'")
+    return int(text)
 
 
 def run(options: argparse.Namespace, robot: RobotSpec) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from smolvla_ros.arm.motor_setup import set_id_and_baud_rate
 from smolvla_ros.simulation.emulated_arm import EmulatedArm
 from smolvla_ros.simulation.line_faults import LineFaults
 from smolvla_ros.simulation.servo import EmulatedServo
+from smolvla_ros.tools import so100_setup_motors
 
 from ..conftest import installed
 from ..package_files import CALIBRATION, ROOT
@@ -135,3 +137,11 @@ def test_an_empty_bus_and_an_unknown_joint_are_reported(bus: EmulatedArm) -> Non
     assert code == 1 and "no servo answers" in output and "any baud rate" in output
     code, output = set_up(bus, "--joint", "elbow")
     assert code == 2 and "no joint 'elbow'" in output and "elbow_flex" in output
+
+
+@pytest.mark.parametrize("highest_id", ["254", "300", "-1", "ten"])
+def test_an_id_that_no_servo_can_have_is_an_error_of_the_command_line(capsys: Any, highest_id: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        so100_setup_motors.main(["--port", "absent", "--highest-id", highest_id])
+    assert ended.value.code == 2
+    assert f"expected an id, 0 .. 253, got '{highest_id}'" in capsys.readouterr().err

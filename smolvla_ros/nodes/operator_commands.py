@@ -28,11 +28,14 @@ class OperatorCommands:
         self._node, self._joint_names = node, joint_names
         self._to_arm = make_publisher(topics.JOINT_COMMANDS)
         self._to_executor = make_publisher(topics.OPERATOR_TARGETS)
+        self._authority = node.resolve_topic_name(topics.CONTROL_AUTHORITY.name)
         self._refusals = CommandRefusals(node)
 
     @property
     def has_executor(self) -> bool:
-        return bool(self._to_executor.get_subscription_count())
+        """Whether there is one: a recorder listens to its targets too, but does not publish who has control."""
+        listeners = self._to_executor.get_subscription_count()
+        return bool(listeners and self._node.count_publishers(self._authority))
 
     def reason_to_hold(self) -> str:
         """Why no commands must be sent now; empty: none."""

@@ -67,6 +67,20 @@ def test_the_follower_follows_the_leader_softly(observer: Any, teleop: Any, lead
     assert 1e9 / np.median(np.diff(stamps)) == pytest.approx(50.0, rel=0.05)
 
 
+def test_the_follower_follows_while_a_recorder_listens(
+    observer: Any, start: Callable[..., Any], teleop: Any, leader: Any, tmp_path: Path
+) -> None:
+    _, _, led = teleop
+    start("nodes.recorder_node", output=tmp_path / "episodes", task="follow", min_free_mb=1.0)
+    observer.until(
+        lambda: observer.node.get_subscriptions_info_by_topic("/operator_targets"), "the recorder to listen"
+    )
+    observer.spin(0.5)  # until the teleop node knows of it
+    before = measured_rad(led)
+    move_by_hand(leader[0])
+    observer.until(lambda: np.abs(measured_rad(led) - before)[:5].min() > 0.2, "the follower to arrive")
+
+
 def test_it_holds_while_the_leader_is_silent_and_continues_afterwards(
     observer: Any, teleop: Any, leader: Any
 ) -> None:

@@ -225,9 +225,8 @@ function makeSliders() {
 
 function sliders() { return [...byId("sliders").querySelectorAll("input")]; }
 
-function moveSliders() {
+function moveSliders() {  // sent by repeatTarget only: at each event, a stop would wait behind hundreds of targets
   target = sliders().map(slider => Number(slider.value) * Math.PI / 180);
-  repeatTarget();
 }
 
 function repeatTarget() {
@@ -235,10 +234,10 @@ function repeatTarget() {
 }
 
 function showSliders() {
-  const leads = control.is_you && motion?.authority === "operator" && motion.state?.name !== "stopped";
+  const last = samples.measured[samples.measured.length - 1];
+  const leads = control.is_you && motion?.authority === "operator" && motion.state?.name !== "stopped" && Boolean(last);
   if (!leads) target = null;
   setText(byId("authority"), motion?.authority === "operator" ? "a person has control" : motion?.authority === "policy" ? "the policy has control" : "");
-  const last = samples.measured[samples.measured.length - 1];
   sliders().forEach((slider, i) => {
     slider.disabled = !leads;
     if (!target && last && last[i + 1] !== null) slider.value = degrees(last[i + 1]);

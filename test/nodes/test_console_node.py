@@ -284,6 +284,33 @@ def test_a_person_moves_the_arm_by_sliders_and_gives_it_back(
     console.shows("sliders().every(slider => slider.disabled)")
 
 
+def test_a_slider_that_is_dragged_delays_no_stop_and_none_moves_before_the_pose_is_known(
+    observer: Any, start: Any, browser: Chromium
+) -> None:
+    console = Console(observer, start, browser)
+    console.open()
+    console.take_control()
+    said = browser.value(
+        """(() => {
+          const said = [];
+          socket.send = text => said.push(text);
+          for (let i = 0; i < 300; i++) sliders()[0].dispatchEvent(new Event("input"));
+          delete socket.send;
+          return said.length;
+        })()"""
+    )
+    assert said <= 1  # the server delays what comes after more than a hundred in a second
+    is_disabled = browser.value(
+        """(() => {
+          motion = { authority: "operator", state: { name: "armed" } };
+          samples.measured = [];
+          showSliders();
+          return sliders()[0].disabled && target === null;
+        })()"""
+    )
+    assert is_disabled  # the other sliders would not be where the joints are
+
+
 @pytest.mark.parametrize("width", [390, 1920])
 def test_nothing_is_wider_than_the_screen(
     width: int, executor_bench: Any, observer: Any, start: Any, browser: Chromium, tmp_path: Path

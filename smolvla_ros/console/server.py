@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import WSMsgType, web
 
@@ -114,7 +115,8 @@ class ConsoleServer:
         scheme = "https" if self._config.certificate else "http"
         page = f"{scheme}://{host}:{self.port}{self._config.base_path}/"
         return [
-            f"{page}#{token}" if token else page for token in (self.token, *filter(None, [self.view_token]))
+            f"{page}#{quote(token, safe='')}" if token else page
+            for token in (self.token, *filter(None, [self.view_token]))
         ]
 
     def show(self, kind: str, text: str) -> None:

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import aiohttp
 import pytest
@@ -191,6 +193,18 @@ def test_a_made_token_is_in_the_link_after_the_mark_that_browsers_keep_to_themse
             assert page == f"{served.address}/" and len(token) >= 32 and token not in viewer
             assert (await served.log_in(token)).status == 200
             assert token not in await (await served.get("/")).text()
+
+    asyncio.run(scenario())
+
+
+def test_a_link_has_any_token_as_the_page_decodes_it() -> None:
+    token = "100% secure #1 %41 ä"
+
+    async def scenario() -> None:
+        async with serving(token=token) as served:
+            [operator] = served.server.links()
+            assert unquote(operator.partition("#")[2], errors="strict") == token
+            assert re.fullmatch(r"(%[0-9A-F]{2}|[\w.~-])+", operator.partition("#")[2], re.ASCII)
 
     asyncio.run(scenario())
 

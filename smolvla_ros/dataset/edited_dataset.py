@@ -76,9 +76,11 @@ def _common_form(
 ) -> tuple[dict[str, Any], Mapping[str, str]]:
     """Features and units of the new dataset; raises DatasetError if the inputs differ in them."""
     known = dict.fromkeys(key for dataset in datasets for key in dataset.image_keys)
-    for key in edits.cameras:
+    for key, name in edits.cameras.items():
         if key not in known:
             raise DatasetError(f"no input has a camera '{key}'; the cameras are {', '.join(known)}")
+        if "/" in name:  # LeRobot refuses it, and the videos are in a folder of this name
+            raise DatasetError(f"'{name}' cannot be the name of a camera; give one without '/'")
     language = language_features() if any(dataset.has_language for dataset in datasets) else {}
     forms = [{**edited_features(dataset, edits.cameras), **language} for dataset in datasets]
     units = next((dataset.units for dataset in datasets if dataset.units), {})

@@ -107,7 +107,8 @@ class ExecutorMessages:
                 names, times_ns, rows = chunk.joint_names, chunk.times_ns.tolist(), chunk.positions
             order = [names.index(joint) for joint in self.joint_names]
             positions = rows.reshape(len(times_ns), len(names))[:, order]
-        except (BagError, ChunkError, ValueError):  # no definition of the type, or joints of another robot
+        except (BagError, ChunkError, ValueError, AttributeError):
+            # no definition of the type, an older one without some of the fields, or joints of another robot
             return
         every = max(1, -(-len(times_ns) // MAX_POINTS))
         self._plans.append(

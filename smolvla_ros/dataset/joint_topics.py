@@ -88,6 +88,10 @@ class JointReader:
                 return _chunk_points(message, receive_ns)
             except ChunkError as error:
                 raise EpisodeError(f"bag '{self.bag}': {self.topic}: {error}") from error
+            except AttributeError as error:
+                raise EpisodeError(
+                    f"bag '{self.bag}': {self.topic}: its chunks are of another version of {ACTION_CHUNK}: {error}"
+                ) from error
         if recorded.type == JOINT_TRAJECTORY:
             return _trajectory_points(message, receive_ns)
         stamp_ns = header_stamp_ns(message) if recorded.type == JOINT_STATE else receive_ns

@@ -132,6 +132,14 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def new_file(text: str) -> Path:
+    """The type of an option that names a file to write: its folder is missed at once, not after all was computed."""
+    file = Path(text)
+    if not file.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder '{file.parent}'; make it, or give another file")
+    return file
+
+
 def exit_on_errors(name: str, interrupted: str = "interrupted") -> Callable[[Program], Callable[..., int]]:
     """Decorate the main() of a program: its errors become a line on stderr and an exit code, never a traceback.
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from smolvla_ros.dataset.checks import merge_findings
 from smolvla_ros.suite.bag_options import add_bag_options
-from smolvla_ros.suite.command_line import ROBOT, add_options, add_worker_options, exit_on_errors
+from smolvla_ros.suite.command_line import ROBOT, add_options, add_worker_options, exit_on_errors, new_file
 from smolvla_ros.suite.data_checks import checked_data, editable_data
 from smolvla_ros.terminal.report import print_report, report_console
 from smolvla_ros.viewer.episode_page import page
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     add_bag_options(parser)
     add("--strict", action="store_true", help="stop at the first episode that cannot be read")
     add_worker_options(parser, jobs=1)
-    add("--html", type=Path, metavar="FILE", help="save the page of view_dataset too, in one file")
+    add("--html", type=new_file, metavar="FILE", help="save the page of view_dataset too, in one file")
     return parser
 
 

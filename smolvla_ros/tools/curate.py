@@ -39,6 +39,7 @@ from smolvla_ros.suite.command_line import (
     add_settings,
     exit_on_errors,
     load_robot_and_calibration,
+    new_file,
     settings_of,
 )
 from smolvla_ros.viewer.page_files import EmbeddedFiles
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE.txt",
         help="write the list of selected datasets, which train takes",
     )
-    add("--html", type=Path, metavar="FILE", help="write the report as a page with pictures")
+    add("--html", type=new_file, metavar="FILE", help="write the report as a page with pictures")
     add("--no-check", dest="check", action="store_false", help="do not look for check_dataset's errors")
     add_options(parser, *ROBOT)
     for settings in (SelectionSettings, ImageSettings):

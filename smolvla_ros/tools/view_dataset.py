@@ -22,7 +22,7 @@ from typing import NoReturn
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.stop_signals import handle_stop_signals
 from smolvla_ros.suite.bag_options import add_bag_options
-from smolvla_ros.suite.command_line import ROBOT, UsageError, add_options, exit_on_errors
+from smolvla_ros.suite.command_line import ROBOT, UsageError, add_options, exit_on_errors, new_file
 from smolvla_ros.suite.data_checks import CheckedData, checked_data, editable_data
 from smolvla_ros.viewer.editing import EditableData, Editor
 from smolvla_ros.viewer.episode_page import page
@@ -39,10 +39,10 @@ def parser() -> argparse.ArgumentParser:
     add_bag_options(parser)
     saved = parser.add_mutually_exclusive_group()
     saved.add_argument(
-        "--html", type=Path, metavar="FILE", help="save the page in one file, instead of showing it"
+        "--html", type=new_file, metavar="FILE", help="save the page in one file, instead of showing it"
     )
     saved.add_argument(
-        "--rrd", type=Path, metavar="FILE", help="save a recording for Rerun (rerun-sdk) instead"
+        "--rrd", type=new_file, metavar="FILE", help="save a recording for Rerun (rerun-sdk) instead"
     )
     add("--port", type=int, default=0, help="of the page on this computer; default: a free one")
     return parser

@@ -214,6 +214,8 @@ def test_what_would_harm_a_dataset_is_refused(source, tmp_path):
 
 def test_inputs_and_features_that_do_not_fit_are_refused(source, tmp_path):
     assert "no input has a camera 'top'" in refusal([source], tmp_path / "new", Edits(cameras={"top": "x"}))
+    message = refusal([source], tmp_path / "new", Edits(cameras={"camera1": "a/b"}))
+    assert "'a/b' cannot be the name of a camera; give one without '/'" in message
     twice = Edits(cameras={"camera1": "camera2"})
     assert "observation.images.camera2 twice" in refusal([source], tmp_path / "new", twice)
     other = write_small_dataset(tmp_path / "other", [3], cameras=("camera1",), fps=FPS)

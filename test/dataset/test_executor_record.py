@@ -16,6 +16,7 @@ from rosbags.typesys import get_types_from_msg
 from smolvla_ros.dataset.bag import BagWriter
 from smolvla_ros.dataset.executor_record import EXECUTOR_STATE, MAX_POINTS, ExecutorRecord
 from smolvla_ros.dataset.inspection import read_episodes
+from smolvla_ros.dataset.joint_topics import ACTION_CHUNK
 
 from ..package_files import ROOT
 from ..sample_bags import LAG_NS, ROBOT, START_NS, Edit, Entry, header, positions, record
@@ -139,6 +140,19 @@ def test_a_plan_that_cannot_be_shown_is_left_out(damage: Callable[[Any], None], 
         return [*entries, ("/executor/plan", message, START_NS + LAG_NS)]
 
     assert executor_of(tmp_path, edit).plans == ()
+
+
+def test_messages_of_an_older_definition_are_left_out(tmp_path: Path) -> None:
+    def edit(bag: BagWriter, entries: list[Entry]) -> list[Entry]:
+        for name in ("action_chunk", "executor/state"):
+            kind = {"action_chunk": ACTION_CHUNK, "executor/state": EXECUTOR_STATE}[name]
+            bag._store.register(get_types_from_msg("std_msgs/Header header", kind))
+            message = bag.message(kind, header=header(bag, START_NS))
+            entries.append((f"/{name}", message, START_NS + LAG_NS))
+        return entries
+
+    found = executor_of(tmp_path, edit)
+    assert found.plans == () and found.spells == ()
 
 
 def test_a_recording_without_an_executor_has_neither(tmp_path: Path) -> None:

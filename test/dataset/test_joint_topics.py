@@ -75,6 +75,16 @@ def chunk_bag(folder: Path, chunks: dict[int, tuple[float, float, float]]) -> Pa
     return record(folder, edit=edit)
 
 
+def test_chunks_of_an_older_definition_are_an_error_of_the_episode(tmp_path: Path) -> None:
+    def edit(bag: BagWriter, entries: list[Entry]) -> list[Entry]:
+        bag._store.register(get_types_from_msg("std_msgs/Header header", ACTION_CHUNK))
+        old = bag.message(ACTION_CHUNK, header=header(bag, START_NS))
+        return [*entries, ("/action_chunk", old, START_NS + LAG_NS)]
+
+    with pytest.raises(EpisodeError, match="/action_chunk: its chunks are of another version of smolvla_ros"):
+        aligned(record(tmp_path / "bag", edit=edit), ROBOT, BagMapping(action=JointTopic("action_chunk")))
+
+
 def test_the_action_is_the_one_that_was_due_of_the_newest_chunk(tmp_path: Path) -> None:
     published_s = [0.02, 0.22, 0.42, 0.62, 0.82]
     chunks = {n + 1: (at - 0.1, at, 0.0) for n, at in enumerate(published_s)}

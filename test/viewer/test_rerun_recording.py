@@ -69,8 +69,10 @@ def test_without_rerun_the_error_names_the_package(
     assert "pip install rerun-sdk" in capsys.readouterr().err and not (tmp_path / "bag.rrd").exists()
 
 
-@pytest.mark.skipif(MISSING, reason="needs rerun-sdk: pip install rerun-sdk")
-def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bag = record(tmp_path / "bag", seconds=0.2, cameras={"top": 30.0})
-    assert main([str(bag), "--rrd", str(tmp_path / "nowhere" / "bag.rrd")]) == 1
-    assert "nowhere" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--rrd", "--html"])
+def test_a_folder_that_does_not_exist_is_an_error_before_the_data_are_read(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path / "no_bag"), option, str(tmp_path / "nowhere" / "file")])
+    assert f"{option}: there is no folder '{tmp_path / 'nowhere'}'; make it" in capsys.readouterr().err

@@ -117,7 +117,7 @@ class _Programs:
         self._robot = robot  # its name, if there are others, which go on without it
         self._started: list[Action] = []
         self._supervisor = Supervisor()
-        self._arms: dict[str, Action] = {}  # running, by label
+        self._arms: dict[str, Any] = {}  # not ended yet, by label
         self._failure = ""  # why the suite stops; set while the arms are still stopping
 
     def start(self, specs: list[NodeSpec]) -> list[Action]:
@@ -183,12 +183,14 @@ class _Programs:
 
     def _stop(self) -> list[Action]:
         """Stop the arms and, when none runs any more, everything, with exit code 1; of a robot, its programs."""
-        if not self._arms:
+        # one that waited for a program that has failed never started, and never ends
+        arms = [arm for arm in self._arms.values() if arm.process_details is not None]
+        if not arms:
             if self._robot:
                 return [_shut_down(self._started)]
             # An exception makes launch stop everything with exit code 1; after a Shutdown action it would be 0.
             raise RuntimeError(f"{self._failure}; see its messages above")
-        return [_shut_down(list(self._arms.values()))]
+        return [_shut_down(arms)]
 
 
 def _shut_down(actions: list[Action]) -> Action:

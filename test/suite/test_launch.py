@@ -196,11 +196,15 @@ def moved(heard: dict[str, list[Any]]) -> bool:
         (["sim:=true", "cameras:=topp=rendered"], ["no camera 'topp'", "did you mean 'top'"]),
         (["sim:=true", "checkpoint:=/no/such/folder"], ["/no/such/folder", "policy has ended (exit code 1)"]),
         (
+            ["sim:=true", f"port:={ROOT}/README.md"],
+            ["README.md exists", "simulated_world has ended (exit code 1)"],
+        ),
+        (
             ["port:=/dev/no_such_port", f"calibration:={ROOT}/config/emulated_calibration.json"],
             ["/dev/no_such_port", "arm has ended (exit code 1)", "so100_tabletop"],
         ),
     ],
-    ids=["no port", "wrong camera", "no checkpoint", "no such port"],
+    ids=["no port", "wrong camera", "no checkpoint", "no world", "no such port"],
 )
 def test_errors_are_reported_and_no_process_is_left(
     launch: Callable[..., Launched], arguments: list[str], words: list[str]

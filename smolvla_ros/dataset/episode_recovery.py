@@ -40,8 +40,13 @@ def unfinished_episodes(output: Path) -> list[Path]:
         for folder in output.iterdir()
         if EPISODE.fullmatch(folder.name)
         and (folder / f"{folder.name}.mcap").is_file()
-        and not (folder / METADATA).exists()
+        and not _has_content(folder / METADATA)
     )
+
+
+def _has_content(file: Path) -> bool:
+    """Whether there is a file that is not empty; a power failure leaves empty what was not on the disk yet."""
+    return file.exists() and file.stat().st_size > 0
 
 
 def recover_episode(folder: Path, keep_free_bytes: int = 0) -> int:

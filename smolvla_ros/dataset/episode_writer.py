@@ -114,6 +114,9 @@ class EpisodeWriter:
         for key, value in custom_data.items():
             self._writer.set_custom_data(key, value)
         self._writer.close()
+        for file in self.folder.iterdir():  # or they would be empty or cut off where the power fails soon
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
 
     def abort(self) -> None:
         """Close the file without index and metadata; `recover_episode` adds them."""

@@ -130,6 +130,15 @@ def test_a_file_truncated_anywhere_is_recovered_up_to_a_flush(tmp_path: Path) ->
         assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 
+def test_an_episode_whose_metadata_a_power_failure_left_empty_is_recovered(tmp_path: Path) -> None:
+    folder = tmp_path / "episode_000000"
+    write(folder).finish({})
+    (folder / "metadata.yaml").write_text("")
+    assert unfinished_episodes(tmp_path) == [folder]
+    assert recover_episode(folder) == 50
+    assert said(folder) == [f"würfel {index}" for index in range(50)] and unfinished_episodes(tmp_path) == []
+
+
 def test_an_interrupted_recovery_can_be_repeated(tmp_path: Path) -> None:
     folder = tmp_path / "episode_000000"
     writer = write(folder)

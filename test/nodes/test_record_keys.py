@@ -7,10 +7,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+from rclpy.node import Node
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from smolvla_ros.dataset.bag import Bag
-from smolvla_ros.nodes import topics
+from smolvla_ros.nodes import recorder_client, topics
+from smolvla_ros.nodes.recorder_client import RecorderClient
+
+
+def test_a_request_that_the_recorder_never_answers_is_told_and_given_up(
+    observer: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Node("server")  # it is never spun
+    server.create_service(Trigger, "recorder/start", lambda _, response: response)
+    recorder = RecorderClient(observer)
+
+    def pressed(key: str) -> str:
+        recorder.press(key)
+        return capsys.readouterr().out
+
+    observer.until(lambda: "no service" not in pressed(" "), "the service")
+    assert pressed("d") == "discard: ignored, start is not answered yet\n"
+    monkeypatch.setattr(recorder_client, "ANSWER_S", 0.0)
+    assert "discard: there is no service recorder/discard" in pressed("d")
+    server.destroy_node()
 
 
 def test_keys_start_end_mark_and_discard_episodes(

@@ -42,7 +42,7 @@ def _robot(file: str, name: str, given: object, shared: Mapping[str, str]) -> Su
         raise SuiteError(f"{where}: a name has small letters, digits and _, as it becomes a ROS namespace")
     if not isinstance(given, dict | None):
         raise SuiteError(f"{where}: expected options, such as {{port: /dev/..., calibration: left.json}}")
-    options = {str(key): str(value) for key, value in (given or {}).items()}
+    options = {str(key): "" if value is None else str(value) for key, value in (given or {}).items()}
     for key in options:
         if key not in known:
             raise SuiteError(f"{where}: there is no option '{key}'{did_you_mean(key, known)}")

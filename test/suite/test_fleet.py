@@ -20,10 +20,11 @@ def fleet_file(folder: Path, text: str) -> str:
 
 
 def test_robots_share_options_and_keep_apart(tmp_path: Path) -> None:
-    file = fleet_file(tmp_path, "left: {task: stack the cubes, seed: 3}\nright:\n")
+    file = fleet_file(tmp_path, "left: {task: stack the cubes, seed: 3, port: }\nright:\n")
     shared = {"sim": "true", "policy": "remote", "server": "127.0.0.1:50051", "task": "wipe"}
     left, right = fleet_options(file, shared)
     assert (left.namespace, left.task, left.seed) == ("left", "stack the cubes", 3)
+    assert left.port == ""  # not "None"
     assert (right.namespace, right.task, right.server) == ("right", "wipe", "127.0.0.1:50051")
     nodes = [programs.suite_nodes(options) for options in (left, right)]
     names = [{spec.full_name for spec in of_one if spec.is_ros} for of_one in nodes]

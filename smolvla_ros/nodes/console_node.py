@@ -94,8 +94,8 @@ class ConsoleNode(SuiteNode[ConsoleConfig]):
         self._facts = RobotFacts(self._robot.joint_names, self.now_ns())
         self._run = self._begin_asked_s = None
         if self.config.protocol:
-            log = ResultsLog(Path(self.config.trials_log))
-            self._run = ProtocolRun(load_protocol(Path(self.config.protocol)), log)
+            log = ResultsLog(Path(self.config.trials_log).expanduser())
+            self._run = ProtocolRun(load_protocol(Path(self.config.protocol).expanduser()), log)
         self._task = self.add_publisher(topics.TASK)
         self._targets = self.add_publisher(topics.OPERATOR_TARGETS)
         self.add_subscription(topics.CONTROL_AUTHORITY, self._facts.add_authority)

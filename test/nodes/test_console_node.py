@@ -311,6 +311,16 @@ def test_a_slider_that_is_dragged_delays_no_stop_and_none_moves_before_the_pose_
     assert is_disabled  # the other sliders would not be where the joints are
 
 
+def test_a_protocol_and_its_log_may_be_in_the_home_folder(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "protocol.yaml").write_text("- {task: wave}\n")
+    console = start("nodes.console_node", port=0, protocol="~/protocol.yaml", trials_log="~/trials.jsonl")
+    console.wait_for("console for operators")
+    assert (tmp_path / "trials.jsonl").is_file()
+
+
 @pytest.mark.parametrize("width", [390, 1920])
 def test_nothing_is_wider_than_the_screen(
     width: int, executor_bench: Any, observer: Any, start: Any, browser: Chromium, tmp_path: Path

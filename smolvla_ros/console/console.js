@@ -3,6 +3,7 @@
 
 const PAST_S = 8, FUTURE_S = 3, DRAW_MS = 66, STOP_REPEAT_MS = 200, RECONNECT_MS = 500, TARGET_MS = 100;
 const OLD_S = 1;  // without news for so long, what is shown is marked as old
+const LOST_S = 8;  // without news for so long, a connection is given up: a cut network ends it only at the server
 const MIN_SPAN_DEG = 8;
 
 const byId = id => document.getElementById(id);
@@ -11,6 +12,7 @@ let motion = null, health = null, trials = null;
 let isStopping = false;          // a stop is not confirmed yet
 let offset_s = 0;                // the robot's time minus that of this page
 let received_ms = -Infinity;     // when the newest status arrived
+let opened_ms = -Infinity;       // when the connection was opened
 let target = null;               // where the sliders want the joints (rad), once one was moved
 let samples = { measured: [], commanded: [] }, plan = null, figures = [];
 
@@ -38,7 +40,7 @@ async function connect() {
       history.replaceState(null, "", location.pathname);  // no longer in the address
       await logIn(token).catch(error => setText(byId("login").querySelector("output"), error.message));
     }
-    const answer = await fetch("session");
+    const answer = await fetch("session", { signal: AbortSignal.timeout(1000 * LOST_S) });
     byId("login").hidden = answer.ok;
     byId("console").hidden = !answer.ok;
     if (!answer.ok) return;
@@ -49,14 +51,24 @@ async function connect() {
   const address = new URL("socket", location.href);
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   socket = new WebSocket(address);
+  opened_ms = performance.now();
   socket.binaryType = "arraybuffer";
   socket.onmessage = event => typeof event.data === "string" ? receive(JSON.parse(event.data)) : receiveFrame(event.data);
-  socket.onclose = () => {
-    socket = null;
-    control = { holder: "", is_you: false };
-    showControl();
-    setTimeout(connect, RECONNECT_MS);
-  };
+  socket.onclose = reconnect;
+}
+
+function reconnect() {
+  socket = null;
+  control = { holder: "", is_you: false };
+  showControl();
+  setTimeout(connect, RECONNECT_MS);
+}
+
+function watchConnection() {
+  if (!socket || performance.now() - Math.max(received_ms, opened_ms) < 1000 * LOST_S) return;
+  socket.onclose = socket.onmessage = null;
+  socket.close();
+  reconnect();
 }
 
 function say(kind, values = {}) {
@@ -500,6 +512,6 @@ byId("trial-failure").onclick = () => judge(false);
 
 setInterval(repeatStop, STOP_REPEAT_MS);
 setInterval(repeatTarget, TARGET_MS);
-setInterval(() => { showStop(); showRates(); }, 250);
+setInterval(() => { watchConnection(); showStop(); showRates(); }, 250);
 requestAnimationFrame(draw);
 connect();

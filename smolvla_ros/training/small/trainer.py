@@ -50,8 +50,8 @@ LOSS_WEIGHTS = {
     "tokens": 0.5,
     "cubes": 4.0,
     "colours": 4.0,
-    "places": 0.5,
-    "state": 0.3,
+    "places": 4.0,
+    "state": 3.0,
 }
 
 

@@ -13,7 +13,7 @@ from smolvla_ros.arrays import FloatArray
 from smolvla_ros.dataset import motion_checks, stream_checks
 from smolvla_ros.dataset.inspection import InspectedEpisode
 from smolvla_ros.dataset.stream_timing import mean_rate_hz
-from smolvla_ros.dataset.task_text import suggest_task, task_problem
+from smolvla_ros.dataset.task_text import suggest_task, task_problem, unclear_problem
 from smolvla_ros.finding import Finding
 from smolvla_ros.robot import RobotSpec
 
@@ -79,12 +79,12 @@ def check_tasks(episode: InspectedEpisode) -> Iterator[Finding]:
         )
     for task in episode.tasks:
         if problem := task_problem(task):
-            better = suggest_task(task)
-            remedy = (
-                f"Perhaps '{better}'"
-                if better
-                else "Name the action and its object, as in 'Put the cube in the box'"
-            )
+            if better := suggest_task(task):
+                remedy = f"Perhaps '{better}'"
+            elif unclear_problem(task):
+                remedy = "Name the action and its object, as in 'Put the cube in the box'"
+            else:
+                remedy = "Leave it, unless a shorter wording asks for the same"
             yield Finding("warning", "task", f"it {problem}", remedy, where=f"'{task}'")
 
 

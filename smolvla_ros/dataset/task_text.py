@@ -34,10 +34,9 @@ PREFIX = re.compile(
     r"^(please|now|the (robot|arm) (should|must|will)|robot,?|(you )?(should|must)|(i want you )?to|try to)\s+",
     re.I,
 )
-# how, why, and further steps
-SUBORDINATE = re.compile(r",?\s(?:and then|and|then|so|while|using|with|from|until)\s")
-ARTICLES = re.compile(r"\b(?:the|an?|its)\s")
-INFLECTED_VERB = re.compile(r"^(\w+?)(ing|s|ed)$")
+ARTICLES = re.compile(r"\b(?:the|an)\s")  # not "a", which is also the name of an object, as in "block a"
+# Only before an article, with or without a particle: others may be nouns or adjectives, as in "Screws in the box".
+INFLECTED_VERB = re.compile(r"^(\w+?)(?:ing|s)(?= (?:(?:up|down|out) )?(?:the|an?) )", re.I)
 
 
 def task_problem(task: str) -> str:
@@ -61,31 +60,33 @@ def unclear_problem(task: str) -> str:
 
 
 def suggest_task(task: str) -> str:
-    """The instruction rewritten in the paper's style with its own words; empty if that does not succeed."""
+    """The instruction in the paper's style, without what does not change its meaning; empty if that does not suffice.
+
+    Nothing that is asked for is left out: of "Pick up the cube and put it on the left" there is no shorter wording.
+    """
     text = PREFIX.sub("", re.sub(r"[\s_]+", " ", task).strip(" .!"))
     words = text.split()
     if len(words) < 2:
         return ""
-    verb = _verb(words[0].lower().strip(","))
+    verb = _verb(text)
     if not verb:
         return ""
     words[0] = verb.capitalize()
     short = " ".join(words)
-    if len(short) > MAX_CHARACTERS:
-        short = SUBORDINATE.split(short)[0].rstrip(",")
     if len(short) > MAX_CHARACTERS:
         short = ARTICLES.sub("", short)
     is_better = len(short.split()) > 1 and short != task and not task_problem(short)
     return short if is_better else ""
 
 
-def _verb(word: str) -> str:
-    """picking, picks, picked -> pick; empty if the verb is unknown."""
+def _verb(text: str) -> str:
+    """picking up the, picks the -> pick; empty if the text does not begin with a known verb."""
+    word = text.split()[0].lower().strip(",")
     if word in VERBS:
         return word
-    inflected = INFLECTED_VERB.match(word)
+    inflected = INFLECTED_VERB.match(text)
     if not inflected:
         return ""
-    stem = inflected[1]
+    stem = inflected[1].lower()
     forms = (stem, stem + "e", stem[:-1] if stem[-1:] == stem[-2:-1] else "")
     return next((form for form in forms if form in VERBS), "")

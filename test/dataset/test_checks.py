@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smolvla_ros.dataset.checks import check_episodes, merge_findings
+from smolvla_ros.dataset.checks import check_episodes, check_tasks, merge_findings
 from smolvla_ros.dataset.inspection import CameraTrack, InspectedEpisode, JointTrack, StampFaults
 from smolvla_ros.dataset.motion_checks import action_lag
 from smolvla_ros.finding import Finding
@@ -257,3 +257,9 @@ def test_a_finding_of_a_moment_has_its_time(
 ) -> None:
     [finding] = check_episodes([fault(good_episode())], ROBOT)
     assert finding.time_s == pytest.approx(begins_s, abs=2 / FPS)
+
+
+def test_a_long_instruction_is_left_as_it_is_where_none_of_it_can_be_left_out() -> None:
+    task = "Pick up the yellow cube and put it on the left"
+    [finding] = check_tasks(replace(good_episode(), tasks=(task,)))
+    assert finding.severity == "warning" and finding.remedy.startswith("Leave it")

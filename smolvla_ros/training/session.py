@@ -113,7 +113,7 @@ def train(
     trainer = Trainer(
         settings, accelerator, objective, parameters, indices, preparation, training, held_out, cache
     )
-    done = trainer.resume(last) if last is not None else 0
+    done = _resume(trainer, last) if last is not None else 0
     if last is not None:
         tell(f"continued from update {done}")
 
@@ -296,10 +296,26 @@ def _cache(
 
 def _load_weights(checkpoint: Path, parameters: Mapping[str, nn.Parameter], is_adapter: bool) -> None:
     """The trained weights of a checkpoint; those of training if the saved policy has their moving average."""
-    path, prefix = checkpoint / STATE / WEIGHTS, ""
-    if not path.is_file():
-        path = checkpoint / PRETRAINED / (ADAPTER_WEIGHTS if is_adapter else WEIGHTS_FILE)
-        prefix = PREFIX if is_adapter else ""
+    if (checkpoint / STATE / WEIGHTS).is_file():
+        _copy_tensors(checkpoint / STATE / WEIGHTS, "", parameters)
+    else:
+        _load_policy(checkpoint, parameters, is_adapter)
+
+
+def _load_policy(checkpoint: Path, weights: Mapping[str, Tensor], is_adapter: bool) -> None:
+    """The trained weights, or their moving average, as the saved policy has them."""
+    name = ADAPTER_WEIGHTS if is_adapter else WEIGHTS_FILE
+    _copy_tensors(checkpoint / PRETRAINED / name, PREFIX if is_adapter else "", weights)
+
+
+def _copy_tensors(path: Path, prefix: str, weights: Mapping[str, Tensor]) -> None:
     with open_tensors(path) as file, torch.no_grad():
-        for name, parameter in parameters.items():
-            file.copy(prefix + name, parameter.data)
+        for name, tensor in weights.items():
+            file.copy(prefix + name, tensor.data)
+
+
+def _resume(trainer: Trainer, checkpoint: Path) -> int:
+    """Restore all that training needs but the weights; returns the number of updates done."""
+    if trainer.state.average is not None:
+        _load_policy(checkpoint, trainer.state.average, bool(trainer.settings.lora_rank))
+    return trainer.resume(checkpoint)

@@ -69,7 +69,7 @@ class Trainer:
         self._samples = settings.batch_size * settings.accumulate * self._processes  # of an update
 
     def resume(self, checkpoint: Path) -> int:
-        """Restore what `save` wrote, but the weights; returns the number of updates done."""
+        """Restore what `save` wrote, but the weights and their average; returns the number of updates done."""
         return self.state.read(checkpoint / STATE)
 
     def run(self, run: RunFolder, done: int, stop: Sequence[int], write_pretrained: WritePretrained) -> int:

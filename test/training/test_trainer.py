@@ -222,6 +222,13 @@ def test_a_moving_average_is_saved_and_training_goes_on_from_the_weights(
     assert any(not torch.equal(averaged[name], state[name]) for name in state)
 
 
+def test_a_continued_run_goes_on_with_the_moving_average(tmp_path: Path, start: Start) -> None:
+    start("whole", ema=0.5, steps=2)
+    start("parts", ema=0.5, steps=2, stop=(signal.SIGINT,))
+    start("parts", ema=0.5, steps=2)
+    assert_equal(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+
+
 def test_a_shipped_checkpoint_keeps_its_statistics_and_the_parameters_of_its_nodes(
     dataset: Path, tmp_path: Path
 ) -> None:

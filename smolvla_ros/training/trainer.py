@@ -9,6 +9,7 @@ continued run goes on with the same numbers.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from smolvla_ros.training.balance import draw_probabilities
 from smolvla_ros.training.batch import BatchPreparation, Draw, Samples
 from smolvla_ros.training.demonstrations import Demonstrations, Order, load_batches
+from smolvla_ros.training.errors import TrainingError
 from smolvla_ros.training.flow_matching import sample_times
 from smolvla_ros.training.objective import Objective
 from smolvla_ros.training.optimization import make_optimizer, make_schedule
@@ -73,7 +75,10 @@ class Trainer:
         return self.state.read(checkpoint / STATE)
 
     def run(self, run: RunFolder, done: int, stop: Sequence[int], write_pretrained: WritePretrained) -> int:
-        """Train until `steps` updates are done or a stop signal is in `stop`; returns the number of updates done."""
+        """Train until `steps` updates are done or a stop signal is in `stop`; returns the number of updates done.
+
+        Raises TrainingError if the loss is not finite, and if a checkpoint cannot be written.
+        """
         settings, is_main = self.settings, self.accelerator.is_main_process
         log = TrainingLog(run.folder, done, settings.steps) if is_main else None
         batches = load_batches(self._demonstrations, self._batches(done), self._workers())
@@ -85,6 +90,12 @@ class Trainer:
                 waited += time.perf_counter() - before
                 lr = float(self.state.schedule.get_last_lr()[0])
                 loss, norm, stops = self._update(update, samples, bool(stop))
+                if not (math.isfinite(loss) and math.isfinite(norm)):
+                    raise TrainingError(
+                        f"update {update + 1}: the loss is {loss}, the norm of its gradients {norm}; look for values "
+                        "that are no numbers in the datasets' states and actions, or give a smaller --lr. Earlier "
+                        "checkpoints stay as they are"
+                    )
                 done = update + 1
                 if log is not None:
                     log.show(done, f"loss {loss:.4f} lr {lr:.1e} wait {waited / (done - since):.2f} s")

@@ -257,6 +257,14 @@ def test_an_adapter_is_saved_and_merged_at_inference(tmp_path: Path, start: Star
     assert start(lora_rank=4, steps=2).done == 2
 
 
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoints(
+    tmp_path: Path, start: Start
+) -> None:
+    with pytest.raises(TrainingError, match="update 2: the loss is (inf|nan).*smaller --lr"):
+        start(lr=1e30, warmup_steps=0, save_every=1)
+    assert os.readlink(tmp_path / "run" / "checkpoints" / "last") == "000001"
+
+
 def test_oldest_checkpoints_are_removed(tmp_path: Path, start: Start) -> None:
     start(save_every=1, keep=2)
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == [

@@ -49,7 +49,7 @@ def action_errors(
     shape = (network.config.chunk_size, network.config.max_action_dim)
     generator = torch.Generator().manual_seed(0)
     sums, count = np.zeros((3, task.spec.config.action_dim)), 0
-    mean = torch.from_numpy(task.statistics["action"]["mean"].copy())
+    mean = torch.from_numpy(task.mean_action)
     for draws in spread_draws(demonstrations, FRAMES, batch_size):
         samples = demonstrations.read(draws)
         batch = preparation(samples)

@@ -93,6 +93,11 @@ class TrainingTask:
         """Actions a second in a chunk."""
         return self.datasets[0].fps / self.frames_per_action
 
+    @property
+    def mean_action(self) -> Float32Array:
+        """The mean of the datasets' actions, as `scaled` gives them."""
+        return joint_statistics(self.datasets[:1] if self.own_statistics else self.datasets, ACTION)["mean"]
+
     def scaled(self, episodes: Sequence[Episode]) -> list[Episode]:
         """The episodes; with own statistics, states and actions normalised by those of their own dataset, and then
         back by those of the checkpoint."""

@@ -67,6 +67,8 @@ def test_the_statistics_of_the_checkpoint_are_kept(datasets: list[LeRobotDataset
     )
     read = read_episodes(datasets)
     assert task.scaled(read) == read
+    actions = np.concatenate([episode.action for episode in read])
+    assert np.allclose(task.mean_action, actions.mean(0), atol=1e-3)  # what the policy is compared with
 
 
 @pytest.mark.parametrize(("rate_hz", "frames"), [(0.0, 1), (10.0, 1), (5.0, 2)])

@@ -228,7 +228,9 @@ def _objective(
     if settings.checkpoint_activations == "on":
         checkpoint_layers(network)
     if settings.lora_rank:
-        parameters = add_adapter(network, settings)
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            parameters = add_adapter(network, settings)
         indices = {name: index for index, name in enumerate(parameters)}
     else:
         indices = lerobot_indices(network)

@@ -16,14 +16,16 @@ from torch import nn
 
 from smolvla_ros.settings import Settings, setting
 
+LARGEST_DECAY = 0.999999  # a moving average with a decay of 1 would never change
+
 
 @dataclass(frozen=True)
 class OptimizerSettings(Settings):
     """AdamW, its schedule and clipping."""
 
-    lr: float = setting(1e-4, "largest learning rate", bounds=(0, None))
-    beta1: float = setting(0.9, "AdamW's decay of the mean of gradients", bounds=(0, 1))
-    beta2: float = setting(0.95, "AdamW's decay of their mean squares", bounds=(0, 1))
+    lr: float = setting(1e-4, "largest learning rate", bounds=(1e-12, None))
+    beta1: float = setting(0.9, "AdamW's decay of the mean of gradients", bounds=(0, LARGEST_DECAY))
+    beta2: float = setting(0.95, "AdamW's decay of their mean squares", bounds=(0, LARGEST_DECAY))
     eps: float = setting(1e-8, "AdamW's epsilon", bounds=(0, None))
     weight_decay: float = setting(1e-10, "AdamW's weight decay", bounds=(0, None))
     grad_clip_norm: float = setting(10.0, "gradients are scaled down to this norm", bounds=(0, None))

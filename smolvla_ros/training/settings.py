@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from smolvla_ros.settings import setting
 from smolvla_ros.training.adapter import AdapterSettings
 from smolvla_ros.training.balance import BALANCES
-from smolvla_ros.training.optimization import OptimizerSettings
+from smolvla_ros.training.optimization import LARGEST_DECAY, OptimizerSettings
 from smolvla_ros.training.trained_parameters import TRAINED
 
 
@@ -50,7 +50,7 @@ class TrainingSettings(OptimizerSettings, AdapterSettings):
     ema: float = setting(
         0.0,
         "decay of a moving average of the weights, which is then saved, such as 0.999; 0: none",
-        bounds=(0, 1),
+        bounds=(0, LARGEST_DECAY),
     )
     augment: str = setting("off", "random changes of images, as LeRobot's", choices=("off", "on"))
     cache: str = setting(

@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
+from smolvla_ros.settings import SettingError
 from smolvla_ros.share import NODE_PARAMETERS
 from smolvla_ros.tools.train import main
 from smolvla_ros.training.errors import TrainingError
@@ -255,6 +256,9 @@ def test_an_adapter_is_saved_and_merged_at_inference(tmp_path: Path, start: Star
     spec = CheckpointSpec.load(outcome.checkpoint, BACKBONE)
     assert spec.weights.adapter is not None and len(spec.weights.adapter.scales) == 13
     assert start(lora_rank=4, steps=2).done == 2
+    start("again", lora_rank=4, steps=2)
+    files = [tmp_path / run / "checkpoints/last/pretrained_model" for run in ("run", "again")]
+    assert_equal(*(load_file(folder / "adapter_model.safetensors") for folder in files))
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoints(
@@ -263,6 +267,12 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoints(
     with pytest.raises(TrainingError, match="update 2: the loss is (inf|nan).*smaller --lr"):
         start(lr=1e30, warmup_steps=0, save_every=1)
     assert os.readlink(tmp_path / "run" / "checkpoints" / "last") == "000001"
+
+
+@pytest.mark.parametrize("values", [{"lr": 0.0}, {"beta1": 1.0}, {"beta2": 1.0}, {"ema": 1.0}])
+def test_settings_with_which_nothing_could_be_trained_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(SettingError, match=f"{next(iter(values))}: .* is outside"):
+        replace(SETTINGS, **values)
 
 
 def test_oldest_checkpoints_are_removed(tmp_path: Path, start: Start) -> None:

@@ -14,11 +14,14 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
+from smolvla_ros.dataset.lerobot_format import INFO
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.training.batch import Batch, BatchPreparation, Draw, Samples
 from smolvla_ros.training.demonstrations import Demonstrations
 from smolvla_ros.training.errors import TrainingError
@@ -86,11 +89,18 @@ class PrefixCache:
         return int(json.loads(self._done.read_text())["rows"]) if self._done.exists() else 0
 
     @torch.no_grad()
-    def fill(self) -> None:
-        """Compute the rows that are missing; an interrupted computation is continued."""
+    def fill(self, stop: Sequence[int]) -> None:
+        """Compute the rows that are missing; an interrupted computation is continued.
+
+        Raises TrainingError when `stop` becomes non-empty.
+        """
         first = self.done
         bar = tqdm(desc="cache", total=self.rows, initial=first, unit="row", disable=None)
         for start in range(first, self.rows, COMPUTED_AT_ONCE):
+            if stop:
+                raise TrainingError(
+                    f"stopped when {start} of {self.rows} rows of the cache had been computed; continue with --resume"
+                )
             rows = range(start, min(start + COMPUTED_AT_ONCE, self.rows))
             samples = self._demonstrations.read([Draw(row // self._variants, row) for row in rows])
             frozen = self._objective.frozen(self._preparation(samples))
@@ -113,13 +123,22 @@ class PrefixCache:
 
 def digest(task: TrainingTask, precision: str) -> str:
     """A name for what keys and values depend on."""
-    weights = task.spec.weights.path.stat()
+    adapter = task.spec.weights.adapter
     parts = [
-        str(task.spec.weights.path.resolve()),
-        str((weights.st_size, weights.st_mtime_ns)),
-        str(task.spec.weights.adapter and task.spec.weights.adapter.path),
+        *(_version(path) for path in (task.spec.weights.path, *([adapter.path] if adapter else []))),
         precision,
         json.dumps(dict(task.cameras)),
-        *(f"{dataset.root.resolve()} {json.dumps(dict(dataset.info))}" for dataset in task.datasets),
+        *(text for dataset in task.datasets for text in _identity(dataset)),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _version(path: Path) -> str:
+    status = path.stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+
+
+def _identity(dataset: LeRobotDataset) -> Iterator[str]:
+    """What changes when a dataset is made again in the same folder, or its tasks are reworded."""
+    yield _version(dataset.root / INFO)
+    yield json.dumps([dict(dataset.info), *dataset.tasks])

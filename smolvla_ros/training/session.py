@@ -109,7 +109,7 @@ def train(
     if last is not None:
         _load_weights(last, parameters, bool(settings.lora_rank))
     check_memory(objective, parameters, preparation, training, settings, accelerator.device)
-    cache = _cache(settings, task, training, preparation, objective, accelerator, tell)
+    cache = _cache(settings, task, training, preparation, objective, accelerator, stop, tell)
     trainer = Trainer(
         settings, accelerator, objective, parameters, indices, preparation, training, held_out, cache
     )
@@ -276,6 +276,7 @@ def _cache(
     preparation: BatchPreparation,
     objective: Objective,
     accelerator: Accelerator,
+    stop: Sequence[int],
     tell: Callable[[str], None],
 ) -> PrefixCache | None:
     if not settings.cache:
@@ -287,12 +288,15 @@ def _cache(
     dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
     frames = training.with_images()
     variants = settings.cache_variants if training.augments else 1
-    name = digest(task, f"{settings.precision} {dtype} {settings.validation} {settings.seed} {variants}")
+    chosen = (
+        f"{settings.precision} {dtype} {settings.validation} {settings.seed} {settings.augment} {variants}"
+    )
+    name = digest(task, chosen)
     with accelerator.main_process_first(), accelerator.autocast():
         cache = PrefixCache(Path(settings.cache), name, frames, preparation, objective, dtype, variants)
         if cache.done < cache.rows:
             tell(f"cache: {cache.path}, {cache.bytes / 1e9:.2f} GB for {cache.rows} rows")
-            cache.fill()
+            cache.fill(stop)
     return cache
 
 

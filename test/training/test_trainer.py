@@ -22,15 +22,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.settings import SettingError
 from smolvla_ros.share import NODE_PARAMETERS
 from smolvla_ros.tools.train import main
 from smolvla_ros.training.errors import TrainingError
+from smolvla_ros.training.prefix_cache import digest
 from smolvla_ros.training.run_folder import RunFolder
 from smolvla_ros.training.session import Outcome, TrainingRequest, run_lock, train
 from smolvla_ros.training.settings import TrainingSettings
+from smolvla_ros.training.task import TrainingTask
 from smolvla_ros.training.training_log import read_log
 
 from .conftest import BACKBONE, CHECKPOINT
@@ -196,6 +199,26 @@ def test_a_cache_has_several_random_changes_of_each_frame(tmp_path: Path, start:
     assert not torch.equal(
         *(weights(tmp_path / name)["model.action_out_proj.weight"] for name in ("run", "unchanged"))
     )
+
+
+def test_a_stop_signal_ends_the_computation_of_a_cache_which_can_be_continued(
+    tmp_path: Path, start: Start
+) -> None:
+    with pytest.raises(TrainingError, match="stopped when 0 of 9 rows .* --resume"):
+        start(cache=str(tmp_path / "cache"), stop=(signal.SIGINT,))
+    assert start(cache=str(tmp_path / "cache"), steps=1).done == 1
+
+
+def test_a_cache_is_not_used_for_another_dataset_in_the_same_folder(tmp_path: Path) -> None:
+    def name_for(tasks: tuple[str, ...]) -> str:
+        folder = tmp_path / "data"
+        write_small_dataset(tmp_path / tasks[0], [5, 5], tasks=tasks).rename(folder)
+        task = TrainingTask.load(CHECKPOINT, [LeRobotDataset.load(folder)], {}, BACKBONE)
+        name = digest(task, "float32")
+        shutil.rmtree(folder)
+        return name
+
+    assert name_for(("Lift the bar", "Drop the bar")) != name_for(("Push the bar", "Pull the bar"))
 
 
 def test_activations_that_are_computed_again_train_the_same_weights(tmp_path: Path, start: Start) -> None:

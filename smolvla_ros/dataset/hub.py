@@ -44,6 +44,11 @@ def push_dataset(api: HfApi, folder: Path, name: str, card: str, private: bool =
         is_public = not api.dataset_info(url.repo_id).private
     if is_public and private:
         raise HubError(f"'{url.repo_id}' is public on the hub; give --public to replace it, or another name")
+    if not (is_public or private):
+        raise HubError(
+            f"'{url.repo_id}' is private on the hub; make it public in its settings there ({url}/settings), or leave "
+            "out --public"
+        )
     with _hub_errors(api, name):
         api.upload_folder(
             repo_id=url.repo_id,

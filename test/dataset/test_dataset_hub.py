@@ -83,6 +83,12 @@ def test_a_public_dataset_is_not_replaced_unless_asked_for(hub, api, folder):
         push_dataset(api, folder, NAME, "")
 
 
+def test_a_private_dataset_is_not_said_to_be_public(hub, api, folder):
+    push_dataset(api, folder, NAME, "")
+    with pytest.raises(HubError, match=f"'{NAME}' is private on the hub; make it public .*{NAME}/settings"):
+        push_dataset(api, folder, NAME, "", private=False)
+
+
 def test_an_interrupted_download_continues_and_leaves_no_half_dataset(hub, api, folder, tmp_path):
     push_dataset(api, folder, NAME, "")
     [rows] = folder.glob("data/*/*.parquet")

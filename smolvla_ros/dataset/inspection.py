@@ -28,7 +28,7 @@ from smolvla_ros.dataset.episode_images import BagImages, DatasetImages
 from smolvla_ros.dataset.errors import DataError, DatasetError, VideoError
 from smolvla_ros.dataset.executor_record import ExecutorMessages, ExecutorRecord
 from smolvla_ros.dataset.image_inspection import ImageInspector
-from smolvla_ros.dataset.lerobot_format import INFO
+from smolvla_ros.dataset.lerobot_format import ACTION, INFO, STATE
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.dataset.mapped_bag import MappedBag
 from smolvla_ros.dataset.video import key_frames
@@ -163,6 +163,12 @@ def _loaded(path: Path, _reading: str) -> LeRobotDataset:
 def _from_dataset(path: Path, reading: str, episode: int, units: Sequence[JointUnits]) -> InspectedEpisode:
     dataset = _loaded(path, reading)
     rows = dataset.frames(episode)
+    widths = [values.shape[-1] for values in (rows.state, rows.action)]
+    if min(widths) < len(units):
+        raise DatasetError(
+            f"dataset '{dataset.root}' has {widths[0]} values of {STATE} and {widths[1]} of {ACTION}, the robot has "
+            f"{len(units)} joints; give the file of the robot that it was recorded with: --robot"
+        )
     times_s = rows.timestamp.astype(np.float64)
     return InspectedEpisode(
         episode_name(episode),

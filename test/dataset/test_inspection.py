@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""New images are told from repeated ones after video compression too."""
+"""New images are told from repeated ones after video compression too; what the robot does not fit is refused."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 
 from smolvla_ros.arrays import BoolArray, ImageArray
+from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.image_inspection import ImageInspector
+from smolvla_ros.dataset.inspection import read_episodes
 from smolvla_ros.dataset.video import Codec, decode_video, encode_video, key_frames
+
+from ..package_files import ROBOT
+from ..training.small_dataset import write_small_dataset
 
 RNG = np.random.default_rng(0)
 SCENES = {
@@ -79,3 +84,10 @@ def test_key_frames_are_counted_from_the_first_frame(tmp_path: Path) -> None:
     encode_video(tmp_path / "video.mp4", images, 30, "h264")
     assert key_frames(tmp_path / "video.mp4", 0, 24, 30) == set(range(0, 24, 2))
     assert key_frames(tmp_path / "video.mp4", 5, 6, 30) == {1, 3, 5}
+
+
+def test_a_dataset_with_fewer_joints_than_the_robot_is_refused(tmp_path: Path) -> None:
+    folder = write_small_dataset(tmp_path / "bar", [3])
+    units = ROBOT.units(None)
+    with pytest.raises(DatasetError, match="6 values of observation.state .* robot has 7 joints; .*--robot"):
+        list(read_episodes(folder, ROBOT, [*units, units[0]]))

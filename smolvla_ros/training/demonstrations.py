@@ -19,11 +19,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from smolvla_ros.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from smolvla_ros.dataset.errors import DataError
 from smolvla_ros.dataset.frame_reader import FrameReader
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.stop_signals import STOP_SIGNALS
 from smolvla_ros.training.augmentation import augment
 from smolvla_ros.training.batch import Draw, Samples
+from smolvla_ros.training.errors import TrainingError
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,12 @@ class Demonstrations:
             action_weights=torch.stack([weights for _, _, weights in chunks]),
         )
 
-    __getitems__ = read  # DataLoader calls it with a whole batch
+    def __getitems__(self, draws: Sequence[Draw]) -> Samples | DataError:
+        """DataLoader calls it with a whole batch; it would put a traceback into the message of an error."""
+        try:
+            return self.read(draws)
+        except DataError as error:
+            return error
 
     def _image(self, draw: Draw, key: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         if self._reader is None:  # made in the process that reads
@@ -170,8 +177,11 @@ class Order:
 def load_batches(
     demonstrations: Demonstrations, batches: Iterator[list[Draw]], workers: int
 ) -> Iterator[Samples]:
-    """The batches in order, read ahead by `workers` processes; 0: in this one."""
-    loader: DataLoader[Samples] = DataLoader(
+    """The batches in order, read ahead by `workers` processes; 0: in this one.
+
+    Raises DatasetError, VideoError; TrainingError if a process was ended, as by the system for want of memory.
+    """
+    loader: DataLoader[Samples | DataError] = DataLoader(
         demonstrations,  # type: ignore[arg-type]
         batch_sampler=batches,
         num_workers=workers,
@@ -181,7 +191,15 @@ def load_batches(
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=False,
     )
-    return iter(loader)
+    try:
+        for samples in loader:
+            if isinstance(samples, DataError):
+                raise samples
+            yield samples
+    except RuntimeError as error:
+        raise TrainingError(
+            f"images cannot be read: {error}; give fewer --workers if memory was short. Continue with --resume"
+        ) from error
 
 
 def _as_it_is(samples: Any) -> Any:

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from smolvla_ros.dataset.errors import VideoError
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.training.augmentation import augment
 from smolvla_ros.training.balance import draw_probabilities
@@ -21,6 +24,7 @@ from smolvla_ros.training.demonstrations import (
     read_episodes,
     split_episodes,
 )
+from smolvla_ros.training.errors import TrainingError
 
 from .small_dataset import write_small_dataset
 
@@ -111,6 +115,27 @@ def test_workers_read_the_same_batches_in_order(demonstrations: Demonstrations) 
     ):
         assert torch.equal(mine.images["camera1"], theirs.images["camera1"])
         assert torch.equal(mine.action, theirs.action)
+
+
+def test_an_error_in_a_worker_has_its_own_message(tmp_path: Path) -> None:
+    folder = write_small_dataset(tmp_path / "bar", LENGTHS)
+    demonstrations = Demonstrations(
+        [copy := LeRobotDataset.load(folder)], read_episodes([copy]), CAMERAS, CHUNK
+    )
+    for video in folder.glob("videos/*/*/*.mp4"):
+        video.write_bytes(b"nothing")
+    with pytest.raises(VideoError) as found:
+        list(load_batches(demonstrations, iter([[Draw(3, 0)]]), 1))
+    assert "Traceback" not in str(found.value) and ".mp4" in str(found.value)
+
+
+def test_a_worker_that_was_ended_ends_the_run_with_the_remedy(demonstrations: Demonstrations) -> None:
+    batches = load_batches(demonstrations, iter([[Draw(3, 0)]] * 100), 1)
+    next(batches)
+    [worker] = multiprocessing.active_children()
+    worker.kill()
+    with pytest.raises(TrainingError, match=r"worker .* fewer --workers .* --resume"):
+        list(batches)
 
 
 def test_augmentation_depends_on_the_draw_alone(dataset: LeRobotDataset) -> None:

@@ -34,7 +34,7 @@ from smolvla_ros.suite.command_line import (
 from smolvla_ros.terminal.report import print_report, report_console
 from smolvla_ros.training.action_errors import error_table, joint_names
 from smolvla_ros.training.errors import TrainingError
-from smolvla_ros.training.session import Outcome, TrainingRequest, prepare_once, run_lock, train
+from smolvla_ros.training.session import Outcome, TrainingRequest, continuation, prepare_once, run_lock, train
 from smolvla_ros.training.settings import TrainingSettings
 from smolvla_ros.training.sources import as_datasets
 
@@ -89,7 +89,7 @@ def request(options: argparse.Namespace, datasets: Sequence[Path]) -> TrainingRe
 def prepare(options: argparse.Namespace) -> TrainingRequest:
     """Convert and check the data of a new run. Raises errors of this package."""
     if options.output.exists() and any(options.output.iterdir()):
-        raise UsageError(f"--output '{options.output}' is not empty; continue its run with --resume")
+        raise UsageError(f"--output '{options.output}' is not empty; {continuation(options.output)}")
     request(options, ())  # wrong settings are found before the data is read
     robot, calibration = load_robot_and_calibration(options)
     mapping = BagMapping.load(options.map, robot) if options.map else OWN_TOPICS

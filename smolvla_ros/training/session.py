@@ -167,6 +167,13 @@ def _description(
     return lines
 
 
+def continuation(folder: Path) -> str:
+    """What a user can do about a folder that is not empty."""
+    if (folder / REQUEST).is_file():
+        return "continue its run with --resume"
+    return "it holds no run, so give another folder"
+
+
 def run_lock(folder: Path, device: str) -> AbstractContextManager[None]:
     """Lets no second run write to the folder; of the processes of a run the first one holds it. Raises DatasetError."""
     is_first = PartialState(cpu=_is_on_cpu(device)).is_main_process

@@ -316,6 +316,18 @@ def test_a_second_run_in_the_same_folder_is_refused(
     assert "run' is being written by another program" in capsys.readouterr().err
 
 
+def test_a_folder_without_a_run_is_not_said_to_be_continuable(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    (run / "converted").mkdir(parents=True)  # as of bags whose conversion was interrupted
+    assert main([str(dataset), "--output", str(run), "--device", "cpu"]) == 2
+    assert "is not empty; it holds no run, so give another folder" in capsys.readouterr().err
+    (run / "training.json").touch()
+    assert main([str(dataset), "--output", str(run), "--device", "cpu"]) == 2
+    assert "is not empty; continue its run with --resume" in capsys.readouterr().err
+
+
 def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, 3)
     run.save(1, lambda folder: (folder / "file").touch())

@@ -67,12 +67,12 @@ class TrainingRequest:
         """That of a run to continue; raises TrainingError."""
         try:
             values = json.loads((run / REQUEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            settings = TrainingSettings(**values.pop("settings"))
+            return cls(**{**values, "datasets": tuple(values["datasets"])}, settings=settings)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise TrainingError(
                 f"'{run / REQUEST}' cannot be read ({error}); is this the folder of a run?"
             ) from error
-        settings = TrainingSettings(**values.pop("settings"))
-        return cls(**{**values, "datasets": tuple(values["datasets"])}, settings=settings)
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,11 @@ def _task(request: TrainingRequest, folder: Path, accelerator: Accelerator) -> T
 def _objective(
     task: TrainingTask, settings: TrainingSettings, accelerator: Accelerator, is_from_scratch: bool
 ) -> tuple[Objective, dict[str, nn.Parameter], dict[str, int]]:
+    if settings.lora_rank and task.spec.weights.adapter:
+        raise TrainingError(
+            f"{task.spec.name} is an adapter, on which no other one can be trained; leave lora_rank at 0, which trains "
+            "and saves the weights with the adapter in them, or start from its base checkpoint"
+        )
     network: Network = task.spec.empty_network()
     dtype = "native" if settings.precision == "lerobot" else "float32"
     task.spec.weights.load(network, accelerator.device, dtype, accelerates=False)

@@ -272,7 +272,7 @@ def test_a_shipped_checkpoint_keeps_its_statistics_and_the_parameters_of_its_nod
     assert any("have 10 actions a second, after this training they will have 5" in line for line in told)
 
 
-def test_an_adapter_is_saved_and_merged_at_inference(tmp_path: Path, start: Start) -> None:
+def test_an_adapter_is_saved_and_merged_at_inference(dataset: Path, tmp_path: Path, start: Start) -> None:
     pytest.importorskip("peft", reason="adapters need PEFT")
     outcome = start(lora_rank=4, steps=2)
     assert outcome.checkpoint is not None and not (outcome.checkpoint / "model.safetensors").exists()
@@ -280,6 +280,11 @@ def test_an_adapter_is_saved_and_merged_at_inference(tmp_path: Path, start: Star
     assert spec.weights.adapter is not None and len(spec.weights.adapter.scales) == 13
     assert start(lora_rank=4, steps=2).done == 2
     start("again", lora_rank=4, steps=2)
+    second = TrainingRequest((str(dataset),), str(outcome.checkpoint), SETTINGS, str(BACKBONE))
+    with pytest.raises(TrainingError, match="is an adapter, on which no other one can be trained"):
+        train(
+            replace(second, settings=replace(SETTINGS, lora_rank=4)), tmp_path / "second", (), lambda _: None
+        )
     files = [tmp_path / run / "checkpoints/last/pretrained_model" for run in ("run", "again")]
     assert_equal(*(load_file(folder / "adapter_model.safetensors") for folder in files))
 
@@ -326,6 +331,13 @@ def test_a_folder_without_a_run_is_not_said_to_be_continuable(
     (run / "training.json").touch()
     assert main([str(dataset), "--output", str(run), "--device", "cpu"]) == 2
     assert "is not empty; continue its run with --resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": {"unknown": 1}, "datasets": []}'])
+def test_a_damaged_request_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "training.json").write_text(text)
+    with pytest.raises(TrainingError, match="training.json' cannot be read .* is this the folder of a run"):
+        TrainingRequest.load(tmp_path)
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from smolvla_ros.curation.selection import (
     find_datasets,
     survey_dataset,
 )
-from smolvla_ros.curation.selection_file import read_selection
+from smolvla_ros.curation.selection_file import read_selection, write_selection
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.tools.curate import main
 from smolvla_ros.training.sources import as_datasets
@@ -118,6 +118,13 @@ def test_rate_and_cameras_must_be_those_of_most_frames(tmp_path: Path) -> None:
 def test_a_folder_without_datasets_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="contains none"):
         find_datasets([tmp_path])
+
+
+def test_a_name_in_the_list_may_contain_a_number_sign(tmp_path: Path) -> None:
+    write_selection(tmp_path / "list.txt", [tmp_path / "cube#2"], {tmp_path / "bad#1": "error"})
+    with (tmp_path / "list.txt").open("a") as file:
+        file.write("other  # by hand\n  # nothing\n")
+    assert read_selection(tmp_path / "list.txt") == [tmp_path / "cube#2", tmp_path / "other"]
 
 
 def test_the_list_has_the_selected_datasets_and_train_takes_it(tmp_path: Path, capsys: Any) -> None:

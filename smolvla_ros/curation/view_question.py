@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 from smolvla_ros.curation.camera_views import VIEWS
 from smolvla_ros.curation.dataset_images import contact_sheet, spread_over_dataset
 from smolvla_ros.curation.vision_language_model import Question, VisionLanguageModel
@@ -20,5 +22,6 @@ def ask_view(model: VisionLanguageModel, dataset: LeRobotDataset, camera: str) -
     """top, wrist or side; empty if the answer is none of them. Raises ModelError, DatasetError, VideoError."""
     image = contact_sheet(dataset, [camera], spread_over_dataset(dataset, PICTURES), HEIGHT)
     [answer] = model.answer([Question([image], TEXT)])
-    words = [word for word in VIEWS if word in answer.lower()]
+    said = re.findall(r"[a-z]+", answer.lower())  # whole words: a desktop is no top view
+    words = [word for word in VIEWS if word in said]
     return words[0] if len(words) == 1 else ""

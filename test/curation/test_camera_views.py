@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from smolvla_ros.arrays import ImageArray
 from smolvla_ros.curation.camera_views import new_camera_names, propose_views, view_of_name
 from smolvla_ros.curation.image_motion import CameraMotion, camera_motion
+from smolvla_ros.curation.view_question import ask_view
+from smolvla_ros.curation.vision_language_model import Question
 from smolvla_ros.dataset.errors import DatasetError
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.tools.standardize_views import main
@@ -129,3 +132,16 @@ def test_a_model_is_asked_about_what_is_not_known(tmp_path: Path) -> None:
     with answer_server(lambda _: "The camera is at the side.") as url:
         assert main([*command, url]) == 0
     assert LeRobotDataset.load(tmp_path / "new").image_keys == ("camera3",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "view"),
+    [("Top.", "top"), ("Beside a desktop", ""), ("the **side** view", "side"), ("top, side", "")],
+)
+def test_an_answer_says_a_view_in_a_whole_word(tmp_path: Path, answer: str, view: str) -> None:
+    class Model:
+        def answer(self, questions: Sequence[Question]) -> list[str]:
+            return [answer for _ in questions]
+
+    dataset = LeRobotDataset.load(write_small_dataset(tmp_path / "bar", [5], cameras=["webcam"]))
+    assert ask_view(Model(), dataset, "webcam") == view

@@ -29,8 +29,10 @@ def read_answers(path: Path, cases: Sequence[Case]) -> list[Annotation]:
     """What the file says about these cases; nothing if it does not exist. Raises DatasetError, OSError."""
     found = {}
     by_key = {case.key: case for case in cases}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             entry = json.loads(line)
             case = by_key.get(entry["case"])

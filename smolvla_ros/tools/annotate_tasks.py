@@ -86,6 +86,8 @@ def load(options: argparse.Namespace, work: Path) -> LeRobotDataset:
         robot, calibration = load_robot_and_calibration(options)
         mapping = BagMapping.load(options.map, robot) if options.map else OWN_TOPICS
         as_datasets([options.path], work, robot, calibration, mapping)
+    else:
+        print(f"the bags are those converted before; if they have changed, remove '{work / CONVERTED}'")
     return LeRobotDataset.load(work / CONVERTED)
 
 

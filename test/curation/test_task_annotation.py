@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from smolvla_ros.curation.answer_file import read_answers, write_answers
 from smolvla_ros.curation.task_annotation import (
+    Annotation,
     Case,
     annotate,
     cases_by_episode,
@@ -160,10 +163,23 @@ def test_nothing_is_written_without_a_yes(tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / "better").exists()
 
 
-def test_bags_are_converted_first(tmp_path: Path) -> None:
+def test_bags_are_converted_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(tmp_path / "bag", task="task desc")
     output = tmp_path / "better"
     command = [str(tmp_path / "bag"), "--output", str(output), "--yes", "--calibration", CALIBRATION_FILE]
     with answer_server(lambda _: "Lift the bar") as url:
         assert main([*command, "--url", url, "--jobs", "1"]) == 0
+        shutil.rmtree(output)
+        capsys.readouterr()
+        assert main([*command, "--url", url, "--jobs", "1"]) == 0
     assert LeRobotDataset.load(output).tasks == ("Lift the bar",)
+    assert "those converted before; if they have changed, remove" in capsys.readouterr().out
+
+
+def test_answers_with_any_characters_are_read_again(tmp_path: Path) -> None:
+    case = Case("task\u2028desc", ((0, 0),))
+    file = tmp_path / "tasks.jsonl"
+    made = [Annotation(case, "Lift the bar", ("a\x85b", "Lift the bar"))]
+    write_answers(file, made)
+    file.write_text(file.read_text(encoding="utf-8") + "\n\n", encoding="utf-8")  # as an editor may leave it
+    assert read_answers(file, [case]) == made

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from smolvla_ros.dataset.lerobot_format import INFO
 from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
+from smolvla_ros.dataset.staging import write_atomically
 from smolvla_ros.training.batch import Batch, BatchPreparation, Draw, Samples
 from smolvla_ros.training.demonstrations import Demonstrations
 from smolvla_ros.training.errors import TrainingError
@@ -107,7 +108,7 @@ class PrefixCache:
             for index, parts in enumerate((frozen.keys, frozen.values)):
                 for layer, part in enumerate(parts):
                     self._table[rows.start : rows.stop, index, layer, : part.shape[1]] = part.flatten(2)
-            self._done.write_text(json.dumps({"rows": rows.stop}))
+            write_atomically(self._done, json.dumps({"rows": rows.stop}).encode())
             bar.update(len(rows))
         bar.close()
 

@@ -100,14 +100,16 @@ class ImageHistogram:
 def combined_statistics(parts: Sequence[StatisticsJson]) -> StatisticsJson:
     """Combine the statistics of several sets of samples.
 
-    Quantiles are approximate: their mean weighted by the number of samples, as in LeRobot. The others are exact.
+    Quantiles are approximate: their mean weighted by the number of samples, as in LeRobot, of those that all parts
+    have (older datasets have none). The others are exact.
     """
     counts = np.array([part["count"][0] for part in parts], np.float64)
 
     def weighted(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.tensordot(counts / counts.sum(), values, axes=1)
 
-    arrays = {name: np.array([part[name] for part in parts]) for name in parts[0] if name != "count"}
+    names = [name for name in parts[0] if name != "count" and all(name in part for part in parts)]
+    arrays = {name: np.array([part[name] for part in parts]) for name in names}
     mean = weighted(arrays["mean"])
     variance = weighted(arrays["std"] ** 2 + (arrays["mean"] - mean) ** 2)
     return {

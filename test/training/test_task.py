@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from smolvla_ros.dataset.lerobot_reader import LeRobotDataset
 from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 from smolvla_ros.training.demonstrations import read_episodes
 from smolvla_ros.training.errors import TrainingError
-from smolvla_ros.training.task import TrainingTask
+from smolvla_ros.training.task import TrainingTask, joint_statistics
 
 from .conftest import BACKBONE, CHECKPOINT
 from .small_dataset import write_small_dataset
@@ -43,6 +45,19 @@ def test_with_own_statistics_every_dataset_has_the_mean_and_deviation_of_the_fir
         assert np.allclose(first.mean(0), second.mean(0), atol=1e-3)
         assert np.allclose(first.std(0), second.std(0), rtol=1e-3)
     assert np.allclose(task.statistics["action"]["mean"], datasets[0].stats["action"]["mean"])
+
+
+def test_datasets_with_and_without_quantiles_are_trained_together(
+    datasets: list[LeRobotDataset],
+) -> None:
+    without = {
+        feature: {name: values for name, values in statistics.items() if not name.startswith("q")}
+        for feature, statistics in datasets[1].stats.items()
+    }
+    joint = joint_statistics([datasets[0], replace(datasets[1], stats=without)], "action")
+    whole = joint_statistics(datasets, "action")
+    assert joint.keys() == {"min", "max", "mean", "std"} < whole.keys()
+    assert all(np.array_equal(joint[name], whole[name]) for name in joint)
 
 
 def test_with_joint_statistics_nothing_is_scaled(datasets: list[LeRobotDataset]) -> None:

@@ -61,8 +61,13 @@ def find_datasets(paths: Iterable[Path]) -> list[Path]:
         inside = sorted(file.parents[1] for file in path.rglob(INFO))
         if not inside:
             raise DatasetError(f"'{path}' is no dataset and contains none; give folders with {INFO}")
-        found += [folder for folder in inside if not folder.relative_to(path).name.startswith(".")]
+        found += [folder for folder in inside if not _is_hidden(folder.relative_to(path))]
     return list(dict.fromkeys(found))
+
+
+def _is_hidden(folder: Path) -> bool:
+    """Whether it is inside of a hidden folder, as what programs have not completed."""
+    return any(part.startswith(".") for part in folder.parts)
 
 
 def survey_dataset(

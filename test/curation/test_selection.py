@@ -115,6 +115,13 @@ def test_rate_and_cameras_must_be_those_of_most_frames(tmp_path: Path) -> None:
     }
 
 
+def test_what_is_in_a_hidden_folder_is_no_dataset(tmp_path: Path) -> None:
+    for name in ("good", ".good.download/0123", ".hidden"):  # the second is a download that was interrupted
+        (tmp_path / "data" / name / "meta").mkdir(parents=True)
+        (tmp_path / "data" / name / "meta" / "info.json").touch()
+    assert find_datasets([tmp_path / "data"]) == [tmp_path / "data" / "good"]
+
+
 def test_a_folder_without_datasets_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="contains none"):
         find_datasets([tmp_path])

@@ -37,7 +37,7 @@ from smolvla_ros.training.pretrained_files import write_description, write_weigh
 from smolvla_ros.training.run_folder import PRETRAINED, STATE, RunFolder
 from smolvla_ros.training.settings import TrainingSettings
 from smolvla_ros.training.task import TrainingTask, load_datasets
-from smolvla_ros.training.trained_parameters import EXPERT_ONLY, FROM_SCRATCH, lerobot_indices, set_trained
+from smolvla_ros.training.trained_parameters import FROM_SCRATCH, LANGUAGE_MODEL, lerobot_indices, set_trained
 from smolvla_ros.training.trainer import Trainer
 from smolvla_ros.training.training_state import WEIGHTS
 
@@ -247,7 +247,7 @@ def _objective(
     else:
         indices = lerobot_indices(network)
         parameters = set_trained(network, FROM_SCRATCH if is_from_scratch else settings.trained)
-    freezes_prefix = bool(settings.lora_rank) or (settings.trained in EXPERT_ONLY and not is_from_scratch)
+    freezes_prefix = not any(LANGUAGE_MODEL in name for name in parameters)
     vision_dtype = network.vision.patch_embedding.weight.dtype
     packs = packs_images(accelerator.device, vision_dtype, accelerator.mixed_precision != "no")
     return Objective(network, task.spec.config.action_dim, freezes_prefix, packs), parameters, indices

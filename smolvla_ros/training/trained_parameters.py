@@ -18,6 +18,7 @@ from smolvla_ros.policy.smolvla.weights import UNUSED, checkpoint_name
 EXPERT_ONLY = ("expert", "expert_frozen_state_proj")  # the vision-language model is frozen
 TRAINED = (*EXPERT_ONLY, "vlm_without_vision", "all")
 FROM_SCRATCH = "all_from_scratch"  # every parameter that has an effect
+LANGUAGE_MODEL = ".vlm."  # in LeRobot's names of what the vision-language model has
 EXPERT = ("expert.", "action_")
 
 # LeRobot's order of modules, in which it numbers the optimizer's state. The order inside a layer is another for the

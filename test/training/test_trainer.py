@@ -297,6 +297,15 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoints(
     assert os.readlink(tmp_path / "run" / "checkpoints" / "last") == "000001"
 
 
+def test_an_adapter_of_the_language_model_is_trained_too(tmp_path: Path, start: Start) -> None:
+    pytest.importorskip("peft", reason="adapters need PEFT")
+    outcome = start(lora_rank=2, steps=1, lora_targets=r".*\.layers\.0\.self_attn\.v_proj")
+    assert outcome.checkpoint is not None
+    matrices = load_file(outcome.checkpoint / "adapter_model.safetensors")
+    changed = {name: bool(value.any()) for name, value in matrices.items() if "lora_B" in name}
+    assert any(".vlm." in name for name in changed) and all(changed.values()), changed
+
+
 @pytest.mark.parametrize("values", [{"lr": 0.0}, {"beta1": 1.0}, {"beta2": 1.0}, {"ema": 1.0}])
 def test_settings_with_which_nothing_could_be_trained_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(SettingError, match=f"{next(iter(values))}: .* is outside"):

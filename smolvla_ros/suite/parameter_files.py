@@ -1,6 +1,6 @@
 # Copyright 2026 The smolvla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reports keys of a params_file that none of our nodes declares; ROS ignores them silently."""
+"""What a params_file sets for a node, and its keys that none of our nodes declares, which ROS ignores silently."""
 
 from __future__ import annotations
 
@@ -30,13 +30,9 @@ def unknown_parameters(file: str, specs: Iterable[NodeSpec]) -> list[str]:
     """
     if not file:
         return []
-    try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SuiteError(f"params_file: '{file}' cannot be read: {error}") from error
     ours = [spec for spec in specs if spec.package == PACKAGE and spec.is_ros]
     lines = []
-    for section, parameters in _sections(content):
+    for section, parameters in _sections(_content(file)):
         found = [spec for spec in ours if _pattern(section).fullmatch(spec.full_name)]
         name = section.rsplit("/", 1)[-1]
         if not found:  # one file may serve several launch files
@@ -50,6 +46,22 @@ def unknown_parameters(file: str, specs: Iterable[NodeSpec]) -> list[str]:
             if key not in known and not key.startswith(OVERRIDES)
         ]
     return lines
+
+
+def given_parameters(file: str, full_name: str) -> dict[str, Any]:
+    """What a params_file sets for the node of this name; raises SuiteError if the file cannot be read."""
+    given: dict[str, Any] = {}
+    for section, parameters in _sections(_content(file) if file else None):
+        if _pattern(section).fullmatch(full_name):
+            given |= parameters
+    return given
+
+
+def _content(file: str) -> Any:
+    try:
+        return yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SuiteError(f"params_file: '{file}' cannot be read: {error}") from error
 
 
 def _sections(content: Any, name: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

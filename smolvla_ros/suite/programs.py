@@ -31,6 +31,7 @@ from smolvla_ros.suite.options import (
     SuiteOptions,
     parse_cameras,
 )
+from smolvla_ros.suite.parameter_files import given_parameters
 
 SIMULATED_CAMERAS = 2  # how many of the robot file's cameras are rendered when none is named
 ARM: dict[str, Any] = {
@@ -143,10 +144,11 @@ def _checkpoint_files(options: SuiteOptions) -> tuple[Path, ...]:
 
 
 def has_policy(options: SuiteOptions) -> bool:
-    """Whether anything says which policy to run; a params_file may, so it gets the benefit of the doubt."""
-    return bool(
-        options.checkpoint or options.server or options.policy in WITHOUT_CHECKPOINT or options.params_file
-    )
+    """Whether the options, or their params_file, say which policy to run; raises SuiteError."""
+    in_file = given_parameters(options.params_file, f"{options.absolute_namespace.rstrip('/')}/policy")
+    policy = options.policy or in_file.get("policy")
+    named = (options.checkpoint, options.server, in_file.get("checkpoint"), in_file.get("server"))
+    return any(named) or policy in WITHOUT_CHECKPOINT
 
 
 def load_robot(options: SuiteOptions) -> RobotSpec:

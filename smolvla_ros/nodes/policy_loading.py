@@ -81,7 +81,7 @@ def _remote(config: PolicyConfig, setup: RobotSetup, logger: Any) -> Policy:
         from smolvla_ros.remote.client import RemoteModel  # here: it needs grpcio
         from smolvla_ros.remote.protocol import sent_image
     except ModuleNotFoundError as error:
-        raise PolicyError(f"policy remote: {error}; pip install 'smolvla_ros[server]'") from error
+        raise PolicyError(f"policy remote: {error}; pip install './smolvla_ros[server]'") from error
     servers = [address for text in config.server.split(",") if (address := text.strip())]
     if not servers:
         raise PolicyError("parameter `server` is empty; give host:port of a policy server")

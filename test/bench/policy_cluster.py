@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure what a request costs through a proxy of Ray Serve, beside a plain policy server, one robot at each in turn.
 
-Starts a Ray cluster of one node on this computer for it. Needs ray: pip install 'smolvla_ros[cluster]'.
+Starts a Ray cluster of one node on this computer for it. Needs ray: pip install './smolvla_ros[cluster]'.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
-    pytest.importorskip("ray", reason="needs ray: pip install 'smolvla_ros[cluster]'")
+    pytest.importorskip("ray", reason="needs ray: pip install './smolvla_ros[cluster]'")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     for name in ("HTTP", "GRPC"):  # of the second node's proxy, as both nodes have one address
         os.environ[f"RAY_SERVE_WORKER_PROXY_{name}_PORT"] = str(free_port())

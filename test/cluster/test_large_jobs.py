@@ -57,7 +57,7 @@ def test_without_ray_the_package_to_install_is_named(bags: Path, tmp_path: Path)
         timeout=60,
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "ray is not installed: pip install 'smolvla_ros[cluster]'" in done.stderr
+    assert "ray is not installed: pip install './smolvla_ros[cluster]'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_without_ray_the_package_to_install_is_named(bags: Path, tmp_path: Path)
     ],
 )
 def test_a_wrong_address_is_named_at_once(address: str, text: str) -> None:
-    pytest.importorskip("ray", reason="needs ray: pip install 'smolvla_ros[cluster]'")
+    pytest.importorskip("ray", reason="needs ray: pip install './smolvla_ros[cluster]'")
     with pytest.raises(ClusterError, match=text), ray_connection(address):
         raise AssertionError
 

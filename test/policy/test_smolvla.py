@@ -164,6 +164,17 @@ def test_a_renamed_camera_given_twice_is_refused(load: Load, observation: dict[s
         policy.predict_chunk(**{**observation, "images": images})
 
 
+def test_the_checkpoint_s_own_names_are_not_renamed(
+    load: Load, policy: SmolVLA, observation: dict[str, Any]
+) -> None:
+    # as LeRobot's rename_map is for data whose cameras are called camera0 and camera1
+    names = {f"observation.images.camera{n}": f"observation.images.camera{n + 1}" for n in (0, 1)}
+    first, second = np.full((48, 64, 3), 20, np.uint8), np.full((48, 64, 3), 200, np.uint8)
+    given = {**observation, "images": {"camera1": first, "camera2": second}, "seed": 1}
+    renaming = load(steps={"rename_observations_processor": {"rename_map": names}})
+    np.testing.assert_array_equal(renaming.predict_chunk(**given), policy.predict_chunk(**given))
+
+
 def test_actions_that_are_not_finite_are_not_returned(load: Load, observation: dict[str, Any]) -> None:
     policy = load()
     policy.network.action_out_proj.weight[0, 0] = torch.nan

@@ -92,10 +92,13 @@ class ImagesAhead:
 def by_key(
     given: Mapping[str, T], keys: Sequence[str], renamed: Mapping[str, str], policy: str
 ) -> dict[str, T]:
-    """Values by the checkpoint's own names, `keys`; raises PolicyError for unknown names."""
+    """Values by the checkpoint's own names, `keys`; raises PolicyError for unknown names.
+
+    A name in `keys` is the checkpoint's own, also where `renamed` has it as the name that another view had in the data.
+    """
     found: dict[str, T] = {}
     for name, value in given.items():
-        key = renamed.get(name, name)
+        key = name if name in keys else renamed.get(name, name)
         if key not in keys:
             near = difflib.get_close_matches(name, keys, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""

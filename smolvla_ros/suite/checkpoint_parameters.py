@@ -20,10 +20,13 @@ class CheckpointParametersError(ValueError):
 
 
 def parameter_file(checkpoint: str) -> Path | None:
-    """The file of a checkpoint folder, or of one that comes with the package; None if it has none."""
+    """The file of a checkpoint folder, else of one that comes with the package; None if it has none."""
     if not checkpoint:
         return None
-    file = (shipped_checkpoint(checkpoint) or Path(checkpoint)) / NODE_PARAMETERS
+    folder = Path(checkpoint).expanduser()
+    if not folder.exists():
+        folder = shipped_checkpoint(checkpoint) or folder
+    file = folder / NODE_PARAMETERS
     return file.resolve() if file.is_file() else None
 
 

@@ -28,6 +28,19 @@ def test_the_shipped_checkpoint_has_some() -> None:
     assert checkpoint_parameters("lerobot/smolvla_base") == {}
 
 
+def test_a_folder_takes_precedence_over_a_shipped_checkpoint_as_its_weights_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "so100_tabletop"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert checkpoint_parameters("so100_tabletop") == {}
+    (folder / NODE_PARAMETERS).write_text("/**: {ros__parameters: {noise_scale: 0.5}}")
+    assert checkpoint_parameters("so100_tabletop") == {"noise_scale": 0.5}
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert checkpoint_parameters("~/so100_tabletop") == {"noise_scale": 0.5}
+
+
 @pytest.mark.parametrize("text", ["noise_scale: 0.5", "/**: {ros__parameters: 3}", "[", ""])
 def test_a_file_of_another_kind_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / NODE_PARAMETERS).write_text(text)

@@ -21,6 +21,7 @@ from smolvla_ros.policy.smolvla.acceleration import supports_int8, supports_pack
 from smolvla_ros.policy.smolvla.compilation import Stages
 from smolvla_ros.policy.smolvla.linear import Int8Linear, Linear, PackedLinear, concatenate
 
+from .conftest import GOLDEN, MakeCheckpoint
 from .test_golden import inputs
 
 Load = Callable[..., SmolVLA]
@@ -171,6 +172,21 @@ def test_the_stages_compile_as_one_graph_each_and_give_the_same(
     assert (other_task - compiled).abs().max() > 0.1
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2  # no other for another task
     torch.compiler.reset()
+
+
+def test_compiled_tasks_have_one_length(make_checkpoint: MakeCheckpoint) -> None:
+    # torch compiles each length of a prompt anew, for minutes, and the ninth one not at all
+    folder = make_checkpoint(steps={"tokenizer_processor": {"padding": "longest"}})
+    eager, compiled = (
+        SmolVLA.from_pretrained(folder, "cpu", "float32", backbone=GOLDEN / "vlm", compiles=compiles)
+        for compiles in (False, True)
+    )
+    images, state = {"camera1": np.zeros((48, 64, 3), np.uint8)}, np.zeros(6, np.float32)
+    lengths = {compiled.prepare(images, state, task).tokens.shape[1] for task in ("Wipe", "Wipe the table")}
+    assert lengths == {48}
+    compiled._stages = Stages.eager(compiled.network)
+    expected = eager.predict_chunk(images, state, "Wipe", seed=1)
+    np.testing.assert_allclose(compiled.predict_chunk(images, state, "Wipe", seed=1), expected, atol=1e-3)
 
 
 def test_warming_up_leaves_no_trace(load: Load, tensors: Tensors) -> None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -93,6 +94,12 @@ class TaskTokenizer:
     def __len__(self) -> int:
         """Size of the vocabulary; ids are below it."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def of_one_length(self) -> TaskTokenizer:
+        """One that pads every task to `max_length`. No token attends to padding, so chunks stay the same."""
+        padding = copy(self)
+        padding._settings, padding._cached = replace(self._settings, pads_to_max_length=True), None
+        return padding
 
     def token_id(self, token: str) -> int:
         found: int | None = self._tokenizer.token_to_id(token)

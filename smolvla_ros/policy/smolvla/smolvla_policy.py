@@ -145,7 +145,7 @@ class SmolVLA:
             spec.name,
             spec.config,
             spec.processors,
-            spec.tokenizer,
+            spec.tokenizer.of_one_length() if compiles else spec.tokenizer,  # each length would be compiled
             network,
             Stages.compiled(network) if compiles else Stages.eager(network),
             keeps_padding=compiles or dtype == "native",

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from smolvla_ros.policy import SmolVLA
+from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.policy.smolvla import network, smolvla_policy
 from smolvla_ros.policy.smolvla.acceleration import supports_int8, supports_packed_weights
 from smolvla_ros.policy.smolvla.compilation import Stages
@@ -101,7 +102,7 @@ def test_int8_is_refused_where_the_cpu_cannot_multiply_it(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smolvla_policy, "supports_int8", lambda: False)
-    with pytest.raises(ValueError, match="'int8' needs a CPU with 8-bit products"):
+    with pytest.raises(PolicyError, match="'int8' needs a CPU with 8-bit products"):
         load("int8")
 
 

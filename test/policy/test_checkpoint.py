@@ -14,6 +14,7 @@ import torch
 
 from smolvla_ros.policy import SmolVLA
 from smolvla_ros.policy.checkpoint.files import Checkpoint, CheckpointError
+from smolvla_ros.policy.policy import PolicyError
 
 from .conftest import GOLDEN, MakeCheckpoint, Tensors, alter
 
@@ -331,5 +332,5 @@ def test_a_checkpoint_of_the_trainer_is_named_after_run_and_step(tmp_path: Path)
 def test_settings_that_do_not_exist_are_refused() -> None:
     with pytest.raises(ValueError, match="dtype is 'int4', expected one of auto, float32"):
         SmolVLA.from_pretrained(GOLDEN / "era_b", dtype="int4", backbone=VLM)
-    with pytest.raises(ValueError, match="device 'abacus' is not available"):
+    with pytest.raises(PolicyError, match="device 'abacus' is not available"):
         SmolVLA.from_pretrained(GOLDEN / "era_b", device="abacus", backbone=VLM)

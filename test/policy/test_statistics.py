@@ -219,7 +219,7 @@ def test_a_stats_json_that_is_not_there_is_refused(multi: Path) -> None:
 
 
 def test_identity_and_statistics_exclude_each_other() -> None:
-    with pytest.raises(ValueError, match="needs no statistics; leave dataset and stats out"):
+    with pytest.raises(CheckpointError, match="needs no statistics; leave dataset and stats out"):
         load(GOLDEN / "era_b", normalization="identity", stats=STATS_JSON)
     with pytest.raises(ValueError, match="normalization is 'none', expected 'identity'"):
         load(GOLDEN / "era_b", normalization="none")

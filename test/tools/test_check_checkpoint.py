@@ -228,6 +228,8 @@ def test_missing_statistics_come_from_options(run: Run, fitting: Path) -> None:
     assert findings(output) == [["error", "units"]] and "dataset so100" in output
     code, output = run(fitting, "--normalization", "identity")
     assert (code, findings(output)) == (0, [["warning", "units"]])
+    code, output = run(fitting, "--normalization", "identity", *options)
+    assert (code, findings(output)) == (1, [["error", "checkpoint"]])
 
 
 def test_the_shipped_checkpoint_has_no_findings(run: Run) -> None:

@@ -55,7 +55,7 @@ class StatisticsChoice:
         if normalization not in (None, "identity"):
             raise ValueError(f"normalization is {normalization!r}, expected 'identity' or None")
         if normalization and (dataset is not None or stats is not None):
-            raise ValueError("normalization='identity' needs no statistics; leave dataset and stats out")
+            raise CheckpointError("normalization='identity' needs no statistics; leave dataset and stats out")
         return cls(dataset, None if stats is None else Path(stats).expanduser(), normalization is not None)
 
 

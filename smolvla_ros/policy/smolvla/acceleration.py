@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 
+from smolvla_ros.policy.policy import PolicyError
 from smolvla_ros.policy.smolvla import vision
 from smolvla_ros.policy.smolvla.linear import Int8Linear, Linear, PackedLinear
 from smolvla_ros.policy.smolvla.network import Block, Network
@@ -39,13 +40,13 @@ def accelerate(block: Block, device: torch.device, dtype: str) -> None:
 
 
 def torch_device(name: str) -> torch.device:
-    """The device of this name, or for "auto" CUDA if there is one; raises ValueError if it is not available."""
+    """The device of this name, or for "auto" CUDA if there is one; raises PolicyError if it is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} is not available ({error}); use 'auto' or 'cpu'") from error
+        raise PolicyError(f"device {name!r} is not available ({error}); use 'auto' or 'cpu'") from error
 
 
 def weights_bytes(network: Network) -> int:

@@ -129,7 +129,7 @@ class SmolVLA:
         if dtype == "auto":
             dtype = "bfloat16" if supports_bfloat16(target) else "float32"
         if dtype == "int8" and not (target.type == "cpu" and supports_int8()):
-            raise ValueError(
+            raise PolicyError(
                 f"dtype 'int8' needs a CPU with 8-bit products (VNNI), device {str(target)!r} has none; use 'auto'"
             )
         if compiles is None:

@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
     from smolvla_ros.remote.client import RemoteModel
 
+# Settings of a checkpoint and its network, which have no effect with policy:=remote.
+OF_SERVER = (
+    "revision",
+    "backbone",
+    "dataset",
+    "stats",
+    "normalization",
+    "device",
+    "dtype",
+    "compile",
+    "solver",
+    "num_steps",
+    "time_spacing",
+)
+
 
 def load_policy(config: PolicyConfig, robot: RobotSpec, logger: Any) -> Policy:
     """The policy that `config` names, for `robot`; raises PolicyError, or an error of its files."""
@@ -85,6 +100,9 @@ def _remote(config: PolicyConfig, setup: RobotSetup, logger: Any) -> Policy:
     servers = [address for text in config.server.split(",") if (address := text.strip())]
     if not servers:
         raise PolicyError("parameter `server` is empty; give host:port of a policy server")
+    unused = [name for name in OF_SERVER if getattr(config, name) != getattr(PolicyConfig, name)]
+    if unused:
+        logger.warning(f"not used here, because the policy server loads the checkpoint: {', '.join(unused)}")
     model = RemoteModel(servers, config.credentials, config.server_timeout_s)
     _check(model.expected, setup, logger)
     policy = _on_robot(model, model.expected, config, setup, image_of=sent_image)

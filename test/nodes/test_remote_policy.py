@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -113,6 +114,15 @@ def test_remote_chunks_are_the_local_ones_bit_for_bit(servers: list[tuple[Any, s
             assert np.array_equal(there, here)
         remote.reset()
         local.reset()
+
+
+def test_settings_that_only_the_server_has_are_not_ignored_silently(
+    servers: list[tuple[Any, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    given = {"num_steps": 5, "dtype": "float32", **LOADS}
+    config = PolicyConfig(policy="remote", server=servers[0][1], server_timeout_s=30.0, **given)
+    load_policy(config, ROBOT, logging.getLogger("test"))
+    assert "the policy server loads the checkpoint: dtype, num_steps" in caplog.text
 
 
 def test_the_arm_moves_by_remote_chunks_and_goes_on_with_the_next_server_when_one_is_killed(

@@ -65,9 +65,9 @@ def write_description(folder: Path, task: TrainingTask, settings: TrainingSettin
     write_json(folder / "train_config.json", _train_config(task, settings, values, run))
     if (spec.folder / NODE_PARAMETERS).is_file():
         shutil.copy(spec.folder / NODE_PARAMETERS, folder / NODE_PARAMETERS)
-    backbone = spec.folder / config.vlm_model_name
-    if backbone.is_dir() and not Path(config.vlm_model_name).is_absolute():  # it belongs to the checkpoint
-        copy_backbone(backbone, folder / config.vlm_model_name)
+    for name in {config.vlm_model_name, tokens.name}:
+        if (spec.folder / name).is_dir() and not Path(name).is_absolute():  # it belongs to the checkpoint
+            copy_backbone(spec.folder / name, folder / name)
 
 
 def copy_backbone(source: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from safetensors.torch import load_file
 
 from smolvla_ros.arrays import Float32Array
 from smolvla_ros.policy import SmolVLA
+from smolvla_ros.policy.checkpoint.files import CheckpointError
+from smolvla_ros.policy.smolvla.checkpoint_spec import CheckpointSpec
 
-from .conftest import CASES, GOLDEN, Tensors, alter, golden_buffers, save_without_processors
+from .conftest import CASES, GOLDEN, MakeCheckpoint, Tensors, alter, golden_buffers, save_without_processors
 
 DATASETS = ("so100", "so100-red", "so100-blue")
 PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
@@ -207,3 +210,22 @@ def test_loading_says_what_was_loaded(caplog: pytest.LogCaptureFixture) -> None:
         load(GOLDEN / "era_b")
     pattern = r"era_b: 10\d{5} parameters in float32 on cpu, 4 MB"
     assert re.fullmatch(pattern, caplog.records[-1].getMessage())
+
+
+def test_the_tokenizer_may_be_saved_in_the_checkpoint_as_by_lerobot_0_6_2(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    folder = make_checkpoint(steps={"tokenizer_processor": {"tokenizer_name": "tokenizer"}})
+    shutil.copytree(GOLDEN / "vlm", folder / "vlm")
+    (folder / "tokenizer").mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(GOLDEN / "vlm" / name, folder / "tokenizer")
+    pipeline = json.loads((folder / PREPROCESSOR).read_text())
+    [step] = [step for step in pipeline["steps"] if step["registry_name"] == "tokenizer_processor"]
+    step["artifacts"] = {"tokenizer_name": "tokenizer"}
+    (folder / PREPROCESSOR).write_text(json.dumps(pipeline))
+    assert CheckpointSpec.load(folder).tokenizer_name == "tokenizer"
+    step["artifacts"] = {"tokenizer_name": "elsewhere"}
+    (folder / PREPROCESSOR).write_text(json.dumps(pipeline))
+    with pytest.raises(CheckpointError, match="'artifacts' is {'tokenizer_name': 'elsewhere'}"):
+        CheckpointSpec.load(folder)

@@ -260,11 +260,18 @@ def test_a_shipped_checkpoint_keeps_its_statistics_and_the_parameters_of_its_nod
     settings = replace(
         SETTINGS, steps=1, save_every=1, statistics="checkpoint", action_rate_hz=5.0, trained="all"
     )
-    request = TrainingRequest((str(dataset),), "so100_tabletop", settings)
+    before = CheckpointSpec.load("so100_tabletop")
+    base = tmp_path / "base"  # with a tokenizer beside its vision-language model, as LeRobot 0.6.2 saves it
+    shutil.copytree(before.folder, base)
+    shutil.copytree(base / "vlm", base / "tokenizer")
+    pipeline = base / "policy_preprocessor.json"
+    pipeline.write_text(pipeline.read_text().replace('"vlm"', '"tokenizer"'))
+    request = TrainingRequest((str(dataset),), str(base), settings)
     request.save(tmp_path / "run")
     outcome = train(request, tmp_path / "run", (), told.append)
     assert outcome.checkpoint is not None
-    before, after = CheckpointSpec.load("so100_tabletop"), CheckpointSpec.load(outcome.checkpoint)
+    after = CheckpointSpec.load(outcome.checkpoint)
+    assert after.tokenizer_name == "tokenizer"
     parameters = [(spec.folder / NODE_PARAMETERS).read_text() for spec in (before, after)]
     assert parameters[0] == parameters[1]
     assert torch.equal(before.processors.action.first, after.processors.action.first)

@@ -185,8 +185,12 @@ def _check_step(step: Json, name: str, file: str) -> StepRule:
         raise CheckpointError(f"{step.where}: step {name!r} is not supported: {rule.why}")
     if file not in rule.files:
         raise CheckpointError(f"{step.where}: step {name!r} is supported in {rule.files[0]} only")
-    _check_keys(step, ("registry_name", "config", *(("state_file",) if rule.has_state else ())), "entry")
+    further = ("state_file",) if rule.has_state else ("artifacts",) if name == TOKENIZER else ()
+    _check_keys(step, ("registry_name", "config", *further), "entry")
     settings = step.object("config", {})
+    if "artifacts" in step.values:  # from LeRobot 0.6.2 on: the tokenizer, in a folder of the checkpoint
+        saved = {"tokenizer_name": settings.values.get("tokenizer_name")}
+        step.require("artifacts", saved, saved, "only a tokenizer is read")
     _check_keys(settings, tuple(rule.settings), f"setting of {name!r}")
     for setting, allowed in rule.settings.items():
         if allowed is not None and settings.values.get(setting, allowed[0]) not in allowed:

@@ -172,7 +172,10 @@ def test_the_checkpoint_s_own_names_are_not_renamed(
     first, second = np.full((48, 64, 3), 20, np.uint8), np.full((48, 64, 3), 200, np.uint8)
     given = {**observation, "images": {"camera1": first, "camera2": second}, "seed": 1}
     renaming = load(steps={"rename_observations_processor": {"rename_map": names}})
-    np.testing.assert_array_equal(renaming.predict_chunk(**given), policy.predict_chunk(**given))
+    expected = policy.predict_chunk(**given)
+    np.testing.assert_array_equal(renaming.predict_chunk(**given), expected)
+    of_data = {**given, "images": {"camera0": first, "camera1": second}}
+    np.testing.assert_array_equal(renaming.predict_chunk(**of_data), expected)
 
 
 def test_actions_that_are_not_finite_are_not_returned(load: Load, observation: dict[str, Any]) -> None:

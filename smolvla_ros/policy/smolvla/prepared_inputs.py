@@ -94,11 +94,13 @@ def by_key(
 ) -> dict[str, T]:
     """Values by the checkpoint's own names, `keys`; raises PolicyError for unknown names.
 
-    A name in `keys` is the checkpoint's own, also where `renamed` has it as the name that another view had in the data.
+    If all names are in `keys` they are the checkpoint's own, also where `renamed` has one of them as the name that
+    another view had in the data.
     """
     found: dict[str, T] = {}
+    are_own = given.keys() <= set(keys)
     for name, value in given.items():
-        key = name if name in keys else renamed.get(name, name)
+        key = name if are_own else renamed.get(name, name)
         if key not in keys:
             near = difflib.get_close_matches(name, keys, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""

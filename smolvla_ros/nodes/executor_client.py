@@ -10,6 +10,7 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 import smolvla_ros.msg as msg
+from smolvla_ros.execution.arming import ArmingState
 from smolvla_ros.nodes import topics
 from smolvla_ros.nodes.service_caller import ServiceCaller, Wait
 
@@ -68,7 +69,11 @@ class ExecutorClient:
             self._call("stop")
 
     def _on_state(self, state: msg.ExecutorState) -> None:
-        self.state, self._received_s = state, time.monotonic()
+        """Anybody may publish on the topic: what no executor says is left out."""
+        if _is_whole(state):
+            self.state, self._received_s = state, time.monotonic()
+        else:
+            self.note = "executor/state: a message that is not of an executor of this version was left out"
 
     def _call(self, name: str, **fields: bool) -> None:
         def on_response(response: SetBool.Response | Trigger.Response) -> None:
@@ -78,6 +83,12 @@ class ExecutorClient:
 
         is_sent = self._services.call(name, on_response, **fields)
         self.note = f"{name}: sent" if is_sent else f"{name}: there is no service executor/{name}"
+
+
+def _is_whole(state: msg.ExecutorState) -> bool:
+    """Whether its state is known, and each count has a name."""
+    counted = ((state.rejected_reasons, state.rejected_counts), (state.joint_names, state.clamps))
+    return state.state in tuple(ArmingState) and all(len(names) == len(counts) for names, counts in counted)
 
 
 def arm_after_fault(executor: ServiceCaller, wait: Wait, timeout_s: float) -> str:

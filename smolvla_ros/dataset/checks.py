@@ -63,6 +63,7 @@ def _check_episode(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Find
     yield from stream_checks.check_images(episode)
     yield from stream_checks.check_frozen_images(episode)
     yield from stream_checks.check_repeated_images(episode)
+    yield from motion_checks.check_numbers(episode, robot)
     yield from motion_checks.check_jumps(episode, robot)
     yield from motion_checks.check_action(episode)
     yield from check_tasks(episode)

@@ -36,6 +36,25 @@ class Lag:
     correlation: float
 
 
+def check_numbers(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Finding]:
+    """Whether all values are finite; columns without any are joints whose unit is not known."""
+    for name, motion in (("state", episode.state), ("action", episode.action)):
+        wrong = ~np.isfinite(motion.positions_rad) if motion is not None else np.zeros((0, 0), np.bool_)
+        for index in np.flatnonzero(wrong.any(axis=0) & ~wrong.all(axis=0)):
+            samples = np.flatnonzero(wrong[:, index])
+            assert motion is not None
+            first_s = float(motion.times_s[samples[0]])
+            yield Finding(
+                "error",
+                "numbers",
+                f"values of the {name} that are no finite numbers: {len(samples)}, the first {first_s:.1f} s into the "
+                "episode",
+                "Leave the episode out (edit_dataset --drop): a policy that is trained on it learns nothing",
+                where=robot.joints[index].name,
+                time_s=first_s,
+            )
+
+
 def check_jumps(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Finding]:
     """Whether the state changes faster than the joints can move."""
     steps_s = np.diff(episode.state.times_s)

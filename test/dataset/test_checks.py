@@ -80,6 +80,12 @@ def noisy_state_as_action(episode: InspectedEpisode) -> InspectedEpisode:
     return replace(episode, action=JointTrack(episode.state.times_s, episode.state.positions_rad + noise))
 
 
+def without_a_number(episode: InspectedEpisode) -> InspectedEpisode:
+    positions = episode.state.positions_rad.copy()
+    positions[75, 2] = np.nan
+    return replace(episode, state=JointTrack(episode.state.times_s, positions))
+
+
 def skewed(episode: InspectedEpisode) -> InspectedEpisode:
     return with_camera(episode, "wrist", times_s=episode.cameras["wrist"].times_s + 5 / FPS / 2 + SECONDS)
 
@@ -133,6 +139,7 @@ CASES: dict[str, tuple[str, str, Callable[[InspectedEpisode], InspectedEpisode]]
     "skew": ("all streams", "ms apart", skewed),
     "frozen camera": ("wrist", "the image does not change for 2.0 s, 3.3 s into the episode", frozen),
     "duplicate frames": ("top", "25% of the images repeat the previous one: about 23 new images per second", repeating),
+    "numbers": ("elbow_flex", "values of the state that are no finite numbers: 1, the first 1.5 s", without_a_number),
     "jumps": ("elbow_flex", "2 steps faster than the joint can move, the largest 0.6", jumping),
     "static joint": ("wrist_roll", "it moves 0.0000 rad", static),
     "units": ("", "rad beyond its limits", in_degrees),

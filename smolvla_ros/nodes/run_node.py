@@ -26,10 +26,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
+from smolvla_ros.nodes.exit_timer import exit_after
 from smolvla_ros.nodes.fast_dds import set_fast_dds
 from smolvla_ros.nodes.suite_node import SuiteNode
 from smolvla_ros.stop_signals import recorded_stop_signals
 
+FREE_S = 4  # within this time a node that has ended is freed
 RETRY_S = 1.0  # until a node that was not ready is configured again
 PARAMETER_ERRORS = (
     InvalidParameterTypeException,
@@ -43,15 +45,17 @@ def run_node(make_node: Callable[[], SuiteNode[Any]], arguments: list[str] | Non
     set_fast_dds()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     with recorded_stop_signals() as stopping:
+        code = 1
         try:
-            return _make_and_run(make_node, stopping)
+            code = _make_and_run(make_node, stopping)
         except Exception:
             # a bug; printed here, because the traceback refers to the node and would keep it alive
             traceback.print_exc()
-            return 1
         finally:
-            _free_node()
-            rclpy.try_shutdown()
+            with exit_after(FREE_S, code):
+                _free_node()
+                rclpy.try_shutdown()
+    return code
 
 
 def _make_and_run(make_node: Callable[[], SuiteNode[Any]], stopping: list[int]) -> int:

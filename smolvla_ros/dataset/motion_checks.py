@@ -39,10 +39,11 @@ class Lag:
 def check_numbers(episode: InspectedEpisode, robot: RobotSpec) -> Iterator[Finding]:
     """Whether all values are finite; columns without any are joints whose unit is not known."""
     for name, motion in (("state", episode.state), ("action", episode.action)):
-        wrong = ~np.isfinite(motion.positions_rad) if motion is not None else np.zeros((0, 0), np.bool_)
+        if motion is None:
+            continue
+        wrong = ~np.isfinite(motion.positions_rad)
         for index in np.flatnonzero(wrong.any(axis=0) & ~wrong.all(axis=0)):
             samples = np.flatnonzero(wrong[:, index])
-            assert motion is not None
             first_s = float(motion.times_s[samples[0]])
             yield Finding(
                 "error",

@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 import rclpy
 import yaml
+from network import fast_dds_defaults
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
 from smolvla_ros.nodes import topics
-from smolvla_ros.nodes.fast_dds import PROFILE, RANGE, RANGES, fast_dds_settings
+from smolvla_ros.nodes.fast_dds import RANGE, RANGES, fast_dds_settings
 from smolvla_ros.nodes.realtime_priority import request_realtime_priority
 from smolvla_ros.policy.policy_config import PolicyConfig
 from smolvla_ros.share import CHECKPOINT, PACKAGE
@@ -41,7 +42,6 @@ SPIN_S = 0.001  # of each period, in which the second baseline waits busily
 EVERY_ONE = QoSProfile(depth=1000)  # reliable: a message lost here would count as a late command
 SETTLE_S = 10.0  # in which the other processes load torch and the checkpoint
 NO_PROFILE = "no_profile"  # Fast DDS as it is, on UDP
-NO_SETTINGS = '<dds xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"><profiles/></dds>'
 
 
 def bare_loop(rate_hz: float, spin_s: float, priority: int, until_s: float, results: Any) -> None:
@@ -158,9 +158,7 @@ def environment(network: str, folder: Path) -> dict[str, str]:
     if network != NO_PROFILE:
         others = {name: value for name, value in os.environ.items() if name != RANGE}
         return fast_dds_settings(others, network)
-    profile = folder / "no_settings.xml"
-    profile.write_text(NO_SETTINGS, encoding="utf-8")
-    return {PROFILE: str(profile), RANGE: "SYSTEM_DEFAULT", "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
+    return {**fast_dds_defaults(folder), RANGE: "SYSTEM_DEFAULT"}
 
 
 def measure(

@@ -59,6 +59,13 @@ ROBOT = Path(__file__).with_name("contenders") / "robot_of_network.py"
 START_S, SETTLE_S, RECOVERY_S = 90.0, 3.0, 60.0
 
 
+def fast_dds_defaults(folder: Path) -> dict[str, str]:
+    """The environment variables for Fast DDS as it is, on UDP; writes a profile without settings to `folder`."""
+    profile = folder / "defaults.xml"
+    profile.write_text(NO_SETTINGS, encoding="utf-8")
+    return {PROFILE: str(profile), "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
+
+
 @dataclass(frozen=True)
 class Contender:
     """A way to have the policy elsewhere."""
@@ -251,12 +258,8 @@ def recovery(relay: Relay, suite: Running, event: Callable[[Relay, Running], Non
 
 def compare(options: argparse.Namespace, folder: Path) -> None:
     """Print the tables; raises NoNamespacesError."""
-    defaults = folder / "defaults.xml"
-    defaults.write_text(NO_SETTINGS)
     contenders = {
-        "DDS, its defaults on UDP": Contender(
-            90, {PROFILE: str(defaults), "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
-        ),
+        "DDS, its defaults on UDP": Contender(90, fast_dds_defaults(folder)),
         "DDS, fastdds_lan.xml": Contender(90),
         "DDS, fastdds_lan.xml, JPEG quality 50": Contender(50),
         "policy server": Contender(90, {RANGE: "LOCALHOST"}, is_server=True),

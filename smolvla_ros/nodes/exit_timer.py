@@ -49,5 +49,7 @@ def exit_after(seconds: int, code: int) -> Iterator[None]:
         timer, 0, ctypes.byref(_Times(first_s=seconds)), None
     ):
         raise OSError(ctypes.get_errno(), "no timer for the end of the process")
-    yield
-    libc.timer_delete(timer)
+    try:
+        yield
+    finally:
+        libc.timer_delete(timer)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -192,14 +193,29 @@ def load_batches(
         persistent_workers=False,
     )
     try:
-        for samples in loader:
+        for samples in _without_signals(loader):
             if isinstance(samples, DataError):
                 raise samples
             yield samples
-    except RuntimeError as error:
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+    ) as error:  # one of the latter where it is ended while it sends images
         raise TrainingError(
-            f"images cannot be read: {error}; give fewer --workers if memory was short. Continue with --resume"
+            f"images cannot be read by a worker process: {error}; give fewer --workers if memory was short. Continue "
+            "with --resume"
         ) from error
+
+
+def _without_signals(loader: DataLoader[Any]) -> Iterator[Samples | DataError]:
+    """What is loaded. Torch's handler of SIGCHLD would raise the error of a worker anywhere, as in an update; without
+    it the error is raised where the worker's next batch is waited for, within seconds."""
+    before = signal.getsignal(signal.SIGCHLD)
+    loaded = iter(loader)
+    with suppress(ValueError):  # in another thread than the main one, where torch sets no handler either
+        signal.signal(signal.SIGCHLD, before)
+    return loaded
 
 
 def _as_it_is(samples: Any) -> Any:

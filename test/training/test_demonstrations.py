@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,7 +132,9 @@ def test_an_error_in_a_worker_has_its_own_message(tmp_path: Path) -> None:
 
 def test_a_worker_that_was_ended_ends_the_run_with_the_remedy(demonstrations: Demonstrations) -> None:
     batches = load_batches(demonstrations, iter([[Draw(3, 0)]] * 100), 1)
+    before = signal.getsignal(signal.SIGCHLD)
     next(batches)
+    assert signal.getsignal(signal.SIGCHLD) == before  # no signal raises the error in the middle of an update
     [worker] = multiprocessing.active_children()
     worker.kill()
     with pytest.raises(TrainingError, match=r"worker .* fewer --workers .* --resume"):
